@@ -1,0 +1,199 @@
+"""Persistence: where runs, steps, tasks and the outbox live. The one record of the truth.
+
+Rules that every adapter keeps:
+
+- **Isolation.** READ COMMITTED-like: a statement sees what was committed before it began, and its own
+  transaction's writes. Taking a lock and reading what it protects are two statements, in this order.
+- **Atomicity.** A transaction's writes become visible together at its commit, or never. A method outside
+  `transaction()` is a transaction of its own.
+- **Order of locks.** Runs before steps before tasks before outbox; several of a kind in ascending order of key.
+- **Time** is an argument. No method asks a clock, the database's included.
+- **Payloads** come back byte for byte.
+- **Errors.** `Contention` for deadlock, serialization failure and lock timeout; `CommitUnknown` where a commit's
+  answer was lost; `Unavailable` where the store cannot be reached; `UnstorableValue` where it refuses a value;
+  `CorruptionError` where a guard refuses. In every case but `CommitUnknown` the transaction left no trace.
+
+`Persistence` is made of roles, so that a reader or a flusher can say how little it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+
+from .outbox import Outbox
+from .reading import (
+    AttemptRecord,
+    Due,
+    OutputRequest,
+    Payloads,
+    RunCursor,
+    RunFilter,
+    RunPage,
+    RunRecord,
+    StepRecord,
+    TaskRecord,
+)
+from .records import (
+    Changes,
+    ClaimedTask,
+    FlowRow,
+    Lease,
+    LeaseAnswer,
+    LoadRequest,
+    NewFlow,
+    NewRun,
+    PendingRun,
+    RunClaim,
+    Snapshot,
+    StartedRun,
+    StepRow,
+    TaskClaim,
+    TaskRow,
+)
+
+
+class Transaction(Protocol):
+    """One transaction of the kernel: load under lock, decide, apply."""
+
+    async def claim_runs(self, claim: RunClaim) -> Sequence[PendingRun]:
+        """Lock pending runs for their claim, skipping those that another transaction holds.
+
+        Eligible: status `pending` and `flow_id` among `claim.flow_ids`. Order: priority (higher first), then
+        `created_at`, then id. At most `claim.limit` runs are locked and returned.
+        """
+        ...
+
+    async def load(self, request: LoadRequest) -> Snapshot:
+        """Lock `request.runs` in order of id, then read the steps and tasks asked for.
+
+        A run that another transaction holds is left out, unless `request.wait`. Rows of runs that are not locked
+        are left out of the answer. Tasks are locked only where `request.lock_tasks` asks for it, and a task that
+        cannot be locked at once is left out.
+        """
+        ...
+
+    async def load_steps(self, steps: Sequence[tuple[str, str]]) -> Sequence[StepRow]:
+        """Read further (run id, slug) steps of runs that this transaction holds, each in its highest generation."""
+        ...
+
+    async def apply(self, changes: Changes) -> None:
+        """Write everything in `changes`; called at most once in a transaction, as its last word.
+
+        Order: steps and tasks are inserted and updated, then cancellations, then runs, then the outbox. An update
+        whose guard refuses (a task no longer `running` under its token, a row that is missing) raises
+        `CorruptionError`, and nothing of the transaction remains. A task that is updated to another status loses
+        its lease; one that goes back to `queued` through lease loss loses its `worker` too.
+        """
+        ...
+
+
+class RunReader(Protocol):
+    """Reading what happened. Locks nothing; each method sees one state of the store."""
+
+    async def read_run(self, run_id: str) -> RunRecord | None:
+        """One run, or None."""
+        ...
+
+    async def read_steps(self, run_id: str) -> Sequence[StepRecord]:
+        """All steps of a run in all generations, by generation; within one in no promised order."""
+        ...
+
+    async def read_tasks(self, run_id: str, *, step: str | None = None) -> Sequence[TaskRecord]:
+        """All tasks of a run, or of one of its steps, by step, generation, index."""
+        ...
+
+    async def read_attempts(self, run_id: str) -> Sequence[AttemptRecord]:
+        """The attempts of a run that did not complete, by task, then token."""
+        ...
+
+    async def list_runs(self, chosen: RunFilter, *, limit: int, after: RunCursor | None) -> RunPage:
+        """Runs that `chosen` admits, newest first (by `created_at`, then id, both descending), at most `limit`.
+
+        Pages are stable: walking from page to page meets every run that existed at the start exactly once,
+        whatever is started meanwhile.
+        """
+        ...
+
+    async def read_payloads(self, runs: Sequence[str], outputs: Sequence[OutputRequest]) -> Payloads:
+        """The inputs of `runs` and the recorded outputs asked for, in one round trip."""
+        ...
+
+
+class Persistence(RunReader, Outbox, Protocol):
+    """The store. Safe for concurrent use within one event loop."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Begin a transaction: commits when the block ends, rolls back when it raises.
+
+        A block that raised never commits. A connection whose state is not known afterwards is closed, not reused.
+        """
+        ...
+
+    def dedicated(self) -> AbstractAsyncContextManager[Persistence]:
+        """A second handle on the same store with resources of its own, for another thread's event loop.
+
+        Heartbeats use it: they must neither wait for a pooled connection nor for the main loop.
+        """
+        ...
+
+    async def register_flow(self, flow: NewFlow, *, replace: bool) -> FlowRow:
+        """Insert a shape, or return the one that its (slug, version) has; the caller compares fingerprints.
+
+        With `replace`, a different shape takes the old one's place if no run of the old one is `pending` or
+        `running`; otherwise the old one is returned. Safe to call from many processes at once: all get one answer.
+        """
+        ...
+
+    async def insert_runs(self, runs: Sequence[NewRun]) -> Sequence[StartedRun]:
+        """Insert runs and their first events, atomically, and answer in the order of `runs`.
+
+        A run whose (flow, key) is taken, by an earlier run or by an earlier one of this batch, is not inserted;
+        the answer is the run that holds the key. A run whose id exists already is its own repetition and answered
+        as created.
+        """
+        ...
+
+    async def claim_tasks(self, claim: TaskClaim) -> Sequence[ClaimedTask]:
+        """Lease queued tasks: status `running`, token + 1, attempts + 1, the lease until `claim.lease_until`.
+
+        Eligible: status `queued`, `ready_at` ≤ `claim.now`, queue and flow as claimed, and at most
+        `claim.lost_limit` tasks with losses ≥ 1. Order: priority (higher first), then `ready_at`, then key. No two
+        claims get one task; rows that another transaction holds are skipped. No run is locked.
+        """
+        ...
+
+    async def extend_leases(self, leases: Sequence[Lease], until: datetime) -> LeaseAnswer:
+        """Set the leases of running tasks to `until` where their token is still the same; a stale one changes nothing.
+
+        A row that cannot be locked at once is in neither set of the answer. `lost` holds only rows that were read
+        with another token or another status, or that no longer exist.
+        """
+        ...
+
+    async def find_expired(self, before: datetime, *, limit: int) -> Sequence[TaskRow]:
+        """Running tasks whose lease ended before `before`, earliest first; nothing is locked."""
+        ...
+
+    async def find_ready(self, before: datetime, *, limit: int) -> Sequence[tuple[TaskRow, str]]:
+        """Queued tasks that could be claimed since before `before`, with their queues, oldest first.
+
+        What a sweep dispatches again when a transport's messages may have been lost.
+        """
+        ...
+
+    async def due(
+        self, *, flow_ids: Sequence[int], queues: Sequence[str], now: datetime, expired_before: datetime
+    ) -> Due:
+        """Tell an idle host in one statement whether any of its ticks would find something."""
+        ...
+
+    async def check_invariants(self) -> Mapping[str, Sequence[str]]:
+        """The invariants of stored rows that do not hold, by name, with a line for each row that breaks one."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close everything that was opened. Opening is implicit; a closed store may be used again."""
+        ...

@@ -1,0 +1,167 @@
+"""The records that readers see: runs, steps, tasks, attempts and events as they stand in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from attrs import frozen
+
+from .records import TaskKey, TaskPhase
+from .statuses import RunStatus, StepStatus, TaskStatus
+
+
+@frozen(kw_only=True)
+class RunRecord:
+    """One run. `error` is set for a failed one, `reason` for one that did not complete."""
+
+    id: str
+    flow: str
+    version: str
+    fingerprint: str
+    key: str | None
+    status: RunStatus
+    generation: int
+    priority: int
+    remaining_steps: int
+    next_sequence: int
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    reason: str | None
+    error: bytes | None
+
+
+@frozen(kw_only=True)
+class StepRecord:
+    """One step of a run in one generation."""
+
+    run_id: str
+    slug: str
+    generation: int
+    status: StepStatus
+    remaining_dependencies: int
+    elements: int | None
+    remaining_tasks: int | None
+    failed_tasks: int
+    cursor: int
+    started_at: datetime | None
+    ended_at: datetime | None
+    reason: str | None
+    error: bytes | None
+
+
+@frozen(kw_only=True)
+class TaskRecord:
+    """One task, without its output."""
+
+    key: TaskKey
+    status: TaskStatus
+    phase: TaskPhase
+    queue: str
+    priority: int
+    token: int
+    settled_token: int
+    attempts: int
+    losses: int
+    worker: str | None
+    lease_until: datetime | None
+    ready_at: datetime
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    reason: str | None
+    error: bytes | None
+    has_output: bool
+
+
+@frozen(kw_only=True)
+class AttemptRecord:
+    """An attempt that ended otherwise than completed."""
+
+    key: TaskKey
+    token: int
+    attempt: int
+    worker: str | None
+    ended_at: datetime
+    reason: str
+    error: bytes | None
+
+
+class RunCursor(NamedTuple):
+    """The last run of a page; the next page begins after it."""
+
+    created_at: datetime
+    id: str
+
+
+@frozen(kw_only=True)
+class RunFilter:
+    """Which runs to list; every field that is set must hold."""
+
+    flow: str | None = None
+    statuses: frozenset[RunStatus] | None = None
+    key: str | None = None
+    created_from: datetime | None = None
+    """Inclusive."""
+    created_before: datetime | None = None
+    """Exclusive."""
+
+
+@frozen
+class RunPage:
+    """Runs newest first, and where the next page begins (None at the end)."""
+
+    runs: Sequence[RunRecord]
+    next: RunCursor | None
+
+
+class OutputRequest(NamedTuple):
+    """Asks for the output of a step, or of one task of a map (`element`, its index)."""
+
+    run_id: str
+    step: str
+    element: int | None = None
+
+
+@frozen(kw_only=True)
+class RunPayload:
+    """What a run was started with, as canonical JSON."""
+
+    input: bytes
+    config: bytes | None
+
+
+@frozen(kw_only=True)
+class StepOutput:
+    """The recorded output of a step in its highest generation, in order of index; None where a task has none."""
+
+    status: StepStatus
+    elements: int | None
+    outputs: Sequence[bytes | None]
+    """All tasks' outputs, or the one asked for by index. Empty unless the step is completed."""
+
+
+@frozen(kw_only=True)
+class Payloads:
+    """The answer to a batch of requests. What does not exist is absent."""
+
+    runs: Mapping[str, RunPayload]
+    outputs: Mapping[OutputRequest, StepOutput]
+
+
+@frozen(kw_only=True)
+class Due:
+    """What an idle host would find if it looked: one answer for all ticks."""
+
+    runs: bool
+    """A pending run that this host serves."""
+    tasks: bool
+    """A queued task that this host serves and that may be claimed now."""
+    expired: bool
+    """A lease that ran out."""
+    outbox: bool
+    """An event that is not published."""
+    next_ready_at: datetime | None
+    """When the next queued task of this host may be claimed, if later than now."""

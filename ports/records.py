@@ -1,0 +1,382 @@
+"""The records that pass through the Persistence port while the kernel works.
+
+Three groups: what a transaction loads (`RunRow`, `StepRow`, `TaskRow`, `PendingRun`), what it writes (`Changes`
+and its parts), and what a host is given to execute (`ClaimedTask`). Records that only readers see are in
+`reading`. Every payload (input, output, error, facts, events) is the kernel's canonical JSON as bytes and opaque
+to adapters: they store it byte for byte and never look inside. Every time is an aware `datetime` in UTC.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from attrs import frozen
+
+from .statuses import RunStatus, StepStatus, TaskStatus
+
+
+class TaskKey(NamedTuple):
+    """Names one task: an element (by index; 0 for a plain step) of a step in a generation of a run.
+
+    The key is derived, never drawn: a repeated decision names the same task again. Keys sort in the order in which
+    several tasks are locked.
+    """
+
+    run_id: str
+    step: str
+    generation: int
+    element: int
+
+    def __str__(self) -> str:
+        """The task's id as text: stable across attempts, unique for ever."""
+        return f"{self.run_id}/{self.step}/{self.generation}/{self.element}"
+
+
+class TaskPhase(enum.StrEnum):
+    """Which of a step's functions a task runs next."""
+
+    RUN = "run"
+    CHECK = "check"
+
+
+@frozen(kw_only=True)
+class ClaimedTask:
+    """A task leased to one host: everything the host needs to name it, none of its payload."""
+
+    key: TaskKey
+    flow_id: int
+    token: int
+    """The fence. It increases with each claim, and every write-back carries it."""
+    attempt: int
+    """1 for the first try; counted when the task was claimed."""
+    losses: int
+    """How many leases on this task have been lost so far."""
+    phase: TaskPhase = TaskPhase.RUN
+    lease_until: datetime
+
+
+class Lease(NamedTuple):
+    """A claim as its host remembers it."""
+
+    key: TaskKey
+    token: int
+
+
+@frozen
+class LeaseAnswer:
+    """What a heartbeat learnt. A lease in neither set could not be looked at and is unknown, not lost."""
+
+    extended: frozenset[Lease]
+    lost: frozenset[Lease]
+
+
+@frozen(kw_only=True)
+class RunRow:
+    """A locked run, without its payloads."""
+
+    id: str
+    flow_id: int
+    flow: str
+    status: RunStatus
+    generation: int
+    priority: int
+    next_sequence: int
+    """The sequence number that the run's next event gets; the first event has 1."""
+    remaining_steps: int
+    facts: bytes | None
+    """The facts of the run's input."""
+
+
+@frozen(kw_only=True)
+class StepRow:
+    """A step of a locked run, in its highest generation."""
+
+    run_id: str
+    slug: str
+    generation: int
+    status: StepStatus
+    remaining_dependencies: int
+    elements: int | None
+    """How many tasks the step has in all: 1 for a plain step, an array's length for a map, None before it is known."""
+    remaining_tasks: int | None
+    """`elements` less the tasks that are terminal; None before the step is ready."""
+    failed_tasks: int
+    cursor: int
+    """The index of the first task that has no row yet."""
+    facts: bytes | None
+    """The facts of the step's output."""
+
+
+@frozen(kw_only=True)
+class TaskRow:
+    """A task of a locked run."""
+
+    key: TaskKey
+    flow_id: int
+    status: TaskStatus
+    token: int
+    settled_token: int
+    """The token under which the task's latest outcome was recorded; 0 where none was. Lease loss records none."""
+    attempts: int
+    losses: int
+    phase: TaskPhase
+    worker: str | None
+    lease_until: datetime | None
+
+
+@frozen
+class Snapshot:
+    """What a settling transaction saw after its locks: only runs that it holds, their steps and their tasks."""
+
+    runs: Mapping[str, RunRow]
+    steps: Mapping[tuple[str, str], StepRow]
+    """By (run id, slug)."""
+    tasks: Mapping[TaskKey, TaskRow]
+    leased: Sequence[TaskRow] = ()
+    """The running tasks of these runs that are leased to `LoadRequest.leased_to`."""
+
+
+@frozen(kw_only=True)
+class PendingRun:
+    """A pending run, locked for its claim, with the payloads its first tasks will ask for."""
+
+    id: str
+    flow_id: int
+    flow: str
+    generation: int
+    priority: int
+    next_sequence: int
+    facts: bytes | None
+    input: bytes
+    config: bytes | None
+
+
+@frozen(kw_only=True)
+class RunClaim:
+    """Which pending runs a host can take."""
+
+    flow_ids: tuple[int, ...]
+    limit: int
+    only: tuple[str, ...] | None = None
+    """These runs and no others, as named by a transport's messages."""
+
+
+@frozen(kw_only=True)
+class TaskClaim:
+    """Which queued tasks a host can take, and the lease it takes on them."""
+
+    flow_ids: tuple[int, ...]
+    queue: str
+    limit: int
+    lost_limit: int
+    """How many of `limit` may be tasks with losses; 0 while the host already holds one."""
+    worker: str
+    now: datetime
+    lease_until: datetime
+    only: tuple[TaskKey, ...] | None = None
+    """These tasks and no others, as named by a transport's messages."""
+
+
+@frozen(kw_only=True)
+class LoadRequest:
+    """What a settling transaction locks and reads."""
+
+    runs: tuple[str, ...]
+    steps: tuple[tuple[str, str], ...]
+    """(run id, slug) pairs; each is answered in its highest generation."""
+    tasks: tuple[TaskKey, ...]
+    wait: bool = False
+    """Wait for a run that another transaction holds (bounded by the adapter's lock timeout), or leave it out."""
+    lock_tasks: bool = False
+    """Lock the tasks too, leaving out those that are locked already: for lease loss, which a heartbeat may race."""
+    leased_to: str | None = None
+    """Also answer which running tasks of these runs this worker holds: after an unknown commit."""
+
+
+@frozen(kw_only=True)
+class EventBatch:
+    """Consecutive events of one run that were caused by one transaction: one outbox row."""
+
+    run_id: str
+    flow: str
+    generation: int
+    first_sequence: int
+    count: int
+    at: datetime
+    events: bytes
+    """A JSON array of `count` objects, each with at least `type`."""
+    published: bool
+    """True from birth where no sink is configured."""
+
+
+@frozen(kw_only=True)
+class NewRun:
+    """A run to insert as `pending`, together with its first event."""
+
+    id: str
+    flow_id: int
+    flow: str
+    version: str
+    fingerprint: str
+    key: str | None
+    request_digest: str
+    """SHA-256 (hex) over the canonical request; what a repeated key is compared with."""
+    priority: int
+    input: bytes
+    config: bytes | None
+    facts: bytes | None
+    created_at: datetime
+    event: EventBatch
+
+
+@frozen(kw_only=True)
+class RunUpdate:
+    """The new state of a locked run. `started_at`, `ended_at`, `reason` and `error` are left alone where None."""
+
+    id: str
+    status: RunStatus
+    next_sequence: int
+    remaining_steps: int
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    reason: str | None = None
+    error: bytes | None = None
+
+
+@frozen(kw_only=True)
+class StepWrite:
+    """A step to insert, or the new state of a loaded one.
+
+    Times, `reason`, `facts` and `error` are left alone where None.
+    """
+
+    run_id: str
+    slug: str
+    generation: int
+    status: StepStatus
+    remaining_dependencies: int
+    elements: int | None
+    remaining_tasks: int | None
+    failed_tasks: int
+    cursor: int
+    facts: bytes | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    reason: str | None = None
+    error: bytes | None = None
+
+
+@frozen(kw_only=True)
+class NewTasks:
+    """Tasks `first … first + count − 1` of one step, alike in everything but their index.
+
+    They are born `queued`, or `running` and leased to `worker` (then token and attempts are 1).
+    """
+
+    run_id: str
+    step: str
+    generation: int
+    first: int
+    count: int
+    flow_id: int
+    queue: str
+    priority: int
+    created_at: datetime
+    ready_at: datetime
+    """The time before which the tasks may not be claimed, and their place in the queue."""
+    worker: str | None = None
+    lease_until: datetime | None = None
+
+
+@frozen(kw_only=True)
+class TaskUpdate:
+    """The new state of one running task, guarded by its token.
+
+    Where the row is no longer `running` under `token` the guard refuses, and since the token was checked under the
+    run's lock that is corruption.
+    """
+
+    key: TaskKey
+    token: int
+    status: TaskStatus
+    settled_token: int
+    """`token`, or the value loaded where the outcome is not the lease holder's own (lease loss)."""
+    attempts: int
+    losses: int
+    ready_at: datetime | None = None
+    """For a task that goes back to `queued`."""
+    ended_at: datetime | None = None
+    output: bytes | None = None
+    error: bytes | None = None
+    reason: str | None = None
+
+
+@frozen(kw_only=True)
+class NewAttempt:
+    """An attempt that ended otherwise than completed, kept as history."""
+
+    key: TaskKey
+    token: int
+    attempt: int
+    worker: str | None
+    ended_at: datetime
+    reason: str
+    error: bytes | None
+
+
+@frozen(kw_only=True)
+class Cancellation:
+    """Every live step and task of a run becomes `cancelled`, after all other changes of the transaction."""
+
+    run_id: str
+    at: datetime
+    reason: str
+
+
+@frozen(kw_only=True)
+class Changes:
+    """Everything one transaction writes. Plain data: rows to insert, guarded updates, events."""
+
+    runs: tuple[RunUpdate, ...] = ()
+    new_steps: tuple[StepWrite, ...] = ()
+    steps: tuple[StepWrite, ...] = ()
+    new_tasks: tuple[NewTasks, ...] = ()
+    tasks: tuple[TaskUpdate, ...] = ()
+    attempts: tuple[NewAttempt, ...] = ()
+    cancellations: tuple[Cancellation, ...] = ()
+    events: tuple[EventBatch, ...] = ()
+
+
+@frozen(kw_only=True)
+class NewFlow:
+    """The shape of a flow's version, as code declares it."""
+
+    slug: str
+    version: str
+    fingerprint: str
+    shape: bytes
+    registered_at: datetime
+
+
+@frozen(kw_only=True)
+class FlowRow:
+    """A registered shape. `flow_id` stands for exactly one (slug, version, fingerprint)."""
+
+    flow_id: int
+    slug: str
+    version: str
+    fingerprint: str
+    shape: bytes
+
+
+@frozen(kw_only=True)
+class StartedRun:
+    """The answer to one inserted run: itself, or the run that holds its key."""
+
+    id: str
+    created: bool
+    request_digest: str
+    """That of the run that exists now; another one than the request's is a conflict."""

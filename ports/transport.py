@@ -1,0 +1,82 @@
+"""JobTransport: how hosts hear that there is work.
+
+A job is a reference to a row in Persistence, and the row is the truth. Losing, duplicating, delaying or reordering
+a job must never matter: whoever receives one claims the row it names, and a claim that gets nothing means that
+somebody else was first or that the time has not come. A sweep enqueues again what nobody claimed.
+
+Two kinds of transport exist. One *delivers* (`delivers` is True): jobs arrive as messages that are claimed by id,
+acknowledged, and delivered again if they are not. The other only *hints*: `enqueue` wakes hosts, `dequeue` returns
+nothing when it was woken or its time is over, and the host claims by polling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from attrs import frozen
+
+from .records import TaskKey
+
+
+@frozen(kw_only=True)
+class Job:
+    """“Look at this.” A pending run (`task` is None) or a queued task."""
+
+    run_id: str
+    queue: str
+    task: TaskKey | None = None
+    not_before: datetime | None = None
+    """The time before which looking is in vain; a transport may deliver late, never needs to deliver early."""
+
+
+@frozen(kw_only=True)
+class Delivery:
+    """A job as it arrived, with the receipt that acknowledges this delivery and no other."""
+
+    job: Job
+    receipt: str
+    deliveries: int
+    """How often this message has been delivered so far, 1 for the first time; approximate."""
+
+
+class JobTransport(Protocol):
+    """The port. Every method is best effort: an error or a lost effect costs latency, never correctness."""
+
+    @property
+    def delivers(self) -> bool:
+        """Whether `dequeue` returns jobs to be claimed by id; otherwise it is a wake-up and the host polls."""
+        ...
+
+    async def enqueue(self, jobs: Sequence[Job]) -> None:
+        """Announce jobs, after the commit that made them. May be called twice for one job."""
+        ...
+
+    async def dequeue(self, *, queues: Sequence[str], limit: int, wait_s: float) -> Sequence[Delivery]:
+        """Wait up to `wait_s` seconds for jobs of `queues`, and return at most `limit`; returns at once when woken.
+
+        Jobs for pending runs reach every caller whatever its queues. Order is not promised. A delivered job is
+        invisible to others until it is acknowledged or its visibility ends.
+        """
+        ...
+
+    async def complete(self, deliveries: Sequence[Delivery]) -> None:
+        """Acknowledge: these deliveries are done with. A stale receipt is ignored."""
+        ...
+
+    async def suspend(self, deliveries: Sequence[Delivery], *, delay_s: float) -> None:
+        """Deliver these again after `delay_s` seconds at the earliest. A stale receipt is ignored."""
+        ...
+
+    async def fail(self, deliveries: Sequence[Delivery], *, reason: str) -> None:
+        """These can never be handled (malformed, poisonous): take them out of the way, visibly."""
+        ...
+
+    async def extend(self, deliveries: Sequence[Delivery], *, visibility_s: float) -> None:
+        """Keep these invisible for `visibility_s` more seconds. A stale receipt is ignored."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what was opened; wakes everyone who waits in `dequeue`."""
+        ...
