@@ -55,7 +55,7 @@ class EventRecord:
     step: str | None
     at: datetime
     data: bytes
-    """The event's own fields as a canonical JSON object."""
+    """The whole event as a JSON object, its type included."""
 
 
 class Outbox(Protocol):

@@ -1,0 +1,130 @@
+"""The events that tell what happened, one class each, in the past tense.
+
+An event is written to the outbox in the transaction that caused it. The run, its flow and generation, the sequence
+number and the time stand beside the event (`ports.outbox`), so the classes here hold only what is their own. A step
+that is cancelled with its run has no event of its own: the run's terminal event stands for it.
+
+Events are tagged msgspec structs rather than attrs classes, since a batch of them is one column of one row: it is
+written and read as one JSON array, whose objects name their class in `type`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TypeAlias
+
+import msgspec
+
+from ..ports.outbox import EventRecord, OutboxRow
+
+
+NO_ERROR = msgspec.Raw(b"null")
+"""What stands for the error where there is none; otherwise it is the record of `kernel.failures`."""
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+    """What all events share: an immutable JSON object with a `type`."""
+
+    @property
+    def type(self) -> str:
+        """The event's name, such as `run.completed`."""
+        return str(self.__struct_config__.tag)
+
+
+class RunCreated(_Event, frozen=True, tag="run.created"):
+    """A run was put down as pending."""
+
+
+class RunStarted(_Event, frozen=True, tag="run.started"):
+    """A host claimed the run; its first steps are ready."""
+
+
+class RunCompleted(_Event, frozen=True, tag="run.completed"):
+    """Every step is settled well."""
+
+
+class RunFailed(_Event, frozen=True, tag="run.failed"):
+    """The run ended badly: `step` failed, or the run itself could not go on."""
+
+    reason: str
+    step: str | None = None
+    error: msgspec.Raw = NO_ERROR
+
+
+class StepStarted(_Event, frozen=True, tag="step.started"):
+    """Every dependency is settled: the step's tasks may run, after `start_delay` if it has one."""
+
+    step: str
+    tasks: int
+
+
+class StepCompleted(_Event, frozen=True, tag="step.completed"):
+    """The step has its output. For a map over an empty array there was no `step.started`."""
+
+    step: str
+
+
+class StepFailed(_Event, frozen=True, tag="step.failed"):
+    """The step's attempts are used up, or its failure cannot be retried."""
+
+    step: str
+    element: int
+    attempt: int
+    reason: str
+    error: msgspec.Raw = NO_ERROR
+
+
+class TaskRetrying(_Event, frozen=True, tag="task.retrying"):
+    """An attempt ended without an outcome; the task is queued again and will not start before `ready_at`."""
+
+    step: str
+    element: int
+    attempt: int
+    reason: str
+    ready_at: datetime
+    error: msgspec.Raw = NO_ERROR
+
+
+Event: TypeAlias = (
+    RunCreated | RunStarted | RunCompleted | RunFailed | StepStarted | StepCompleted | StepFailed | TaskRetrying
+)
+
+
+class _Head(msgspec.Struct):
+    """What is read of an event without knowing its class."""
+
+    type: str
+    step: str | None = None
+
+
+_encoder = msgspec.json.Encoder()
+_array = msgspec.json.Decoder(list[msgspec.Raw])
+_head = msgspec.json.Decoder(_Head)
+_event: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+
+def encode_events(events: Sequence[Event]) -> bytes:
+    """The events of one outbox row as a JSON array."""
+    return _encoder.encode(events)
+
+
+def event_records(row: OutboxRow) -> Iterator[EventRecord]:
+    """The events of one outbox row, in order, each as a sink or a reader sees it."""
+    for offset, data in enumerate(_array.decode(row.events)):
+        head = _head.decode(data)
+        yield EventRecord(
+            run_id=row.run_id,
+            flow=row.flow,
+            generation=row.generation,
+            sequence=row.first_sequence + offset,
+            type=head.type,
+            step=head.step,
+            at=row.at,
+            data=bytes(data),
+        )
+
+
+def decode_event(record: EventRecord) -> Event:
+    """The typed event that a record carries."""
+    return _event.decode(record.data)

@@ -1,0 +1,104 @@
+"""How a failed attempt is recorded: the exception as a small, clean JSON object.
+
+Whatever user code raises must be recordable: an exception whose `str` raises, that carries NUL characters or a
+hundred megabytes of text is capped and sanitised here, before it reaches a row.
+"""
+
+from __future__ import annotations
+
+import traceback as tracebacks
+
+import msgspec
+
+MESSAGE_LENGTH_MAX = 2_000
+"""Characters of an error's message that are kept: a screenful; more is a payload in disguise."""
+
+TRACEBACK_LENGTH_MAX = 16_000
+"""Characters of a traceback that are kept, from its end, where the cause stands."""
+
+FRAMES_MAX = 50
+"""Frames of a traceback that are formatted, innermost: enough for any handler, bounded for a recursion."""
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """An error as it is kept on attempts, tasks, steps and runs."""
+
+    type: str
+    """The exception's qualified class name, or a word of the kernel such as `WorkerLost`."""
+    message: str
+    traceback: str | None = None
+    attempt: int | None = None
+    """Which attempt failed; None where no attempt was concerned."""
+
+
+def failure_of(error: BaseException, *, attempt: int) -> bytes:
+    """Describe an exception that a handler raised.
+
+    Args:
+        error: the exception; nothing about it is trusted, its `__str__` and `__cause__` included.
+        attempt: the attempt that raised it, from 1.
+    """
+    return encode_failure(
+        type=_class_name(error),
+        message=_message(error),
+        traceback=_traceback(error),
+        attempt=attempt,
+    )
+
+
+def encode_failure(*, type: str, message: str, traceback: str | None = None, attempt: int | None = None) -> bytes:
+    """The record of a failure as JSON, with every text capped and cleaned."""
+    return msgspec.json.encode(
+        Failure(
+            type=_clean(type[:MESSAGE_LENGTH_MAX]),
+            message=_clean(_head(message, MESSAGE_LENGTH_MAX)),
+            traceback=None if traceback is None else _clean(_tail(traceback, TRACEBACK_LENGTH_MAX)),
+            attempt=attempt,
+        )
+    )
+
+
+_decoder = msgspec.json.Decoder(Failure)
+
+
+def decode_failure(record: bytes) -> Failure:
+    """The failure that `failure_of` or `encode_failure` recorded."""
+    return _decoder.decode(record)
+
+
+def _class_name(error: BaseException) -> str:
+    kind = type(error)
+    name = kind.__qualname__
+    return name if kind.__module__ == "builtins" else f"{kind.__module__}.{name}"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as problem:  # a broken __str__ must not hide the failure it belongs to
+        return f"<the message could not be made: str() raised {type(problem).__qualname__}>"
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        frames = tracebacks.format_tb(error.__traceback__, limit=-FRAMES_MAX)
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        caused = (
+            "" if cause is None else f"caused by {_class_name(cause)}: {_head(_message(cause), MESSAGE_LENGTH_MAX)}\n"
+        )
+        return "".join(frames) + caused
+    except Exception as problem:  # source lines that cannot be read, a hostile __cause__
+        return f"<the traceback could not be made: {type(problem).__qualname__}>"
+
+
+def _head(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}… ({len(text) - length} more characters)"
+
+
+def _tail(text: str, length: int) -> str:
+    return text if len(text) <= length else f"({len(text) - length} characters left out) …{text[-length:]}"
+
+
+def _clean(text: str) -> str:
+    """Replace what JSON text in a database cannot hold: NUL characters and lone surrogates."""
+    return text.replace("\0", "␀").encode("utf-8", "replace").decode("utf-8")
