@@ -1,0 +1,205 @@
+"""Canonical JSON: the one form in which a payload is stored, compared and fingerprinted.
+
+This module turns values into bytes and bytes into values, and refuses what is not JSON with the same verdict for
+every adapter. It knows nothing of types; `schema` puts those on top. What exactly is wrong with a refused value is
+found by `payload_faults`, which walks it; nothing here does.
+
+The rules
+---------
+- Object keys are sorted by code point, there is no white space, text is UTF-8: equal values give equal bytes.
+- Arrays come from lists, tuples and sets (a set is sorted); objects from dicts with string keys and from attrs,
+  dataclass and msgspec records.
+- Scalars that have a standard text form are stored as that text: datetime, date and time (RFC 3339), timedelta
+  (ISO 8601), UUID, Decimal, bytes (base64); an Enum member is stored as its value. **What is stored is JSON; the
+  annotation of the one who reads it says what it becomes.** Without an annotation it stays text.
+- `-0.0`, `1.0` and `1` are kept as given, and integers of up to `INTEGER_DIGITS_MAX` digits exactly.
+- Refused, naming the path: NUL characters and lone surrogates (PostgreSQL stores neither), NaN and the infinities,
+  numbers beyond the range of a float, longer integers, keys that are no strings, the same key twice in one object of
+  incoming text, deeper nesting than `DEPTH_MAX`, cycles, bodies over the size limit, and every other object
+  (generators, coroutines, functions, ...).
+
+How it stays fast
+-----------------
+A value is encoded, read back and encoded again by msgspec, so what is stored is known to be readable. Whatever msgspec
+lets through and we do not is then looked for in the *bytes*, with screens that cost a few hundred nanoseconds and
+never miss: NaN is written as `null`, a NUL only as `\\u0000`, depth needs brackets, a long integer long bytes. Only
+when a screen hits, or msgspec refuses, is the value walked in Python.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn, Protocol, TypeAlias
+
+import msgspec
+
+from .errors import PayloadError
+from .payload_faults import DEPTH_MAX, INTEGER_DIGITS_MAX, depth, repeats_a_key, text_faults, value_faults
+
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+"""What `decode` returns."""
+
+PAYLOAD_SIZE_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Largest payload in bytes of canonical JSON. It is held in memory several times over while a task runs, and a row
+of PostgreSQL ends at 1 GB; larger data belongs into a store of the app's own, with its address as the payload."""
+
+
+class Decoder(Protocol):
+    """Reads JSON text into a value, or raises."""
+
+    def decode(self, buf: bytes, /) -> object: ...
+
+
+def _base_value(value: object) -> object:
+    """Encode hook: a subclass of str, int or float (as numpy's float64) is carried as the value it is."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    raise TypeError(f"a value of type {type(value).__name__} is not JSON")
+
+
+_ENCODER: Final = msgspec.json.Encoder(enc_hook=_base_value, order="sorted")
+_DECODER: Final = msgspec.json.Decoder()
+
+
+def encode(value: object, *, size_bytes_max: int = PAYLOAD_SIZE_BYTES_MAX, what: str = "value") -> bytes:
+    """Return the canonical JSON bytes of `value`.
+
+    Args:
+        value: What is to be stored.
+        size_bytes_max: Longest result allowed, in bytes.
+        what: How the value is called in an error, as `input` or `output of step 'charge'`.
+
+    Raises:
+        PayloadError: The value is not JSON, or too large; every fault found is listed with its path.
+    """
+    raw = encode_raw(value, what=what)
+    try:
+        data = _ENCODER.encode(_DECODER.decode(raw))
+    except Exception as error:
+        _refuse(value, error, what)
+    screen(data, value, size_bytes_max=size_bytes_max, what=what)
+    return data
+
+
+def decode(data: bytes, *, size_bytes_max: int = PAYLOAD_SIZE_BYTES_MAX, what: str = "value") -> JsonValue:
+    """Return the value of JSON text, canonical or not.
+
+    Args:
+        data: UTF-8 text of one JSON value.
+        size_bytes_max: Longest text accepted, in bytes.
+        what: How the value is called in an error.
+
+    Raises:
+        PayloadError: The text is not JSON or holds what is refused; every fault found is listed with its path.
+    """
+    require_size(data, size_bytes_max, what)
+    try:
+        value: JsonValue = _DECODER.decode(data)
+    except Exception as error:
+        _refuse_text(data, error, what)
+    screen_text(data, value, what=what)
+    return value
+
+
+def encode_raw(value: object, *, what: str = "value") -> bytes:
+    """Return msgspec's JSON of `value`, sorted but unscreened: the first half of encoding.
+
+    Raises:
+        PayloadError: msgspec refuses the value.
+    """
+    try:
+        return _ENCODER.encode(value)
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Objects of users may raise anything while they are read.
+        _refuse(value, error, what)
+
+
+def screen(data: bytes, value: object, *, size_bytes_max: int, what: str) -> None:
+    """Refuse encoded `data` for what msgspec lets through; `value` is what it was made of, and tells the path.
+
+    Raises:
+        PayloadError: A fault was found.
+    """
+    require_size(data, size_bytes_max, what)
+    if _suspicious(data) or (b"null" in data and _has_hidden_null(value)):
+        faults = value_faults(value)
+        if faults:
+            raise PayloadError(faults, what=what)
+
+
+def screen_text(data: bytes, value: object, *, what: str) -> None:
+    """Refuse JSON text that msgspec reads and we do not; `value` is what it was read as, typed or not.
+
+    Text that reads back from its own value byte by byte is canonical, so no key can stand in it twice; only other
+    text is looked at key by key.
+
+    Raises:
+        PayloadError: A fault was found.
+    """
+    if _ENCODER.encode(value) == data and not _suspicious(data):
+        return
+    try:
+        plain = _DECODER.decode(data)
+        canonical = _ENCODER.encode(plain) == data
+    except Exception as error:
+        _refuse_text(data, error, what)
+    faults = value_faults(plain) if _suspicious(data) else ()
+    if not faults and not canonical and repeats_a_key(data):
+        faults = text_faults(data)
+    if faults:
+        raise PayloadError(faults, what=what)
+
+
+def require_size(data: bytes, size_bytes_max: int, what: str) -> None:
+    """Refuse data longer than `size_bytes_max`."""
+    if len(data) > size_bytes_max:
+        problem = (
+            f"{len(data):,} bytes of JSON are more than the {size_bytes_max:,} allowed; "
+            "store the data elsewhere and pass its address"
+        )
+        raise PayloadError((("$", problem),), what=what)
+
+
+def _suspicious(data: bytes) -> bool:
+    """Whether data may hold a NUL, too deep nesting or too long an integer. Says no only when it holds none."""
+    return (
+        b"\\u0000" in data
+        or (data.count(b"[") + data.count(b"{") > DEPTH_MAX and depth(data) > DEPTH_MAX)
+        or (len(data) > INTEGER_DIGITS_MAX and _has_long_digits(data))
+    )
+
+
+def _has_long_digits(data: bytes) -> bool:
+    """Whether a run of digits may be longer than `INTEGER_DIGITS_MAX`: such a run fills an aligned half of it."""
+    stride = INTEGER_DIGITS_MAX // 2
+    return any(data[start : start + stride].isdigit() for start in range(0, len(data), stride))
+
+
+def _has_hidden_null(value: object) -> bool:
+    """Whether a null may have been written for something that is not None, as NaN. Says no only when none was."""
+    plain = msgspec.to_builtins(value, enc_hook=_base_value)
+    return bool(plain != _DECODER.decode(_ENCODER.encode(plain)))
+
+
+def _refuse(value: object, error: Exception, what: str) -> NoReturn:
+    """Raise a PayloadError that says what is wrong with a value that could not be encoded."""
+    faults = value_faults(value) or (("$", f"cannot be written as JSON: {_text_of(error)}"),)
+    raise PayloadError(faults, what=what) from error
+
+
+def _refuse_text(data: bytes, error: Exception, what: str) -> NoReturn:
+    """Raise a PayloadError that says what is wrong with text that could not be read."""
+    faults = text_faults(data) or (("$", f"is not JSON: {_text_of(error)}"),)
+    raise PayloadError(faults, what=what) from error
+
+
+def _text_of(error: Exception) -> str:
+    try:
+        return f"{error}" or type(error).__name__
+    except Exception:
+        return type(error).__name__
