@@ -53,6 +53,7 @@ from .records import (
     TaskClaim,
     TaskRow,
 )
+from .transport import Job
 
 
 class Transaction(Protocol):
@@ -173,14 +174,14 @@ class Persistence(RunReader, Outbox, Protocol):
         """
         ...
 
-    async def find_expired(self, before: datetime, *, limit: int) -> Sequence[TaskRow]:
-        """Running tasks whose lease ended before `before`, earliest first; nothing is locked."""
+    async def find_expired(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[TaskRow]:
+        """Running tasks of these flows whose lease ended before `before`, earliest first; nothing is locked."""
         ...
 
-    async def find_ready(self, before: datetime, *, limit: int) -> Sequence[tuple[TaskRow, str]]:
-        """Queued tasks that could be claimed since before `before`, with their queues, oldest first.
+    async def find_unclaimed(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[Job]:
+        """Jobs for pending runs created before `before`, and for queued tasks with `ready_at` before it, oldest first.
 
-        What a sweep dispatches again when a transport's messages may have been lost.
+        What a sweep announces again, since a transport's messages may have been lost. A run's job has the queue `""`.
         """
         ...
 
