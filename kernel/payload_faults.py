@@ -80,7 +80,7 @@ def value_faults(value: object) -> Faults:
             if problem is not None:
                 faults.append((_written(place), problem))
         elif level >= DEPTH_MAX:
-            faults.append((_written(place), _depth_fault(place)))
+            faults.append(_depth_fault(place))
         else:
             faults.extend((_written((place, text, None)), fault) for text, fault, _ in parts if fault)
             pending.extend(((place, text, part), level + 1) for text, _, part in reversed(parts))
@@ -193,7 +193,9 @@ def _field_names(value: object) -> Sequence[str] | None:
 
 
 def _key_text(key: object) -> str:
-    return key_path("", key) if isinstance(key, str) else f"[{_article(key)}]"
+    if isinstance(key, str):
+        return key_path("", key)
+    return f"[{key!r}]" if key is None or isinstance(key, bool | int | float) else f"[{_article(key)}]"
 
 
 def _key_fault(key: object, repeated: Collection[str]) -> str | None:
@@ -264,14 +266,19 @@ def _article(value: object) -> str:
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
-def _depth_fault(place: Path) -> str:
-    """Tell a cycle from mere depth: a cycle leads back to one of its own containers."""
-    container, above = place[2], place[0]
-    while above is not None:
-        if above[2] is container:
-            return "contains itself; JSON is a tree, refer by key or index"
-        above = above[0]
-    return f"nests deeper than {DEPTH_MAX} levels; flatten it"
+def _depth_fault(place: Path) -> tuple[str, str]:
+    """Tell a cycle from mere depth: in a cycle the way down meets a container a second time."""
+    way: list[Path] = []
+    here: Path | None = place
+    while here is not None:
+        way.append(here)
+        here = here[0]
+    met: set[int] = set()
+    for step in reversed(way):
+        if id(step[2]) in met:
+            return _written(step), "contains itself; JSON is a tree, refer by key or index"
+        met.add(id(step[2]))
+    return _written(place), f"nests deeper than {DEPTH_MAX} levels; flatten it"
 
 
 def _written(place: Path) -> str:
