@@ -31,12 +31,12 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """Which attempt failed; None where no attempt was concerned."""
 
 
-def failure_of(error: BaseException, *, attempt: int) -> bytes:
-    """Describe an exception that a handler raised.
+def failure_of(error: BaseException, *, attempt: int | None = None) -> bytes:
+    """Describe an exception.
 
     Args:
         error: the exception; nothing about it is trusted, its `__str__` and `__cause__` included.
-        attempt: the attempt that raised it, from 1.
+        attempt: the attempt that raised it, from 1; None where no handler was concerned.
     """
     return encode_failure(
         type=_class_name(error),

@@ -1,0 +1,52 @@
+"""Claiming pending runs: each becomes running, with a row for every step and tasks for those that are ready."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from ...ports.records import PendingRun
+from ..failures import failure_of
+from ..plan import Plan
+from .handover import HandOver
+from .progress import RunProgress
+from .state import ChangeSet, RunState, new_steps
+
+
+def claim_runs(
+    runs: Sequence[PendingRun],
+    plans: Mapping[int, Plan],
+    *,
+    now: datetime,
+    hand_over: HandOver,
+    published: bool,
+) -> ChangeSet:
+    """Decide what becomes of pending runs that were locked for their claim.
+
+    A run whose evaluation raises fails alone, as `internal_error`; the others are claimed.
+
+    Args:
+        runs: as locked, each of a flow in `plans`.
+        plans: by flow id.
+        now: the time of the claim.
+        hand_over: the claiming host's slots; taken from as first tasks are born leased.
+        published: whether events are born published.
+    """
+    changes = ChangeSet()
+    for run in runs:
+        slots = hand_over.remaining
+        try:
+            progress = _progress(run, plans[run.flow_id], now, hand_over)
+            progress.claim()
+            progress.write(changes, published=published, new=True)
+        except Exception as error:
+            hand_over.remaining = slots
+            progress = _progress(run, plans[run.flow_id], now, hand_over)
+            progress.fail("internal_error", failure_of(error))
+            progress.write(changes, published=published, new=True)
+    return changes
+
+
+def _progress(run: PendingRun, plan: Plan, now: datetime, hand_over: HandOver) -> RunProgress:
+    steps = new_steps(plan, run.generation)
+    return RunProgress(plan, RunState.pending(run, plan), steps, now=now, hand_over=hand_over)

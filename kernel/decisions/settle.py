@@ -1,0 +1,320 @@
+"""Settling: recording how attempts ended, and advancing their runs in the same transaction.
+
+Outcomes are checked against the task rows that were loaded under the run's lock. An outcome counts if its task is
+still running under its token. A task that has left that state under the same token was settled by an earlier try of
+the same command. Anything else is stale and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+from attrs import define
+
+from ...ports.records import Lease, NewAttempt, RunRow, Snapshot, StepRow, TaskRow, TaskUpdate
+from ...ports.statuses import TaskStatus
+from ..commands import Outcome, OutcomeKind, Verdict
+from ..events import NO_ERROR, TaskRetrying
+from ..failures import encode_failure, failure_of
+from ..plan import Plan, StepPlan
+from ..transitions import TaskTrigger, task_after
+from .handover import HandOver
+from .progress import RunProgress, StepNotLoaded
+from .retrying import later, retry_delay
+from .state import ChangeSet, RunState, loaded_steps
+
+
+@define
+class Settled:
+    """What a batch of outcomes, or of lost leases, comes to."""
+
+    changes: ChangeSet
+    verdicts: dict[Lease, Verdict]
+    incomplete: list[str]
+    """Runs that reached a step which was not loaded: decide again with all of their steps. `changes` is void then."""
+
+
+def neighbourhood(plan: Plan, slug: str) -> Iterable[str]:
+    """The steps that the end of a step's task touches, unless maps over empty arrays make it cascade.
+
+    The step, its dependents, and the steps whose arrays these work over.
+    """
+    yield slug
+    for dependent in plan.dependents[slug]:
+        yield dependent
+        source = plan.steps[dependent].source
+        if source is not None and source.name in plan.steps:
+            yield source.name
+
+
+def settle_tasks(
+    outcomes: Sequence[Outcome],
+    snapshot: Snapshot,
+    plans: Mapping[int, Plan],
+    *,
+    now: datetime,
+    hand_over: HandOver,
+    published: bool,
+    absent: Verdict,
+) -> Settled:
+    """Decide what outcomes do to their runs.
+
+    Args:
+        outcomes: of any runs, each task at most once under one token.
+        snapshot: the runs that could be locked, with the tasks concerned and their steps' neighbourhoods.
+        plans: by flow id, for every run in `snapshot`.
+        now: the time of the transaction.
+        hand_over: the host's slots; taken from as tasks are born leased.
+        published: whether events are born published.
+        absent: the verdict for outcomes whose run is not in `snapshot`.
+    """
+    settled = Settled(ChangeSet(), {}, [])
+    by_run: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_run.setdefault(outcome.key.run_id, []).append(outcome)
+    steps_by_run = _steps_by_run(snapshot)
+    for run_id, of_run in by_run.items():
+        row = snapshot.runs.get(run_id)
+        if row is None:
+            settled.verdicts.update((Lease(outcome.key, outcome.token), absent) for outcome in of_run)
+            continue
+
+        def make(row: RunRow = row) -> _RunSettling:
+            steps = loaded_steps(steps_by_run.get(row.id, {}))
+            run = RunState.loaded(row)
+            return _RunSettling(RunProgress(plans[row.flow_id], run, steps, now=now, hand_over=hand_over))
+
+        _settle_run(make, of_run, snapshot, settled, hand_over, published)
+    return settled
+
+
+def reap_tasks(
+    expired: Sequence[TaskRow],
+    snapshot: Snapshot,
+    plans: Mapping[int, Plan],
+    *,
+    now: datetime,
+    before: datetime,
+    hand_over: HandOver,
+    published: bool,
+) -> Settled:
+    """Decide what becomes of tasks whose lease ended before `before`, as they stand under lock.
+
+    A task that a heartbeat, a settle or another reaper was quicker with is left alone. The verdicts name the tasks
+    that were taken back.
+    """
+    settled = Settled(ChangeSet(), {}, [])
+    steps_by_run = _steps_by_run(snapshot)
+    by_run: dict[str, list[TaskRow]] = {}
+    for found in expired:
+        task = snapshot.tasks.get(found.key)
+        if task is None or task.status is not TaskStatus.RUNNING or task.token != found.token:
+            continue
+        if task.lease_until is not None and task.lease_until < before and found.key.run_id in snapshot.runs:
+            by_run.setdefault(found.key.run_id, []).append(task)
+    for run_id, tasks in by_run.items():
+        run = RunState.loaded(snapshot.runs[run_id])
+        steps = loaded_steps(steps_by_run.get(run_id, {}))
+        settling = _RunSettling(RunProgress(plans[run.flow_id], run, steps, now=now, hand_over=hand_over))
+        try:
+            for task in tasks:
+                if not settling.progress.ended:
+                    settling.lose(task)
+        except StepNotLoaded:
+            settled.incomplete.append(run_id)
+            continue
+        settling.write(settled, published)
+    return settled
+
+
+def _settle_run(
+    make: Callable[[], _RunSettling],
+    outcomes: Sequence[Outcome],
+    snapshot: Snapshot,
+    settled: Settled,
+    hand_over: HandOver,
+    published: bool,
+) -> None:
+    """Settle one run's outcomes; where the rules themselves raise, its tasks fail with `internal_error`."""
+    slots = hand_over.remaining
+    try:
+        settling = make()
+        settling.settle(outcomes, snapshot)
+        settling.write(settled, published)
+    except StepNotLoaded:
+        hand_over.remaining = slots
+        settled.incomplete.append(outcomes[0].key.run_id)
+    except Exception as error:
+        hand_over.remaining = slots
+        settling = make()
+        settling.settle([_internal_error(outcome, error) for outcome in outcomes], snapshot)
+        settling.write(settled, published)
+
+
+def _internal_error(outcome: Outcome, error: Exception) -> Outcome:
+    return Outcome(
+        key=outcome.key,
+        token=outcome.token,
+        flow_id=outcome.flow_id,
+        kind=OutcomeKind.FAILED,
+        error=failure_of(error),
+        reason="internal_error",
+        retryable=False,
+    )
+
+
+class _RunSettling:
+    """The outcomes of one run, applied one by one to its progress."""
+
+    def __init__(self, progress: RunProgress) -> None:
+        self.progress = progress
+        self.verdicts: dict[Lease, Verdict] = {}
+        self._tasks: list[TaskUpdate] = []
+        self._attempts: list[NewAttempt] = []
+
+    def settle(self, outcomes: Sequence[Outcome], snapshot: Snapshot) -> None:
+        """Apply outcomes: what completed before what failed, since a failure may end the run."""
+        for outcome in sorted(outcomes, key=_is_failure):
+            lease = Lease(outcome.key, outcome.token)
+            task = snapshot.tasks.get(outcome.key)
+            if task is None:
+                self.verdicts[lease] = Verdict.STALE
+            elif task.status is not TaskStatus.RUNNING or task.token != outcome.token:
+                mine = task.settled_token == outcome.token
+                self.verdicts[lease] = Verdict.SETTLED if mine else Verdict.STALE
+            elif self.progress.ended:
+                self.verdicts[lease] = Verdict.STALE
+            elif lease not in self.verdicts:
+                self.verdicts[lease] = Verdict.SETTLED
+                self._apply(task, outcome)
+
+    def write(self, settled: Settled, published: bool) -> None:
+        """Add the rows and verdicts of this run to the batch."""
+        settled.verdicts.update(self.verdicts)
+        if self._tasks:
+            settled.changes.tasks.extend(self._tasks)
+            settled.changes.attempts.extend(self._attempts)
+            self.progress.write(settled.changes, published=published)
+
+    def _apply(self, task: TaskRow, outcome: Outcome) -> None:
+        if outcome.kind is OutcomeKind.COMPLETED:
+            problem = self.progress.missing_array(task.key.step, outcome.facts)
+            if problem is None:
+                self._complete(task, outcome)
+            else:
+                error = encode_failure(type="NotAnArray", message=problem, attempt=task.attempts)
+                self._fail(task, "not_an_array", error)
+        elif outcome.kind is OutcomeKind.RELEASED:
+            self._requeue(task, TaskTrigger.RELEASE, self.progress.now)
+        elif outcome.retryable and task.attempts < self._step(task).max_attempts:
+            self._retry(task, outcome)
+        else:
+            self._fail(task, outcome.reason or "handler_failed", outcome.error)
+
+    def lose(self, task: TaskRow) -> None:
+        """A lease ran out: the task runs again elsewhere, or fails where its attempts are used up."""
+        self.verdicts[Lease(task.key, task.token)] = Verdict.SETTLED
+        maximum = self._step(task).max_attempts
+        message = f"{task.worker} lost its lease during attempt {task.attempts} of {maximum}"
+        error = encode_failure(type="WorkerLost", message=message, attempt=task.attempts)
+        if task.attempts < maximum:
+            self._requeue(task, TaskTrigger.LOSE, self.progress.now)
+            self._note_retry(task, "worker_lost", error, self.progress.now)
+        else:
+            self._fail(task, "worker_lost", error, lost=True)
+
+    def _step(self, task: TaskRow) -> StepPlan:
+        return self.progress.plan.steps[task.key.step]
+
+    def _complete(self, task: TaskRow, outcome: Outcome) -> None:
+        self._tasks.append(
+            TaskUpdate(
+                key=task.key,
+                token=task.token,
+                status=task_after(task.status, TaskTrigger.COMPLETE),
+                settled_token=task.token,
+                attempts=task.attempts,
+                losses=task.losses,
+                ended_at=self.progress.now,
+                output=outcome.output,
+            )
+        )
+        self.progress.task_completed(task.key.step, outcome.facts)
+
+    def _fail(self, task: TaskRow, reason: str, error: bytes | None, *, lost: bool = False) -> None:
+        self._tasks.append(
+            TaskUpdate(
+                key=task.key,
+                token=task.token,
+                status=task_after(task.status, TaskTrigger.FAIL),
+                settled_token=task.settled_token if lost else task.token,
+                attempts=task.attempts,
+                losses=task.losses + lost,
+                ended_at=self.progress.now,
+                error=error,
+                reason=reason,
+            )
+        )
+        self._keep_attempt(task, reason, error)
+        self.progress.task_failed(task.key, task.attempts, reason, error)
+
+    def _retry(self, task: TaskRow, outcome: Outcome) -> None:
+        delay = outcome.retry_after
+        if delay is None:
+            delay = retry_delay(self._step(task), task.attempts, task.key)
+        ready_at = later(self.progress.now, delay)
+        self._requeue(task, TaskTrigger.RETRY, ready_at)
+        self._note_retry(task, outcome.reason or "handler_failed", outcome.error, ready_at)
+
+    def _requeue(self, task: TaskRow, trigger: TaskTrigger, ready_at: datetime) -> None:
+        """Back to the queue. A released task's attempt is not spent; a lost one was settled by nobody."""
+        self._tasks.append(
+            TaskUpdate(
+                key=task.key,
+                token=task.token,
+                status=task_after(task.status, trigger),
+                settled_token=task.settled_token if trigger is TaskTrigger.LOSE else task.token,
+                attempts=task.attempts - (trigger is TaskTrigger.RELEASE),
+                losses=task.losses + (trigger is TaskTrigger.LOSE),
+                ready_at=ready_at,
+            )
+        )
+
+    def _note_retry(self, task: TaskRow, reason: str, error: bytes | None, ready_at: datetime) -> None:
+        self._keep_attempt(task, reason, error)
+        self.progress.note(
+            TaskRetrying(
+                step=task.key.step,
+                element=task.key.element,
+                attempt=task.attempts,
+                reason=reason,
+                ready_at=ready_at,
+                error=NO_ERROR if error is None else msgspec.Raw(error),
+            )
+        )
+
+    def _keep_attempt(self, task: TaskRow, reason: str, error: bytes | None) -> None:
+        self._attempts.append(
+            NewAttempt(
+                key=task.key,
+                token=task.token,
+                attempt=task.attempts,
+                worker=task.worker,
+                ended_at=self.progress.now,
+                reason=reason,
+                error=error,
+            )
+        )
+
+
+def _is_failure(outcome: Outcome) -> bool:
+    return outcome.kind is OutcomeKind.FAILED
+
+
+def _steps_by_run(snapshot: Snapshot) -> dict[str, dict[str, StepRow]]:
+    found: dict[str, dict[str, StepRow]] = {}
+    for (run_id, slug), row in snapshot.steps.items():
+        found.setdefault(run_id, {})[slug] = row
+    return found

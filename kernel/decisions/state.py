@@ -1,0 +1,150 @@
+"""Working copies of rows, and the changes a decision collects: mutable while it lasts, rows again at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import Factory, define
+
+from ...ports.records import (
+    Cancellation,
+    Changes,
+    ClaimedTask,
+    EventBatch,
+    NewAttempt,
+    NewTasks,
+    PendingRun,
+    RunRow,
+    RunUpdate,
+    StepRow,
+    StepWrite,
+    TaskUpdate,
+)
+from ...ports.statuses import RunStatus, StepStatus
+from ..plan import Plan
+
+
+@define
+class RunState:
+    """The working copy of a run's row."""
+
+    id: str
+    flow_id: int
+    flow: str
+    status: RunStatus
+    generation: int
+    priority: int
+    next_sequence: int
+    remaining_steps: int
+    facts: bytes | None
+
+    @classmethod
+    def loaded(cls, row: RunRow) -> RunState:
+        """A run as it was loaded."""
+        return cls(
+            row.id,
+            row.flow_id,
+            row.flow,
+            row.status,
+            row.generation,
+            row.priority,
+            row.next_sequence,
+            row.remaining_steps,
+            row.facts,
+        )
+
+    @classmethod
+    def pending(cls, row: PendingRun, plan: Plan) -> RunState:
+        """A pending run, none of whose steps exists yet."""
+        return cls(
+            row.id,
+            row.flow_id,
+            row.flow,
+            RunStatus.PENDING,
+            row.generation,
+            row.priority,
+            row.next_sequence,
+            len(plan.steps),
+            row.facts,
+        )
+
+
+@define
+class StepState:
+    """The working copy of a step's row. The fields after `facts` say what this decision did to it."""
+
+    slug: str
+    generation: int
+    status: StepStatus
+    remaining_dependencies: int
+    elements: int | None = None
+    remaining_tasks: int | None = None
+    failed_tasks: int = 0
+    cursor: int = 0
+    facts: bytes | None = None
+    changed: bool = False
+    has_new_facts: bool = False
+    started: bool = False
+    ended: bool = False
+    reason: str | None = None
+    error: bytes | None = None
+
+
+def loaded_steps(rows: Mapping[str, StepRow]) -> dict[str, StepState]:
+    """Working copies of loaded steps, by slug."""
+    return {
+        slug: StepState(
+            slug,
+            row.generation,
+            row.status,
+            row.remaining_dependencies,
+            row.elements,
+            row.remaining_tasks,
+            row.failed_tasks,
+            row.cursor,
+            row.facts,
+        )
+        for slug, row in rows.items()
+    }
+
+
+def new_steps(plan: Plan, generation: int) -> dict[str, StepState]:
+    """Every step of a run that is being claimed."""
+    return {
+        slug: StepState(slug, generation, StepStatus.CREATED, len(step.dependencies))
+        for slug, step in plan.steps.items()
+    }
+
+
+@define
+class ChangeSet:
+    """What the decisions of one transaction have collected so far."""
+
+    runs: list[RunUpdate] = Factory(list[RunUpdate])
+    new_steps: list[StepWrite] = Factory(list[StepWrite])
+    steps: list[StepWrite] = Factory(list[StepWrite])
+    new_tasks: list[NewTasks] = Factory(list[NewTasks])
+    tasks: list[TaskUpdate] = Factory(list[TaskUpdate])
+    attempts: list[NewAttempt] = Factory(list[NewAttempt])
+    cancellations: list[Cancellation] = Factory(list[Cancellation])
+    events: list[EventBatch] = Factory(list[EventBatch])
+    claimed: list[ClaimedTask] = Factory(list[ClaimedTask])
+    """The tasks among `new_tasks` that are leased to the commanding host."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.runs or self.tasks or self.new_steps or self.events)
+
+    def frozen(self) -> Changes:
+        """The changes as the Persistence port takes them, in the order in which rows are locked."""
+        return Changes(
+            runs=tuple(sorted(self.runs, key=lambda run: run.id)),
+            new_steps=tuple(self.new_steps),
+            steps=tuple(self.steps),
+            new_tasks=tuple(self.new_tasks),
+            tasks=tuple(sorted(self.tasks, key=lambda task: task.key)),
+            attempts=tuple(self.attempts),
+            cancellations=tuple(self.cancellations),
+            events=tuple(self.events),
+        )

@@ -1,0 +1,129 @@
+"""All legal transitions of runs, steps and tasks, as one table each.
+
+Rules:
+
+- A status changes only as its table says; anything else raises `IllegalTransition` and changes nothing.
+- Terminal statuses have no way out. An explicit rerun makes a new generation; it does not touch the old one.
+- A terminal parent makes its children terminal in the same transaction.
+
+Theory of operation. A run is put down `pending` and becomes `running` when a host claims it; then every step has a
+row. A step is `created` until its last dependency is settled. Then it becomes `running` and its tasks are inserted,
+`queued` or already leased, unless it is a map over an empty array, which completes at once. A task is `running` while
+a host holds its lease. Its attempt ends completed, failed for good, or with another try: `RETRY` after a failure,
+`RELEASE` when a host gives it back unspent, `LOSE` when the lease ran out. The last task completes the step, the
+last step completes the run; a step that fails fails the run, and whatever was live in it is cancelled.
+
+Only `RETRY`, `LOSE`, and changes of runs and steps cause events. The decisions (`kernel.decisions`) ask these
+tables before they change a status; adapters guard every update with the status it starts from.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+
+from ..ports.errors import CorruptionError
+from ..ports.statuses import RunStatus, StepStatus, TaskStatus
+
+
+class IllegalTransition(CorruptionError):
+    """A decision tried a change that its table does not have."""
+
+    def __init__(self, what: str, status: str, trigger: str) -> None:
+        self.what = what
+        self.status = status
+        self.trigger = trigger
+        super().__init__(f"a {what} that is {status!r} cannot {trigger}; nothing was changed")
+
+
+class RunTrigger(enum.StrEnum):
+    """What changes a run's status."""
+
+    CLAIM = "claim"
+    COMPLETE = "complete"
+    FAIL = "fail"
+
+
+class StepTrigger(enum.StrEnum):
+    """What changes a step's status."""
+
+    START = "start"
+    COMPLETE = "complete"
+    FAIL = "fail"
+    CANCEL = "cancel"
+
+
+class TaskTrigger(enum.StrEnum):
+    """What changes a task's status."""
+
+    CLAIM = "claim"
+    COMPLETE = "complete"
+    FAIL = "fail"
+    RETRY = "retry"
+    RELEASE = "release"
+    LOSE = "lose"
+    CANCEL = "cancel"
+
+
+RUN_TRANSITIONS: Mapping[tuple[RunStatus, RunTrigger], RunStatus] = {
+    (RunStatus.PENDING, RunTrigger.CLAIM): RunStatus.RUNNING,
+    (RunStatus.PENDING, RunTrigger.FAIL): RunStatus.FAILED,
+    (RunStatus.RUNNING, RunTrigger.COMPLETE): RunStatus.COMPLETED,
+    (RunStatus.RUNNING, RunTrigger.FAIL): RunStatus.FAILED,
+}
+
+STEP_TRANSITIONS: Mapping[tuple[StepStatus, StepTrigger], StepStatus] = {
+    (StepStatus.CREATED, StepTrigger.START): StepStatus.RUNNING,
+    (StepStatus.CREATED, StepTrigger.COMPLETE): StepStatus.COMPLETED,
+    (StepStatus.CREATED, StepTrigger.CANCEL): StepStatus.CANCELLED,
+    (StepStatus.RUNNING, StepTrigger.COMPLETE): StepStatus.COMPLETED,
+    (StepStatus.RUNNING, StepTrigger.FAIL): StepStatus.FAILED,
+    (StepStatus.RUNNING, StepTrigger.CANCEL): StepStatus.CANCELLED,
+}
+
+TASK_TRANSITIONS: Mapping[tuple[TaskStatus, TaskTrigger], TaskStatus] = {
+    (TaskStatus.QUEUED, TaskTrigger.CLAIM): TaskStatus.RUNNING,
+    (TaskStatus.QUEUED, TaskTrigger.CANCEL): TaskStatus.CANCELLED,
+    (TaskStatus.RUNNING, TaskTrigger.COMPLETE): TaskStatus.COMPLETED,
+    (TaskStatus.RUNNING, TaskTrigger.FAIL): TaskStatus.FAILED,
+    (TaskStatus.RUNNING, TaskTrigger.RETRY): TaskStatus.QUEUED,
+    (TaskStatus.RUNNING, TaskTrigger.RELEASE): TaskStatus.QUEUED,
+    (TaskStatus.RUNNING, TaskTrigger.LOSE): TaskStatus.QUEUED,
+    (TaskStatus.RUNNING, TaskTrigger.CANCEL): TaskStatus.CANCELLED,
+}
+
+
+def run_after(status: RunStatus, trigger: RunTrigger) -> RunStatus:
+    """The status that a run has after `trigger`.
+
+    Raises:
+        IllegalTransition: the table has no such change.
+    """
+    try:
+        return RUN_TRANSITIONS[status, trigger]
+    except KeyError:
+        raise IllegalTransition("run", status, trigger) from None
+
+
+def step_after(status: StepStatus, trigger: StepTrigger) -> StepStatus:
+    """The status that a step has after `trigger`.
+
+    Raises:
+        IllegalTransition: the table has no such change.
+    """
+    try:
+        return STEP_TRANSITIONS[status, trigger]
+    except KeyError:
+        raise IllegalTransition("step", status, trigger) from None
+
+
+def task_after(status: TaskStatus, trigger: TaskTrigger) -> TaskStatus:
+    """The status that a task has after `trigger`.
+
+    Raises:
+        IllegalTransition: the table has no such change.
+    """
+    try:
+        return TASK_TRANSITIONS[status, trigger]
+    except KeyError:
+        raise IllegalTransition("task", status, trigger) from None
