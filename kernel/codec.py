@@ -112,8 +112,6 @@ def encode_raw(value: object, *, what: str = "value") -> bytes:
     """
     try:
         return _ENCODER.encode(value)
-    except MemoryError:
-        raise
     except Exception as error:
         # Objects of users may raise anything while they are read.
         _refuse(value, error, what)
@@ -188,12 +186,16 @@ def _has_hidden_null(value: object) -> bool:
 
 def _refuse(value: object, error: Exception, what: str) -> NoReturn:
     """Raise a PayloadError that says what is wrong with a value that could not be encoded."""
+    if isinstance(error, MemoryError):
+        raise error
     faults = value_faults(value) or (("$", f"cannot be written as JSON: {_text_of(error)}"),)
     raise PayloadError(faults, what=what) from error
 
 
 def _refuse_text(data: bytes, error: Exception, what: str) -> NoReturn:
     """Raise a PayloadError that says what is wrong with text that could not be read."""
+    if isinstance(error, MemoryError):
+        raise error
     faults = text_faults(data) or (("$", f"is not JSON: {_text_of(error)}"),)
     raise PayloadError(faults, what=what) from error
 

@@ -8,7 +8,7 @@ not fit in `schema_problems`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from functools import cached_property, lru_cache
 from typing import Any, Final, NoReturn
 
@@ -20,6 +20,7 @@ from . import codec
 from .codec import PAYLOAD_SIZE_BYTES_MAX, JsonValue
 from .errors import PayloadError, UnsupportedType
 from .schema_fit import misfit
+from .schema_names import complete
 from .schema_normal import normal_form
 from .schema_problems import problems
 from .schema_types import (
@@ -56,15 +57,22 @@ class Schema:
     _decoder: msgspec.json.Decoder[Any] = attrs.field(repr=False, alias="decoder")
 
     @classmethod
-    def of(cls, annotation: object) -> Schema:
+    def of(cls, annotation: object, names: Mapping[str, object] | None = None) -> Schema:
         """Return the schema of an annotation.
 
         Args:
-            annotation: A type, resolved (no strings). `inspect.Parameter.empty`, `Any` and `object` mean untyped JSON.
+            annotation: A type, resolved (no text). `inspect.Parameter.empty`, `Any` and `object` mean untyped JSON.
+            names: What is in sight where the annotation was written. Needed only for classes that were written
+                inside a function under postponed annotations and name a neighbour there; see `schema_names`.
 
         Raises:
             UnsupportedType: JSON cannot carry values of some part of the type, which the message names.
         """
+        if names:
+            try:
+                return cls.of(annotation)
+            except UnsupportedType:
+                complete(annotation, names)
         if isinstance(annotation, Hashable):
             try:
                 return _cached(annotation)
@@ -112,6 +120,8 @@ class Schema:
 
     def _refuse(self, data: bytes, error: Exception, size_bytes_max: int, what: str) -> NoReturn:
         """Raise a PayloadError with everything that keeps text from being of this type."""
+        if isinstance(error, MemoryError):
+            raise error
         value = codec.decode(data, size_bytes_max=size_bytes_max, what=what)
         found = problems(self.node, value) or (("$", f"does not fit {self.name}: {error}"),)
         raise PayloadError(found, what=what) from error
