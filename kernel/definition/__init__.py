@@ -1,0 +1,41 @@
+"""What a flow is: its language, and everything that is known of it before any run.
+
+A flow is written down with `Flow` and its decorators. Each decorated function passes, at once, through
+`handler` (its signature and annotations), `options`, `sources` and `site` (what it refers to), `parameters` (what each
+parameter receives) and `checks` (whether the types along the edges fit), and comes out as a `Step`. Whatever is wrong
+is a `FlowDefinitionError` at that line. A kernel seals the flow, which checks what needs all of it and compiles it:
+the `plan` for the decisions, the `shape` with its fingerprint for registration, and for hosts each step's `binding`.
+
+Nothing here does I/O, and nothing is global: a flow is an ordinary object, and functions are returned as they came.
+"""
+
+from .binding import CONFIG, ITEM, Binding, PayloadParameter
+from .config import join_config, split_config
+from .differences import differences
+from .flow import Flow, Reference
+from .options import OPTIONS, FlowOptions, MapOptions, Option, Policy, Scope, StepOptions
+from .resource import Resource
+from .shape import Shape
+from .step import Step
+
+__all__ = [
+    "CONFIG",
+    "ITEM",
+    "OPTIONS",
+    "Binding",
+    "Flow",
+    "FlowOptions",
+    "MapOptions",
+    "Option",
+    "PayloadParameter",
+    "Policy",
+    "Reference",
+    "Resource",
+    "Scope",
+    "Shape",
+    "Step",
+    "StepOptions",
+    "differences",
+    "join_config",
+    "split_config",
+]

@@ -1,0 +1,102 @@
+"""How one handler is called: which parameter receives what, prepared for the moment it runs.
+
+This is on the hot path of every host, so everything is looked up once, when the step is defined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from attrs import field, frozen
+
+from ..context import Context
+from ..schema import Schema
+from .handler import Handler
+
+ITEM = "item"
+"""The source of a map task's element, and the parameter that receives it."""
+INDEX = "index"
+"""The parameter that receives the element's index."""
+CONFIG = "config"
+"""The source of a step's settings, and the parameter that receives them."""
+CTX = "ctx"
+"""The parameter that receives the `Context`, whatever its annotation."""
+
+_SIZE_UNLIMITED = 2**62
+"""Bytes. Every stored value was within the limit when it was recorded; the outputs of a map together need not be."""
+_NO_RESOURCES: Mapping[str, object] = {}
+
+
+@frozen(kw_only=True)
+class PayloadParameter:
+    """A parameter that is decoded from JSON."""
+
+    name: str
+    source: str
+    """`plan.INPUT`, the slug of an earlier step, `ITEM` or `CONFIG`."""
+    schema: Schema
+    """What the handler's annotation says, `ANY` where it says nothing."""
+
+
+@frozen(kw_only=True)
+class Binding:
+    """A handler and everything that has to be known to call it."""
+
+    step: str
+    handler: Handler
+    is_async: bool
+    """Whether calling the handler gives a coroutine; a plain function runs in a thread."""
+    payloads: tuple[PayloadParameter, ...]
+    """Parameters that are decoded from JSON, the item and the config among them."""
+    contexts: tuple[str, ...] = ()
+    """Parameters that receive the `Context`."""
+    index: bool = False
+    """Whether the parameter `index` is asked for."""
+    resources: Mapping[str, type] = field(factory=dict[str, type])
+    """The class that each resource must be an instance of, by parameter; `object` where any will do."""
+
+    @cached_property
+    def sources(self) -> frozenset[str]:
+        """What `arguments` reads: a host loads this and nothing else."""
+        return frozenset(payload.source for payload in self.payloads)
+
+    @cached_property
+    def _decoded(self) -> tuple[tuple[str, str, Schema, str], ...]:
+        """Parameter, source, schema, and what an error calls the value."""
+        return tuple(
+            (each.name, each.source, each.schema, f"step {self.step!r}, parameter {each.name!r}")
+            for each in self.payloads
+        )
+
+    def arguments(
+        self,
+        values: Mapping[str, bytes],
+        context: Context,
+        resources: Mapping[str, object] = _NO_RESOURCES,
+    ) -> dict[str, object]:
+        """Return what the handler is called with, by parameter.
+
+        Args:
+            values: canonical JSON for each of `sources`. A map that is a dependency is one array of its outputs; the
+                element of a map task stands under `ITEM`, the step's settings stand under `CONFIG`.
+            context: of this attempt; its `index` is the element's.
+            resources: at least those of `resources`, by name.
+
+        Raises:
+            PayloadError: a value does not fit its parameter, which the message names.
+        """
+        arguments: dict[str, object] = {}
+        for name, source, schema, what in self._decoded:
+            arguments[name] = schema.decode(values[source], size_bytes_max=_SIZE_UNLIMITED, what=what)
+        for name in self.contexts:
+            arguments[name] = context
+        if self.index:
+            arguments[INDEX] = context.index
+        for name in self.resources:
+            arguments[name] = resources[name]
+        return arguments
+
+    def payload(self, source: str) -> PayloadParameter | None:
+        """Return the parameter that reads `source`, or None."""
+        return next((payload for payload in self.payloads if payload.source == source), None)

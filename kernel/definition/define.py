@@ -1,0 +1,103 @@
+"""Turns a decorated function and its options into a step, checking everything on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from attrs import frozen
+
+from ..plan import StepKind
+from ..schema import Schema
+from .handler import Handler, HandlerProblem, Signature, name_of, read_handler
+from .names import step_slug_problem
+from .options import OptionProblem, Policy, Scope, parse_options, resolve
+from .parameters import bind, schema_of
+from .site import Site
+from .sources import read_source
+from .step import Step
+
+
+@frozen(kw_only=True)
+class Declaration:
+    """A step as it is written down, nothing checked yet."""
+
+    kind: StepKind
+    handler: object
+    slug: object
+    """None where the function's own name is meant."""
+    after: object
+    over: object
+    options: Mapping[str, object]
+
+
+def define(declared: Declaration, site: Site, flow_options: Mapping[str, Any]) -> Step:
+    """Make a step of a declaration. Whether its types fit those around it is for `checks` to say.
+
+    Args:
+        declared: what was written.
+        site: the flow and its earlier steps; the step itself is filled in here.
+        flow_options: the flow's parsed options.
+
+    Raises:
+        FlowDefinitionError: the first thing that is wrong with it.
+    """
+    signature = _signature(declared, site)
+    handler: Handler = declared.handler  # type: ignore[assignment]  # A signature was read from it.
+    slug = _slug(declared, handler, site)
+    site = Site(flow=site.flow, input_name=site.input_name, earlier=site.earlier, step=slug, handler=handler)
+    policy = _policy(declared, flow_options, site)
+    is_map = declared.kind is StepKind.MAP
+    source = read_source(declared.over, site) if is_map else None
+    after = _after(declared.after, site)
+    binding = bind(handler, signature, site, is_map=is_map)
+    output = schema_of(signature.returns, "the return value", site)
+    sources = binding.sources | after
+    if source is not None:
+        sources |= {source.name}
+    return Step(
+        slug=slug,
+        kind=declared.kind,
+        binding=binding,
+        output=output,
+        produced=Schema.array_of(output) if is_map else output,
+        dependencies=site.in_order(sources),
+        source=source,
+        policy=policy,
+    )
+
+
+def _signature(declared: Declaration, site: Site) -> Signature:
+    label = declared.slug if isinstance(declared.slug, str) else getattr(declared.handler, "__name__", None)
+    try:
+        return read_handler(declared.handler)
+    except HandlerProblem as problem:
+        named = Site(flow=site.flow, input_name=site.input_name, earlier=site.earlier, step=label)
+        raise named.error(str(problem)) from problem.__cause__
+
+
+def _slug(declared: Declaration, handler: Handler, site: Site) -> str:
+    slug = name_of(handler) if declared.slug is None else declared.slug
+    if slug is None:
+        raise site.error(f"{handler!r} has no name that could be the step's; pass slug=…")
+    problem = step_slug_problem(slug, site.input_name)
+    if problem is not None or not isinstance(slug, str):
+        raise site.error(f"step slug {slug!r} {problem}; pass another slug=…")
+    if slug in site.earlier:
+        raise site.error(f"there are two steps {slug!r}; rename the function or pass slug=…")
+    return slug
+
+
+def _policy(declared: Declaration, flow_options: Mapping[str, Any], site: Site) -> Policy:
+    scope = Scope.MAP if declared.kind is StepKind.MAP else Scope.STEP
+    others = ("slug", "after", "over") if scope is Scope.MAP else ("slug", "after")
+    try:
+        return resolve(flow_options, parse_options(declared.options, scope, others))
+    except OptionProblem as problem:
+        raise site.error(str(problem)) from None
+
+
+def _after(after: object, site: Site) -> frozenset[str]:
+    if isinstance(after, str) or not isinstance(after, Sequence):
+        raise site.error("after: takes a list of steps, as in after=[reserve]")
+    return frozenset(site.find(reference, "after").slug for reference in cast(Sequence[object], after))

@@ -1,0 +1,79 @@
+"""The rules for names, and the words with which a wrong one is answered."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable
+
+NAME_LENGTH_MAX = 128
+"""Characters. Long enough for any readable name, short enough for every store's index."""
+
+RESERVED = ("input", "config", "state", "ctx", "item", "index", "run")
+"""Names that mean something else wherever a step may be named."""
+
+_SLUG = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_QUEUE = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]*")
+_SHOWN_MAX = 12
+
+
+def slug_problem(slug: object) -> str | None:
+    """Return what keeps `slug` from being one, as the end of a sentence that names it, or None."""
+    return _problem(slug, _SLUG, "letters, digits and underscores, not beginning with a digit")
+
+
+def queue_problem(queue: object) -> str | None:
+    """Return what keeps `queue` from being a queue's name, or None."""
+    return _problem(queue, _QUEUE, "letters, digits, underscores, dots and hyphens")
+
+
+def step_slug_problem(slug: object, input_name: str) -> str | None:
+    """Return what keeps `slug` from naming a step of a flow whose input is called `input_name`, or None."""
+    problem = slug_problem(slug)
+    if problem is not None or not isinstance(slug, str):
+        return problem
+    if slug == input_name:
+        return "is the name of the flow's input"
+    if slug in RESERVED:
+        return f"is reserved (as are {', '.join(name for name in RESERVED if name != slug)})"
+    return _keyword_problem(slug)
+
+
+def input_name_problem(name: object) -> str | None:
+    """Return what keeps `name` from naming a flow's input, or None."""
+    problem = slug_problem(name)
+    if problem is not None or not isinstance(name, str):
+        return problem
+    if name in RESERVED and name != "input":
+        return "is reserved for something else"
+    return _keyword_problem(name)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint that proposes the nearest of the known names, or lists them where none is near."""
+    from difflib import get_close_matches  # Only a wrong name needs it, so importing the kernel does not pay for it.
+
+    names = list(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    if not names:
+        return "there is none yet"
+    shown = ", ".join(repr(each) for each in names[:_SHOWN_MAX])
+    return f"known: {shown}" + (f" and {len(names) - _SHOWN_MAX} more" if len(names) > _SHOWN_MAX else "")
+
+
+def _problem(name: object, pattern: re.Pattern[str], alphabet: str) -> str | None:
+    if not isinstance(name, str):
+        return f"must be a str, not {type(name).__name__}"
+    if not name:
+        return "must not be empty"
+    if len(name) > NAME_LENGTH_MAX:
+        return f"has {len(name)} characters; at most {NAME_LENGTH_MAX} are allowed"
+    if pattern.fullmatch(name) is None:
+        return f"must consist of {alphabet}"
+    return None
+
+
+def _keyword_problem(name: str) -> str | None:
+    return "is a Python keyword, so no parameter could be named like it" if keyword.iskeyword(name) else None

@@ -1,0 +1,260 @@
+"""The options of flows, steps and maps: their types, bounds and defaults, in one table."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypedDict
+
+from attrs import frozen
+
+from ..durations import DURATION_MAX, Duration, in_seconds
+from .names import nearest, queue_problem
+
+MAX_ATTEMPTS_MAX = 10_000
+"""Every failed attempt is kept, so attempts are bounded."""
+MAX_CONCURRENCY_MAX = 10_000
+"""A map never has more unfinished tasks than this at a time, so a larger value could not be honoured."""
+
+
+class FlowOptions(TypedDict, total=False):
+    """Options that hold for all steps of a flow, each of which may override them."""
+
+    max_attempts: int
+    base_delay: Duration
+    max_delay: Duration
+    jitter: float
+    timeout: Duration
+    queue: str
+
+
+class StepOptions(FlowOptions, total=False):
+    """Options of one step."""
+
+    start_delay: Duration
+    non_retryable: Sequence[type[Exception]]
+
+
+class MapOptions(StepOptions, total=False):
+    """Options of one map."""
+
+    max_concurrency: int
+
+
+class Scope(enum.Enum):
+    """Where options are written down."""
+
+    FLOW = "flow"
+    STEP = "step"
+    MAP = "map"
+
+
+@frozen(kw_only=True)
+class Policy:
+    """The options of one step after its flow's and the defaults have filled the gaps. Durations are seconds."""
+
+    max_attempts: int
+    base_delay_s: float
+    max_delay_s: float
+    jitter: float
+    timeout_s: float
+    queue: str
+    start_delay_s: float
+    non_retryable: tuple[type[Exception], ...]
+    max_concurrency: int | None
+
+
+@frozen(kw_only=True)
+class Option:
+    """One option: what it means, what it may be and what it is when nobody says."""
+
+    meaning: str
+    bounds: str
+    default: object
+    scopes: frozenset[Scope]
+    parse: Callable[[object], object]
+    """Returns the value as `Policy` holds it; raises ValueError with a message that completes "must be …"."""
+    attribute: str
+    """The field of `Policy`."""
+
+
+class OptionProblem(Exception):
+    """An option that is unknown, out of place or out of bounds; the message names it."""
+
+
+def options_for(scope: Scope) -> list[str]:
+    """Return the names of the options that can be written down there."""
+    return [name for name, option in OPTIONS.items() if scope in option.scopes]
+
+
+def parse_options(given: Mapping[str, object], scope: Scope, other_names: Iterable[str] = ()) -> dict[str, Any]:
+    """Check options against the table.
+
+    Args:
+        given: values by option name, as written in code.
+        scope: where they are written.
+        other_names: further arguments accepted there, which a misspelt name may have meant.
+
+    Returns:
+        Values by field of `Policy`.
+
+    Raises:
+        OptionProblem: one is unknown, does not belong there or is out of bounds.
+    """
+    parsed: dict[str, Any] = {}
+    for name, value in given.items():
+        option = OPTIONS.get(name)
+        if option is None:
+            raise OptionProblem(f"unknown option {name!r}; {nearest(name, [*options_for(scope), *other_names])}")
+        if scope not in option.scopes:
+            raise OptionProblem(_misplaced(name, option, scope))
+        try:
+            parsed[option.attribute] = option.parse(value)
+        except ValueError as problem:
+            raise OptionProblem(f"option {name!r} must be {problem}") from None
+    return parsed
+
+
+def resolve(flow: Mapping[str, Any], step: Mapping[str, Any]) -> Policy:
+    """Merge parsed options: a step's setting wins over its flow's, which wins over the default."""
+    defaults: dict[str, Any] = {option.attribute: option.default for option in OPTIONS.values()}
+    return Policy(**{**defaults, **flow, **step})
+
+
+def _misplaced(name: str, option: Option, scope: Scope) -> str:
+    if option.scopes == frozenset({Scope.MAP}):
+        return f"option {name!r} belongs to maps: use @flow.map(over=…, {name}=…), or leave it out"
+    return f"option {name!r} belongs to single steps, not to a {scope.value}: pass it to @flow.step or @flow.map"
+
+
+def _integer(value: object, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"an int from {low} to {high}, not {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"from {low} to {high}, not {value}")
+    return value
+
+
+def _attempts(value: object) -> int:
+    return _integer(value, 1, MAX_ATTEMPTS_MAX)
+
+
+def _concurrency(value: object) -> int:
+    return _integer(value, 1, MAX_CONCURRENCY_MAX)
+
+
+def _positive_duration(value: object) -> float:
+    seconds = in_seconds(value)
+    if seconds == 0:
+        raise ValueError("more than 0 s, not 0 s")
+    return seconds
+
+
+def _fraction(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise ValueError(f"a number from 0 to 1, not {value!r}")
+    if not 0 <= value <= 1:
+        raise ValueError(f"from 0 to 1, not {value}")
+    return float(value)
+
+
+def _queue(value: object) -> str:
+    problem = queue_problem(value)
+    if problem is not None or not isinstance(value, str):
+        raise ValueError(f"the name of a queue; {value!r} {problem}")
+    return value
+
+
+def _exceptions(value: object) -> tuple[type[Exception], ...]:
+    if isinstance(value, type):
+        raise ValueError(f"a tuple of exception classes: write ({value.__name__},)")
+    if not isinstance(value, tuple | list):
+        raise ValueError(f"a tuple of exception classes, not {value!r}")
+    classes: list[type[Exception]] = []
+    for each in value:  # pyright: ignore[reportUnknownVariableType]  # Whatever it is, the next line checks it.
+        if not (isinstance(each, type) and issubclass(each, Exception)):
+            raise ValueError(f"a tuple of subclasses of Exception; {each!r} is none")
+        classes.append(each)
+    return tuple(classes)
+
+
+_EVERYWHERE = frozenset(Scope)
+_STEPS = frozenset({Scope.STEP, Scope.MAP})
+_DURATION = f"a timedelta or seconds, 0 to {DURATION_MAX.days} days"
+
+OPTIONS: Mapping[str, Option] = {
+    "max_attempts": Option(
+        meaning="How often a task is tried before it fails.",
+        bounds=f"1 to {MAX_ATTEMPTS_MAX}",
+        default=3,
+        scopes=_EVERYWHERE,
+        parse=_attempts,
+        attribute="max_attempts",
+    ),
+    "base_delay": Option(
+        meaning="The delay before the second attempt; it doubles with each further one.",
+        bounds=_DURATION,
+        default=1.0,
+        scopes=_EVERYWHERE,
+        parse=in_seconds,
+        attribute="base_delay_s",
+    ),
+    "max_delay": Option(
+        meaning="The longest computed delay between two attempts.",
+        bounds=_DURATION,
+        default=3600.0,
+        scopes=_EVERYWHERE,
+        parse=in_seconds,
+        attribute="max_delay_s",
+    ),
+    "jitter": Option(
+        meaning="The fraction of a delay that varies from task to task, so that retries do not come all at once.",
+        bounds="0 to 1",
+        default=0.1,
+        scopes=_EVERYWHERE,
+        parse=_fraction,
+        attribute="jitter",
+    ),
+    "timeout": Option(
+        meaning="How long one attempt may take.",
+        bounds=f"a timedelta or seconds, more than 0, at most {DURATION_MAX.days} days",
+        default=60.0,
+        scopes=_EVERYWHERE,
+        parse=_positive_duration,
+        attribute="timeout_s",
+    ),
+    "queue": Option(
+        meaning="The queue whose hosts run the tasks.",
+        bounds="1 to 128 letters, digits, underscores, dots and hyphens",
+        default="default",
+        scopes=_EVERYWHERE,
+        parse=_queue,
+        attribute="queue",
+    ),
+    "start_delay": Option(
+        meaning="How long a step that is ready waits before its first attempt.",
+        bounds=_DURATION,
+        default=0.0,
+        scopes=_STEPS,
+        parse=in_seconds,
+        attribute="start_delay_s",
+    ),
+    "non_retryable": Option(
+        meaning="Exceptions (with their subclasses) after which no further attempt is made.",
+        bounds="a tuple of subclasses of Exception",
+        default=(),
+        scopes=_STEPS,
+        parse=_exceptions,
+        attribute="non_retryable",
+    ),
+    "max_concurrency": Option(
+        meaning="How many tasks of the map are unfinished at a time, across all hosts.",
+        bounds=f"1 to {MAX_CONCURRENCY_MAX}",
+        default=None,
+        scopes=frozenset({Scope.MAP}),
+        parse=_concurrency,
+        attribute="max_concurrency",
+    ),
+}
+"""Every option by the name under which it is written down, in the order of the docs."""

@@ -1,0 +1,175 @@
+"""Binds a handler's parameters by name: to the input, earlier steps, the item, config, context and resources."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator
+
+from ..context import Context
+from ..errors import FlowDefinitionError, UnsupportedType
+from ..plan import INPUT
+from ..schema import ANY, Schema
+from .binding import CONFIG, CTX, INDEX, ITEM, Binding, PayloadParameter
+from .config import config_problem
+from .handler import Handler, Parameter, Signature, Unannotated
+from .names import nearest
+from .resource import ResourceMark
+from .site import Site
+
+_UNTYPED: tuple[object, ...] = (Unannotated, typing.Any, object)
+_MAP_ONLY = (ITEM, INDEX)
+
+
+def bind(handler: Handler, signature: Signature, site: Site, *, is_map: bool) -> Binding:
+    """Decide for each parameter of a handler what it receives.
+
+    Raises:
+        FlowDefinitionError: a parameter names nothing that is known there, or its annotation cannot be what it must.
+    """
+    payloads: list[PayloadParameter] = []
+    contexts: list[str] = []
+    resources: dict[str, type] = {}
+    index = False
+    for parameter in signature.parameters:
+        mark = _marked(parameter, site)
+        if mark is not None:
+            resources[parameter.name] = _resource_class(parameter, mark, site)
+        elif _is_context(parameter, site):
+            contexts.append(parameter.name)
+        elif parameter.name == INDEX and is_map:
+            index = _checked_index(parameter, site)
+        else:
+            source = _source(parameter, site, is_map=is_map)
+            schema = schema_of(parameter.annotation, f"parameter {parameter.name!r}", site)
+            payloads.append(PayloadParameter(name=parameter.name, source=source, schema=schema))
+    return Binding(
+        step=site.step or "",
+        handler=handler,
+        is_async=signature.is_async,
+        payloads=tuple(payloads),
+        contexts=tuple(contexts),
+        index=index,
+        resources=resources,
+    )
+
+
+def schema_of(annotation: object, place: str, site: Site) -> Schema:
+    """Return the schema of an annotation; an absent one admits everything.
+
+    Raises:
+        FlowDefinitionError: JSON cannot carry the type.
+    """
+    if annotation is Unannotated:
+        return ANY
+    try:
+        return Schema.of(annotation)
+    except UnsupportedType as error:
+        raise site.error(f"{place}: {error}") from error
+
+
+def _source(parameter: Parameter, site: Site, *, is_map: bool) -> str:
+    name = parameter.name
+    if name == CONFIG:
+        problem = config_problem(parameter.annotation)
+        if problem is not None:
+            raise site.error(f"parameter 'config' {problem}")
+        return CONFIG
+    if name == site.input_name:
+        return INPUT
+    if name in site.earlier:
+        return name
+    if name == ITEM and is_map:
+        return ITEM
+    raise _unbound(name, site, is_map=is_map)
+
+
+def _unbound(name: str, site: Site, *, is_map: bool) -> FlowDefinitionError:
+    where = f"parameter {name!r}"
+    if name in _MAP_ONLY:
+        return site.error(f"{where} belongs to maps: use @flow.map(over=…), or rename it")
+    if name == "self":
+        return site.error(f"{where} is never filled; decorate a function, or pass a bound method (service.charge)")
+    if name == site.step:
+        return site.error(f"{where} names the step itself; a step may only refer to earlier ones")
+    if name == INPUT:
+        return site.error(f"{where}: the input of this flow is called {site.input_name!r}")
+    known = [site.input_name, *site.earlier, CONFIG, CTX, *(_MAP_ONLY if is_map else ())]
+    return site.error(
+        f"{where} names neither an earlier step nor anything else that a step can ask for; "
+        f"{nearest(name, known)} (what the app provides is marked Resource[…])"
+    )
+
+
+def _marked(parameter: Parameter, site: Site) -> object | None:
+    """Return what `Resource[…]` holds where that is the parameter's annotation."""
+    annotation = parameter.annotation
+    if _is_mark(annotation):
+        _refuse_known(parameter.name, "a Resource", site)
+        held: object = typing.get_args(annotation)[0]
+        return held
+    if any(_is_mark(part) for part in _parts(annotation)):
+        where = f"parameter {parameter.name!r}"
+        if _is_union(annotation):
+            raise site.error(
+                f"{where}: a resource is always there, so Resource[…] cannot be one side of a union; "
+                "write Resource[T] alone"
+            )
+        raise site.error(f"{where}: Resource[…] must be the whole annotation, not a part of it")
+    return None
+
+
+def _resource_class(parameter: Parameter, mark: object, site: Site) -> type:
+    if mark in _UNTYPED:
+        return object
+    held = typing.get_origin(mark) or mark
+    if isinstance(held, type) and held is not types.UnionType:
+        return held
+    raise site.error(
+        f"parameter {parameter.name!r}: Resource[…] must hold one class, so that the host can check what it is given, "
+        f"not {mark!r}"
+    )
+
+
+def _is_context(parameter: Parameter, site: Site) -> bool:
+    annotation = parameter.annotation
+    if parameter.name == CTX and annotation in _UNTYPED:
+        return True
+    alternatives = _parts(annotation) if _is_union(annotation) else iter((annotation,))
+    if any(each is Context for each in alternatives):
+        if parameter.name != CTX:
+            _refuse_known(parameter.name, "the Context", site)
+        return True
+    if parameter.name == CTX:
+        raise site.error(f"parameter 'ctx' receives the Context; annotate it so, or rename it (now: {annotation!r})")
+    return False
+
+
+def _refuse_known(name: str, meaning: str, site: Site) -> None:
+    """Refuse a parameter whose annotation says one thing and whose name another."""
+    if name in (CONFIG, CTX, ITEM, INDEX, site.input_name) or name in site.earlier:
+        other = "an earlier step" if name in site.earlier else "something that a step can ask for"
+        raise site.error(f"parameter {name!r} is annotated as {meaning} but names {other}; rename it")
+
+
+def _checked_index(parameter: Parameter, site: Site) -> bool:
+    if parameter.annotation is not int and parameter.annotation not in _UNTYPED:
+        raise site.error(f"parameter 'index' receives the element's index, an int; it is {parameter.annotation!r}")
+    return True
+
+
+def _is_mark(annotation: object) -> bool:
+    if typing.get_origin(annotation) is not typing.Annotated:
+        return False
+    return any(isinstance(extra, ResourceMark) for extra in typing.get_args(annotation)[1:])
+
+
+def _is_union(annotation: object) -> bool:
+    return typing.get_origin(annotation) in (typing.Union, types.UnionType)
+
+
+def _parts(annotation: object) -> Iterator[object]:
+    """Yield everything an annotation is composed of, at any depth."""
+    for part in typing.get_args(annotation):
+        yield part
+        yield from _parts(part)

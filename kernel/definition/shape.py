@@ -1,0 +1,109 @@
+"""The shape of a flow: what a run in flight relies on, as plain data with a fingerprint.
+
+In it are the steps, their dependencies, what maps work over, and the types of the input, of outputs and of settings;
+and the type of a parameter where it is another than that of what it receives. Not in it is what may change under a
+running run: code, names of parameters, resources, the order in which independent steps are written, and all options.
+Types stand in it in the normal form of `schema_normal`, so that it is the same in every process and Python version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import msgspec
+from attrs import frozen
+
+from .. import codec
+from ..plan import INPUT
+from ..schema import Schema
+from .binding import CONFIG, ITEM
+from .checks import is_untyped
+from .site import Site
+from .sources import element_of
+from .step import Step
+
+FORMAT = 1
+"""Increased when the same flow would get another document, which makes every fingerprint a new one."""
+
+
+class StepShape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One step. A struct, since absent fields must not be written: new kinds of fields change no old fingerprint."""
+
+    kind: str
+    dependencies: tuple[str, ...] = ()
+    """Sorted."""
+    over: str | None = None
+    """A map's source as a dotted path; the input is called `input` in it."""
+    output: Any
+    """Normal form of what one call of the handler returns."""
+    config: Any = None
+    """Normal form of the settings' class."""
+    reads: dict[str, Any] | None = None
+    """Normal forms of parameters that declare another type than what they receive has, by source."""
+
+
+class ShapeDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole flow."""
+
+    format: int
+    input: Any
+    """Normal form of the input's type."""
+    steps: dict[str, StepShape]
+
+
+@frozen
+class Shape:
+    """A flow's shape as it is registered."""
+
+    document: bytes
+    """A `ShapeDocument` as canonical JSON."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the document, in hexadecimal."""
+        return hashlib.sha256(self.document).hexdigest()
+
+    @cached_property
+    def parsed(self) -> ShapeDocument:
+        """The document as records."""
+        return msgspec.json.decode(self.document, type=ShapeDocument)
+
+
+def shape_of(input_schema: Schema, steps: Mapping[str, Step], site: Site) -> Shape:
+    """Return the shape of a flow whose types have been checked.
+
+    Args:
+        input_schema: the type of a run's input.
+        steps: all steps by slug.
+        site: the flow.
+    """
+    produced = {INPUT: input_schema, **{slug: step.produced for slug, step in steps.items()}}
+    shapes = {slug: _step_shape(step, produced, site) for slug, step in steps.items()}
+    return Shape(codec.encode(ShapeDocument(format=FORMAT, input=input_schema.normal, steps=shapes)))
+
+
+def _step_shape(step: Step, produced: Mapping[str, Schema], site: Site) -> StepShape:
+    config = step.binding.payload(CONFIG)
+    return StepShape(
+        kind=str(step.kind),
+        dependencies=tuple(sorted(step.dependencies)),
+        over=None if step.source is None else step.source.dotted,
+        output=step.output.normal,
+        config=None if config is None else config.schema.normal,
+        reads=_reads(step, produced, site) or None,
+    )
+
+
+def _reads(step: Step, produced: Mapping[str, Schema], site: Site) -> dict[str, Any]:
+    received = {ITEM: element_of(step.source, produced, site)} if step.source is not None else {}
+    reads: dict[str, Any] = {}
+    for parameter in step.binding.payloads:
+        if parameter.source == CONFIG or is_untyped(parameter.schema):
+            continue
+        given = received.get(parameter.source) or produced[parameter.source]
+        if parameter.schema.normal != given.normal:
+            reads[parameter.source] = parameter.schema.normal
+    return reads

@@ -1,0 +1,82 @@
+"""Where in a flow something is written, and which names can be seen from there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+
+from attrs import frozen
+
+from ..errors import FlowDefinitionError
+from ..plan import INPUT
+from .handler import Handler, name_of, same_function
+from .names import nearest
+from .step import Step
+
+
+@frozen(kw_only=True)
+class Site:
+    """The surroundings of one step while it is defined, or of a whole flow (`step` is None)."""
+
+    flow: str
+    input_name: str
+    earlier: Mapping[str, Step]
+    """The steps defined so far, by slug, in order of definition."""
+    step: str | None = None
+    handler: Handler | None = None
+
+    def error(self, message: str) -> FlowDefinitionError:
+        """Return the error that says what is wrong here."""
+        return FlowDefinitionError(message, flow=self.flow, step=self.step)
+
+    def find(self, reference: object, place: str) -> Step:
+        """Return the earlier step that a function, slug or `Step` stands for.
+
+        Args:
+            reference: as written in code.
+            place: the option it is written in, for the message.
+
+        Raises:
+            FlowDefinitionError: it stands for none, or for several.
+        """
+        if isinstance(reference, Step):
+            if self.earlier.get(reference.slug) is not reference:
+                raise self.error(f"{place}: step {reference.slug!r} belongs to another flow")
+            return reference
+        if isinstance(reference, str):
+            return self._named(reference, place)
+        if callable(reference):
+            return self._made_of(reference, place)
+        raise self.error(f"{place}: name a step by its function or slug, not by {reference!r}")
+
+    def in_order(self, slugs: Set[str]) -> tuple[str, ...]:
+        """Return earlier steps in order of definition."""
+        return tuple(slug for slug in self.earlier if slug in slugs)
+
+    def unknown(self, name: str, place: str) -> FlowDefinitionError:
+        """Return the error for a name that no earlier step has."""
+        if name == self.step:
+            return self.error(f"{place}: {name!r} is the step itself; a step may only refer to earlier ones")
+        return self.error(f"{place}: there is no earlier step {name!r}; {nearest(name, self.earlier)}")
+
+    def _named(self, slug: str, place: str) -> Step:
+        if slug in (self.input_name, INPUT):
+            raise self.error(f"{place}: {slug!r} is the input, not a step; it is there from the beginning")
+        step = self.earlier.get(slug)
+        if step is None:
+            raise self.unknown(slug, place)
+        return step
+
+    def _made_of(self, function: Handler, place: str) -> Step:
+        found = [step for step in self.earlier.values() if same_function(step.binding.handler, function)]
+        if len(found) == 1:
+            return found[0]
+        name = name_of(function) or repr(function)
+        if found:
+            slugs = " and ".join(repr(step.slug) for step in found)
+            raise self.error(f"{place}: function {name!r} is the steps {slugs}; name the one by its slug")
+        if self.handler is not None and same_function(self.handler, function):
+            raise self.error(f"{place}: {name!r} is the step itself; a step may only refer to earlier ones")
+        raise self.error(
+            f"{place}: function {name!r} is no step of this flow; decorate it first, "
+            f"or name another step ({nearest(name, self.earlier)})"
+        )

@@ -1,0 +1,60 @@
+"""One step of a flow, as its definition left it."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from ..plan import MapSource, StepKind, StepPlan
+from ..schema import Schema
+from .binding import Binding
+from .options import Policy
+
+
+@frozen(kw_only=True, eq=False)
+class Step:
+    """A node of a flow. Equal only to itself; it may stand wherever a step is named."""
+
+    slug: str
+    kind: StepKind = field(repr=lambda kind: str(kind))
+    binding: Binding = field(repr=False)
+    """The handler and how it is called."""
+    output: Schema = field(repr=False)
+    """What one call of the handler returns."""
+    produced: Schema = field(repr=False)
+    """What dependents receive: `output`, for a map the list of all its outputs."""
+    dependencies: tuple[str, ...] = field(repr=False)
+    """Slugs of the earlier steps that must be settled first, each once, in order of definition."""
+    source: MapSource | None = field(repr=False)
+    """The array that a map works over."""
+    policy: Policy = field(repr=False)
+
+    @property
+    def non_retryable(self) -> tuple[type[Exception], ...]:
+        """Exceptions after which no further attempt is made."""
+        return self.policy.non_retryable
+
+    def encode_output(self, value: object) -> bytes:
+        """Return what one call of the handler returned, as canonical JSON.
+
+        Raises:
+            PayloadError: it does not fit the declared type, or is not JSON.
+        """
+        return self.output.encode(value, what=f"output of step {self.slug!r}")
+
+    def plan(self) -> StepPlan:
+        """Return what the decisions know of this step."""
+        policy = self.policy
+        return StepPlan(
+            slug=self.slug,
+            kind=self.kind,
+            dependencies=self.dependencies,
+            source=self.source,
+            queue=policy.queue,
+            max_attempts=policy.max_attempts,
+            base_delay_s=policy.base_delay_s,
+            max_delay_s=policy.max_delay_s,
+            jitter=policy.jitter,
+            timeout_s=policy.timeout_s,
+            start_delay_s=policy.start_delay_s,
+            max_concurrency=policy.max_concurrency,
+        )
