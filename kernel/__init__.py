@@ -1,0 +1,62 @@
+"""The kernel decides what happens to flows, runs, steps and tasks, and depends on ports alone.
+
+Users find here what they write flows with and what they start and read runs by. Hosts find commands, plans and the
+record of a failure in the modules of those names.
+"""
+
+from ..ports import Ports
+from ..ports.errors import AdapterError, CorruptionError, FairleadError, UsageError
+from ..ports.reading import RunCursor, RunFilter
+from ..ports.statuses import RunStatus, StepStatus, TaskStatus
+from .context import Context
+from .definition import Flow, Resource, Step
+from .errors import (
+    FlowDefinitionError,
+    FlowShapeConflict,
+    IdempotencyConflict,
+    InvalidInput,
+    LimitExceeded,
+    PayloadError,
+    RunDidNotComplete,
+    RunNotFound,
+    UnknownFlow,
+    UnsupportedType,
+    WaitTimeout,
+)
+from .kernel import Kernel, Start
+from .retry import GiveUp, RetryAfter
+from .runs import RunDetails, RunHandle
+
+__all__ = [
+    "AdapterError",
+    "Context",
+    "CorruptionError",
+    "FairleadError",
+    "Flow",
+    "FlowDefinitionError",
+    "FlowShapeConflict",
+    "GiveUp",
+    "IdempotencyConflict",
+    "InvalidInput",
+    "Kernel",
+    "LimitExceeded",
+    "PayloadError",
+    "Ports",
+    "Resource",
+    "RetryAfter",
+    "RunCursor",
+    "RunDetails",
+    "RunDidNotComplete",
+    "RunFilter",
+    "RunHandle",
+    "RunNotFound",
+    "RunStatus",
+    "Start",
+    "Step",
+    "StepStatus",
+    "TaskStatus",
+    "UnknownFlow",
+    "UnsupportedType",
+    "UsageError",
+    "WaitTimeout",
+]

@@ -145,7 +145,7 @@ class Verdict(enum.StrEnum):
 
 @frozen(kw_only=True)
 class SettleTasks(Command["Settlement"]):
-    """Record outcomes and advance their runs in one transaction. Repeatable: an outcome counts once by (task, token)."""
+    """Record outcomes and advance their runs, in one transaction. Repeatable: each counts once by (task, token)."""
 
     outcomes: tuple[Outcome, ...]
     capacity: Capacity
@@ -190,10 +190,20 @@ class SweepJobs(Command[int]):
 
 
 @frozen(kw_only=True)
-class FlushOutbox(Command[int]):
-    """Publish committed events through the sink. Answers how many events were accepted. Repeatable."""
+class FlushOutbox(Command["Flushed"]):
+    """Publish committed events through the sink. Repeatable: at worst an event is published again."""
 
     worker: str
     lease_duration: timedelta
     limit: int = field(default=500, validator=gt(0))
     """Outbox rows per shard and flush."""
+
+
+@frozen(kw_only=True)
+class Flushed:
+    """What a flush did."""
+
+    published: int
+    """Events that the sink accepted and that are marked so."""
+    held_back: tuple[tuple[str, str], ...] = ()
+    """(run id, what the sink raised or did) for each run whose events wait for the next flush."""

@@ -33,3 +33,88 @@ class PayloadError(UsageError):
         self.what = what
         listed = "; ".join(f"{path}: {problem}" for path, problem in problems)
         super().__init__(f"{what}: {listed}")
+
+
+class UnknownFlow(UsageError):
+    """A flow, or a version of it, that the kernel does not have."""
+
+    def __init__(self, flow: str, version: str | None, known: tuple[str, ...]) -> None:
+        self.flow = flow
+        self.version = version
+        self.known = known
+        wanted = f"flow {flow!r}" if version is None else f"version {version!r} of flow {flow!r}"
+        have = f"it has {', '.join(known)}" if known else "it has no flow at all"
+        super().__init__(f"this kernel has no {wanted}; {have}")
+
+
+class InvalidInput(PayloadError):
+    """A run's input or configuration does not fit its flow. No run was made."""
+
+
+class IdempotencyConflict(UsageError):
+    """A key was used before with another payload. The run that holds it is `run_id`; no run was made."""
+
+    def __init__(self, *, flow: str, key: str, run_id: str) -> None:
+        self.flow = flow
+        self.key = key
+        self.run_id = run_id
+        super().__init__(
+            f"flow {flow!r} was started with key {key!r} before, with another input or config, as run {run_id}; "
+            "use another key, or the payload of that run"
+        )
+
+
+class FlowShapeConflict(UsageError):
+    """The shape of a flow's version differs from the one that runs were started with. `differences` lists all."""
+
+    def __init__(self, *, flow: str, version: str, differences: tuple[str, ...]) -> None:
+        self.flow = flow
+        self.version = version
+        self.differences = differences
+        listed = "\n".join(f"  - {difference}" for difference in differences)
+        advice = (
+            "wait until no run of it is in flight" if version == "dev" else "give the changed flow a new version number"
+        )
+        super().__init__(f"version {version} of flow {flow!r} is registered with another shape; {advice}:\n{listed}")
+
+
+class RunNotFound(UsageError):
+    """There is no run of that id."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"there is no run {run_id!r}; `fairlead runs list` shows those that exist")
+
+
+class RunDidNotComplete(UsageError):
+    """An output was asked for that will never exist, since its run failed or was cancelled."""
+
+    def __init__(self, *, run_id: str, status: str, reason: str | None, message: str | None) -> None:
+        self.run_id = run_id
+        self.status = status
+        self.reason = reason
+        because = "" if reason is None else f" ({reason})"
+        detail = "" if message is None else f": {message}"
+        super().__init__(f"run {run_id} is {status}{because}{detail}")
+
+
+class WaitTimeout(UsageError):
+    """What was waited for did not happen in time. The run goes on; waiting again is possible."""
+
+    def __init__(self, *, run_id: str, waited_s: float, status: str) -> None:
+        self.run_id = run_id
+        self.waited_s = waited_s
+        self.status = status
+        super().__init__(
+            f"run {run_id} is still {status} after {waited_s:g} s; is a host that serves its flow running?"
+        )
+
+
+class LimitExceeded(UsageError):
+    """A request is larger than a named limit."""
+
+    def __init__(self, *, what: str, limit: int, found: int) -> None:
+        self.what = what
+        self.limit = limit
+        self.found = found
+        super().__init__(f"{what}: at most {limit} are taken at once, not {found}; split the request")

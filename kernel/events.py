@@ -18,7 +18,6 @@ import msgspec
 
 from ..ports.outbox import EventRecord, OutboxRow
 
-
 NO_ERROR = msgspec.Raw(b"null")
 """What stands for the error where there is none; otherwise it is the record of `kernel.failures`."""
 

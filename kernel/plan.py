@@ -81,6 +81,19 @@ class Plan:
         return {slug: tuple(later) for slug, later in found.items()}
 
     @cached_property
+    def neighbours(self) -> Mapping[str, tuple[str, ...]]:
+        """For each slug the steps that the end of one of its tasks touches, unless empty maps make it cascade.
+
+        The step, its dependents, and the steps whose arrays these work over.
+        """
+        found: dict[str, tuple[str, ...]] = {}
+        for slug, dependents in self.dependents.items():
+            sources = (self.steps[dependent].source for dependent in dependents)
+            arrays = (source.name for source in sources if source is not None and source.name in self.steps)
+            found[slug] = tuple(dict.fromkeys((slug, *dependents, *arrays)))
+        return found
+
+    @cached_property
     def leaves(self) -> tuple[str, ...]:
         """The steps that nothing depends on; their outputs are the run's output."""
         return tuple(slug for slug, later in self.dependents.items() if not later)

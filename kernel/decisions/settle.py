@@ -7,7 +7,7 @@ the same command. Anything else is stale and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -36,19 +36,6 @@ class Settled:
     """Runs that reached a step which was not loaded: decide again with all of their steps. `changes` is void then."""
 
 
-def neighbourhood(plan: Plan, slug: str) -> Iterable[str]:
-    """The steps that the end of a step's task touches, unless maps over empty arrays make it cascade.
-
-    The step, its dependents, and the steps whose arrays these work over.
-    """
-    yield slug
-    for dependent in plan.dependents[slug]:
-        yield dependent
-        source = plan.steps[dependent].source
-        if source is not None and source.name in plan.steps:
-            yield source.name
-
-
 def settle_tasks(
     outcomes: Sequence[Outcome],
     snapshot: Snapshot,
@@ -63,7 +50,7 @@ def settle_tasks(
 
     Args:
         outcomes: of any runs, each task at most once under one token.
-        snapshot: the runs that could be locked, with the tasks concerned and their steps' neighbourhoods.
+        snapshot: the runs that could be locked, the tasks concerned, and their steps' neighbours (`Plan.neighbours`).
         plans: by flow id, for every run in `snapshot`.
         now: the time of the transaction.
         hand_over: the host's slots; taken from as tasks are born leased.

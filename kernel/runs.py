@@ -1,0 +1,227 @@
+"""A run as its starter holds it: wait for it, read its outputs, look at everything in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol, TypeVar, overload
+
+import msgspec
+from attrs import frozen
+
+from ..ports import Ports
+from ..ports.outbox import EventRecord
+from ..ports.reading import AttemptRecord, OutputRequest, RunRecord, StepOutput, StepRecord, TaskRecord
+from ..ports.statuses import TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus
+from .codec import JsonValue
+from .codec import decode as decode_json
+from .definition import Flow, Step
+from .errors import RunDidNotComplete, RunNotFound, WaitTimeout
+from .events import event_records
+from .failures import decode_failure
+from .plan import StepKind
+
+T = TypeVar("T")
+
+POLL_FIRST_S = 0.001
+"""The pause after the first look at a run that is not finished."""
+
+POLL_GROWTH = 1.5
+POLL_LONGEST_S = 0.25
+"""The longest pause between two looks."""
+
+
+class FlowFinder(Protocol):
+    """Finds the flow that a run belongs to."""
+
+    def __call__(self, slug: str, version: str, /) -> Flow[Any]: ...
+
+
+@frozen(kw_only=True)
+class RunDetails:
+    """Everything that is kept of one run."""
+
+    run: RunRecord
+    steps: Sequence[StepRecord]
+    """In order of definition where the flow is known here, by generation."""
+    tasks: Sequence[TaskRecord]
+    attempts: Sequence[AttemptRecord]
+    events: Sequence[EventRecord]
+
+
+class RunHandle:
+    """One run. Holding it costs nothing; every method reads the store afresh."""
+
+    def __init__(self, run_id: str, *, ports: Ports, find_flow: FlowFinder, created: bool = False) -> None:
+        self.id = run_id
+        self.created = created
+        """Whether the call that returned this handle made the run; False where the key was known."""
+        self._ports = ports
+        self._persistence = ports.persistence
+        self._find_flow = find_flow
+
+    def __repr__(self) -> str:
+        return f"RunHandle({self.id!r})"
+
+    async def record(self) -> RunRecord:
+        """The run's row as it stands.
+
+        Raises:
+            RunNotFound: there is no such run (any more).
+        """
+        record = await self._persistence.read_run(self.id)
+        if record is None:
+            raise RunNotFound(self.id)
+        return record
+
+    async def status(self) -> RunStatus:
+        """The run's status as it stands."""
+        return (await self.record()).status
+
+    async def details(self) -> RunDetails:
+        """Everything that is kept of the run."""
+        record = await self.record()
+        events = [event for row in await self._persistence.read_events(self.id) for event in event_records(row)]
+        return RunDetails(
+            run=record,
+            steps=await self._persistence.read_steps(self.id),
+            tasks=await self._persistence.read_tasks(self.id),
+            attempts=await self._persistence.read_attempts(self.id),
+            events=events,
+        )
+
+    async def wait(self, *, timeout: float | None = None) -> RunRecord:
+        """Wait until the run is terminal, however it ends.
+
+        Args:
+            timeout: seconds; None waits for as long as it takes.
+
+        Raises:
+            WaitTimeout: it is not terminal after `timeout`.
+        """
+        return await self._wait_until(lambda record: record.status in TERMINAL_RUN, timeout)
+
+    async def result(self, *, timeout: float | None = None) -> dict[str, JsonValue]:
+        """Wait for the run and return its output: `{leaf: output}` over the steps that nothing depends on, as JSON.
+
+        Raises:
+            RunDidNotComplete: the run failed or was cancelled.
+            WaitTimeout: it is not terminal after `timeout` seconds.
+        """
+        record = await self.wait(timeout=timeout)
+        _require_completed(record)
+        flow = self._find_flow(record.flow, record.version)
+        wanted = [OutputRequest(self.id, slug) for slug in flow.plan.leaves]
+        payloads = await self._persistence.read_payloads((), wanted)
+        return {
+            request.step: decode_json(_joined(flow.steps[request.step], payloads.outputs[request]))
+            for request in wanted
+            if payloads.outputs[request].status is StepStatus.COMPLETED
+        }
+
+    @overload
+    async def output(
+        self, step: Callable[..., Coroutine[Any, Any, T]], *, timeout: float | None = None
+    ) -> T | None: ...
+    @overload
+    async def output(self, step: Callable[..., T], *, timeout: float | None = None) -> T | None: ...
+    @overload
+    async def output(self, step: str | Step, *, timeout: float | None = None) -> Any: ...
+    async def output(self, step: Any, *, timeout: float | None = None) -> Any:
+        """Wait for a step and return its output, typed as its handler declares; None where it was skipped.
+
+        Args:
+            step: the handler, its slug, or the `Step`. For a map see `outputs`.
+            timeout: seconds; None waits for as long as it takes.
+
+        Raises:
+            RunDidNotComplete: the run ended without this output.
+            WaitTimeout: the step is not settled after `timeout`.
+        """
+        flow = await self._flow()
+        found = flow.step_named(step)
+        settled = await self._settled(found, timeout)
+        if settled is None:
+            return None
+        return found.produced.decode(_joined(found, settled))
+
+    @overload
+    async def outputs(
+        self, step: Callable[..., Coroutine[Any, Any, T]], *, timeout: float | None = None
+    ) -> list[T]: ...
+    @overload
+    async def outputs(self, step: Callable[..., T], *, timeout: float | None = None) -> list[T]: ...
+    @overload
+    async def outputs(self, step: str | Step, *, timeout: float | None = None) -> list[Any]: ...
+    async def outputs(self, step: Any, *, timeout: float | None = None) -> Any:
+        """Wait for a map and return the outputs of its elements in order of index; as `output` does for a step."""
+        flow = await self._flow()
+        found = flow.step_named(step)
+        if found.kind is not StepKind.MAP:
+            raise TypeError(f"step {found.slug!r} is not a map; read it with run.output(…)")
+        return await self.output(found, timeout=timeout) or []
+
+    async def _flow(self) -> Flow[Any]:
+        record = await self.record()
+        return self._find_flow(record.flow, record.version)
+
+    async def _settled(self, step: Step, timeout: float | None) -> StepOutput | None:
+        """Wait until a step has its output. None where it was skipped."""
+        request = OutputRequest(self.id, step.slug)
+        found: StepOutput | None = None
+
+        async def look(record: RunRecord) -> bool:
+            nonlocal found
+            found = (await self._persistence.read_payloads((), (request,))).outputs.get(request)
+            return found is not None and found.status in TERMINAL_STEP
+
+        record = await self._wait_for(look, timeout)
+        if found is not None and found.status is StepStatus.COMPLETED:
+            return found
+        if found is not None and found.status is StepStatus.SKIPPED:
+            return None
+        raise _did_not_complete(record)
+
+    async def _wait_until(self, done: Callable[[RunRecord], bool], timeout: float | None) -> RunRecord:
+        async def look(record: RunRecord) -> bool:
+            return done(record)
+
+        return await self._wait_for(look, timeout)
+
+    async def _wait_for(
+        self, done: Callable[[RunRecord], Coroutine[Any, Any, bool]], timeout: float | None
+    ) -> RunRecord:
+        clock = self._ports.clock
+        began = clock.monotonic()
+        pause_s = POLL_FIRST_S
+        while True:
+            record = await self.record()
+            if await done(record) or record.status in TERMINAL_RUN:
+                return record
+            waited_s = clock.monotonic() - began
+            if timeout is not None and waited_s >= timeout:
+                raise WaitTimeout(run_id=self.id, waited_s=timeout, status=record.status)
+            await clock.sleep(pause_s if timeout is None else min(pause_s, timeout - waited_s))
+            pause_s = min(pause_s * POLL_GROWTH, POLL_LONGEST_S)
+
+
+def _joined(step: Step, output: StepOutput) -> bytes:
+    """A step's output as JSON: its only task's, or the array of all its tasks' outputs."""
+    outputs = [b"null" if each is None else each for each in output.outputs]
+    if step.kind is StepKind.MAP:
+        return msgspec.json.encode([msgspec.Raw(each) for each in outputs])
+    return outputs[0]
+
+
+def _require_completed(record: RunRecord) -> None:
+    if record.status is not RunStatus.COMPLETED:
+        raise _did_not_complete(record)
+
+
+def _did_not_complete(record: RunRecord) -> RunDidNotComplete:
+    failure = None if record.error is None else decode_failure(record.error)
+    return RunDidNotComplete(
+        run_id=record.id,
+        status=record.status,
+        reason=record.reason,
+        message=None if failure is None else f"{failure.type}: {failure.message}",
+    )
