@@ -10,7 +10,7 @@ from attrs import frozen
 from ..ports.clock import Clock
 from ..ports.persistence import Persistence
 from ..ports.records import NewFlow
-from .definition import Flow, differences
+from .definition import Flow, Shape, differences
 from .errors import FlowDefinitionError, FlowShapeConflict, UnknownFlow
 from .plan import Plan
 
@@ -80,7 +80,7 @@ class Registry:
                 replace=flow.version == "dev",
             )
             if row.fingerprint != flow.shape.fingerprint:
-                found = tuple(differences(row.shape, flow.shape.document))
+                found = differences(Shape(row.shape), flow.shape)
                 raise FlowShapeConflict(flow=flow.slug, version=flow.version, differences=found)
             self._by_id[row.flow_id] = RegisteredFlow(row.flow_id, flow, flow.plan)
             self._plans[row.flow_id] = flow.plan

@@ -53,9 +53,10 @@ def merge_config(flow: str, steps: Mapping[str, Step], given: object) -> dict[st
     """
     problems: list[Problem] = []
     merged: dict[str, bytes] = {}
+    settings: object = given
     if not isinstance(given, Mapping | None):
         problems.append(("$", f"must map step slugs to their settings, not be {type(given).__name__}"))
-    wanted = {str(slug): each for slug, each in _items(given)}
+    wanted = {str(slug): each for slug, each in _items(settings)}
     schemas = {slug: schema for slug, step in steps.items() if (schema := _settings(step)) is not None}
     problems += [(f"$.{slug}", _not_configurable(slug, steps, schemas)) for slug in wanted if slug not in schemas]
     for slug, schema in schemas.items():

@@ -51,7 +51,7 @@ def define(declared: Declaration, site: Site, flow_options: Mapping[str, Any]) -
     source = read_source(declared.over, site) if is_map else None
     after = _after(declared.after, site)
     binding = bind(handler, signature, site, is_map=is_map)
-    output = schema_of(signature.returns, "the return value", site)
+    output = schema_of(signature.returns, "the return value", site, signature.names)
     sources = binding.sources | after
     if source is not None:
         sources |= {source.name}

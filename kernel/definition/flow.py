@@ -14,6 +14,7 @@ from ..schema import ANY, Schema
 from .checks import agreed_input, check_types
 from .config import merge_config
 from .define import Declaration, define
+from .handler import Names, names_in_sight
 from .names import input_name_problem, slug_problem
 from .options import FlowOptions, MapOptions, OptionProblem, Scope, StepOptions, parse_options
 from .parameters import schema_of
@@ -109,7 +110,7 @@ class Flow(Generic[T]):
         self._produced: dict[str, Schema] = {}
         """What the steps give to their dependents, and the input's type (under `INPUT`) once it is known."""
         if self._input_is_declared:
-            self._produced[INPUT] = self._declared_input(input)
+            self._produced[INPUT] = self._declared_input(input, names_in_sight(0))
 
     @property
     def slug(self) -> str:
@@ -330,7 +331,7 @@ class Flow(Generic[T]):
         except OptionProblem as problem:
             raise self._site.error(str(problem)) from None
 
-    def _declared_input(self, annotation: object) -> Schema:
+    def _declared_input(self, annotation: object, names: Names) -> Schema:
         if isinstance(annotation, str):
             raise self._site.error(f"input: pass the type itself, not its name {annotation!r}")
-        return schema_of(annotation, "input", self._site)
+        return schema_of(annotation, "input", self._site, names)

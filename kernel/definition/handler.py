@@ -16,6 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 from attrs import frozen
 
 Handler: typing.TypeAlias = Callable[..., object]
+Names: typing.TypeAlias = Mapping[str, object]
+Scope: typing.TypeAlias = tuple[dict[str, object], Names]
+"""The globals and the locals in which annotations are evaluated."""
 
 
 class HandlerProblem(Exception):
@@ -42,6 +45,21 @@ class Signature:
     parameters: tuple[Parameter, ...]
     returns: object
     is_async: bool
+    names: Names
+    """What could be seen where the handler was defined, beside its module."""
+
+
+def names_in_sight(depth: int) -> Names:
+    """Return the local names that can be seen where a function was called.
+
+    Args:
+        depth: which function: 0 for the caller of this one, 1 for its caller, and so on.
+    """
+    frame = sys._getframe(depth + 2)  # pyright: ignore[reportPrivateUsage]
+    name = frame.f_code.co_qualname
+    if name == "<module>":
+        return {}
+    return _locals_of(_enclosing(name) | {name}, frame.f_globals)
 
 
 def name_of(handler: Handler) -> str | None:
@@ -83,6 +101,7 @@ def read_handler(handler: object) -> Signature:
         parameters=parameters,
         returns=_resolve(signature.return_annotation, "the return value", scope),
         is_async=inspect.iscoroutinefunction(_called(function)),
+        names=scope[1],
     )
 
 
@@ -129,15 +148,19 @@ def _nameable(parameter: inspect.Parameter) -> bool:
     return True
 
 
-def _scope(handler: Handler) -> tuple[dict[str, object], Mapping[str, object]]:
+def _scope(handler: Handler) -> Scope:
     """Return the globals of the handler's definition and the locals of the functions and classes around it."""
     definition = inspect.unwrap(_called(handler))
     definition = getattr(definition, "__func__", definition)
     module: dict[str, object] = getattr(definition, "__globals__", {})
-    around = _enclosing(getattr(definition, "__qualname__", ""))
+    return module, _locals_of(_enclosing(getattr(definition, "__qualname__", "")), module)
+
+
+def _locals_of(around: frozenset[str], module: dict[str, object]) -> Names:
+    """Return the locals of those functions and classes of a module that are being executed, innermost first."""
     frames = _outward(sys._getframe())  # pyright: ignore[reportPrivateUsage]
-    local = (each for each in frames if each.f_globals is module and each.f_code.co_qualname in around)
-    return module, ChainMap(*(each.f_locals for each in local))
+    found = (each for each in frames if each.f_globals is module and each.f_code.co_qualname in around)
+    return ChainMap(*(dict(each.f_locals) for each in found))
 
 
 def _enclosing(qualified_name: str) -> frozenset[str]:
@@ -153,7 +176,7 @@ def _outward(frame: types.FrameType | None) -> Iterator[types.FrameType]:
         frame = frame.f_back
 
 
-def _resolve(annotation: object, place: str, scope: tuple[dict[str, object], Mapping[str, object]]) -> object:
+def _resolve(annotation: object, place: str, scope: Scope) -> object:
     if annotation is inspect.Parameter.empty:
         return Unannotated
 

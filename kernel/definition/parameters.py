@@ -12,7 +12,7 @@ from ..plan import INPUT
 from ..schema import ANY, Schema
 from .binding import CONFIG, CTX, INDEX, ITEM, Binding, PayloadParameter
 from .config import config_problem
-from .handler import Handler, Parameter, Signature, Unannotated
+from .handler import Handler, Names, Parameter, Signature, Unannotated
 from .names import nearest
 from .resource import ResourceMark
 from .site import Site
@@ -41,7 +41,7 @@ def bind(handler: Handler, signature: Signature, site: Site, *, is_map: bool) ->
             index = _checked_index(parameter, site)
         else:
             source = _source(parameter, site, is_map=is_map)
-            schema = schema_of(parameter.annotation, f"parameter {parameter.name!r}", site)
+            schema = schema_of(parameter.annotation, f"parameter {parameter.name!r}", site, signature.names)
             payloads.append(PayloadParameter(name=parameter.name, source=source, schema=schema))
     return Binding(
         step=site.step or "",
@@ -54,8 +54,14 @@ def bind(handler: Handler, signature: Signature, site: Site, *, is_map: bool) ->
     )
 
 
-def schema_of(annotation: object, place: str, site: Site) -> Schema:
+def schema_of(annotation: object, place: str, site: Site, names: Names) -> Schema:
     """Return the schema of an annotation; an absent one admits everything.
+
+    Args:
+        annotation: resolved, or `Unannotated`.
+        place: what is annotated, for the message.
+        site: where that is.
+        names: what can be seen there beside the module.
 
     Raises:
         FlowDefinitionError: JSON cannot carry the type.
@@ -63,7 +69,7 @@ def schema_of(annotation: object, place: str, site: Site) -> Schema:
     if annotation is Unannotated:
         return ANY
     try:
-        return Schema.of(annotation)
+        return Schema.of(annotation, names)
     except UnsupportedType as error:
         raise site.error(f"{place}: {error}") from error
 
