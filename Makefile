@@ -1,0 +1,65 @@
+# Every command of the project. `make` alone lists them.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+FOLDER ?= .
+MINUTES ?= 1
+SEEDS ?= 2000
+
+RUNTIME_EXTRAS := postgres,embedded,uvloop
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lint types imports wheel sim bench clean
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.runtime ## survey FOLDER (default: this checkout) with a flow on an embedded PostgreSQL
+	@$(BIN)/fairlead demo $(FOLDER)
+
+test: $(VENV)/.development ## run all tests; those of PostgreSQL start a server of their own
+	$(BIN)/pytest -n 2
+
+check: $(VENV)/.development lint imports types test wheel ## everything that CI runs
+
+format: $(VENV)/.development ## put the code into its one format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(VENV)/.development ## format and lint, without changing anything
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+imports: $(VENV)/.development ## who may import whom
+	$(BIN)/lint-imports
+
+types: $(VENV)/.development ## mypy and pyright, both strict
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+wheel: $(VENV)/.development ## build the wheel and test what is in it
+	tests/wheel.sh $(BIN)/python
+
+sim: $(VENV)/.development ## crash points in memory: SEEDS scenarios, invariants after every commit
+	$(BIN)/python -m pytest -q tests/simulation --seeds $(SEEDS)
+
+bench: $(VENV)/.development ## workloads W1-W4 beside the raw baseline, as a table and as JSON
+	$(BIN)/python tests/benchmarks/run.py
+
+clean: ## remove what was installed and built
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing fairlead into $(VENV) …"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt -e '.[$(RUNTIME_EXTRAS)]'
+	@touch $@
+
+$(VENV)/.development: $(VENV)/.runtime
+	@echo "installing what the tests need …"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev
+	@touch $@

@@ -1,0 +1,90 @@
+"""Whatever a handler raises can be recorded."""
+
+from __future__ import annotations
+
+import json
+
+from fairlead.kernel.failures import (
+    FRAMES_MAX,
+    MESSAGE_LENGTH_MAX,
+    TRACEBACK_LENGTH_MAX,
+    decode_failure,
+    failure_of,
+)
+
+
+class Mute(Exception):
+    """An exception whose text cannot be made."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def raised(error: BaseException) -> BaseException:
+    """The exception with a traceback."""
+    try:
+        raise error
+    except BaseException as caught:
+        return caught
+
+
+def test_type_message_traceback_and_attempt_are_kept() -> None:
+    """Behaviour 46: what is needed to understand the failure is on record."""
+    failure = decode_failure(failure_of(raised(ValueError("too heavy")), attempt=2))
+
+    assert (failure.type, failure.message, failure.attempt) == ("ValueError", "too heavy", 2)
+    assert failure.traceback is not None
+    assert "in raised" in failure.traceback
+
+
+def test_an_exception_without_text() -> None:
+    """Behaviour 50: a `__str__` that raises does not hide the failure."""
+    failure = decode_failure(failure_of(raised(Mute()), attempt=1))
+
+    assert failure.type.endswith("Mute")
+    assert "RuntimeError" in failure.message
+
+
+def test_a_hundred_megabytes_of_text() -> None:
+    """Behaviour 50: text is capped, and says so."""
+    record = failure_of(raised(ValueError("x" * 100_000_000)), attempt=1)
+
+    assert len(record) < MESSAGE_LENGTH_MAX + TRACEBACK_LENGTH_MAX
+    assert "more characters" in decode_failure(record).message
+
+
+def test_nul_and_lone_surrogates() -> None:
+    """Behaviour 50: the record is JSON text that a database stores."""
+    record = failure_of(raised(ValueError("a\0b\ud800c")), attempt=1)
+
+    assert b"\\u0000" not in record
+    assert json.loads(record)["message"] == "a␀b?c"
+
+
+def test_a_recursion_bomb() -> None:
+    """The traceback of a thousand frames is cut to the innermost ones."""
+
+    def bomb() -> None:
+        bomb()
+
+    try:
+        bomb()
+    except RecursionError as error:
+        failure = decode_failure(failure_of(error, attempt=1))
+
+    assert failure.traceback is not None
+    assert failure.traceback.count("in bomb") <= FRAMES_MAX
+
+
+def test_the_cause_is_named() -> None:
+    """An exception raised from another tells which."""
+    try:
+        try:
+            raise KeyError("inner")
+        except KeyError as inner:
+            raise ValueError("outer") from inner
+    except ValueError as error:
+        failure = decode_failure(failure_of(error, attempt=1))
+
+    assert failure.traceback is not None
+    assert "caused by KeyError" in failure.traceback

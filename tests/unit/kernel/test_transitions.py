@@ -1,0 +1,70 @@
+"""The transition tables: what is in them, and that nothing else is possible."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any
+
+import pytest
+
+from fairlead.kernel.transitions import (
+    RUN_TRANSITIONS,
+    STEP_TRANSITIONS,
+    TASK_TRANSITIONS,
+    IllegalTransition,
+    RunTrigger,
+    StepTrigger,
+    TaskTrigger,
+    run_after,
+    step_after,
+    task_after,
+)
+from fairlead.ports.statuses import (
+    TERMINAL_RUN,
+    TERMINAL_STEP,
+    TERMINAL_TASK,
+    RunStatus,
+    StepStatus,
+    TaskStatus,
+)
+
+TABLES: list[tuple[Mapping[Any, Any], type[StrEnum], type[StrEnum], Callable[[Any, Any], Any]]] = [
+    (RUN_TRANSITIONS, RunStatus, RunTrigger, run_after),
+    (STEP_TRANSITIONS, StepStatus, StepTrigger, step_after),
+    (TASK_TRANSITIONS, TaskStatus, TaskTrigger, task_after),
+]
+
+PAIRS = [
+    pytest.param(table, after, status, trigger, id=f"{type(status).__name__}-{status}-{trigger}")
+    for table, statuses, triggers, after in TABLES
+    for status, trigger in itertools.product(statuses, triggers)
+]
+
+
+@pytest.mark.parametrize(("table", "after", "status", "trigger"), PAIRS)
+def test_every_pair_is_in_its_table_or_raises(
+    table: Mapping[Any, Any], after: Callable[[Any, Any], Any], status: StrEnum, trigger: StrEnum
+) -> None:
+    """A pair that the table lacks raises, naming status and trigger; the others give what the table says."""
+    if (status, trigger) in table:
+        assert after(status, trigger) is table[status, trigger]
+        return
+
+    with pytest.raises(IllegalTransition) as raised:
+        after(status, trigger)
+
+    assert raised.value.status == status
+    assert raised.value.trigger == trigger
+
+
+@pytest.mark.parametrize(
+    ("table", "terminal"),
+    [(RUN_TRANSITIONS, TERMINAL_RUN), (STEP_TRANSITIONS, TERMINAL_STEP), (TASK_TRANSITIONS, TERMINAL_TASK)],
+)
+def test_terminal_statuses_have_no_way_out(table: Mapping[Any, Any], terminal: frozenset[Any]) -> None:
+    """I1: terminal is absorbing."""
+    leaving = {status for status, _ in table}
+
+    assert leaving.isdisjoint(terminal)
