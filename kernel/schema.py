@@ -8,7 +8,7 @@ not fit in `schema_problems`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import Any, Final, NoReturn
 
@@ -73,13 +73,12 @@ class Schema:
                 return cls.of(annotation)
             except UnsupportedType:
                 complete(annotation, names)
-        if isinstance(annotation, Hashable):
-            try:
-                return _cached(annotation)
-            except TypeError:
-                # An alias is hashable only as far as its arguments are.
-                pass
-        return _made(annotation)
+        annotation = carried(annotation)
+        try:
+            hash(annotation)
+        except TypeError:
+            return _made(annotation, type_name(annotation))
+        return _cached(annotation, type_name(annotation))
 
     @classmethod
     def array_of(cls, element: Schema) -> Schema:
@@ -191,16 +190,16 @@ def _schema_of_object(cls: type) -> dict[str, Any]:
     return {"description": "any JSON value"}
 
 
-def _made(annotation: object) -> Schema:
-    annotation = carried(annotation)
+def _made(annotation: object, name: str) -> Schema:
     node = described(annotation)
     try:
         decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(annotation)
     except Exception as error:
-        raise UnsupportedType(f"{type_name(annotation)}: {error}") from error
-    return Schema(annotation=annotation, name=type_name(annotation), node=node, decoder=decoder)
+        raise UnsupportedType(f"{name}: {error}") from error
+    return Schema(annotation=annotation, name=name, node=node, decoder=decoder)
 
 
+# The name is part of the key because `int | str` equals `str | int`, and errors should not depend on who came first.
 _cached = lru_cache(maxsize=SCHEMAS_CACHED_MAX)(_made)
 
 ANY: Final = Schema.of(Any)

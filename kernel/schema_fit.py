@@ -80,23 +80,29 @@ def _pair_misfit(wanted: nodes.Type, produced: nodes.Type, path: str, above: Pai
 
 def _object_misfit(wanted: nodes.Type, produced: nodes.Type, path: str, above: Pairs) -> str | None:
     targets, sources = _fields(wanted), _fields(produced)
-    for name, target in targets.items():
-        if name not in sources and target.required and not isinstance(produced, nodes.DictType):
-            return f"{key_path(path, name)}: the required field is missing in {_name(produced)}"
-    if isinstance(wanted, nodes.StructType) and wanted.forbid_unknown_fields:
-        for name, source in sources.items():
-            if name not in targets and source.required:
-                return f"{key_path(path, name)}: {_name(wanted)} forbids the field"
     for name in dict.fromkeys((*targets, *sources)):
-        target_type = targets[name].type if name in targets else _values(wanted)
-        source_type = sources[name].type if name in sources else _values(produced)
-        if target_type is None or source_type is None or (name not in sources and not targets[name].required):
-            continue
-        reason = _misfit(target_type, source_type, key_path(path, name), above)
-        if reason is not None:
-            return reason
+        target = targets[name].type if name in targets else _values(wanted)
+        source = sources[name].type if name in sources else _values(produced)
+        # An optional field need not be there in a mapping.
+        surely = name in sources or targets[name].required
+        if target is not None and source is not None and surely:
+            reason = _misfit(target, source, key_path(path, name), above)
+            if reason is not None:
+                return reason
     if isinstance(wanted, nodes.DictType) and isinstance(produced, nodes.DictType):
         return _misfit(wanted.value_type, produced.value_type, f"{path}.*", above)
+    return _missing_or_forbidden(wanted, produced, path)
+
+
+def _missing_or_forbidden(wanted: nodes.Type, produced: nodes.Type, path: str) -> str | None:
+    targets, sources = _fields(wanted), _fields(produced)
+    for name, field in targets.items():
+        if field.required and name not in sources and not isinstance(produced, nodes.DictType):
+            return f"{key_path(path, name)}: the required field is missing in {_name(produced)}"
+    if isinstance(wanted, nodes.StructType) and wanted.forbid_unknown_fields:
+        for name, field in sources.items():
+            if field.required and name not in targets:
+                return f"{key_path(path, name)}: {_name(wanted)} forbids the field"
     return None
 
 

@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Final, Literal, TypeAlias, Union, cast
 
+import attrs
 import msgspec
 from msgspec import inspect as nodes
 
@@ -110,6 +111,8 @@ def object_fields(node: nodes.Type) -> tuple[nodes.Field, ...] | None:
         if node.tag_field is not None:
             tag = nodes.Field(node.tag_field, node.tag_field, nodes.LiteralType((node.tag,)))
             return (tag, *node.fields)
+    if isinstance(node, nodes.DataclassType) and attrs.has(_class_of(node)):
+        return tuple(field for field in node.fields if not field.name.startswith("_"))
     return node.fields
 
 
@@ -238,9 +241,21 @@ def _problem(node: nodes.Type) -> str | None:
         return f"keys of JSON objects are strings, not {type_name(annotation_of(node.key_type))}; use dict[str, ...]"
     if isinstance(node, nodes.SetType | nodes.FrozenSetType) and not _is_ordered(node.item_type):
         return f"a set is stored sorted, and {type_name(annotation_of(node.item_type))} has no order; use a list"
-    if isinstance(node, nodes.EnumType) and len({type(value) for value in choices(node) or ()} & {str, int}) != 1:
-        return f"the values of {type_name(node.cls)} must be all str or all int"
+    lost = _lost_fields(_class_of(node)) if isinstance(node, nodes.DataclassType) else ()
+    if lost:
+        return f"private fields are not stored ({', '.join(lost)}); rename them, or make them init=False"
     return None
+
+
+def _lost_fields(cls: type) -> list[str]:
+    """Return the private fields of an attrs class that its maker passes in: msgspec would lose their values."""
+    fields = attrs.fields(cls) if attrs.has(cls) else ()
+    return [field.name for field in fields if field.name.startswith("_") and field.init]
+
+
+def _class_of(node: nodes.DataclassType) -> type:
+    """Return a record's class without the arguments of a generic one."""
+    return typing.get_origin(node.cls) or node.cls
 
 
 def _is_text(node: nodes.Type) -> bool:
