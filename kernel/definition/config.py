@@ -10,6 +10,7 @@ import msgspec
 
 from ..errors import PayloadError
 from ..schema import ANY, Schema
+from ..schema_types import type_name
 from .binding import CONFIG
 from .handler import Unannotated
 from .names import nearest
@@ -29,9 +30,8 @@ def config_problem(annotation: object) -> str | None:
     fields = any(hasattr(annotation, mark) for mark in _FIELD_MARKS) or typing.is_typeddict(annotation)
     if isinstance(annotation, type) and fields:
         return None
-    return (
-        f"must be annotated with a class of named fields (attrs, dataclass, TypedDict or msgspec), not {annotation!r}"
-    )
+    wanted = "must be annotated with a class of named fields (attrs, dataclass, TypedDict or msgspec)"
+    return f"{wanted}, not {type_name(annotation)}"
 
 
 def merge_config(flow: str, steps: Mapping[str, Step], given: object) -> dict[str, bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..plan import StepKind
 from ..schema import Schema
@@ -45,7 +45,7 @@ def define(declared: Declaration, site: Site, flow_options: Mapping[str, Any]) -
     signature = _signature(declared, site)
     handler: Handler = declared.handler  # type: ignore[assignment]  # A signature was read from it.
     slug = _slug(declared, handler, site)
-    site = Site(flow=site.flow, input_name=site.input_name, earlier=site.earlier, step=slug, handler=handler)
+    site = evolve(site, step=slug, handler=handler)
     policy = _policy(declared, flow_options, site)
     is_map = declared.kind is StepKind.MAP
     source = read_source(declared.over, site) if is_map else None
@@ -72,19 +72,19 @@ def _signature(declared: Declaration, site: Site) -> Signature:
     try:
         return read_handler(declared.handler)
     except HandlerProblem as problem:
-        named = Site(flow=site.flow, input_name=site.input_name, earlier=site.earlier, step=label)
-        raise named.error(str(problem)) from problem.__cause__
+        raise evolve(site, step=label).error(str(problem)) from problem.__cause__
 
 
 def _slug(declared: Declaration, handler: Handler, site: Site) -> str:
     slug = name_of(handler) if declared.slug is None else declared.slug
     if slug is None:
-        raise site.error(f"{handler!r} has no name that could be the step's; pass slug=…")
+        what = getattr(handler, "__name__", type(handler).__name__)
+        raise site.error(f"a handler that is a {what} has no name that could be the step's; pass slug=…")
     problem = step_slug_problem(slug, site.input_name)
     if problem is not None or not isinstance(slug, str):
         raise site.error(f"step slug {slug!r} {problem}; pass another slug=…")
     if slug in site.earlier:
-        raise site.error(f"there are two steps {slug!r}; rename the function or pass slug=…")
+        raise evolve(site, step=slug).error(f"there are two steps {slug!r}; rename the function or pass slug=…")
     return slug
 
 

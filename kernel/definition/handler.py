@@ -89,7 +89,7 @@ def read_handler(handler: object) -> Signature:
     except NameError as error:  # Python 3.14 evaluates annotations only now.
         raise HandlerProblem(_unknown_name("an annotation", error)) from error
     except (TypeError, ValueError) as error:
-        raise HandlerProblem(f"its signature cannot be read: {error}") from error
+        raise HandlerProblem(f"its signature cannot be read ({error}); wrap it in a function") from error
     scope = _scope(function)
     bound = _bound_by_partial(function)
     parameters = tuple(

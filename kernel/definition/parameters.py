@@ -10,6 +10,7 @@ from ..context import Context
 from ..errors import FlowDefinitionError, UnsupportedType
 from ..plan import INPUT
 from ..schema import ANY, Schema
+from ..schema_types import type_name
 from .binding import CONFIG, CTX, INDEX, ITEM, Binding, PayloadParameter
 from .config import config_problem
 from .handler import Handler, Names, Parameter, Signature, Unannotated
@@ -133,7 +134,7 @@ def _resource_class(parameter: Parameter, mark: object, site: Site) -> type:
         return held
     raise site.error(
         f"parameter {parameter.name!r}: Resource[…] must hold one class, so that the host can check what it is given, "
-        f"not {mark!r}"
+        f"not {type_name(mark)}"
     )
 
 
@@ -147,7 +148,9 @@ def _is_context(parameter: Parameter, site: Site) -> bool:
             _refuse_known(parameter.name, "the Context", site)
         return True
     if parameter.name == CTX:
-        raise site.error(f"parameter 'ctx' receives the Context; annotate it so, or rename it (now: {annotation!r})")
+        raise site.error(
+            f"parameter 'ctx' receives the Context; annotate it so, or rename it (now: {type_name(annotation)})"
+        )
     return False
 
 
@@ -160,7 +163,9 @@ def _refuse_known(name: str, meaning: str, site: Site) -> None:
 
 def _checked_index(parameter: Parameter, site: Site) -> bool:
     if parameter.annotation is not int and parameter.annotation not in _UNTYPED:
-        raise site.error(f"parameter 'index' receives the element's index, an int; it is {parameter.annotation!r}")
+        raise site.error(
+            f"parameter 'index' receives the element's index, an int, not {type_name(parameter.annotation)}"
+        )
     return True
 
 
