@@ -8,7 +8,7 @@ The rules
 ---------
 - Object keys are sorted by code point, there is no white space, text is UTF-8: equal values give equal bytes.
 - Arrays come from lists, tuples and sets (a set is sorted); objects from dicts with string keys and from attrs,
-  dataclass and msgspec records.
+  dataclass, msgspec and pydantic records.
 - Scalars that have a standard text form are stored as that text: datetime, date and time (RFC 3339), timedelta
   (ISO 8601), UUID, Decimal, bytes (base64); an Enum member is stored as its value. **What is stored is JSON; the
   annotation of the one who reads it says what it becomes.** Without an annotation it stays text.
@@ -34,6 +34,7 @@ import msgspec
 
 from .errors import PayloadError
 from .payload_faults import DEPTH_MAX, INTEGER_DIGITS_MAX, depth, repeats_a_key, text_faults, value_faults
+from .pydantic_models import dumped, is_model
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 """What `decode` returns."""
@@ -50,13 +51,15 @@ class Decoder(Protocol):
 
 
 def _base_value(value: object) -> object:
-    """Encode hook: a subclass of str, int or float (as numpy's float64) is carried as the value it is."""
+    """Encode hook: a subclass of str, int or float (as numpy's float64) is the value it is, a model its JSON."""
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
         return float(value)
+    if is_model(type(value)):
+        return dumped(value)
     raise TypeError(f"a value of type {type(value).__name__} is not JSON")
 
 

@@ -21,6 +21,8 @@ from typing import Final, TypeAlias, cast
 import attrs
 import msgspec
 
+from .pydantic_models import dumped, is_model
+
 DEPTH_MAX: Final = 200
 """Deepest nesting of arrays and objects. Data made by people stays below 20; the C stack and Python's recursion limit
 (1,000 frames, shared with the caller) end somewhere above, and where exactly must not decide."""
@@ -172,10 +174,20 @@ def _parts(value: object) -> list[Part] | None:
     if isinstance(value, list | tuple | set | frozenset):
         elements = cast(Iterable[object], value)
         return [(f"[{index}]", None, element) for index, element in enumerate(elements)]
+    if is_model(type(value)):
+        return _model_parts(value)
     names = _field_names(value)
     if names is None:
         return None
     return [(f".{name}", None, getattr(value, name)) for name in names if hasattr(value, name)]
+
+
+def _model_parts(model: object) -> list[Part] | None:
+    try:
+        return _parts(dumped(model))
+    except Exception:
+        # Serialisers of users may raise anything; the caller knows what msgspec said.
+        return None
 
 
 def _field_names(value: object) -> Sequence[str] | None:

@@ -19,6 +19,7 @@ from msgspec import inspect as nodes
 from . import codec
 from .codec import PAYLOAD_SIZE_BYTES_MAX, JsonValue
 from .errors import PayloadError, UnsupportedType
+from .pydantic_models import model_schema, read_model
 from .schema_fit import misfit
 from .schema_names import complete
 from .schema_normal import normal_form
@@ -133,7 +134,7 @@ class Schema:
     @cached_property
     def json_schema(self) -> dict[str, Any]:
         """The type as JSON Schema, for people and tools; its text may change with the library that writes it."""
-        return msgspec.json.schema(self.annotation, schema_hook=_schema_of_object)
+        return msgspec.json.schema(self.annotation, schema_hook=model_schema)
 
     @property
     def admits_none(self) -> bool:
@@ -185,15 +186,10 @@ def _either(found: list[nodes.Type]) -> Schema | None:
         return ANY
 
 
-def _schema_of_object(cls: type) -> dict[str, Any]:
-    """`object` is untyped JSON; msgspec takes an empty schema for none."""
-    return {"description": "any JSON value"}
-
-
 def _made(annotation: object, name: str) -> Schema:
     node = described(annotation)
     try:
-        decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(annotation)
+        decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(annotation, dec_hook=read_model)
     except Exception as error:
         raise UnsupportedType(f"{name}: {error}") from error
     return Schema(annotation=annotation, name=name, node=node, decoder=decoder)

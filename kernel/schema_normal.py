@@ -72,7 +72,7 @@ def _form(node: nodes.Type, records: tuple[nodes.Type, ...]) -> JsonValue:
 
 def _record_form(node: nodes.Type, records: tuple[nodes.Type, ...]) -> JsonValue:
     for level, record in enumerate(reversed(records), start=1):
-        if record is node:
+        if record is node or _same_model(record, node):
             return {"recursive": level}
     inside = (*records, node)
     places = tuple_items(node)
@@ -82,3 +82,7 @@ def _record_form(node: nodes.Type, records: tuple[nodes.Type, ...]) -> JsonValue
     form: dict[str, JsonValue] = {"object": {field.encode_name: normal_form(field.type, inside) for field in fields}}
     optional: list[JsonValue] = [field.encode_name for field in fields if not field.required]
     return {**form, "optional": optional} if optional else form
+
+
+def _same_model(one: nodes.Type, other: nodes.Type) -> bool:
+    return isinstance(one, nodes.CustomType) and isinstance(other, nodes.CustomType) and one.cls is other.cls

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Final
+from typing import Any, Final, cast
 
 import msgspec
 from msgspec import inspect as nodes
 
 from .codec import JsonValue
 from .payload_faults import FAULTS_MAX, Faults, key_path
+from .pydantic_models import read_model
 from .schema_types import COLLECTIONS, alternatives, annotation_of, object_fields, tuple_items
 
 PROBLEM_LENGTH_MAX: Final = 500
@@ -29,7 +30,7 @@ def problems(node: nodes.Type, value: JsonValue) -> Faults:
 def refusal(node: nodes.Type, value: JsonValue) -> str | None:
     """Return the first reason why a value is not of a type, None if it is."""
     try:
-        msgspec.json.decode(msgspec.json.encode(value), type=annotation_of(node))
+        msgspec.json.decode(msgspec.json.encode(value), type=annotation_of(node), dec_hook=read_model)
     except msgspec.ValidationError as error:
         return str(error)[:PROBLEM_LENGTH_MAX]
     except Exception as error:
@@ -55,6 +56,10 @@ def _inner_problems(node: nodes.Type, value: JsonValue, path: str) -> Iterator[t
     if isinstance(value, list):
         for index, (place, element) in enumerate(zip(_places(node, len(value)), value, strict=False)):
             yield from _problems(place, element, f"{path}[{index}]")
+    for member in alternatives(node):
+        if isinstance(member, nodes.CustomType):
+            yield from _model_problems(member.cls, value, path)
+            return
     if isinstance(value, dict):
         record = _record(node, value)
         if record is not None:
@@ -96,3 +101,16 @@ def _record(node: nodes.Type, value: dict[str, JsonValue]) -> nodes.Type | None:
         if isinstance(record, nodes.StructType) and value.get(record.tag_field or "") == record.tag:
             return record
     return None
+
+
+def _model_problems(cls: type, value: JsonValue, path: str) -> Iterator[tuple[str, str]]:
+    """Yield what pydantic has to say about a value that is no instance of a model."""
+    try:
+        read_model(cls, value)
+    except ValueError as error:
+        errors = getattr(error, "errors", None)
+        for detail in cast(list[dict[str, Any]], errors()) if callable(errors) else ():
+            place = path
+            for part in detail["loc"]:
+                place = f"{place}[{part}]" if isinstance(part, int) else key_path(place, part)
+            yield place, str(detail["msg"])

@@ -23,6 +23,7 @@ from msgspec import inspect as nodes
 
 from .errors import UnsupportedType
 from .payload_faults import key_path
+from .pydantic_models import is_model, model_fields
 
 Record: TypeAlias = nodes.StructType | nodes.DataclassType | nodes.TypedDictType
 """Nodes of classes that are carried as objects (a struct with `array_like=True` is an array)."""
@@ -83,8 +84,10 @@ def alternatives(node: nodes.Type) -> list[nodes.Type]:
 
 
 def is_any(node: nodes.Type) -> bool:
-    """Whether the node says nothing about its values."""
-    return isinstance(node, nodes.AnyType) or (isinstance(node, nodes.CustomType) and node.cls is object)
+    """Whether the node says nothing about its values, or only pydantic knows what it says."""
+    if isinstance(node, nodes.CustomType):
+        return model_fields(node.cls) is None
+    return isinstance(node, nodes.AnyType)
 
 
 def is_none(node: nodes.Type) -> bool:
@@ -103,6 +106,8 @@ def choices(node: nodes.Type) -> tuple[str | int, ...] | None:
 
 def object_fields(node: nodes.Type) -> tuple[nodes.Field, ...] | None:
     """Return the fields of a record that is carried as an object, its tag included; None for every other node."""
+    if isinstance(node, nodes.CustomType):
+        return model_fields(node.cls)
     if not isinstance(node, RECORDS):
         return None
     if isinstance(node, nodes.StructType):
@@ -233,7 +238,7 @@ def _inner(node: nodes.Type) -> Iterator[tuple[str, nodes.Type]]:
 
 def _problem(node: nodes.Type) -> str | None:
     """Why JSON cannot carry a type, its parts aside."""
-    if isinstance(node, nodes.CustomType) and node.cls is not object:
+    if isinstance(node, nodes.CustomType) and node.cls is not object and not is_model(node.cls):
         return f"JSON cannot carry {type_name(node.cls)}; {_advice(node.cls)}"
     if isinstance(node, nodes.RawType | nodes.ExtType):
         return "JSON that was encoded already cannot be checked; annotate the type of its value"
