@@ -22,18 +22,18 @@ How it stays fast
 -----------------
 A value is encoded, read back and encoded again by msgspec, so what is stored is known to be readable. Whatever msgspec
 lets through and we do not is then looked for in the *bytes*, with screens that cost a few hundred nanoseconds and
-never miss: NaN is written as `null`, a NUL only as `\\u0000`, depth needs brackets, a long integer long bytes. Only
-when a screen hits, or msgspec refuses, is the value walked in Python.
+never miss: NaN is written as `null`, a NUL only as `\\u0000`, depth needs brackets, and text that its own value writes
+alike holds no key twice. Only when a screen hits, or msgspec refuses, is the value walked in Python.
 """
 
 from __future__ import annotations
 
-from typing import Final, NoReturn, Protocol, TypeAlias
+from typing import Final, NoReturn, TypeAlias
 
 import msgspec
 
 from .errors import PayloadError
-from .payload_faults import DEPTH_MAX, INTEGER_DIGITS_MAX, depth, repeats_a_key, text_faults, value_faults
+from .payload_faults import DEPTH_MAX, depth, repeats_a_key, text_faults, value_faults
 from .pydantic_models import dumped, is_model
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
@@ -42,12 +42,6 @@ JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, J
 PAYLOAD_SIZE_BYTES_MAX: Final = 16 * 1024 * 1024
 """Largest payload in bytes of canonical JSON. It is held in memory several times over while a task runs, and a row
 of PostgreSQL ends at 1 GB; larger data belongs into a store of the app's own, with its address as the payload."""
-
-
-class Decoder(Protocol):
-    """Reads JSON text into a value, or raises."""
-
-    def decode(self, buf: bytes, /) -> object: ...
 
 
 def _base_value(value: object) -> object:
@@ -65,6 +59,7 @@ def _base_value(value: object) -> object:
 
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=_base_value, order="sorted")
 _DECODER: Final = msgspec.json.Decoder()
+_PACKER: Final = msgspec.msgpack.Encoder(enc_hook=_base_value)
 
 
 def encode(value: object, *, size_bytes_max: int = PAYLOAD_SIZE_BYTES_MAX, what: str = "value") -> bytes:
@@ -79,12 +74,11 @@ def encode(value: object, *, size_bytes_max: int = PAYLOAD_SIZE_BYTES_MAX, what:
         PayloadError: The value is not JSON, or too large; every fault found is listed with its path.
     """
     raw = encode_raw(value, what=what)
+    screen(raw, value, size_bytes_max=size_bytes_max, what=what)
     try:
-        data = _ENCODER.encode(_DECODER.decode(raw))
+        return _ENCODER.encode(_DECODER.decode(raw))
     except Exception as error:
         _refuse(value, error, what)
-    screen(data, value, size_bytes_max=size_bytes_max, what=what)
-    return data
 
 
 def decode(data: bytes, *, size_bytes_max: int = PAYLOAD_SIZE_BYTES_MAX, what: str = "value") -> JsonValue:
@@ -127,7 +121,7 @@ def screen(data: bytes, value: object, *, size_bytes_max: int, what: str) -> Non
         PayloadError: A fault was found.
     """
     require_size(data, size_bytes_max, what)
-    if _suspicious(data) or (b"null" in data and _has_hidden_null(value)):
+    if _suspicious(data) or (b"null" in data and _may_hold_nan(value)):
         faults = value_faults(value)
         if faults:
             raise PayloadError(faults, what=what)
@@ -167,24 +161,23 @@ def require_size(data: bytes, size_bytes_max: int, what: str) -> None:
 
 
 def _suspicious(data: bytes) -> bool:
-    """Whether data may hold a NUL, too deep nesting or too long an integer. Says no only when it holds none."""
-    return (
-        b"\\u0000" in data
-        or (data.count(b"[") + data.count(b"{") > DEPTH_MAX and depth(data) > DEPTH_MAX)
-        or (len(data) > INTEGER_DIGITS_MAX and _has_long_digits(data))
-    )
+    """Whether data may hold a NUL or nest too deep. Says no only when it does neither."""
+    if b"\\u0000" in data:
+        return True
+    return data.count(b"[") + data.count(b"{") > DEPTH_MAX and depth(data) > DEPTH_MAX
 
 
-def _has_long_digits(data: bytes) -> bool:
-    """Whether a run of digits may be longer than `INTEGER_DIGITS_MAX`: such a run fills an aligned half of it."""
-    stride = INTEGER_DIGITS_MAX // 2
-    return any(data[start : start + stride].isdigit() for start in range(0, len(data), stride))
+def _may_hold_nan(value: object) -> bool:
+    """Whether a NaN or an infinity may be in a value. Says no only when none is.
 
-
-def _has_hidden_null(value: object) -> bool:
-    """Whether a null may have been written for something that is not None, as NaN. Says no only when none was."""
-    plain = msgspec.to_builtins(value, enc_hook=_base_value)
-    return bool(plain != _DECODER.decode(_ENCODER.encode(plain)))
+    MessagePack writes every float as 0xCB and its eight bytes, of which theirs begin with 0x7FF or 0xFFF.
+    """
+    try:
+        packed = _PACKER.encode(value)
+    except Exception:
+        # MessagePack has narrower limits than JSON; a walk will tell.
+        return True
+    return b"\xcb\x7f" in packed or b"\xcb\xff" in packed
 
 
 def _refuse(value: object, error: Exception, what: str) -> NoReturn:

@@ -119,10 +119,14 @@ def repeats_a_key(data: bytes) -> bool:
 def depth(data: bytes) -> int:
     """Return how deep JSON text nests, or `DEPTH_MAX + 1` where it is deeper. Needs no recursion.
 
-    Strings are cut out, then all but brackets; each round removes the innermost pairs.
+    All but brackets and quotes is deleted. A bracket is in a string if the quotes before it are odd in number, which
+    deleting pairs of quotes does not change. Then each round removes the innermost pairs of brackets.
     """
-    outside = b"".join(data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
-    brackets = outside.translate(_AS_BRACKETS, _NO_BRACKETS)
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    brackets = data.translate(_AS_BRACKETS, _NO_BRACKETS).replace(b'""', b"")
+    if b'"' in brackets:
+        brackets = b"".join(brackets.split(b'"')[::2])
     level = 0
     while brackets and level <= DEPTH_MAX:
         inside = brackets.replace(b"[]", b"")
@@ -134,7 +138,7 @@ def depth(data: bytes) -> int:
 
 
 _AS_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b'[]{}"'))
 
 
 class _RepeatedKeys(dict[str, object]):

@@ -96,12 +96,15 @@ class Schema:
             PayloadError: The value is not JSON, does not fit, or is too large; all problems are listed.
         """
         raw = codec.encode_raw(value, what=what)
+        codec.screen(raw, value, size_bytes_max=size_bytes_max, what=what)
         try:
-            data = codec.encode_raw(self._decoder.decode(raw), what=what)
+            typed = self._decoder.decode(raw)
         except Exception as error:
-            codec.screen(raw, value, size_bytes_max=size_bytes_max, what=what)
             self._refuse(raw, error, size_bytes_max, what)
-        codec.screen(data, value, size_bytes_max=size_bytes_max, what=what)
+        data = codec.encode_raw(typed, what=what)
+        if data != raw:
+            # Defaults and validators of the type's classes have had their say; what they make must be JSON too.
+            codec.screen(data, typed, size_bytes_max=size_bytes_max, what=what)
         return data
 
     def decode(self, data: bytes, *, size_bytes_max: int = PAYLOAD_SIZE_BYTES_MAX, what: str = "value") -> Any:

@@ -328,6 +328,27 @@ def test_typed_values_are_no_less_screened(annotation: object, value: object, pa
     assert [path] == problems(refused)
 
 
+@attrs.frozen
+class Gauge:
+    limit: float | None = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "path"),
+    [
+        (Gauge, {}, "$.limit"),
+        (Line, {"sku": "a", "extra": [float("nan")]}, "$.extra[0]"),
+        (Line, {"sku": "a", "x": "\0"}, "$.x"),
+    ],
+)
+def test_what_is_left_out_or_filled_in_is_screened(annotation: object, value: object, path: str) -> None:
+    """A default that is no JSON is refused, and so is a value with a fault in a field that the type ignores."""
+    with pytest.raises(PayloadError) as refused:
+        Schema.of(annotation).encode(value)
+
+    assert [path] == problems(refused)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -536,6 +557,16 @@ def test_a_schema_is_built_once() -> None:
 
     assert Schema.of(list[Order]) is Schema.of(list[Order])
     assert Schema.of(unhashable).encode(1) == b"1"
+
+
+@pytest.mark.parametrize("annotation", [annotation for annotation, _ in TYPED])
+def test_every_type_has_a_normal_form_and_a_json_schema(annotation: object) -> None:
+    """Both are JSON themselves, and a type can always take its own values."""
+    schema = Schema.of(annotation)
+
+    codec.encode(schema.normal)
+    codec.encode(schema.json_schema)
+    assert schema.misfit(schema) is None
 
 
 def test_json_schema() -> None:
