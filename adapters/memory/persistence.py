@@ -1,0 +1,298 @@
+"""`Persistence` in memory: a handle on a store, as a connection is a handle on a database.
+
+Several handles, event loops and threads may share one store. Statements outside `transaction()` run in one piece
+under the store's mutex and never wait; no method hands control to the event loop except to wait for a row lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+from heapq import merge
+from itertools import islice
+
+from ...ports.errors import Unavailable
+from ...ports.outbox import OutboxRow, ShardLease
+from ...ports.persistence import Persistence
+from ...ports.reading import (
+    AttemptRecord,
+    Due,
+    OutputRequest,
+    Payloads,
+    RunCursor,
+    RunFilter,
+    RunPage,
+    RunRecord,
+    StepRecord,
+    TaskRecord,
+)
+from ...ports.records import (
+    ClaimedTask,
+    FlowRow,
+    Lease,
+    LeaseAnswer,
+    NewFlow,
+    NewRun,
+    StartedRun,
+    TaskClaim,
+    TaskKey,
+    TaskRow,
+)
+from ...ports.statuses import TaskStatus
+from ...ports.transport import Job
+from . import reading
+from .invariants import broken_invariants
+from .rows import Task
+from .snapshot import Table, snapshot_of
+from .store import Store
+from .transaction import MemoryTransaction
+
+LOCK_TIMEOUT_S = 5.0
+"""How long a statement waits for a row lock, in the event loop's time, before it gives up with `Contention`."""
+
+
+class MemoryPersistence:
+    """`Persistence` that lives as long as its process. Not tied to an event loop.
+
+    Args:
+        store: the store to share; a new one where None.
+        lock_timeout_s: how long a statement waits for a row lock, in seconds of the event loop's time.
+    """
+
+    def __init__(self, store: Store | None = None, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
+        self._store = Store() if store is None else store
+        self._lock_timeout_s = lock_timeout_s
+        self._open: dict[MemoryTransaction, None] = {}
+
+    def connect(self) -> MemoryPersistence:
+        """Another handle on the same store, with transactions of its own: what a second process would have."""
+        return MemoryPersistence(self._store, lock_timeout_s=self._lock_timeout_s)
+
+    def disconnect(self) -> None:
+        """Break this handle's connections as the death of a process would: its open transactions roll back at once.
+
+        Whatever still uses one of them gets `Unavailable`. The handle may be used again.
+        """
+        with self._store.mutex:
+            for transaction in tuple(self._open):
+                transaction.abort(Unavailable("the connection was closed while a transaction was open"))
+
+    def snapshot(self) -> Mapping[str, Table]:
+        """All committed rows as plain data; see `snapshot_of`."""
+        with self._store.mutex:
+            return snapshot_of(self._store)
+
+    # Transactions
+
+    def transaction(self) -> AbstractAsyncContextManager[MemoryTransaction]:
+        """Begin a transaction."""
+        transaction = MemoryTransaction(self._store, self._lock_timeout_s, self._forget)
+        self._open[transaction] = None
+        return transaction
+
+    def _forget(self, transaction: MemoryTransaction) -> None:
+        self._open.pop(transaction, None)
+
+    @asynccontextmanager
+    async def dedicated(self) -> AsyncGenerator[Persistence]:
+        """A second handle on the same store."""
+        handle = self.connect()
+        try:
+            yield handle
+        finally:
+            await handle.aclose()
+
+    # Flows and runs
+
+    async def register_flow(self, flow: NewFlow, *, replace: bool) -> FlowRow:
+        """Insert a shape, or return the one that its (slug, version) has."""
+        with self._store.mutex:
+            return self._store.register_flow(flow, replace=replace)
+
+    async def insert_runs(self, runs: Sequence[NewRun]) -> Sequence[StartedRun]:
+        """Insert runs and their first events."""
+        with self._store.mutex:
+            return self._store.insert_runs(runs)
+
+    # Leases
+
+    async def claim_tasks(self, claim: TaskClaim) -> Sequence[ClaimedTask]:
+        """Lease queued tasks."""
+        store = self._store
+        with store.mutex:
+            if claim.only is None:
+                tasks = store.queued.take(
+                    claim.queue,
+                    claim.flow_ids,
+                    limit=claim.limit,
+                    lost_limit=claim.lost_limit,
+                    until=claim.now,
+                    is_locked=store.locks.is_locked,
+                )
+            else:
+                tasks = self._claimable(claim.only, claim)
+            return [self._lease(task, claim) for task in tasks]
+
+    def _claimable(self, names: Sequence[TaskKey], claim: TaskClaim) -> list[Task]:
+        """Those of the named tasks that can be claimed, in order."""
+        found = [task for name in dict.fromkeys(names) if (task := self._task(name)) is not None]
+        found.sort(key=lambda task: (-task.priority, task.ready_at, task.key))
+        taken: list[Task] = []
+        lost_limit = claim.lost_limit
+        for task in found:
+            lost = task.losses > 0
+            if (
+                len(taken) < claim.limit
+                and task.status is TaskStatus.QUEUED
+                and task.queue == claim.queue
+                and task.flow_id in claim.flow_ids
+                and task.ready_at <= claim.now
+                and (not lost or lost_limit > 0)
+                and not self._store.locks.is_locked(task.key)
+            ):
+                taken.append(task)
+                lost_limit -= lost
+        return taken
+
+    def _lease(self, task: Task, claim: TaskClaim) -> ClaimedTask:
+        task.status = TaskStatus.RUNNING
+        task.entry = None
+        task.token += 1
+        task.attempts += 1
+        task.worker = claim.worker
+        task.lease_until = claim.lease_until
+        task.started_at = claim.now
+        self._store.leased.put(task)
+        return ClaimedTask(
+            key=task.key,
+            flow_id=task.flow_id,
+            token=task.token,
+            attempt=task.attempts,
+            losses=task.losses,
+            phase=task.phase,
+            lease_until=claim.lease_until,
+        )
+
+    async def extend_leases(self, leases: Sequence[Lease], until: datetime) -> LeaseAnswer:
+        """Set the leases of running tasks to `until` where their token is still the same."""
+        extended: list[Lease] = []
+        lost: list[Lease] = []
+        with self._store.mutex:
+            for lease in leases:
+                if self._store.locks.is_locked(lease.key):
+                    continue
+                task = self._task(lease.key)
+                if task is None or task.status is not TaskStatus.RUNNING or task.token != lease.token:
+                    lost.append(lease)
+                else:
+                    task.lease_until = until
+                    self._store.leased.put(task)
+                    extended.append(lease)
+        return LeaseAnswer(frozenset(extended), frozenset(lost))
+
+    def _task(self, key: TaskKey) -> Task | None:
+        run = self._store.runs.get(key.run_id)
+        return None if run is None else run.tasks.get(key)
+
+    async def find_expired(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[TaskRow]:
+        """Running tasks of these flows whose lease ended before `before`, earliest first."""
+        with self._store.mutex:
+            return [task.loaded() for task in self._store.leased.expired(before, flow_ids, limit)]
+
+    async def find_unclaimed(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[Job]:
+        """Jobs for pending runs created, and for queued tasks ready, before `before`; oldest first."""
+        with self._store.mutex:
+            runs = self._store.pending.oldest(before, flow_ids, limit)
+            tasks = self._store.queued.oldest(before, flow_ids, limit)
+        of_runs = ((created_at, run_id, Job(run_id=run_id, queue="")) for created_at, run_id in runs)
+        of_tasks = (
+            (task.ready_at, task.key.run_id, Job(run_id=task.key.run_id, queue=task.queue, task=task.key))
+            for task in tasks
+        )
+        oldest = merge(of_runs, of_tasks, key=lambda found: found[:2])
+        return [job for _, _, job in islice(oldest, limit)]
+
+    async def due(
+        self, *, flow_ids: Sequence[int], queues: Sequence[str], now: datetime, expired_before: datetime
+    ) -> Due:
+        """Whether any of a host's ticks would find something."""
+        store = self._store
+        with store.mutex:
+            ready_at = store.queued.first_ready_at(queues, flow_ids)
+            ready = ready_at is not None and ready_at <= now
+            return Due(
+                runs=store.pending.any(flow_ids),
+                tasks=ready,
+                expired=bool(store.leased.expired(expired_before, flow_ids, 1)),
+                outbox=store.outbox.any(),
+                next_ready_at=None if ready else ready_at,
+            )
+
+    # Outbox
+
+    async def lease_shards(self, worker: str, *, now: datetime, until: datetime, limit: int) -> Sequence[ShardLease]:
+        """Lease up to `limit` shards that hold unpublished rows."""
+        with self._store.mutex:
+            return self._store.outbox.lease(worker, now, until, limit)
+
+    async def release_shards(self, worker: str, leases: Sequence[ShardLease]) -> None:
+        """Give leases back."""
+        with self._store.mutex:
+            self._store.outbox.release(worker, leases)
+
+    async def read_unpublished(self, lease: ShardLease, *, limit: int) -> Sequence[OutboxRow]:
+        """The oldest unpublished rows of a shard; none where the lease was lost."""
+        with self._store.mutex:
+            return self._store.outbox.read(lease, limit)
+
+    async def mark_published(self, lease: ShardLease, rows: Sequence[tuple[str, int]]) -> bool:
+        """Mark rows as published, if the lease still holds."""
+        with self._store.mutex:
+            return self._store.outbox.publish(lease, rows)
+
+    async def read_events(self, run_id: str) -> Sequence[OutboxRow]:
+        """All outbox rows of a run, by sequence."""
+        with self._store.mutex:
+            return reading.read_events(self._store, run_id)
+
+    # Reading
+
+    async def read_run(self, run_id: str) -> RunRecord | None:
+        """One run, or None."""
+        with self._store.mutex:
+            return reading.read_run(self._store, run_id)
+
+    async def read_steps(self, run_id: str) -> Sequence[StepRecord]:
+        """All steps of a run in all generations."""
+        with self._store.mutex:
+            return reading.read_steps(self._store, run_id)
+
+    async def read_tasks(self, run_id: str, *, step: str | None = None) -> Sequence[TaskRecord]:
+        """All tasks of a run, or of one of its steps."""
+        with self._store.mutex:
+            return reading.read_tasks(self._store, run_id, step)
+
+    async def read_attempts(self, run_id: str) -> Sequence[AttemptRecord]:
+        """The attempts of a run that did not complete."""
+        with self._store.mutex:
+            return reading.read_attempts(self._store, run_id)
+
+    async def list_runs(self, chosen: RunFilter, *, limit: int, after: RunCursor | None) -> RunPage:
+        """Runs that `chosen` admits, newest first."""
+        with self._store.mutex:
+            return reading.list_runs(self._store, chosen, limit, after)
+
+    async def read_payloads(self, runs: Sequence[str], outputs: Sequence[OutputRequest]) -> Payloads:
+        """The inputs of `runs` and the recorded outputs asked for."""
+        with self._store.mutex:
+            return reading.read_payloads(self._store, runs, outputs)
+
+    async def check_invariants(self) -> Mapping[str, Sequence[str]]:
+        """The invariants of stored rows that do not hold; see `invariants`."""
+        with self._store.mutex:
+            return broken_invariants(self._store)
+
+    async def aclose(self) -> None:
+        """Roll back what is open. The rows stay, and the handle may be used again."""
+        self.disconnect()

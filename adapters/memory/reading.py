@@ -1,0 +1,152 @@
+"""What readers see: one committed state of the store for each question. The caller holds the store's mutex."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+
+from ...ports.outbox import OutboxRow
+from ...ports.reading import (
+    AttemptRecord,
+    OutputRequest,
+    Payloads,
+    RunCursor,
+    RunFilter,
+    RunPage,
+    RunPayload,
+    RunRecord,
+    StepOutput,
+    StepRecord,
+    TaskRecord,
+)
+from ...ports.records import TaskKey
+from ...ports.statuses import StepStatus
+from .outbox import outbox_row
+from .rows import Run, StoredRun
+from .store import Store
+
+_by_generation = attrgetter("generation")
+
+
+def read_run(store: Store, run_id: str) -> RunRecord | None:
+    """One run, or None."""
+    stored = store.runs.get(run_id)
+    return None if stored is None else stored.row.record()
+
+
+def read_steps(store: Store, run_id: str) -> list[StepRecord]:
+    """All steps of a run in all generations, by generation."""
+    stored = store.runs.get(run_id)
+    if stored is None:
+        return []
+    return sorted((step.record() for step in stored.steps.values()), key=_by_generation)
+
+
+def read_tasks(store: Store, run_id: str, step: str | None) -> list[TaskRecord]:
+    """All tasks of a run, or of one of its steps, by step, generation, index."""
+    stored = store.runs.get(run_id)
+    if stored is None:
+        return []
+    keys = sorted(key for key in stored.tasks if step is None or key.step == step)
+    return [stored.tasks[key].record() for key in keys]
+
+
+def read_attempts(store: Store, run_id: str) -> list[AttemptRecord]:
+    """The attempts of a run that did not complete, by task, then token."""
+    stored = store.runs.get(run_id)
+    if stored is None:
+        return []
+    attempts = (stored.attempts[lease] for lease in sorted(stored.attempts))
+    return [
+        AttemptRecord(
+            key=attempt.key,
+            token=attempt.token,
+            attempt=attempt.attempt,
+            worker=attempt.worker,
+            ended_at=attempt.ended_at,
+            reason=attempt.reason,
+            error=attempt.error,
+        )
+        for attempt in attempts
+    ]
+
+
+def read_events(store: Store, run_id: str) -> list[OutboxRow]:
+    """All outbox rows of a run, by sequence."""
+    stored = store.runs.get(run_id)
+    return [] if stored is None else [outbox_row(batch) for batch in stored.events]
+
+
+def list_runs(store: Store, chosen: RunFilter, limit: int, after: RunCursor | None) -> RunPage:
+    """One page of the runs that `chosen` admits, newest first."""
+    page: list[RunRecord] = []
+    for run in _newest_first(store, chosen, after):
+        if len(page) == limit:
+            last = page[-1]
+            return RunPage(page, RunCursor(last.created_at, last.id))
+        page.append(run.record())
+    return RunPage(page, None)
+
+
+def read_payloads(store: Store, runs: Sequence[str], outputs: Sequence[OutputRequest]) -> Payloads:
+    """The inputs and the outputs asked for."""
+    found = {run_id: stored for run_id in runs if (stored := store.runs.get(run_id)) is not None}
+    read = {request: output for request in outputs if (output := _output(store, request)) is not None}
+    return Payloads(
+        runs={run_id: RunPayload(input=run.row.input, config=run.row.config) for run_id, run in found.items()},
+        outputs=read,
+    )
+
+
+def _newest_first(store: Store, chosen: RunFilter, after: RunCursor | None) -> Iterator[Run]:
+    """The runs that `chosen` admits: by its key where one flow is meant, else along the index by age."""
+    if chosen.flow is not None and chosen.key is not None:
+        holder = store.by_key.get((chosen.flow, chosen.key))
+        if holder is not None and (after is None or (holder.row.created_at, holder.row.id) < after):
+            yield from _admitted(chosen, holder)
+        return
+    by_age = store.by_age
+    end = len(by_age) if after is None else bisect_left(by_age, tuple(after))
+    for position in range(end - 1, -1, -1):
+        created_at, run_id = by_age[position]
+        if chosen.created_from is not None and created_at < chosen.created_from:
+            return
+        yield from _admitted(chosen, store.runs[run_id])
+
+
+def _admitted(chosen: RunFilter, stored: StoredRun) -> Iterator[Run]:
+    run = stored.row
+    if (
+        (chosen.flow is None or run.flow == chosen.flow)
+        and (chosen.statuses is None or run.status in chosen.statuses)
+        and (chosen.key is None or run.key == chosen.key)
+        and (chosen.created_from is None or run.created_at >= chosen.created_from)
+        and (chosen.created_before is None or run.created_at < chosen.created_before)
+    ):
+        yield run
+
+
+def _output(store: Store, request: OutputRequest) -> StepOutput | None:
+    stored = store.runs.get(request.run_id)
+    generation = None if stored is None else stored.generations.get(request.step)
+    if stored is None or generation is None:
+        return None
+    step = stored.steps[request.run_id, request.step, generation]
+    elements = step.elements
+    if request.element is not None and not 0 <= request.element < (elements or 0):
+        return None
+    outputs: list[bytes | None] = []
+    if step.status is StepStatus.COMPLETED:
+        wanted = range(elements or 0) if request.element is None else (request.element,)
+        outputs = [_task_output(stored, TaskKey(*_head(request), generation, index)) for index in wanted]
+    return StepOutput(status=step.status, elements=elements, outputs=outputs)
+
+
+def _head(request: OutputRequest) -> tuple[str, str]:
+    return request.run_id, request.step
+
+
+def _task_output(stored: StoredRun, key: TaskKey) -> bytes | None:
+    task = stored.tasks.get(key)
+    return None if task is None else task.output

@@ -1,0 +1,268 @@
+"""The rows as the store keeps them, and how they look to those who load them.
+
+Rows are mutable and change only under the store's mutex. A row that an open transaction has changed is a copy of
+its own until the commit puts it into the table, so nobody else ever sees it half-way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, TypeAlias, TypeVar
+
+from attrs import define, fields
+
+from ...ports.reading import RunRecord, StepRecord, TaskRecord
+from ...ports.records import (
+    EventBatch,
+    Lease,
+    NewAttempt,
+    PendingRun,
+    RunRow,
+    StepRow,
+    TaskKey,
+    TaskPhase,
+    TaskRow,
+)
+from ...ports.statuses import RunStatus, StepStatus, TaskStatus
+from .locks import StepKey
+
+Entry: TypeAlias = tuple[datetime, TaskKey]
+"""A queued task's place in its queue."""
+
+
+@define(eq=False, weakref_slot=False)
+class Run:
+    """A row of `runs`."""
+
+    id: str
+    flow_id: int
+    flow: str
+    version: str
+    fingerprint: str
+    key: str | None
+    request_digest: str
+    status: RunStatus
+    generation: int
+    priority: int
+    remaining_steps: int
+    next_sequence: int
+    input: bytes
+    config: bytes | None
+    facts: bytes | None
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    reason: str | None = None
+    error: bytes | None = None
+
+    def loaded(self) -> RunRow:
+        """The run as a settling transaction sees it."""
+        return RunRow(
+            id=self.id,
+            flow_id=self.flow_id,
+            flow=self.flow,
+            status=self.status,
+            generation=self.generation,
+            priority=self.priority,
+            next_sequence=self.next_sequence,
+            remaining_steps=self.remaining_steps,
+            facts=self.facts,
+        )
+
+    def pending(self) -> PendingRun:
+        """The run as its claim sees it."""
+        return PendingRun(
+            id=self.id,
+            flow_id=self.flow_id,
+            flow=self.flow,
+            generation=self.generation,
+            priority=self.priority,
+            next_sequence=self.next_sequence,
+            facts=self.facts,
+            input=self.input,
+            config=self.config,
+        )
+
+    def record(self) -> RunRecord:
+        """The run as a reader sees it."""
+        return RunRecord(
+            id=self.id,
+            flow=self.flow,
+            version=self.version,
+            fingerprint=self.fingerprint,
+            key=self.key,
+            status=self.status,
+            generation=self.generation,
+            priority=self.priority,
+            remaining_steps=self.remaining_steps,
+            next_sequence=self.next_sequence,
+            created_at=self.created_at,
+            started_at=self.started_at,
+            ended_at=self.ended_at,
+            reason=self.reason,
+            error=self.error,
+        )
+
+
+@define(eq=False, weakref_slot=False)
+class Step:
+    """A row of `steps`."""
+
+    run_id: str
+    slug: str
+    generation: int
+    status: StepStatus
+    remaining_dependencies: int
+    elements: int | None
+    remaining_tasks: int | None
+    failed_tasks: int
+    cursor: int
+    facts: bytes | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    reason: str | None
+    error: bytes | None
+
+    def loaded(self) -> StepRow:
+        """The step as a settling transaction sees it."""
+        return StepRow(
+            run_id=self.run_id,
+            slug=self.slug,
+            generation=self.generation,
+            status=self.status,
+            remaining_dependencies=self.remaining_dependencies,
+            elements=self.elements,
+            remaining_tasks=self.remaining_tasks,
+            failed_tasks=self.failed_tasks,
+            cursor=self.cursor,
+            facts=self.facts,
+        )
+
+    def record(self) -> StepRecord:
+        """The step as a reader sees it."""
+        return StepRecord(
+            run_id=self.run_id,
+            slug=self.slug,
+            generation=self.generation,
+            status=self.status,
+            remaining_dependencies=self.remaining_dependencies,
+            elements=self.elements,
+            remaining_tasks=self.remaining_tasks,
+            failed_tasks=self.failed_tasks,
+            cursor=self.cursor,
+            started_at=self.started_at,
+            ended_at=self.ended_at,
+            reason=self.reason,
+            error=self.error,
+        )
+
+
+@define(eq=False, weakref_slot=False)
+class Task:
+    """A row of `tasks`. `entry` is its place in the index of queued tasks, None where it has none."""
+
+    key: TaskKey
+    flow_id: int
+    queue: str
+    priority: int
+    status: TaskStatus
+    phase: TaskPhase
+    token: int
+    settled_token: int
+    attempts: int
+    losses: int
+    worker: str | None
+    lease_until: datetime | None
+    ready_at: datetime
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None = None
+    output: bytes | None = None
+    error: bytes | None = None
+    reason: str | None = None
+    entry: Entry | None = None
+
+    def loaded(self) -> TaskRow:
+        """The task as a settling transaction sees it."""
+        return TaskRow(
+            key=self.key,
+            flow_id=self.flow_id,
+            status=self.status,
+            token=self.token,
+            settled_token=self.settled_token,
+            attempts=self.attempts,
+            losses=self.losses,
+            phase=self.phase,
+            worker=self.worker,
+            lease_until=self.lease_until,
+        )
+
+    def record(self) -> TaskRecord:
+        """The task as a reader sees it."""
+        return TaskRecord(
+            key=self.key,
+            status=self.status,
+            phase=self.phase,
+            queue=self.queue,
+            priority=self.priority,
+            token=self.token,
+            settled_token=self.settled_token,
+            attempts=self.attempts,
+            losses=self.losses,
+            worker=self.worker,
+            lease_until=self.lease_until,
+            ready_at=self.ready_at,
+            created_at=self.created_at,
+            started_at=self.started_at,
+            ended_at=self.ended_at,
+            reason=self.reason,
+            error=self.error,
+            has_output=self.output is not None,
+        )
+
+
+class StoredRun:
+    """A run with everything that belongs to it. Kept together, so that finished runs cost living ones nothing."""
+
+    __slots__ = ("attempts", "events", "generations", "live", "row", "steps", "tasks")
+
+    def __init__(self, row: Run) -> None:
+        self.row = row
+        self.steps: dict[StepKey, Step] = {}
+        self.generations: dict[str, int] = {}
+        """The highest generation of each slug."""
+        self.tasks: dict[TaskKey, Task] = {}
+        self.live: dict[TaskKey, None] = {}
+        """The keys of tasks that are not terminal."""
+        self.attempts: dict[Lease, NewAttempt] = {}
+        self.events: list[EventBatch] = []
+        """The run's outbox rows, by sequence."""
+
+
+class Uncommitted:
+    """What one transaction has written and nobody else sees: rows of its own that its commit puts into the tables."""
+
+    __slots__ = ("attempts", "events", "runs", "steps", "tasks")
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Run] = {}
+        self.steps: dict[StepKey, Step] = {}
+        self.tasks: dict[TaskKey, Task] = {}
+        self.attempts: dict[Lease, NewAttempt] = {}
+        self.events: dict[tuple[str, int], EventBatch] = {}
+        """By run id and first sequence."""
+
+
+Row = TypeVar("Row", Run, Step, Task)
+
+_columns: dict[type, Callable[[Any], tuple[Any, ...]]] = {
+    kind: attrgetter(*(column.name for column in fields(kind))) for kind in (Run, Step, Task)
+}
+
+
+def copy_of(row: Row) -> Row:
+    """A second row with the same values."""
+    kind = type(row)
+    return kind(*_columns[kind](row))

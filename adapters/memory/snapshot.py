@@ -1,0 +1,61 @@
+"""All committed rows as plain data: for differential tests, trace hashes, and looking at a store while debugging."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+from attrs import asdict
+
+from ...ports.records import TaskKey
+from .rows import StoredRun
+from .store import Store
+
+Table: TypeAlias = list[dict[str, Any]]
+
+
+def snapshot_of(store: Store) -> Mapping[str, Table]:
+    """Every table by name, its rows as dicts in order of their primary key, whatever order they were written in.
+
+    Tables: `flows`, `runs`, `steps`, `tasks`, `attempts`, `outbox`, `outbox_shards`. Columns have the names of the
+    records' fields; a task's key is spread over `run_id`, `step`, `generation` and `element`. Statuses are plain
+    text, payloads the bytes that were stored, times aware datetimes. Leases of shards that were never leased are
+    left out. What open transactions have written is not there.
+    """
+    runs = [store.runs[run_id] for run_id in sorted(store.runs)]
+    flows = sorted(store.flows.values(), key=lambda flow: flow.flow_id)
+    current = {flow.flow_id for flow in store.current_flows.values()}
+    return {
+        "flows": [{**asdict(flow), "current": flow.flow_id in current} for flow in flows],
+        "runs": [_plain(run.row) for run in runs],
+        "steps": [_plain(run.steps[key]) for run in runs for key in sorted(run.steps)],
+        "tasks": [_keyed(run.tasks[key], key) for run in runs for key in sorted(run.tasks)],
+        "attempts": [_keyed(run.attempts[lease], lease.key) for run in runs for lease in sorted(run.attempts)],
+        "outbox": list(_outbox(store, runs)),
+        "outbox_shards": [
+            {"shard": number, "token": shard.token, "worker": shard.worker, "lease_until": shard.lease_until}
+            for number, shard in enumerate(store.outbox.shards)
+            if shard.token
+        ],
+    }
+
+
+def _outbox(store: Store, runs: Iterable[StoredRun]) -> Iterable[dict[str, Any]]:
+    for run in runs:
+        for batch in run.events:
+            yield {**asdict(batch), "published": store.outbox.is_published(batch)}
+
+
+def _keyed(row: Any, key: TaskKey) -> dict[str, Any]:
+    columns = _plain(row)
+    del columns["key"]
+    return {**key._asdict(), **columns}
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    columns = asdict(row, recurse=False)
+    columns.pop("entry", None)
+    for name in ("status", "phase"):
+        if name in columns:
+            columns[name] = str(columns[name])
+    return columns

@@ -1,0 +1,82 @@
+"""A transport that only hints: it wakes whoever waits, and hosts find the work by polling."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from ...ports.clock import Clock
+from ...ports.transport import Delivery, Job
+from .waking import Waiter
+
+
+class MemoryWakeups:
+    """`JobTransport` for hosts of one process, in any number of event loops and threads.
+
+    A hint that nobody waits for is kept until the next `dequeue` of its queue, so that work which was announced
+    between a host's look and its wait is not overslept.
+
+    Args:
+        clock: measures how long a `dequeue` waits.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._waiting: dict[Waiter, frozenset[str | None]] = {}
+        """Who waits, and for which queues; None stands for pending runs, which everybody waits for."""
+        self._kept: set[str | None] = set()
+
+    @property
+    def delivers(self) -> bool:
+        """False: `dequeue` returns no jobs."""
+        return False
+
+    async def enqueue(self, jobs: Sequence[Job]) -> None:
+        """Wake everybody who waits for one of these jobs, also where it is not ready yet: its time may matter."""
+        announced = {None if job.task is None else job.queue for job in jobs}
+        with self._lock:
+            heard: set[str | None] = set()
+            for waiter, queues in tuple(self._waiting.items()):
+                mine = queues & announced
+                if mine:
+                    del self._waiting[waiter]
+                    if waiter.wake():
+                        heard |= mine
+            self._kept |= announced - heard
+
+    async def dequeue(self, *, queues: Sequence[str], limit: int, wait_s: float) -> Sequence[Delivery]:
+        """Wait until something is announced or `wait_s` seconds are over; always empty."""
+        mine: frozenset[str | None] = frozenset((None, *queues))
+        with self._lock:
+            kept = self._kept & mine
+            self._kept -= mine
+            if kept or wait_s <= 0:
+                return ()
+            waiter = Waiter()
+            self._waiting[waiter] = mine
+        try:
+            await waiter.wait_by(self._clock, wait_s)
+        finally:
+            with self._lock:
+                self._waiting.pop(waiter, None)
+        return ()
+
+    async def complete(self, deliveries: Sequence[Delivery]) -> None:
+        """Nothing is delivered, so there is nothing to acknowledge."""
+
+    async def suspend(self, deliveries: Sequence[Delivery], *, delay_s: float) -> None:
+        """Nothing is delivered, so there is nothing to put off."""
+
+    async def fail(self, deliveries: Sequence[Delivery], *, reason: str) -> None:
+        """Nothing is delivered, so there is nothing to put aside."""
+
+    async def extend(self, deliveries: Sequence[Delivery], *, visibility_s: float) -> None:
+        """Nothing is delivered, so there is nothing to keep."""
+
+    async def aclose(self) -> None:
+        """Wake everyone who waits."""
+        with self._lock:
+            for waiter in self._waiting:
+                waiter.wake()
+            self._waiting.clear()

@@ -1,0 +1,243 @@
+"""The writes of one transaction: guarded, locked, and its own until the commit."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+from ...ports.errors import CorruptionError
+from ...ports.records import (
+    Cancellation,
+    Changes,
+    EventBatch,
+    Lease,
+    NewAttempt,
+    NewTasks,
+    RunUpdate,
+    StepWrite,
+    TaskKey,
+    TaskPhase,
+    TaskUpdate,
+)
+from ...ports.statuses import LIVE_STEP, LIVE_TASK, StepStatus, TaskStatus
+from .locks import Holder, LockKey, StepKey
+from .rows import Run, Step, StoredRun, Task, Uncommitted, copy_of
+from .store import Store
+
+_by_key = attrgetter("key")
+_by_id = attrgetter("id")
+
+
+class Writing:
+    """What a transaction writes, and how it sees the rows that it may have written. Needs the store's mutex.
+
+    Each write locks its row first. A lock that another transaction holds ends the statement with `MustWait`; run
+    again, it begins anew.
+    """
+
+    def __init__(self, store: Store, holder: Holder) -> None:
+        self.rows = Uncommitted()
+        self._store = store
+        self._holder = holder
+        self._applied = False
+
+    def apply(self, changes: Changes) -> None:
+        """Check every guard and keep what the commit will write."""
+        if self._applied:
+            raise RuntimeError("apply() is called at most once in a transaction")
+        self.rows = Uncommitted()
+        for run in sorted(changes.runs, key=_by_id):
+            self._update_run(run)
+        for step in changes.new_steps:
+            self._insert_step(step)
+        for step in changes.steps:
+            self._update_step(step)
+        for task in sorted(changes.tasks, key=_by_key):
+            self._update_task(task)
+        for tasks in changes.new_tasks:
+            self._insert_tasks(tasks)
+        for cancellation in changes.cancellations:
+            self._cancel(cancellation)
+        for attempt in changes.attempts:
+            self._insert_attempt(attempt)
+        for batch in changes.events:
+            self._insert_events(batch)
+        self._applied = True
+
+    def run(self, run_id: str) -> Run:
+        """A run as the transaction sees it."""
+        return self.rows.runs.get(run_id) or self._stored_run(run_id).row
+
+    def latest_step(self, run_id: str, slug: str) -> Step | None:
+        """A step in its highest generation as the transaction sees it."""
+        stored = self._stored_run(run_id)
+        generation = stored.generations.get(slug)
+        latest = None if generation is None else stored.steps[run_id, slug, generation]
+        for step in self.rows.steps.values():
+            mine = step.run_id == run_id and step.slug == slug
+            if mine and (latest is None or step.generation >= latest.generation):
+                latest = step
+        return latest
+
+    def task(self, key: TaskKey) -> Task | None:
+        """A task as the transaction sees it."""
+        task = self.rows.tasks.get(key)
+        if task is None:
+            run = self._store.runs.get(key.run_id)
+            task = None if run is None else run.tasks.get(key)
+        return task
+
+    def _lock(self, key: LockKey) -> None:
+        self._store.locks.lock(key, self._holder)
+
+    def _update_run(self, update: RunUpdate) -> None:
+        self._lock(update.id)
+        stored = self._store.runs.get(update.id)
+        if stored is None:
+            raise CorruptionError(f"run {update.id} should be updated and does not exist")
+        run = copy_of(self.rows.runs.get(update.id) or stored.row)
+        run.status = update.status
+        run.next_sequence = update.next_sequence
+        run.remaining_steps = update.remaining_steps
+        run.started_at = update.started_at or run.started_at
+        run.ended_at = update.ended_at or run.ended_at
+        run.reason = run.reason if update.reason is None else update.reason
+        run.error = run.error if update.error is None else update.error
+        self.rows.runs[update.id] = run
+
+    def _insert_step(self, write: StepWrite) -> None:
+        key, existing = self._locked_step(write)
+        if existing is not None:
+            raise CorruptionError(f"step {_name(key)} should be inserted and exists already")
+        self.rows.steps[key] = Step(
+            run_id=write.run_id,
+            slug=write.slug,
+            generation=write.generation,
+            status=write.status,
+            remaining_dependencies=write.remaining_dependencies,
+            elements=write.elements,
+            remaining_tasks=write.remaining_tasks,
+            failed_tasks=write.failed_tasks,
+            cursor=write.cursor,
+            facts=write.facts,
+            started_at=write.started_at,
+            ended_at=write.ended_at,
+            reason=write.reason,
+            error=write.error,
+        )
+
+    def _update_step(self, write: StepWrite) -> None:
+        key, existing = self._locked_step(write)
+        if existing is None:
+            raise CorruptionError(f"step {_name(key)} should be updated and does not exist")
+        step = copy_of(existing)
+        step.status = write.status
+        step.remaining_dependencies = write.remaining_dependencies
+        step.elements = write.elements
+        step.remaining_tasks = write.remaining_tasks
+        step.failed_tasks = write.failed_tasks
+        step.cursor = write.cursor
+        step.facts = step.facts if write.facts is None else write.facts
+        step.started_at = write.started_at or step.started_at
+        step.ended_at = write.ended_at or step.ended_at
+        step.reason = step.reason if write.reason is None else write.reason
+        step.error = step.error if write.error is None else write.error
+        self.rows.steps[key] = step
+
+    def _locked_step(self, write: StepWrite) -> tuple[StepKey, Step | None]:
+        key = (write.run_id, write.slug, write.generation)
+        self._lock(key)
+        return key, self.rows.steps.get(key) or self._stored_run(write.run_id).steps.get(key)
+
+    def _stored_run(self, run_id: str) -> StoredRun:
+        try:
+            return self._store.runs[run_id]
+        except KeyError:
+            raise CorruptionError(f"run {run_id} does not exist, so nothing of it can be written") from None
+
+    def _update_task(self, update: TaskUpdate) -> None:
+        self._lock(update.key)
+        existing = self.task(update.key)
+        if existing is None or existing.status is not TaskStatus.RUNNING or existing.token != update.token:
+            found = "does not exist" if existing is None else f"is {existing.status} under token {existing.token}"
+            raise CorruptionError(f"task {update.key} should be running under token {update.token} and {found}")
+        task = copy_of(existing)
+        task.status = update.status
+        task.settled_token = update.settled_token
+        task.attempts = update.attempts
+        task.losses = update.losses
+        task.ready_at = update.ready_at or task.ready_at
+        task.ended_at = update.ended_at
+        task.output = update.output
+        task.error = update.error
+        task.reason = update.reason
+        if update.status is not TaskStatus.RUNNING:
+            task.lease_until = None
+        if update.status is TaskStatus.QUEUED and update.settled_token != update.token:
+            task.worker = None
+        self.rows.tasks[update.key] = task
+
+    def _insert_tasks(self, tasks: NewTasks) -> None:
+        stored = self._stored_run(tasks.run_id)
+        leased = tasks.worker is not None
+        for element in range(tasks.first, tasks.first + tasks.count):
+            key = TaskKey(tasks.run_id, tasks.step, tasks.generation, element)
+            self._lock(key)
+            if key in stored.tasks or key in self.rows.tasks:
+                raise CorruptionError(f"task {key} should be inserted and exists already")
+            self.rows.tasks[key] = Task(
+                key=key,
+                flow_id=tasks.flow_id,
+                queue=tasks.queue,
+                priority=tasks.priority,
+                status=TaskStatus.RUNNING if leased else TaskStatus.QUEUED,
+                phase=TaskPhase.RUN,
+                token=int(leased),
+                settled_token=0,
+                attempts=int(leased),
+                losses=0,
+                worker=tasks.worker,
+                lease_until=tasks.lease_until,
+                ready_at=tasks.ready_at,
+                created_at=tasks.created_at,
+                started_at=tasks.created_at if leased else None,
+            )
+
+    def _cancel(self, cancellation: Cancellation) -> None:
+        run_id = cancellation.run_id
+        stored = self._stored_run(run_id)
+        steps = {**stored.steps, **{key: step for key, step in self.rows.steps.items() if key[0] == run_id}}
+        for key in sorted(steps):
+            if steps[key].status in LIVE_STEP:
+                self._lock(key)
+                step = self.rows.steps[key] = copy_of(steps[key])
+                step.status = StepStatus.CANCELLED
+                step.ended_at = cancellation.at
+                step.reason = cancellation.reason
+        live = {**stored.live, **{key: None for key in self.rows.tasks if key.run_id == run_id}}
+        for name in sorted(live):
+            self._lock(name)
+            task = self.task(name)
+            if task is not None and task.status in LIVE_TASK:
+                task = self.rows.tasks[name] = copy_of(task)
+                task.status = TaskStatus.CANCELLED
+                task.lease_until = None
+                task.ended_at = cancellation.at
+                task.reason = cancellation.reason
+
+    def _insert_attempt(self, attempt: NewAttempt) -> None:
+        lease = Lease(attempt.key, attempt.token)
+        if lease in self._stored_run(attempt.key.run_id).attempts or lease in self.rows.attempts:
+            raise CorruptionError(f"the attempt under token {lease.token} of task {lease.key} is recorded already")
+        self.rows.attempts[lease] = attempt
+
+    def _insert_events(self, batch: EventBatch) -> None:
+        name = (batch.run_id, batch.first_sequence)
+        events = self._stored_run(batch.run_id).events
+        follows = not events or events[-1].first_sequence < batch.first_sequence
+        if name in self.rows.events or not (follows or all(event.first_sequence != name[1] for event in events)):
+            raise CorruptionError(f"event {batch.first_sequence} of run {batch.run_id} is written already")
+        self.rows.events[name] = batch
+
+
+def _name(key: StepKey) -> str:
+    return "/".join(map(str, key))
