@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attrs import define, field
-from attrs.setters import frozen
+from attrs.setters import NO_OP, frozen
 
 
 @define(kw_only=True, eq=False, on_setattr=frozen)
@@ -21,8 +21,8 @@ class Context:
     """1 for the first try."""
     idempotency_key: str
     """The task's id as text: the same in every attempt, new after a rerun. Hand it to services that deduplicate."""
-    _lease_lost: bool = field(default=False, init=False, on_setattr=None)
-    _cancelled: bool = field(default=False, init=False, on_setattr=None)
+    _lease_lost: bool = field(default=False, init=False, on_setattr=NO_OP)
+    _cancelled: bool = field(default=False, init=False, on_setattr=NO_OP)
 
     @property
     def lease_lost(self) -> bool:

@@ -12,6 +12,10 @@ Normal: TypeAlias = Any
 """JSON in the normal form of `schema_normal`."""
 
 
+_ENTERED = ("object", "array", "map")
+"""Kinds whose differences are told from within."""
+
+
 def differences(stored: Shape, current: Shape) -> tuple[str, ...]:
     """Return every difference between two shapes of one flow.
 
@@ -106,10 +110,10 @@ def _field_differences(where: str, old: Normal, new: Normal) -> Iterator[str]:
 
 
 def _union_differences(where: str, old: Normal, new: Normal) -> Iterator[str]:
-    """Where one member changed, what changed in it; else both unions."""
+    """Where one object or array of the union changed, what changed in it; else both unions."""
     gone = [member for member in old["union"] if member not in new["union"]]
     added = [member for member in new["union"] if member not in old["union"]]
-    if len(gone) == len(added) == 1:
+    if len(gone) == len(added) == 1 and _container(gone[0]) == _container(added[0]) in _ENTERED:
         yield from _type_differences(where, gone[0], added[0])
     else:
         yield f"{where} was {described(old)}, is {described(new)}"

@@ -1,0 +1,64 @@
+"""What type checkers see. These tests assert at check time; running them shows that nothing raises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, assert_type
+
+from attrs import frozen
+
+from fairlead.kernel.context import Context
+from fairlead.kernel.definition import Flow, Resource, Step
+
+
+@frozen
+class Order:
+    lines: list[str]
+
+
+class Warehouse:
+    def reserve(self, sku: str) -> int:
+        return len(sku)
+
+
+def test_a_flow_knows_the_type_of_its_input() -> None:
+    """`Flow(input=Order)` is a `Flow[Order]`; without it anything may be started."""
+    assert_type(Flow("fulfil", version=1, input=Order), Flow[Order])
+    assert_type(Flow("fulfil", version=1, input=list[Order], timeout=3), Flow[list[Order]])
+    assert_type(Flow("fulfil", version=1), Flow[Any])
+    assert_type(Flow("fulfil", version="dev", input=Order | None), Flow[Any])
+
+
+def test_decorators_keep_exact_types() -> None:
+    """Parameters, defaults and results stay known."""
+    flow = Flow("fulfil", version=1, input=Order, input_name="order")
+
+    @flow.step
+    def assess(order: Order) -> int:
+        return len(order.lines)
+
+    @flow.step(max_attempts=5, after=[assess])
+    async def charge(order: Order, assess: int, ctx: Context) -> str:
+        return ""
+
+    @flow.map(over="order.lines", max_concurrency=3)
+    def reserve(item: str, index: int, warehouse: Resource[Warehouse]) -> int:
+        assert_type(warehouse, Warehouse)
+        return warehouse.reserve(item)
+
+    assert_type(assess(Order([])), int)
+    assert_type(reserve("abc", 0, Warehouse()), int)
+    checked: Callable[[str, int, Warehouse], int] = reserve
+    assert checked("abc", 0, Warehouse()) == 3
+    assert_type(flow.step_named(charge), Step)
+
+
+if TYPE_CHECKING:
+
+    def wrong_uses(flow: Flow[Order]) -> None:
+        """Each line is an error; an ignore that is not needed would be one too."""
+        flow.step(max_concurrency=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+        flow.step(tmeout=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+        flow.map(lambda: 1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+        flow.step(timeout="3s")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        Flow("fulfil", version="2")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
