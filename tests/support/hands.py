@@ -1,0 +1,155 @@
+"""A host worked by hand: a test claims, completes, fails and loses tasks exactly when it says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from fairlead.kernel import Kernel
+from fairlead.kernel.commands import (
+    Capacity,
+    ClaimRuns,
+    ClaimTasks,
+    HeartbeatTasks,
+    Outcome,
+    OutcomeKind,
+    ReapTasks,
+    Settlement,
+    SettleTasks,
+    Verdict,
+)
+from fairlead.kernel.facts import facts_of
+from fairlead.kernel.failures import encode_failure
+from fairlead.ports.records import ClaimedTask, Lease, LeaseAnswer
+
+LEASE = timedelta(seconds=30)
+
+
+class Hands:
+    """One worker. Handlers are never executed; the test says what they return.
+
+    Args:
+        kernel: whose flows it serves.
+        worker: its worker id.
+        slots: how many tasks are handed over to it; 0 queues everything.
+        queues: the queues it serves.
+    """
+
+    def __init__(
+        self, kernel: Kernel, worker: str = "hands", *, slots: int = 0, queues: Sequence[str] = ("default",)
+    ) -> None:
+        self.kernel = kernel
+        self.worker = worker
+        self.slots = slots
+        self.queues = tuple(queues)
+
+    def capacity(self, slots: int | None = None) -> Capacity:
+        """What it can take on."""
+        return Capacity(
+            worker=self.worker,
+            flow_ids=self.kernel.flow_ids,
+            queues=self.queues,
+            slots=self.slots if slots is None else slots,
+            lease_duration=LEASE,
+        )
+
+    async def claim_runs(self, limit: int = 100) -> list[ClaimedTask]:
+        """Claim pending runs; the tasks that came with them."""
+        await self.kernel.register()
+        claimed = await self.kernel.dispatch(ClaimRuns(capacity=self.capacity(), limit=limit))
+        return list(claimed.tasks)
+
+    async def claimed_run_ids(self, limit: int = 100) -> list[str]:
+        """Claim pending runs; their ids in order of claim."""
+        await self.kernel.register()
+        claimed = await self.kernel.dispatch(ClaimRuns(capacity=self.capacity(), limit=limit))
+        return [run.id for run in claimed.runs]
+
+    async def claim_tasks(
+        self, limit: int = 1_000, *, queue: str = "default", lost_limit: int = 1
+    ) -> list[ClaimedTask]:
+        """Claim queued tasks."""
+        command = ClaimTasks(capacity=self.capacity(limit), queue=queue, lost_limit=lost_limit)
+        return list(await self.kernel.dispatch(command))
+
+    async def claim_task(self, *, lost_limit: int = 1) -> ClaimedTask:
+        """Claim the one task that is there."""
+        tasks = await self.claim_tasks(lost_limit=lost_limit)
+
+        assert len(tasks) == 1, tasks
+        return tasks[0]
+
+    async def settle(self, outcomes: Iterable[Outcome], *, repeated: bool = False) -> Settlement:
+        """Settle outcomes in one batch."""
+        command = SettleTasks(outcomes=tuple(outcomes), capacity=self.capacity(), wait=True, repeated=repeated)
+        return await self.kernel.dispatch(command)
+
+    async def complete(self, task: ClaimedTask, value: Any = None) -> Verdict:
+        """Settle a task with an output."""
+        return _only(await self.settle([self.completed(task, value)]))
+
+    async def complete_all(self, tasks: Sequence[ClaimedTask], value: Any = None) -> None:
+        """Settle tasks with one output each, in one batch."""
+        settlement = await self.settle([self.completed(task, value) for task in tasks])
+
+        assert set(settlement.verdicts.values()) <= {Verdict.SETTLED}
+
+    async def fail(self, task: ClaimedTask, message: str = "no", **named: Any) -> Verdict:
+        """Settle a task with an error."""
+        return _only(await self.settle([self.failed(task, message, **named)]))
+
+    async def release(self, task: ClaimedTask) -> Verdict:
+        """Give a task back."""
+        outcome = Outcome(key=task.key, token=task.token, flow_id=task.flow_id, kind=OutcomeKind.RELEASED)
+        return _only(await self.settle([outcome]))
+
+    async def heartbeat(self, *tasks: ClaimedTask) -> LeaseAnswer:
+        """Extend leases."""
+        leases = tuple(Lease(task.key, task.token) for task in tasks)
+        return await self.kernel.dispatch(HeartbeatTasks(leases=leases, lease_duration=LEASE))
+
+    async def reap(self) -> int:
+        """Take back what lost its lease."""
+        return await self.kernel.dispatch(ReapTasks())
+
+    async def drain(self, value: Any = None, *, rounds: int = 10_000) -> int:
+        """Claim and complete until nothing is left; how many tasks that were."""
+        done = 0
+        for _ in range(rounds):
+            tasks = await self.claim_runs() + await self.claim_tasks()
+            if not tasks:
+                return done
+            await self.complete_all(tasks, value)
+            done += len(tasks)
+        raise AssertionError(f"still working after {rounds} rounds")
+
+    def completed(self, task: ClaimedTask, value: Any) -> Outcome:
+        """The outcome of a handler that returned `value`."""
+        data = json.dumps(value, separators=(",", ":")).encode()
+        sources = self.kernel.plan_of(task.flow_id).mapped_paths.get(task.key.step, ())
+        return Outcome(
+            key=task.key,
+            token=task.token,
+            flow_id=task.flow_id,
+            kind=OutcomeKind.COMPLETED,
+            output=data,
+            facts=facts_of(sources, data),
+        )
+
+    def failed(self, task: ClaimedTask, message: str = "no", **named: Any) -> Outcome:
+        """The outcome of a handler that raised."""
+        return Outcome(
+            key=task.key,
+            token=task.token,
+            flow_id=task.flow_id,
+            kind=OutcomeKind.FAILED,
+            error=encode_failure(type="ValueError", message=message, attempt=task.attempt),
+            **({"reason": "handler_failed"} | named),
+        )
+
+
+def _only(settlement: Settlement) -> Verdict:
+    (verdict,) = settlement.verdicts.values()
+    return verdict
