@@ -144,6 +144,10 @@ def described(normal: Normal) -> str:
             return f"tuple({', '.join(described(place) for place in places)})"
         case {"literal": [*values]}:
             return f"one of {', '.join(encode(value).decode() for value in values)}"
+        case {"recursive": 1}:
+            return "the object it stands in"
+        case {"recursive": level}:
+            return f"the object {level} levels up"
         case {"union": [*members]}:
             return " or ".join(described(member) for member in members)
         case _:

@@ -110,7 +110,7 @@ class Flow(Generic[T]):
         self._produced: dict[str, Schema] = {}
         """What the steps give to their dependents, and the input's type (under `INPUT`) once it is known."""
         if self._input_is_declared:
-            self._produced[INPUT] = self._declared_input(input, names_in_sight(0))
+            self._produced[INPUT] = self._declared_input(input, names_in_sight())
 
     @property
     def slug(self) -> str:

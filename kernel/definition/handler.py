@@ -49,13 +49,9 @@ class Signature:
     """What could be seen where the handler was defined, beside its module."""
 
 
-def names_in_sight(depth: int) -> Names:
-    """Return the local names that can be seen where a function was called.
-
-    Args:
-        depth: which function: 0 for the caller of this one, 1 for its caller, and so on.
-    """
-    frame = sys._getframe(depth + 2)  # pyright: ignore[reportPrivateUsage]
+def names_in_sight() -> Names:
+    """Return the local names that can be seen where the function that asks was called."""
+    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
     name = frame.f_code.co_qualname
     if name == "<module>":
         return {}

@@ -131,7 +131,9 @@ def _resource_class(parameter: Parameter, mark: object, site: Site) -> type:
         return object
     held = typing.get_origin(mark) or mark
     if isinstance(held, type) and held is not types.UnionType:
-        return held
+        # `isinstance` refuses a Protocol that is not decorated with `runtime_checkable`.
+        unchecked = getattr(held, "_is_protocol", False) and not getattr(held, "_is_runtime_protocol", False)
+        return object if unchecked else held
     raise site.error(
         f"parameter {parameter.name!r}: Resource[…] must hold one class, so that the host can check what it is given, "
         f"not {type_name(mark)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import pytest
 from attrs import frozen
@@ -208,6 +208,14 @@ def test_a_local_class_as_the_input_of_a_flow() -> None:
     assert flow.input_schema.decode(b'{"parts":[{"sku":"a"}]}') == Kit([Part("a")])
 
 
+AT_MODULE_LEVEL = Flow("fulfil", version=1, input=Order)
+
+
+def test_a_flow_of_a_module() -> None:
+    """The usual place of a flow."""
+    assert AT_MODULE_LEVEL.input_schema.annotation is Order
+
+
 class Service:
     def charge(self, order: Order) -> str:
         return f"{len(order.lines)}"
@@ -306,6 +314,23 @@ def test_a_resource_of_any_class(annotation: Any) -> None:
     ship.__annotations__["warehouse"] = mark[annotation]
 
     assert bound(new_flow(), ship).resources == {"warehouse": object}
+
+
+class Payments(Protocol):
+    def charge(self) -> str: ...
+
+
+@runtime_checkable
+class Sending(Protocol):
+    def send(self) -> str: ...
+
+
+def test_a_resource_that_is_a_protocol() -> None:
+    """It is checked where Python can: only protocols marked so admit `isinstance`."""
+
+    def ship(payments: Resource[Payments], sending: Resource[Sending]) -> None: ...
+
+    assert bound(new_flow(), ship).resources == {"payments": object, "sending": Sending}
 
 
 def test_a_generic_resource_is_checked_by_its_class() -> None:

@@ -84,6 +84,17 @@ def test_a_step_that_does_not_exist(reference: Any, message: str) -> None:
     assert str(raised.value) == f"flow 'fulfil': {message}"
 
 
+def test_the_names_that_are_proposed() -> None:
+    """Where none is near all are listed, though not hundreds; where there are none that is said."""
+    flow = new_flow()
+    with pytest.raises(FlowDefinitionError, match=r"no earlier step 'zzz'; there is none yet$"):
+        flow.step_named("zzz")
+    for number in range(20):
+        flow.step(lambda: 1, slug=f"step_{number}")
+    with pytest.raises(FlowDefinitionError, match=r"known: 'step_0', .*'step_11' and 8 more$"):
+        flow.step_named("zzz")
+
+
 def test_dependencies_stand_once_in_order_of_definition() -> None:
     """Parameters, `over` and `after` make dependencies alike, in whatever order they are written."""
     flow = new_flow()

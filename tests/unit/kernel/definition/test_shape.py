@@ -211,6 +211,16 @@ def list_of(element: Any) -> Any:
     return list[element]
 
 
+@frozen
+class Tree:
+    children: list[Tree]
+
+
+@frozen
+class Leaf:
+    children: list[str]
+
+
 class Colour(Enum):
     RED = "red"
     BLUE = "blue"
@@ -239,6 +249,7 @@ class Colour(Enum):
         ),
         (record(a=list_of(record(b=int))), record(a=list_of(record(b=str))), ["input.a[].b was integer, is string"]),
         (record(a=int) | None, record(a=str) | None, ["input.a was integer, is string"]),
+        (list[Tree], list[Leaf], ["input[].children[] was the object it stands in, is string"]),
         (record(a=int), int, ["input was object(a), is integer"]),
     ],
 )
@@ -266,6 +277,15 @@ def test_settings_that_come_and_go() -> None:
 
     assert differences(shape(None), shape(Settings)) == ("step 'read': takes settings (config), did not",)
     assert differences(shape(Settings), shape(None)) == ("step 'read': took settings (config), does no longer",)
+
+
+def test_a_parameter_with_a_type_of_its_own() -> None:
+    """It may change, or go back to what is produced."""
+    own = build(item=SmallLine)
+    other = build(item=record(sku=str, weight=(float, 0.0)))
+
+    assert differences(own, other) == ("step 'reserve': item as read.weight is new, is number",)
+    assert differences(own, build()) == ("step 'reserve': item was read as object(sku), is read as it is produced",)
 
 
 def test_all_differences_are_listed() -> None:
