@@ -20,7 +20,7 @@ from .step import Step
 Problem: typing.TypeAlias = tuple[str, str]
 """A path and what is wrong there, as `PayloadError` lists them."""
 
-_FIELD_MARKS = ("__attrs_attrs__", "__dataclass_fields__", "__struct_fields__")
+_FIELD_MARKS = ("__attrs_attrs__", "__dataclass_fields__", "__struct_fields__", "model_fields")
 
 
 def config_problem(annotation: object) -> str | None:
@@ -30,14 +30,14 @@ def config_problem(annotation: object) -> str | None:
     fields = any(hasattr(annotation, mark) for mark in _FIELD_MARKS) or typing.is_typeddict(annotation)
     if isinstance(annotation, type) and fields:
         return None
-    wanted = "must be annotated with a class of named fields (attrs, dataclass, TypedDict or msgspec)"
+    wanted = "must be annotated with a class of named fields (attrs, dataclass, TypedDict, msgspec, pydantic)"
     return f"{wanted}, not {type_name(annotation)}"
 
 
 def merge_config(flow: str, steps: Mapping[str, Step], given: object) -> dict[str, bytes]:
     """Merge settings over the defaults of their classes, field by field.
 
-    A field that is given replaces its default whole. Every step with a `config` parameter is in the result, so that
+    A given field replaces its default; what an object in it leaves out comes from that object's class. Every step with a `config` parameter is in the result, so that
     the run keeps the values it started with when defaults change later.
 
     Args:

@@ -554,8 +554,8 @@ AT_SHIP: list[Case] = [
     (settings_without_a_class, "parameter 'config' must be annotated with the class of the step's settings"),
     (
         settings_that_are_a_dict,
-        "parameter 'config' must be annotated with a class of named fields (attrs, dataclass, TypedDict "
-        "or msgspec), not dict[str, int]",
+        "parameter 'config' must be annotated with a class of named fields (attrs, dataclass, TypedDict, "
+        "msgspec, pydantic), not dict[str, int]",
     ),
     (
         a_parameter_json_cannot_carry,
