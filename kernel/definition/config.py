@@ -37,8 +37,8 @@ def config_problem(annotation: object) -> str | None:
 def merge_config(flow: str, steps: Mapping[str, Step], given: object) -> dict[str, bytes]:
     """Merge settings over the defaults of their classes, field by field.
 
-    A given field replaces its default; what an object in it leaves out comes from that object's class. Every step with a `config` parameter is in the result, so that
-    the run keeps the values it started with when defaults change later.
+    A given field replaces its default; what an object in it leaves out comes from that object's class. Every step
+    with a `config` parameter is in the result, so that the run keeps the values it started with when defaults change.
 
     Args:
         flow: slug, for the message.
