@@ -1,0 +1,175 @@
+"""Persistence: what a sweep announces again, and what an idle host is told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fairlead.ports.persistence import Persistence
+from fairlead.ports.reading import Due
+from fairlead.ports.records import Changes, FlowRow, TaskKey
+from tests.support.records import at, completed, keys, new_run, new_tasks, retried, run_id, task_claim
+from tests.support.scenes import apply, claim_one, complete_run, register, run_with_tasks, start
+
+QUIET = Due(runs=False, tasks=False, expired=False, outbox=False, next_ready_at=None)
+
+
+async def unclaimed(
+    store: Persistence, before: datetime, *flows: FlowRow, limit: int = 100
+) -> list[tuple[str, str, TaskKey | None]]:
+    """The jobs a sweep finds, without the time that a transport may wait for."""
+    jobs = await store.find_unclaimed(before, flow_ids=[flow.flow_id for flow in flows], limit=limit)
+    return [(job.run_id, job.queue, job.task) for job in jobs]
+
+
+async def due(
+    store: Persistence, *flows: FlowRow, queues: tuple[str, ...] = ("default",), now: datetime, expired: datetime
+) -> Due:
+    """What a host that serves these flows is told."""
+    return await store.due(
+        flow_ids=[flow.flow_id for flow in flows], queues=list(queues), now=now, expired_before=expired
+    )
+
+
+async def test_pending_runs_and_queued_tasks_are_found_oldest_first(store: Persistence, flow: FlowRow) -> None:
+    """Runs by when they were created, tasks by when they were ready, in one order; strictly before the moment."""
+    run = await run_with_tasks(store, flow, 1, steps={})
+    await store.insert_runs([new_run(flow, 2, created_at=at(2)), new_run(flow, 3, created_at=at(4))])
+    await apply(
+        store,
+        run,
+        Changes(
+            new_tasks=(
+                new_tasks(flow, run, "a", ready_at=at(3), queue="cpu"),
+                new_tasks(flow, run, "b", ready_at=at(1)),
+                new_tasks(flow, run, "c", ready_at=at(5)),
+            )
+        ),
+    )
+
+    assert await unclaimed(store, at(5), flow) == [
+        (run, "default", TaskKey(run, "b", 1, 0)),
+        (run_id(2), "", None),
+        (run, "cpu", TaskKey(run, "a", 1, 0)),
+        (run_id(3), "", None),
+    ]
+    assert await unclaimed(store, at(2), flow) == [(run, "default", TaskKey(run, "b", 1, 0))]
+    assert await unclaimed(store, at(5), flow, limit=2) == [
+        (run, "default", TaskKey(run, "b", 1, 0)),
+        (run_id(2), "", None),
+    ]
+    assert await unclaimed(store, at(0), flow) == []
+
+
+async def test_only_the_flows_named_are_swept(store: Persistence, flow: FlowRow) -> None:
+    """A host announces what hosts like it can take."""
+    other = await register(store, slug="returns")
+    await start(store, flow, 1)
+    await start(store, other, 2)
+    await run_with_tasks(store, other, 3)
+
+    assert await unclaimed(store, at(9), flow) == [(run_id(1), "", None)]
+    assert len(await unclaimed(store, at(9), flow, other)) == 3
+    assert await unclaimed(store, at(9)) == []
+
+
+async def test_what_somebody_has_is_not_swept(store: Persistence, flow: FlowRow) -> None:
+    """Running runs, running tasks and whatever has ended are nobody's to announce."""
+    await run_with_tasks(store, flow, 1)
+    await claim_one(store, flow)
+    await complete_run(store, flow, 2)
+
+    assert await unclaimed(store, at(999), flow) == []
+
+
+async def test_a_task_that_waits_for_its_retry_is_found_when_it_is_ready(store: Persistence, flow: FlowRow) -> None:
+    """The new `ready_at` counts, not the first."""
+    run = await run_with_tasks(store, flow)
+    task = await claim_one(store, flow)
+    await apply(store, run, Changes(tasks=(retried(task, ready_at=at(60)),)))
+
+    assert await unclaimed(store, at(60), flow) == []
+    assert await unclaimed(store, at(61), flow) == [(run, "default", task.key)]
+
+
+async def test_an_empty_store_has_nothing_due(store: Persistence, flow: FlowRow) -> None:
+    """No runs, nothing to do."""
+    assert await due(store, flow, now=at(0), expired=at(0)) == QUIET
+    assert await due(store, queues=(), now=at(0), expired=at(0)) == QUIET
+
+
+async def test_a_completed_run_leaves_only_its_events(store: Persistence, flow: FlowRow) -> None:
+    """What has ended is never due again, except for its unpublished events."""
+    await complete_run(store, flow)
+
+    assert await due(store, flow, now=at(999), expired=at(999)) == Due(
+        runs=False, tasks=False, expired=False, outbox=True, next_ready_at=None
+    )
+
+
+async def test_a_pending_run_is_due_to_who_serves_it(store: Persistence, flow: FlowRow) -> None:
+    """Runs have no queue; a host of another flow is not concerned."""
+    other = await register(store, slug="returns")
+    await store.insert_runs([new_run(flow, published=True)])
+
+    assert (await due(store, flow, queues=(), now=at(0), expired=at(0))).runs
+    assert await due(store, other, now=at(0), expired=at(0)) == QUIET
+
+
+async def test_a_ready_task_is_due_to_who_serves_its_flow_and_queue(store: Persistence, flow: FlowRow) -> None:
+    """Ready means `ready_at` ≤ now."""
+    other = await register(store, slug="returns")
+    await run_with_tasks(store, flow, ready_at=at(5), queue="cpu", published=True)
+
+    assert (await due(store, flow, queues=("gpu", "cpu"), now=at(5), expired=at(0))).tasks
+    assert await due(store, flow, queues=("gpu",), now=at(5), expired=at(0)) == QUIET
+    assert await due(store, other, queues=("cpu",), now=at(5), expired=at(0)) == QUIET
+    assert await due(store, flow, queues=(), now=at(5), expired=at(0)) == QUIET
+
+
+async def test_a_host_learns_when_the_next_task_is_ready(store: Persistence, flow: FlowRow) -> None:
+    """The earliest of its own tasks that are not ready yet, over flows and queues."""
+    other = await register(store, slug="returns")
+    run = await run_with_tasks(store, flow, 1, ready_at=at(50), published=True)
+    await run_with_tasks(store, other, 2, ready_at=at(20), published=True)
+    await apply(store, run, Changes(new_tasks=(new_tasks(flow, run, "cpu", queue="cpu", ready_at=at(30)),)))
+
+    async def next_ready(*flows: FlowRow, queues: tuple[str, ...] = ("default",)) -> datetime | None:
+        told = await due(store, *flows, queues=queues, now=at(0), expired=at(0))
+        assert not told.tasks
+        return told.next_ready_at
+
+    assert await next_ready(flow) == at(50)
+    assert await next_ready(flow, queues=("default", "cpu")) == at(30)
+    assert await next_ready(flow, other) == at(20)
+    assert await next_ready(flow, queues=("gpu",)) is None
+
+
+async def test_an_expired_lease_is_due(store: Persistence, flow: FlowRow) -> None:
+    """A lease that ended before the moment given, in a flow that this host serves."""
+    other = await register(store, slug="returns")
+    await run_with_tasks(store, flow, published=True)
+    await store.claim_tasks(task_claim(flow, lease_s=30))
+
+    assert (await due(store, flow, now=at(40), expired=at(31))).expired
+    assert await due(store, flow, now=at(40), expired=at(30)) == QUIET
+    assert await due(store, other, now=at(40), expired=at(31)) == QUIET
+
+
+async def test_a_settled_task_has_no_lease_that_could_expire(store: Persistence, flow: FlowRow) -> None:
+    """An outcome ends the lease."""
+    run = await run_with_tasks(store, flow, published=True)
+    (task,) = await store.claim_tasks(task_claim(flow, only=keys(run_id(1), "pack", [0])))
+    await apply(store, run, Changes(tasks=(completed(task),)))
+
+    assert await due(store, flow, now=at(999), expired=at(999)) == QUIET
+
+
+async def test_unpublished_events_are_due_until_they_are_published(store: Persistence, flow: FlowRow) -> None:
+    """The outbox is everybody's, whatever flows a host serves."""
+    await start(store, flow)
+    assert (await due(store, now=at(0), expired=at(0))).outbox
+
+    (lease,) = await store.lease_shards("flusher", now=at(0), until=at(30), limit=64)
+    await store.mark_published(lease, [(run_id(1), 1)])
+
+    assert not (await due(store, now=at(0), expired=at(0))).outbox

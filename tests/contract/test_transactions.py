@@ -1,0 +1,270 @@
+"""Persistence: atomicity, isolation, second handles, closing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from fairlead.ports.persistence import Persistence
+from fairlead.ports.records import Changes, FlowRow, LeaseAnswer
+from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
+from tests.support.records import (
+    at,
+    completed,
+    events,
+    lease_of,
+    load_request,
+    new_run,
+    new_tasks,
+    run_claim,
+    run_id,
+    run_update,
+    step_write,
+    task_claim,
+)
+from tests.support.scenes import claim_one, look, look_at_task, register, run_with_tasks, soon, start
+from tests.support.subjects import StoreSubject
+
+
+class Mishap(Exception):
+    """Something that goes wrong inside a block."""
+
+
+def first_steps(flow: FlowRow, run: str) -> Changes:
+    """What claiming a run writes: every kind of row."""
+    return Changes(
+        runs=(run_update(run, next_sequence=4, remaining_steps=1, started_at=at(0)),),
+        new_steps=(step_write(run),),
+        new_tasks=(new_tasks(flow, run),),
+        events=(events(run, 2, ["run.started", "step.started"]),),
+    )
+
+
+async def nothing_happened(store: Persistence, run: str) -> bool:
+    """Whether the run is as its start left it."""
+    record = await store.read_run(run)
+    assert record is not None
+    rows = [*await store.read_steps(run), *await store.read_tasks(run), *(await store.read_events(run))[1:]]
+    return record.status is RunStatus.PENDING and record.next_sequence == 2 and not rows
+
+
+async def test_nobody_sees_a_transaction_before_its_commit(store: Persistence, flow: FlowRow) -> None:
+    """Readers, claims and loads elsewhere see the state before, until the block ends; then all of it."""
+    (run,) = await start(store, flow)
+
+    async with store.transaction() as transaction:
+        await transaction.claim_runs(run_claim(flow))
+        await transaction.apply(first_steps(flow, run))
+        assert await nothing_happened(store, run)
+        assert list(await store.claim_tasks(task_claim(flow))) == []
+        assert (await look(store, run, wait=False)).runs == {}
+
+    record = await store.read_run(run)
+    assert record is not None
+    assert record.status is RunStatus.RUNNING
+    assert [step.status for step in await store.read_steps(run)] == [StepStatus.RUNNING]
+    assert [task.status for task in await store.read_tasks(run)] == [TaskStatus.QUEUED]
+    assert [row.first_sequence for row in await store.read_events(run)] == [1, 2]
+
+
+async def test_an_error_in_the_block_rolls_everything_back(store: Persistence, flow: FlowRow) -> None:
+    """A block that raises after `apply` leaves no trace, and its error comes out unchanged."""
+    (run,) = await start(store, flow)
+    mishap = Mishap()
+
+    with pytest.raises(Mishap) as caught:
+        async with store.transaction() as transaction:
+            await transaction.claim_runs(run_claim(flow))
+            await transaction.apply(first_steps(flow, run))
+            raise mishap
+
+    assert caught.value is mishap
+    assert await nothing_happened(store, run)
+
+
+async def test_what_was_rolled_back_can_be_done_again(store: Persistence, flow: FlowRow) -> None:
+    """Locks and keys of a rolled-back transaction are free."""
+    (run,) = await start(store, flow)
+    with pytest.raises(Mishap):
+        async with store.transaction() as transaction:
+            await transaction.claim_runs(run_claim(flow))
+            await transaction.apply(first_steps(flow, run))
+            raise Mishap
+
+    async with store.transaction() as transaction:
+        assert [found.id for found in await transaction.claim_runs(run_claim(flow))] == [run]
+        await transaction.apply(first_steps(flow, run))
+
+    assert len(await store.claim_tasks(task_claim(flow))) == 1
+
+
+async def test_a_cancelled_block_never_commits(store: Persistence, flow: FlowRow) -> None:
+    """A coroutine that is cancelled after `apply` leaves no trace and no lock."""
+    (run,) = await start(store, flow)
+    applied = asyncio.Event()
+
+    async def stuck() -> None:
+        async with store.transaction() as transaction:
+            await transaction.claim_runs(run_claim(flow))
+            await transaction.apply(first_steps(flow, run))
+            applied.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(stuck())
+    await asyncio.wait_for(applied.wait(), 20)
+    task.cancel()
+    await soon(task)
+
+    assert task.cancelled()
+    assert await nothing_happened(store, run)
+    assert set((await look(store, run, wait=False)).runs) == {run}
+
+
+async def test_a_statement_that_is_cancelled_half_way_leaves_no_trace(store: Persistence, flow: FlowRow) -> None:
+    """Wherever a transaction is cancelled, the store afterwards is as before it or as after it."""
+    (run,) = await start(store, flow)
+
+    async def whole() -> None:
+        async with store.transaction() as transaction:
+            await transaction.claim_runs(run_claim(flow))
+            await transaction.apply(first_steps(flow, run))
+
+    for turns in range(30):
+        task = asyncio.create_task(whole())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await soon(task)
+        if not task.cancelled() or not await nothing_happened(store, run):
+            break
+
+    async with store.transaction() as transaction:
+        again = await transaction.claim_runs(run_claim(flow))
+    happened = not await nothing_happened(store, run)
+    assert (len(again), len(await store.read_tasks(run)), len(await store.read_events(run))) == (
+        (0, 1, 2) if happened else (1, 0, 1)
+    )
+
+
+async def test_a_transaction_without_changes_changes_nothing(store: Persistence, flow: FlowRow) -> None:
+    """Loading is not writing."""
+    (run,) = await start(store, flow)
+
+    async with store.transaction():
+        pass
+    async with store.transaction() as transaction:
+        await transaction.load(load_request(run))
+
+    assert await nothing_happened(store, run)
+
+
+async def test_transactions_of_different_runs_do_not_wait_for_each_other(store: Persistence, flow: FlowRow) -> None:
+    """Two transactions, each step by turns, both commit."""
+    one, two = await start(store, flow, 1, 2)
+
+    async with store.transaction() as first, store.transaction() as second:
+        await first.load(load_request(one, wait=True))
+        await second.load(load_request(two, wait=True))
+        await first.apply(first_steps(flow, one))
+        await second.apply(first_steps(flow, two))
+
+    for run in (one, two):
+        record = await store.read_run(run)
+        assert record is not None
+        assert record.status is RunStatus.RUNNING
+
+
+async def test_reads_go_on_while_a_run_is_locked(store: Persistence, flow: FlowRow) -> None:
+    """Readers wait for nobody."""
+    run = await run_with_tasks(store, flow)
+
+    async with store.transaction() as transaction:
+        await transaction.load(load_request(run, tasks=[], lock_tasks=True))
+        assert await store.read_run(run) is not None
+        assert len(await store.read_tasks(run)) == 1
+        assert len(await store.read_steps(run)) == 1
+
+
+async def test_starts_go_on_while_runs_are_locked(store: Persistence, flow: FlowRow) -> None:
+    """Inserting a run waits for no settle."""
+    run = await run_with_tasks(store, flow)
+
+    async with store.transaction() as transaction:
+        await transaction.load(load_request(run))
+        (started,) = await store.insert_runs([new_run(flow, 2, key="k")])
+
+    assert started.created
+
+
+async def test_a_dedicated_handle_is_a_handle_on_the_same_store(store: Persistence, flow: FlowRow) -> None:
+    """What one handle commits the other reads, and locks of one hold for the other."""
+    run = await run_with_tasks(store, flow)
+    task = await claim_one(store, flow)
+
+    async with store.dedicated() as second:
+        async with store.transaction() as transaction:
+            await transaction.load(load_request(run, tasks=[task.key], lock_tasks=True))
+            unknown = await second.extend_leases([lease_of(task)], at(60))
+        extended = await second.extend_leases([lease_of(task)], at(60))
+        assert await second.read_run(run) == await store.read_run(run)
+
+    assert unknown == LeaseAnswer(frozenset(), frozenset())
+    assert extended.extended == {lease_of(task)}
+    assert (await look_at_task(store, task.key)).lease_until == at(60)
+
+
+async def test_closing_a_dedicated_handle_leaves_the_store_open(store: Persistence, flow: FlowRow) -> None:
+    """A heartbeat that ends takes nothing with it."""
+    async with store.dedicated() as second:
+        await register(second, slug="other")
+
+    assert await start(store, flow, 1) == [run_id(1)]
+
+
+async def test_a_dedicated_handle_works_in_another_thread(store: Persistence, flow: FlowRow) -> None:
+    """Heartbeats go on in a thread and an event loop of their own, while a transaction is open in the first."""
+    run = await run_with_tasks(store, flow)
+    task = await claim_one(store, flow)
+
+    async def beat() -> LeaseAnswer:
+        async with store.dedicated() as second:
+            return await second.extend_leases([lease_of(task)], at(77))
+
+    async with store.transaction() as transaction:
+        await transaction.load(load_request(run))
+        answer = await asyncio.to_thread(lambda: asyncio.run(beat()))
+        await transaction.apply(Changes(tasks=(completed(task),)))
+
+    assert answer.extended == {lease_of(task)}
+    assert (await look_at_task(store, task.key)).status is TaskStatus.COMPLETED
+
+
+async def test_a_closed_store_can_be_used_again(store: Persistence, flow: FlowRow) -> None:
+    """Opening is implicit, closing twice harmless, and what was committed stays."""
+    run = await run_with_tasks(store, flow)
+
+    await store.aclose()
+    await store.aclose()
+
+    record = await store.read_run(run)
+    assert record is not None
+    assert record.status is RunStatus.RUNNING
+    assert await claim_one(store, flow)
+    await store.aclose()
+
+
+async def test_many_transactions_at_once_all_come_to_their_end(store_subject: StoreSubject) -> None:
+    """More transactions than any pool has connections: they take turns."""
+    store = store_subject.store
+    flow = await register(store)
+    runs = await start(store, flow, *range(1, 61))
+
+    async def claim(run: str) -> None:
+        async with store.transaction() as transaction:
+            await transaction.load(load_request(run, wait=True))
+            await transaction.apply(first_steps(flow, run))
+
+    await asyncio.wait_for(asyncio.gather(*map(claim, runs)), 30)
+
+    assert len(await store.claim_tasks(task_claim(flow))) == 60
