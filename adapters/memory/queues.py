@@ -197,6 +197,11 @@ class QueuedTasks:
         tasks = (self._current(entry) for entry in nsmallest(limit, found))
         return [task for task in tasks if task is not None]
 
+    def findable(self) -> set[TaskKey]:
+        """The keys of all tasks that a claim or a sweep can come across."""
+        heaps = (heap for queue in self._queues.values() for heaps in queue for heap in heaps.values())
+        return {entry[1] for heap in heaps for entry in heap if self._current(entry) is not None}
+
     def _first(self, heap: list[Entry], before: datetime, limit: int) -> list[Entry]:
         found: list[Entry] = []
         while heap and heap[0][0] < before and len(found) < limit:
