@@ -23,7 +23,7 @@ def claim_runs(
 ) -> ChangeSet:
     """Decide what becomes of pending runs that were locked for their claim.
 
-    A run whose evaluation raises fails alone, as `internal_error`; the others are claimed.
+    A run whose evaluation raises fails alone, as `internal_error` and without steps; the others are claimed.
 
     Args:
         runs: as locked, each of a flow in `plans`.
@@ -36,17 +36,15 @@ def claim_runs(
     for run in runs:
         slots = hand_over.remaining
         try:
-            progress = _progress(run, plans[run.flow_id], now, hand_over)
+            plan = plans[run.flow_id]
+            steps = new_steps(plan, run.generation)
+            progress = RunProgress(plan, RunState.pending(run, plan), steps, now=now, hand_over=hand_over)
             progress.claim()
             progress.write(changes, published=published, new=True)
         except Exception as error:
             hand_over.remaining = slots
-            progress = _progress(run, plans[run.flow_id], now, hand_over)
+            plan = plans[run.flow_id]
+            progress = RunProgress(plan, RunState.pending(run, plan), {}, now=now, hand_over=hand_over)
             progress.fail("internal_error", failure_of(error))
             progress.write(changes, published=published, new=True)
     return changes
-
-
-def _progress(run: PendingRun, plan: Plan, now: datetime, hand_over: HandOver) -> RunProgress:
-    steps = new_steps(plan, run.generation)
-    return RunProgress(plan, RunState.pending(run, plan), steps, now=now, hand_over=hand_over)

@@ -138,7 +138,14 @@ class Hands:
             facts=facts_of(sources, data),
         )
 
-    def failed(self, task: ClaimedTask, message: str = "no", **named: Any) -> Outcome:
+    def failed(
+        self,
+        task: ClaimedTask,
+        message: str = "no",
+        *,
+        retryable: bool = True,
+        retry_after: timedelta | None = None,
+    ) -> Outcome:
         """The outcome of a handler that raised."""
         return Outcome(
             key=task.key,
@@ -146,7 +153,9 @@ class Hands:
             flow_id=task.flow_id,
             kind=OutcomeKind.FAILED,
             error=encode_failure(type="ValueError", message=message, attempt=task.attempt),
-            **({"reason": "handler_failed"} | named),
+            reason="handler_failed",
+            retryable=retryable,
+            retry_after=retry_after,
         )
 
 

@@ -8,7 +8,6 @@ import pytest
 from attrs import evolve
 
 from fairlead.adapters.memory import CollectingSink, ManualClock
-from fairlead.kernel import Kernel
 from fairlead.ports import Ports
 
 
@@ -30,11 +29,3 @@ async def world(ports: Ports, clock: ManualClock, sink: CollectingSink) -> Async
     yield evolve(ports, clock=clock, sink=sink)
 
     assert await ports.persistence.check_invariants() == {}
-
-
-def types_of(events: object) -> list[str]:
-    """The types of events, for comparison."""
-    return [event.type for event in events]  # type: ignore[attr-defined]
-
-
-__all__ = ["Kernel", "clock", "sink", "types_of", "world"]

@@ -115,7 +115,7 @@ async def test_two_siblings_that_finish_at_once_make_the_join_ready_once(world: 
 
     details = await run.details()
     started = [event.step for event in details.events if event.type == "step.started"]
-    assert verdicts == [Verdict.SETTLED, Verdict.SETTLED]
+    assert tuple(verdicts) == (Verdict.SETTLED, Verdict.SETTLED)
     assert started.count("join") == 1
     assert [task.key.step for task in details.tasks].count("join") == 1
 

@@ -12,13 +12,13 @@ from fairlead.adapters.memory import CollectingSink, ManualClock
 from fairlead.kernel import Flow, Kernel, RunDidNotComplete, RunStatus
 from fairlead.kernel.commands import Capacity, FlushOutbox, SettleTasks, Verdict
 from fairlead.ports import Ports
-from fairlead.ports.records import Lease
+from fairlead.ports.records import Lease, LoadRequest
 from tests.support.hands import LEASE, Hands
 
 
-def single(**options: Any) -> Flow[Any]:
+def single(*, max_attempts: int = 3, base_delay: float = 1) -> Flow[Any]:
     """One step."""
-    flow = Flow("single", version=1, **({"jitter": 0, "base_delay": 1} | options))
+    flow = Flow("single", version=1, jitter=0, max_attempts=max_attempts, base_delay=base_delay)
 
     @flow.step
     def work() -> object:
@@ -39,7 +39,7 @@ async def started(world: Ports, flow: Flow[Any], input: object = None, **named: 
 async def test_three_attempts_with_their_delays(world: Ports, clock: ManualClock) -> None:
     """Behaviours 43 and 44: base_delay before the second, twice that before the third, then the run fails."""
     hands, run = await started(world, single(max_attempts=3, base_delay=10))
-    attempts = []
+    attempts: list[int] = []
     for delay in (10, 20, None):
         task = await hands.claim_task()
         attempts.append(task.attempt)
@@ -329,8 +329,6 @@ async def test_a_run_that_is_locked_defers_its_outcomes(world: Ports) -> None:
     tasks = {task.key.run_id: task for task in await hands.claim_runs()}
     outcomes = tuple(hands.completed(task, 1) for task in tasks.values())
     command = SettleTasks(outcomes=outcomes, capacity=hands.capacity())
-    from fairlead.ports.records import LoadRequest
-
     async with world.persistence.transaction() as other:
         await other.load(LoadRequest(runs=(locked.id,), steps=(), tasks=()))
         during = await kernel.dispatch(command)

@@ -14,6 +14,7 @@ from fairlead.kernel import (
     IdempotencyConflict,
     InvalidInput,
     Kernel,
+    RunHandle,
     RunStatus,
     Start,
     UnknownFlow,
@@ -237,7 +238,7 @@ async def test_runs_are_claimed_by_priority_then_first_come(world: Ports, clock:
     """Behaviour 15: higher first, then by time; a limit of two out of five leaves three pending."""
     flow = order_flow()
     kernel = Kernel(flows=[flow], ports=world)
-    runs = []
+    runs: list[RunHandle] = []
     for priority in (0, 5, 0, 9, 5):
         runs.append(await kernel.start(flow, ORDER, priority=priority))
         clock.advance(1)
