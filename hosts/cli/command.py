@@ -1,0 +1,102 @@
+"""What all commands have in common: how they fail, and the options that mean the same everywhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from attrs import frozen
+
+from .exit_codes import ExitCode
+from .failing import tell_failure
+
+C = TypeVar("C", bound=Callable[..., object])
+
+
+class FairleadCommand(click.Command):
+    """A command that ends with a sentence and an exit code, whatever happens in it."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click has checked its options by now."""
+        if os.environ.get("NO_COLOR"):
+            ctx.color = False
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            ctx.exit(ExitCode.INTERRUPTED)
+        except BrokenPipeError:
+            _ignore_further_output()
+            ctx.exit(ExitCode.DONE)
+        except Exception as error:
+            ctx.exit(tell_failure(error, as_json=bool(ctx.params.get("as_json")), debug=bool(ctx.params.get("debug"))))
+
+
+@frozen(kw_only=True)
+class DatabaseChoice:
+    """What the command line says of the database to use."""
+
+    url: str | None
+    folder: Path | None
+    schema: str | None
+
+    @property
+    def open(self) -> bool:
+        """Whether it says nothing, so that the environment or the default decides."""
+        return self.url is None and self.folder is None and self.schema is None
+
+
+def common_options(command: C) -> C:
+    """Add `--json` (as `as_json`) and `--debug`."""
+    command = click.option("--debug", is_flag=True, help="Show the traceback of a failure.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")(command)
+
+
+def folder_option(command: C) -> C:
+    """Add `--data-folder` (as `folder`), the embedded server's."""
+    return click.option(
+        "--data-folder",
+        "folder",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="FOLDER",
+        help="Where the embedded PostgreSQL keeps its data. Default: a folder of the user's own.",
+    )(command)
+
+
+def schema_option(command: C) -> C:
+    """Add `--schema`."""
+    return click.option(
+        "--schema", metavar="NAME", help="The schema that Fairlead's tables are in. Default: fairlead."
+    )(command)
+
+
+def database_options(command: C) -> C:
+    """Add `--database`, `--data-folder` and `--schema`; `database_choice` reads them."""
+    command = schema_option(folder_option(command))
+    return click.option(
+        "--database",
+        "url",
+        metavar="URL",
+        help="postgresql://user:password@host:port/name. Default: DATABASE_URL, else an embedded PostgreSQL.",
+    )(command)
+
+
+def database_choice(url: str | None, folder: Path | None, schema: str | None) -> DatabaseChoice:
+    """What `database_options` were given.
+
+    Raises:
+        UsageError: of click; two options that exclude each other.
+    """
+    if url is not None and folder is not None:
+        raise click.UsageError("--database and --data-folder name two databases; give one of them")
+    return DatabaseChoice(url=url, folder=folder, schema=schema)
+
+
+def _ignore_further_output() -> None:
+    """Whoever read our output has gone; what is still buffered must not fail at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

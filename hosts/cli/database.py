@@ -1,0 +1,97 @@
+"""Which database a command uses, and the ports on it.
+
+In this order: `--database`, `DATABASE_URL`, the embedded server. The embedded database is Fairlead's own, so its
+tables are brought up to date unasked; any other is somebody's, and `fairlead migrate` is theirs to run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+import click
+from attrs import frozen
+
+from ...ports import Ports
+from .command import DatabaseChoice
+
+
+@frozen(kw_only=True)
+class Database:
+    """A database that can be connected to for as long as it is open here."""
+
+    url: str
+    source: str
+    """Where the URL is from, for people."""
+    embedded: bool
+    schema: str | None
+
+    @property
+    def shown(self) -> str:
+        """The URL without its password."""
+        return without_password(self.url)
+
+    def ports(self) -> Ports:
+        """New ports on it; nothing is connected yet. Whoever asks closes them."""
+        from ...adapters.postgres import postgres_ports
+
+        return postgres_ports(self.url) if self.schema is None else postgres_ports(self.url, schema=self.schema)
+
+    async def migrate(self) -> list[str]:
+        """Bring its tables up to date; returns the names of the migrations that were applied."""
+        from ...adapters.postgres import migrate
+
+        return await (migrate(self.url) if self.schema is None else migrate(self.url, schema=self.schema))
+
+
+@contextmanager
+def open_database(choice: DatabaseChoice, *, progress: Callable[[str], None] | None = None) -> Generator[Database]:
+    """Find the database and, if it is the embedded one, have its server run and its tables up to date.
+
+    Args:
+        choice: what the command line says.
+        progress: told what the embedded server is doing; on stderr where None.
+
+    Raises:
+        UsageError: a URL is none of PostgreSQL's.
+        AdapterError: the embedded server cannot run here.
+    """
+    from ...adapters.postgres.embedded import resolve_database_url
+
+    environment = {} if choice.folder is not None else os.environ
+    told = tell if progress is None else progress
+    with resolve_database_url(choice.url, environment, folder=choice.folder, progress=told) as found:
+        embedded = found.server is not None
+        database = Database(url=found.url, source=found.source, embedded=embedded, schema=choice.schema)
+        if embedded:
+            asyncio.run(database.migrate())
+        yield database
+
+
+@asynccontextmanager
+async def opened_ports(database: Database) -> AsyncGenerator[Ports]:
+    """Ports on a database, closed when the block ends."""
+    ports = database.ports()
+    try:
+        yield ports
+    finally:
+        await ports.aclose()
+
+
+def tell(line: str) -> None:
+    """Say something on stderr, if a person may be reading there."""
+    if sys.stderr.isatty():
+        click.echo(click.style(line, fg="bright_black"), err=True)
+
+
+def without_password(url: str) -> str:
+    """A URL that may be shown to anybody."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{place}"))

@@ -1,0 +1,121 @@
+"""One run as text, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import click
+
+from ...kernel.runs import RunDetails
+from ...ports.reading import AttemptRecord, RunRecord, StepRecord, TaskRecord
+from ...ports.statuses import TaskStatus
+from .output import coloured, print_table, shown_duration, shown_time
+from .records import failure_of
+
+T = TypeVar("T")
+
+LINES_MAX = 20
+"""Tasks, attempts and events that are shown; `--all` and `--json` have the rest."""
+
+
+def print_details(details: RunDetails, *, everything: bool) -> None:
+    """Write a run, its steps, and what is worth knowing of its tasks.
+
+    Args:
+        details: the run.
+        everything: all tasks, attempts, events and tracebacks, however many there are.
+    """
+    _print_run(details.run, traceback=everything)
+    _print_steps(details.steps)
+    _print_tasks(details.tasks, everything)
+    _print_attempts(details.attempts, everything)
+    _print_events(details, everything)
+
+
+def _print_run(run: RunRecord, *, traceback: bool) -> None:
+    click.echo(f"run {run.id}: {coloured(run.status)}{f' ({run.reason})' if run.reason else ''}")
+    click.echo(f"  flow      {run.flow} (version {run.version})")
+    for name, shown in (("key", run.key), ("priority", str(run.priority) if run.priority else None)):
+        if shown is not None:
+            click.echo(f"  {name:8}  {shown}")
+    click.echo(f"  created   {shown_time(run.created_at)}")
+    if run.started_at is not None:
+        click.echo(f"  started   {shown_time(run.started_at)}")
+    if run.ended_at is not None:
+        click.echo(f"  ended     {shown_time(run.ended_at)}, after {shown_duration(run.created_at, run.ended_at)}")
+    failure = failure_of(run.error)
+    if failure is not None:
+        click.echo(f"  error     {failure.type}: {failure.message}")
+        if traceback and failure.traceback:
+            click.echo("\n".join(f"    {line}" for line in failure.traceback.splitlines()))
+
+
+def _print_steps(steps: Sequence[StepRecord]) -> None:
+    if not steps:
+        return
+    click.echo()
+    shown: list[tuple[str, ...]] = []
+    for step in steps:
+        elements, remaining = step.elements, step.remaining_tasks
+        tasks = "-" if elements is None else f"{elements - (remaining or 0)}/{elements}"
+        took = shown_duration(step.started_at, step.ended_at)
+        shown.append((step.slug, step.status, tasks, str(step.failed_tasks), took, step.reason or ""))
+    print_table(["STEP", "STATUS", ">TASKS", ">FAILED", ">TOOK", "REASON"], shown)
+
+
+def _print_tasks(tasks: Sequence[TaskRecord], everything: bool) -> None:
+    """Write the tasks that are not simply completed, or all."""
+    chosen = [task for task in tasks if everything or task.status is not TaskStatus.COMPLETED or task.attempts > 1]
+    if not chosen:
+        return
+    rows = [
+        (
+            task.key.step,
+            str(task.key.element),
+            task.status,
+            str(task.attempts),
+            str(task.losses),
+            task.worker or "-",
+            task.reason or "",
+        )
+        for task in _first(chosen, everything)
+    ]
+    click.echo()
+    print_table(["TASK OF", ">ELEMENT", "STATUS", ">ATTEMPTS", ">LOSSES", "WORKER", "REASON"], rows)
+    _print_rest(len(chosen) - len(rows), "tasks that are not completed at the first attempt")
+
+
+def _print_attempts(attempts: Sequence[AttemptRecord], everything: bool) -> None:
+    if not attempts:
+        return
+    shown = _first(attempts, everything)
+    click.echo()
+    click.echo(click.style("ATTEMPTS THAT DID NOT COMPLETE", bold=True))
+    for attempt in shown:
+        failure = failure_of(attempt.error)
+        said = "" if failure is None else f": {failure.type}: {failure.message}"
+        key = attempt.key
+        click.echo(f"{key.step}[{key.element}], attempt {attempt.attempt}, {attempt.reason}{said}")
+        if everything and failure is not None and failure.traceback:
+            click.echo("\n".join(f"    {line}" for line in failure.traceback.splitlines()))
+    _print_rest(len(attempts) - len(shown), "attempts")
+
+
+def _print_events(details: RunDetails, everything: bool) -> None:
+    events = _first(details.events, everything)
+    if not events:
+        return
+    rows = [(str(each.sequence), shown_time(each.at), each.type, each.step or "") for each in events]
+    click.echo()
+    print_table([">EVENT", "AT", "TYPE", "STEP"], rows)
+    _print_rest(len(details.events) - len(rows), "events")
+
+
+def _first(items: Sequence[T], everything: bool) -> Sequence[T]:
+    return items if everything else items[:LINES_MAX]
+
+
+def _print_rest(count: int, what: str) -> None:
+    if count > 0:
+        click.echo(f"… and {count:,} more {what}; --all shows them")

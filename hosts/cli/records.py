@@ -1,0 +1,112 @@
+"""Runs and their parts as the JSON that `--json` shows. The keys are promised; new ones may be added."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ...kernel.failures import Failure, decode_failure
+from ...kernel.runs import RunDetails
+from ...ports.outbox import EventRecord
+from ...ports.reading import AttemptRecord, RunRecord, StepRecord, TaskRecord
+
+
+def run_json(run: RunRecord) -> dict[str, object]:
+    """A run."""
+    return {
+        "id": run.id,
+        "flow": run.flow,
+        "version": run.version,
+        "status": run.status,
+        "key": run.key,
+        "priority": run.priority,
+        "generation": run.generation,
+        "created_at": run.created_at,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "reason": run.reason,
+        "error": failure_of(run.error),
+    }
+
+
+def details_json(details: RunDetails) -> dict[str, object]:
+    """A run and everything in it."""
+    return {
+        "run": run_json(details.run),
+        "steps": [step_json(step) for step in details.steps],
+        "tasks": [task_json(task) for task in details.tasks],
+        "attempts": [attempt_json(attempt) for attempt in details.attempts],
+        "events": [event_json(event) for event in details.events],
+    }
+
+
+def step_json(step: StepRecord) -> dict[str, object]:
+    """A step. `tasks` is how many it has in all, null before that is known."""
+    remaining = step.remaining_tasks
+    return {
+        "step": step.slug,
+        "generation": step.generation,
+        "status": step.status,
+        "tasks": step.elements,
+        "tasks_ended": None if step.elements is None or remaining is None else step.elements - remaining,
+        "tasks_failed": step.failed_tasks,
+        "started_at": step.started_at,
+        "ended_at": step.ended_at,
+        "reason": step.reason,
+        "error": failure_of(step.error),
+    }
+
+
+def task_json(task: TaskRecord) -> dict[str, object]:
+    """A task."""
+    return {
+        "step": task.key.step,
+        "generation": task.key.generation,
+        "element": task.key.element,
+        "status": task.status,
+        "queue": task.queue,
+        "priority": task.priority,
+        "attempts": task.attempts,
+        "losses": task.losses,
+        "worker": task.worker,
+        "lease_until": task.lease_until,
+        "ready_at": task.ready_at,
+        "created_at": task.created_at,
+        "started_at": task.started_at,
+        "ended_at": task.ended_at,
+        "reason": task.reason,
+        "error": failure_of(task.error),
+    }
+
+
+def attempt_json(attempt: AttemptRecord) -> dict[str, object]:
+    """An attempt that did not complete."""
+    return {
+        "step": attempt.key.step,
+        "generation": attempt.key.generation,
+        "element": attempt.key.element,
+        "attempt": attempt.attempt,
+        "worker": attempt.worker,
+        "ended_at": attempt.ended_at,
+        "reason": attempt.reason,
+        "error": failure_of(attempt.error),
+    }
+
+
+def event_json(event: EventRecord) -> dict[str, object]:
+    """An event; `data` is all that it says."""
+    data: Any = msgspec.json.decode(event.data)
+    return {
+        "sequence": event.sequence,
+        "type": event.type,
+        "step": event.step,
+        "generation": event.generation,
+        "at": event.at,
+        "data": data,
+    }
+
+
+def failure_of(error: bytes | None) -> Failure | None:
+    """A recorded failure; an object with `type`, `message`, `traceback` and `attempt`."""
+    return None if error is None else decode_failure(error)

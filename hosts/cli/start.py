@@ -1,0 +1,140 @@
+"""`fairlead start`: put a run down, and wait for it if asked."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from ...ports.errors import UsageError
+from .command import FairleadCommand, common_options, database_choice, database_options
+from .output import print_json
+
+
+class InputUnreadable(UsageError):
+    """The file that holds an input or a config cannot be read."""
+
+    def __init__(self, option: str, path: str, reason: str) -> None:
+        self.option = option
+        self.path = path
+        super().__init__(f"{option}: the file {path} cannot be read: {reason}")
+
+
+@click.command(cls=FairleadCommand, short_help="Start a run of a flow.")
+@click.argument("flow")
+@click.option("--kernel", "target", metavar="MODULE:KERNEL", required=True, help="The kernel that has the flow.")
+@click.option("--input", "input_source", metavar="JSON|@FILE|-", default="null", help="The run's input.")
+@click.option("--config", "config_source", metavar="JSON|@FILE|-", help="Settings by step: {step: {field: value}}.")
+@click.option("--key", help="Makes the start repeatable: the same key and input give the same run.")
+@click.option("--priority", type=int, default=0, show_default=True, help="Higher is worked on first.")
+@click.option("--wait", is_flag=True, help="Wait until the run ends, and show its output.")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer; with --wait.")
+@database_options
+@common_options
+def start(
+    flow: str,
+    target: str,
+    input_source: str,
+    config_source: str | None,
+    key: str | None,
+    priority: int,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+    debug: bool,
+    **database: Any,
+) -> None:
+    """Start a run of FLOW.
+
+    When the command returns, the run is durable; a worker that has the flow carries it out.
+
+    \b
+    fairlead start fulfil_order --kernel myapp.flows:kernel --input '{"id": 7}' --key order-7
+    fairlead start fulfil_order --kernel myapp.flows:kernel --input @order.json --wait
+    """
+    from .serving import open_kernel
+
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout says how long --wait waits; give both or neither")
+    if input_source == "-" and config_source == "-":
+        raise click.UsageError("--input and --config cannot both be read from stdin")
+    input_value = read_json("--input", input_source)
+    config = None if config_source is None else read_config(config_source)
+    with open_kernel(target, database_choice(**database)) as source:
+        answer = asyncio.run(_start(source.make(), flow, input_value, config, key, priority, wait, timeout))
+    if as_json:
+        print_json(answer)
+    else:
+        _print(answer)
+
+
+def read_json(option: str, source: str) -> Any:
+    """The JSON value of an option: written there, in a file (`@order.json`), or on stdin (`-`).
+
+    Raises:
+        InputUnreadable: the file is not there or closed.
+        PayloadError: it is not JSON.
+    """
+    from ...kernel.codec import decode
+
+    if source == "-":
+        text = sys.stdin.buffer.read()
+    elif source.startswith("@"):
+        try:
+            text = Path(source[1:]).read_bytes()
+        except OSError as error:
+            raise InputUnreadable(option, source[1:], error.strerror or str(error)) from error
+    else:
+        text = source.encode("utf-8", "surrogateescape")
+    return decode(text, what=option)
+
+
+def read_config(source: str) -> Mapping[str, object]:
+    """The settings by step that `--config` gives.
+
+    Raises:
+        PayloadError: it is not JSON, or no object.
+    """
+    from ...kernel import PayloadError
+
+    value = read_json("--config", source)
+    if not isinstance(value, dict):
+        raise PayloadError((("$", "expected an object: {step: {field: value}}"),), what="--config")
+    return cast("dict[str, object]", value)
+
+
+async def _start(
+    kernel: Any,
+    flow: str,
+    input_value: object,
+    config: Mapping[str, object] | None,
+    key: str | None,
+    priority: int,
+    wait: bool,
+    timeout: float | None,
+) -> dict[str, object]:
+    """Start the run; the answer is what `--json` shows."""
+    async with kernel:
+        found = kernel.find_flow(flow)
+        run = await kernel.start(flow, input_value, key=key, priority=priority, config=config)
+        answer: dict[str, object] = {
+            "id": run.id,
+            "flow": found.slug,
+            "version": found.version,
+            "created": run.created,
+        }
+        if wait:
+            answer["output"] = await run.result(timeout=timeout)
+        answer["status"] = await run.status()
+    return answer
+
+
+def _print(answer: dict[str, Any]) -> None:
+    told = "started" if answer["created"] else "known already, by its key"
+    click.echo(f"run {answer['id']} of {answer['flow']} (version {answer['version']}): {told}, {answer['status']}")
+    if "output" in answer:
+        print_json(answer["output"])
