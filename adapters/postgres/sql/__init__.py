@@ -1,0 +1,1 @@
+"""The statements of the PostgreSQL adapter, one file each. Read through `statements`."""

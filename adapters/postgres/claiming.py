@@ -1,0 +1,126 @@
+"""Leases on tasks: taking them, keeping them, and finding those that ran out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from attrs import evolve
+
+from ...ports.errors import AdapterError
+from ...ports.reading import Due
+from ...ports.records import ClaimedTask, Lease, LeaseAnswer, TaskClaim, TaskKey, TaskRow
+from ...ports.transport import Job
+from .arrays import ints, texts, uuids
+from .database import Database, Parameters
+from .rows import claimed_task, is_run_id, keyed_task_row
+
+RANKED_BEYOND = 1000
+"""How many more candidates a claim looks at when others hold those it ranked first."""
+
+
+class TaskLeasing:
+    """The methods of `Persistence` that concern leases. Each is one statement."""
+
+    _database: Database
+
+    async def claim_tasks(self, claim: TaskClaim) -> Sequence[ClaimedTask]:
+        """Lease queued tasks."""
+        if claim.limit < 1 or not claim.flow_ids:
+            return []
+        if claim.only is not None:
+            keys = [key for key in dict.fromkeys(claim.only) if is_run_id(key.run_id)]
+            rows = await self._database.write("claim_tasks_only", {**_claim(claim), **key_columns(keys)})
+            return [claimed_task(row) for row in rows]
+        return await self._claim_ranked(claim)
+
+    async def extend_leases(self, leases: Sequence[Lease], until: datetime) -> LeaseAnswer:
+        """Set the leases of running tasks to `until` where their token is still the same."""
+        known = sorted({lease for lease in leases if is_run_id(lease.key.run_id)})
+        unknown = {lease for lease in leases if not is_run_id(lease.key.run_id)}
+        if not known:
+            return LeaseAnswer(frozenset(), frozenset(unknown))
+        parameters = {
+            **key_columns([lease.key for lease in known]),
+            "tokens": ints([lease.token for lease in known]),
+            "until": until,
+        }
+        rows = await self._database.write("extend_leases", parameters)
+        answers: list[tuple[int, bool]] = [(row[0], row[1]) for row in rows]
+        return LeaseAnswer(
+            extended=frozenset(known[place - 1] for place, extended in answers if extended),
+            lost=frozenset(known[place - 1] for place, extended in answers if not extended) | unknown,
+        )
+
+    async def find_expired(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[TaskRow]:
+        """Running tasks of these flows whose lease ended before `before`, earliest first."""
+        parameters = {"before": before, "flow_ids": ints(flow_ids), "limit": limit}
+        return [keyed_task_row(row) for row in await self._database.read("find_expired", parameters)]
+
+    async def find_unclaimed(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[Job]:
+        """Jobs for pending runs created, and for queued tasks ready, before `before`; oldest first."""
+        parameters = {"before": before, "flow_ids": ints(flow_ids), "limit": limit}
+        rows = await self._database.read("find_unclaimed", parameters)
+        return [
+            Job(run_id=run_id, queue=queue, task=None if step is None else TaskKey(run_id, step, generation, element))
+            for run_id, queue, step, generation, element, _ in rows
+        ]
+
+    async def due(
+        self, *, flow_ids: Sequence[int], queues: Sequence[str], now: datetime, expired_before: datetime
+    ) -> Due:
+        """Whether any of a host's ticks would find something."""
+        parameters = {
+            "flow_ids": ints(flow_ids),
+            "queues": texts(queues),
+            "now": now,
+            "expired_before": expired_before,
+        }
+        ((runs, tasks, expired, outbox, next_ready_at),) = await self._database.read("due", parameters)
+        return Due(runs=runs, tasks=tasks, expired=expired, outbox=outbox, next_ready_at=next_ready_at)
+
+    async def _claim_ranked(self, claim: TaskClaim) -> list[ClaimedTask]:
+        """Claim; where others hold candidates, claim again among more of them."""
+        window = claim.limit
+        claimed, candidates = await self._claim_among(claim, window)
+        while len(claimed) < claim.limit and candidates == window:
+            window += claim.limit + RANKED_BEYOND
+            rest = evolve(
+                claim,
+                limit=claim.limit - len(claimed),
+                lost_limit=claim.lost_limit - sum(task.losses > 0 for task in claimed),
+            )
+            try:
+                more, candidates = await self._claim_among(rest, window)
+            except AdapterError:
+                if not claimed:
+                    raise
+                break
+            claimed += more
+        return claimed
+
+    async def _claim_among(self, claim: TaskClaim, window: int) -> tuple[list[ClaimedTask], int]:
+        rows = await self._database.write("claim_tasks", {**_claim(claim), "window": window})
+        return [claimed_task(row) for row in rows if row[1] is not None], rows[0][0]
+
+
+def key_columns(keys: Sequence[TaskKey]) -> Parameters:
+    """The columns of task keys."""
+    return {
+        "run_ids": uuids([key.run_id for key in keys]),
+        "steps": texts([key.step for key in keys]),
+        "generations": ints([key.generation for key in keys]),
+        "elements": ints([key.element for key in keys]),
+    }
+
+
+def _claim(claim: TaskClaim) -> dict[str, object]:
+    return {
+        "flow_ids": ints(claim.flow_ids),
+        "queue": claim.queue,
+        "limit": claim.limit,
+        "lost_limit": claim.lost_limit,
+        "worker": claim.worker,
+        "now": claim.now,
+        "lease_until": claim.lease_until,
+    }

@@ -1,0 +1,198 @@
+"""One database and schema as the adapter uses it: single statements, pipelined exchanges, deadlines, proof.
+
+Nothing here knows of runs or tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+from attrs import evolve, field, frozen
+from psycopg import AsyncCursor, AsyncRawCursor
+from psycopg.pq import TransactionStatus
+
+from ...ports.errors import AdapterError, Unavailable
+from .errors import MIGRATE, SchemaMismatch, SchemaMissing, translated
+from .migrating import LATEST
+from .pool import Connection, ConnectionPool
+from .statements import DEFAULT_SCHEMA, Statement, Statements, quoted
+
+Row: TypeAlias = tuple[Any, ...]
+Parameters: TypeAlias = Mapping[str, object]
+Sent: TypeAlias = tuple[Statement, Parameters]
+"""A statement and its parameters."""
+
+NONE: Parameters = {}
+BEGIN = Statement(b"BEGIN ISOLATION LEVEL READ COMMITTED", ())
+SNAPSHOT = Statement(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
+"""For several statements that must see one state."""
+COMMIT = Statement(b"COMMIT", ())
+ROLLBACK = Statement(b"ROLLBACK", ())
+_OPEN = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
+
+
+@frozen(kw_only=True)
+class DatabaseSettings:
+    """How a database is reached."""
+
+    conninfo: str = field(repr=False)
+    schema: str = DEFAULT_SCHEMA
+    pool_size: int = 10
+    pool_wait_s: float = 10.0
+    """How long a caller waits for a connection."""
+    deadline_s: float = 30.0
+    """How long one exchange with the server may take before its connection is given up."""
+    lock_wait_s: float = 5.0
+    """How long a transaction waits for another one's lock where it was told to wait."""
+    prepare: bool = False
+
+
+class Database:
+    """Statements in, rows out; every error is one of the ports'."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self.settings = settings
+        self.statements = Statements(settings.schema)
+        self._wrap_singles = False
+        self._pool = ConnectionPool(
+            settings.conninfo,
+            size=settings.pool_size,
+            wait_s=settings.pool_wait_s,
+            prepare=settings.prepare,
+            prove=self._prove,
+        )
+
+    def with_own_connections(self, size: int) -> Database:
+        """The same database through another pool, for another event loop."""
+        return Database(evolve(self.settings, pool_size=size))
+
+    async def read(self, name: str, parameters: Parameters = NONE) -> list[Row]:
+        """Run one statement file that changes nothing, and return its rows."""
+        async with self._pool.connection() as connection:
+            return await self._single(connection, self.statements[name], parameters, committing=False)
+
+    async def write(self, name: str, parameters: Parameters = NONE) -> list[Row]:
+        """Run one statement file as a transaction of its own, and return its rows."""
+        async with self._pool.connection() as connection:
+            return await self._single(connection, self.statements[name], parameters, committing=True)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncGenerator[Connection]:
+        """A pooled connection in autocommit mode; closed afterwards unless it comes back idle."""
+        async with self._pool.connection() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def transaction(self, begin: Statement = BEGIN) -> AsyncGenerator[Connection]:
+        """A connection inside an explicit transaction, for what is not hot. The block may roll back early."""
+        async with self._pool.connection() as connection:
+            await self.exchange(connection, [(begin, NONE)])
+            try:
+                yield connection
+            except BaseException:
+                await self.roll_back(connection)
+                raise
+            if not connection.closed and connection.pgconn.transaction_status != TransactionStatus.IDLE:
+                await self.commit(connection)
+
+    async def exchange(self, connection: Connection, sent: Sequence[Sent]) -> list[AsyncCursor[Row]]:
+        """Send statements in one round trip and wait for all their answers."""
+        with translated():
+            async with asyncio.timeout(self.settings.deadline_s):
+                return await _pipelined(connection, sent)
+
+    async def fetch(self, connection: Connection, name: str, parameters: Parameters = NONE) -> list[Row]:
+        """Run one statement file on `connection`, and return its rows."""
+        (answer,) = await self.exchange(connection, [(self.statements[name], parameters)])
+        return await _rows(answer)
+
+    async def commit(self, connection: Connection) -> None:
+        """Commit. A transaction that an error had ended already is not taken for a commit."""
+        with translated(committing=True):
+            async with asyncio.timeout(self.settings.deadline_s):
+                cursor = await connection.execute(COMMIT.text)
+        if cursor.statusmessage != "COMMIT":
+            raise AdapterError("the transaction had failed before its commit, and was rolled back", retryable=True)
+
+    async def roll_back(self, connection: Connection) -> None:
+        """Roll back if that is possible at once; otherwise the connection is closed, which does the same."""
+        if connection.closed or connection.pgconn.transaction_status not in _OPEN:
+            return
+        try:
+            await self.exchange(connection, [(ROLLBACK, NONE)])
+        except AdapterError:
+            await connection.close()
+
+    async def aclose(self) -> None:
+        """Close the connections; the next statement opens new ones."""
+        await self._pool.aclose()
+
+    async def _single(
+        self, connection: Connection, statement: Statement, parameters: Parameters, *, committing: bool
+    ) -> list[Row]:
+        with translated(committing=committing):
+            async with asyncio.timeout(self.settings.deadline_s):
+                if self._wrap_singles:
+                    sent = [(BEGIN, NONE), (statement, parameters), (COMMIT, NONE)]
+                    return await _rows((await _pipelined(connection, sent))[1])
+                return await _rows(await _execute(connection, statement, parameters))
+
+    async def _prove(self, connection: Connection) -> None:
+        """Look once at what the database is, before anything relies on it.
+
+        Raises:
+            SchemaMissing: there are no tables.
+            SchemaMismatch: they are another version's.
+            Unavailable: the server is a standby, which cannot be written to.
+        """
+        with translated():
+            async with asyncio.timeout(self.settings.deadline_s):
+                cursor = await connection.execute(
+                    "SELECT pg_is_in_recovery(), current_setting('default_transaction_isolation'),"
+                    " to_regclass(%s) IS NOT NULL",
+                    (f"{quoted(self.settings.schema)}.migrations",),
+                )
+                standby, isolation, migrated = (await cursor.fetchall())[0]
+                if standby:
+                    raise Unavailable("the server is a standby; give the URL of the primary")
+                if not migrated:
+                    raise SchemaMissing(
+                        f"the database has no Fairlead tables in schema {self.settings.schema!r}; {MIGRATE}",
+                    )
+                rows = await self._version(connection)
+        self._wrap_singles = isolation != "read committed"
+        self._check_version(rows)
+
+    async def _version(self, connection: Connection) -> int:
+        cursor = await _execute(connection, self.statements["schema_version"], NONE)
+        return int((await cursor.fetchall())[0][0])
+
+    def _check_version(self, version: int) -> None:
+        if version < LATEST:
+            raise SchemaMismatch(f"the database's tables have version {version}, this is version {LATEST}; {MIGRATE}")
+        if version > LATEST:
+            raise SchemaMismatch(
+                f"the database's tables have version {version}, newer than this installation's {LATEST}; "
+                "upgrade fairlead",
+            )
+
+
+async def _pipelined(connection: Connection, sent: Sequence[Sent]) -> list[AsyncCursor[Row]]:
+    cursors: list[AsyncCursor[Row]] = []
+    async with connection.pipeline():
+        for statement, parameters in sent:
+            cursors.append(await _execute(connection, statement, parameters))
+    return cursors
+
+
+async def _execute(connection: Connection, statement: Statement, parameters: Parameters) -> AsyncCursor[Row]:
+    cursor: AsyncCursor[Row] = AsyncRawCursor(connection)
+    await cursor.execute(statement.text, statement.arguments(parameters), binary=True)
+    return cursor
+
+
+async def _rows(cursor: AsyncCursor[Row]) -> list[Row]:
+    return await cursor.fetchall() if cursor.description is not None else []

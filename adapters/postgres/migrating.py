@@ -1,0 +1,112 @@
+"""Creating and upgrading the tables: ordered SQL files, applied once each, all in one transaction.
+
+A transaction-level advisory lock lets one migrator work at a time; whoever waited for it finds nothing left to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import cache
+from importlib.resources import files
+
+import psycopg
+from attrs import frozen
+from psycopg import AsyncConnection, IsolationLevel, sql
+
+from . import migrations as folder
+from .errors import SchemaMismatch, translate_connecting, translated
+from .source import Source, conninfo_of
+from .statements import DEFAULT_SCHEMA, in_schema, quoted
+
+CONNECT_DEADLINE_S = 15.0
+
+
+@frozen
+class Migration:
+    """One file of `migrations/`: `0001_initial.sql` has version 1 and the name `initial`."""
+
+    version: int
+    name: str
+    sql: str
+
+
+@cache
+def migrations() -> tuple[Migration, ...]:
+    """All migrations, by version."""
+    found: list[Migration] = []
+    for file in files(folder).iterdir():
+        if file.name.endswith(".sql"):
+            number, _, name = file.name.removesuffix(".sql").partition("_")
+            found.append(Migration(int(number), name, file.read_text(encoding="utf-8")))
+    return tuple(sorted(found, key=lambda migration: migration.version))
+
+
+LATEST = max(migration.version for migration in migrations())
+"""The version of the tables that this code works with."""
+
+
+async def migrate(source: Source, *, schema: str = DEFAULT_SCHEMA) -> list[str]:
+    """Bring the tables to this version. Safe to run again, and by several processes at once.
+
+    Returns:
+        The names of the migrations that were applied, in order; empty where there was nothing to do.
+
+    Raises:
+        SchemaMismatch: the tables are newer than this code.
+        Unavailable: the database cannot be reached.
+        DatabaseRefused: it can, and does not let this role in or create things.
+    """
+    name = quoted(schema)
+    try:
+        async with asyncio.timeout(CONNECT_DEADLINE_S):
+            connection = await AsyncConnection.connect(conninfo_of(source), autocommit=True, prepare_threshold=None)
+    except (psycopg.Error, TimeoutError, OSError) as error:
+        raise translate_connecting(error) from error
+    await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+    with translated(committing=True):
+        async with connection, connection.transaction():
+            return await _apply(connection, schema, name)
+
+
+def migration_sql(*, schema: str = DEFAULT_SCHEMA) -> str:
+    """The whole schema as one script in one transaction, for those who let nobody else run DDL."""
+    parts = ["BEGIN;", f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)};", in_schema(_LEDGER, schema)]
+    for migration in migrations():
+        parts.append(in_schema(migration.sql, schema).strip())
+        parts.append(
+            in_schema("INSERT INTO fairlead.migrations (version, name) VALUES ", schema)
+            + f"({migration.version}, '{migration.name}');",
+        )
+    return "\n\n".join([*parts, "COMMIT;"]) + "\n"
+
+
+_LEDGER = """\
+CREATE TABLE IF NOT EXISTS fairlead.migrations (
+    version integer PRIMARY KEY,
+    name text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);"""
+
+
+async def _apply(connection: AsyncConnection, schema: str, name: str) -> list[str]:
+    await connection.execute("SET LOCAL client_min_messages = warning")
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"fairlead migrations of {schema}",))
+    cursor = await connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,))
+    if await cursor.fetchone() is None:
+        await connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+    cursor = await connection.execute("SELECT to_regclass(%s)", (f"{name}.migrations",))
+    if (await cursor.fetchall())[0][0] is None:
+        await connection.execute(in_schema(_LEDGER, schema).encode())
+    cursor = await connection.execute(in_schema("SELECT version FROM fairlead.migrations", schema).encode())
+    applied = {row[0] for row in await cursor.fetchall()}
+    if applied and max(applied) > LATEST:
+        raise SchemaMismatch(
+            f"the database's tables have version {max(applied)}, newer than this installation's {LATEST}; "
+            "upgrade fairlead",
+        )
+    pending = [migration for migration in migrations() if migration.version not in applied]
+    record = in_schema("INSERT INTO fairlead.migrations (version, name) VALUES (%s, %s)", schema.replace("%", "%%"))
+    for migration in pending:
+        await connection.execute(in_schema(migration.sql, schema).encode())
+        await connection.execute(record.encode(), (migration.version, migration.name))
+    return [migration.name for migration in pending]

@@ -1,0 +1,1 @@
+"""The migrations, in order: `NNNN_name.sql`."""

@@ -1,0 +1,162 @@
+"""A small pool of psycopg connections, for one event loop at a time.
+
+Connections are opened when they are needed, in the task that needs them, so that a refusal reaches its caller at
+once and with its reason. They are in autocommit mode: transactions are begun and ended by explicit statements. A
+connection that comes back in any state but idle is closed. One that the server ended while it lay idle is noticed
+when it is taken, by a look at its socket, without a round trip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.pq import TransactionStatus
+
+from .adaptation import adapt
+from .errors import PoolExhausted, translate_connecting
+
+Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
+
+IDLE_S_MAX = 300.0
+"""A connection that nobody needed for so long is closed when another comes back."""
+
+CONNECT_DEADLINE_S = 15.0
+"""Opening a connection takes no longer, whatever the network does."""
+
+
+class ConnectionPool:
+    """At most `size` connections to one database."""
+
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        size: int,
+        wait_s: float,
+        prepare: bool,
+        prove: Callable[[Connection], Awaitable[None]],
+    ) -> None:
+        """A pool that opens nothing yet.
+
+        Args:
+            conninfo: libpq connection string.
+            size: most connections at a time.
+            wait_s: how many seconds a caller waits for a connection before `PoolExhausted`.
+            prepare: whether psycopg may prepare statements on the server.
+            prove: examines the first connection, and raises where the database will not do.
+        """
+        self._conninfo = conninfo
+        self._size = size
+        self._wait_s = wait_s
+        self._prepare_threshold = 3 if prepare else None
+        self._prove = prove
+        self._proven = False
+        self._idle: deque[tuple[Connection, float]] = deque()
+        self._free = asyncio.Semaphore(size)
+        self._open: set[Connection] = set()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncGenerator[Connection]:
+        """Lend a connection for the block.
+
+        Raises:
+            PoolExhausted: none came free in time.
+            Unavailable: a new one could not be opened.
+        """
+        await self._wait_for_place()
+        try:
+            connection = self._take_idle() or await self._connect()
+            try:
+                yield connection
+            finally:
+                self._give_back(connection)
+        finally:
+            self._free.release()
+
+    async def aclose(self) -> None:
+        """Close the connections that lie idle; those in use are closed when they come back."""
+        self._proven = False
+        self._open.clear()
+        while self._idle:
+            connection, _ = self._idle.popleft()
+            await connection.close()
+
+    async def _wait_for_place(self) -> None:
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise PoolExhausted(
+                f"all {self._size} connections were in use for {self._wait_s:g} s; "
+                "raise pool_size, or start fewer things at once",
+            ) from error
+
+    def _take_idle(self) -> Connection | None:
+        while self._idle:
+            connection, _ = self._idle.pop()
+            if not connection.closed and not _has_word_from_server(connection):
+                return connection
+            self._discard(connection)
+        return None
+
+    async def _connect(self) -> Connection:
+        try:
+            async with asyncio.timeout(CONNECT_DEADLINE_S):
+                connection: Connection = await AsyncConnection.connect(
+                    self._conninfo,
+                    autocommit=True,
+                    prepare_threshold=self._prepare_threshold,
+                )
+        except (psycopg.Error, TimeoutError, OSError) as error:
+            raise translate_connecting(error) from error
+        self._open.add(connection)
+        adapt(connection)
+        try:
+            if not self._proven:
+                await self._prove(connection)
+                self._proven = True
+        except BaseException:
+            self._discard(connection)
+            raise
+        return connection
+
+    def _give_back(self, connection: Connection) -> None:
+        kept = connection in self._open and not connection.closed
+        if not kept or connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            self._discard(connection)
+            return
+        now = time.monotonic()
+        self._idle.append((connection, now))
+        if now - self._idle[0][1] > IDLE_S_MAX:
+            self._discard(self._idle.popleft()[0])
+
+    def _discard(self, connection: Connection) -> None:
+        """Close without waiting, also when the task is being cancelled."""
+        self._open.discard(connection)
+        closing = connection.close()
+        try:
+            closing.send(None)
+        except StopIteration:
+            return
+        closing.close()
+
+
+def _has_word_from_server(connection: Connection) -> bool:
+    """Whether an idle connection's socket is readable: the server closed it, or says that it is about to."""
+    descriptor = connection.fileno()
+    if not hasattr(select, "poll"):
+        return bool(select.select([descriptor], [], [], 0)[0])
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    return bool(poller.poll(0))

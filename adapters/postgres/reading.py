@@ -1,0 +1,189 @@
+"""Reading what happened. Every method is one statement, hence one state of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...ports.reading import (
+    AttemptRecord,
+    OutputRequest,
+    Payloads,
+    RunCursor,
+    RunFilter,
+    RunPage,
+    RunPayload,
+    RunRecord,
+    StepOutput,
+    StepRecord,
+    TaskRecord,
+)
+from ...ports.records import TaskKey
+from .arrays import ints, texts, uuids
+from .database import Database, Parameters, Row
+from .rows import PHASE, RUN_STATUS, STEP_STATUS, TASK_STATUS, is_run_id
+
+
+class RunReading:
+    """The methods of `RunReader`."""
+
+    _database: Database
+
+    async def read_run(self, run_id: str) -> RunRecord | None:
+        """One run, or None."""
+        rows = await self._of_run("read_run", run_id)
+        return _run_record(rows[0]) if rows else None
+
+    async def read_steps(self, run_id: str) -> Sequence[StepRecord]:
+        """All steps of a run in all generations, by generation."""
+        return [_step_record(row) for row in await self._of_run("read_steps", run_id)]
+
+    async def read_tasks(self, run_id: str, *, step: str | None = None) -> Sequence[TaskRecord]:
+        """All tasks of a run, or of one of its steps, by step, generation, index."""
+        return [_task_record(row) for row in await self._of_run("read_tasks", run_id, step=step)]
+
+    async def read_attempts(self, run_id: str) -> Sequence[AttemptRecord]:
+        """The attempts of a run that did not complete, by task, then token."""
+        return [_attempt_record(row) for row in await self._of_run("read_attempts", run_id)]
+
+    async def list_runs(self, chosen: RunFilter, *, limit: int, after: RunCursor | None) -> RunPage:
+        """Runs that `chosen` admits, newest first."""
+        rows = await self._database.read("list_runs", {**_filter(chosen, after), "limit": limit + 1})
+        runs = [_run_record(row) for row in rows[:limit]]
+        return RunPage(runs, RunCursor(runs[-1].created_at, runs[-1].id) if len(rows) > limit and runs else None)
+
+    async def read_payloads(self, runs: Sequence[str], outputs: Sequence[OutputRequest]) -> Payloads:
+        """The inputs of `runs` and the recorded outputs asked for. What was recorded never changes again."""
+        inputs = sorted({run_id for run_id in runs if is_run_id(run_id)})
+        requests = [request for request in dict.fromkeys(outputs) if is_run_id(request.run_id)]
+        sent = [
+            (self._database.statements["read_inputs"], {"runs": uuids(inputs)}),
+            (self._database.statements["read_outputs"], _output_columns(requests)),
+        ]
+        async with self._database.connection() as connection:
+            of_runs, of_steps = await self._database.exchange(connection, sent)
+            return Payloads(
+                runs={row[0]: RunPayload(input=row[1], config=row[2]) for row in await of_runs.fetchall()},
+                outputs=_step_outputs(requests, await of_steps.fetchall()),
+            )
+
+    async def _of_run(self, name: str, run_id: str, **more: object) -> list[Row]:
+        if not is_run_id(run_id):
+            return []
+        return await self._database.read(name, {"run": run_id, **more})
+
+
+def _filter(chosen: RunFilter, after: RunCursor | None) -> Parameters:
+    return {
+        "flow": chosen.flow,
+        "key": chosen.key,
+        "statuses": None if chosen.statuses is None else texts(sorted(chosen.statuses)),
+        "created_from": chosen.created_from,
+        "created_before": chosen.created_before,
+        "after_created_at": None if after is None else after.created_at,
+        "after_id": None if after is None else after.id,
+    }
+
+
+def _output_columns(requests: Sequence[OutputRequest]) -> Parameters:
+    return {
+        "run_ids": uuids([request.run_id for request in requests]),
+        "slugs": texts([request.step for request in requests]),
+        "elements": ints([request.element for request in requests]),
+    }
+
+
+def _step_outputs(requests: Sequence[OutputRequest], rows: Sequence[Row]) -> dict[OutputRequest, StepOutput]:
+    """The rows of `read_outputs`, several for a map, put together by request."""
+    heads: dict[int, tuple[str, int | None]] = {}
+    found: dict[int, dict[int, bytes | None]] = {}
+    for place, status, elements, element, output in rows:
+        heads[place] = (status, elements)
+        if element is not None:
+            found.setdefault(place, {})[element] = output
+    answers: dict[OutputRequest, StepOutput] = {}
+    for place, (status, elements) in heads.items():
+        request = requests[place - 1]
+        wanted = range(elements or 0) if request.element is None else (request.element,)
+        if request.element is not None and not 0 <= request.element < (elements or 0):
+            continue
+        outputs = found.get(place, {})
+        completed = STEP_STATUS[status] == "completed"
+        answers[request] = StepOutput(
+            status=STEP_STATUS[status],
+            elements=elements,
+            outputs=[outputs.get(index) for index in wanted] if completed else [],
+        )
+    return answers
+
+
+def _run_record(row: Row) -> RunRecord:
+    return RunRecord(
+        id=row[0],
+        flow=row[1],
+        version=row[2],
+        fingerprint=row[3],
+        key=row[4],
+        status=RUN_STATUS[row[5]],
+        generation=row[6],
+        priority=row[7],
+        remaining_steps=row[8],
+        next_sequence=row[9],
+        created_at=row[10],
+        started_at=row[11],
+        ended_at=row[12],
+        reason=row[13],
+        error=row[14],
+    )
+
+
+def _step_record(row: Row) -> StepRecord:
+    return StepRecord(
+        run_id=row[0],
+        slug=row[1],
+        generation=row[2],
+        status=STEP_STATUS[row[3]],
+        remaining_dependencies=row[4],
+        elements=row[5],
+        remaining_tasks=row[6],
+        failed_tasks=row[7],
+        cursor=row[8],
+        started_at=row[9],
+        ended_at=row[10],
+        reason=row[11],
+        error=row[12],
+    )
+
+
+def _task_record(row: Row) -> TaskRecord:
+    return TaskRecord(
+        key=TaskKey(*row[:4]),
+        status=TASK_STATUS[row[4]],
+        phase=PHASE[row[5]],
+        queue=row[6],
+        priority=row[7],
+        token=row[8],
+        settled_token=row[9],
+        attempts=row[10],
+        losses=row[11],
+        worker=row[12],
+        lease_until=row[13],
+        ready_at=row[14],
+        created_at=row[15],
+        started_at=row[16],
+        ended_at=row[17],
+        reason=row[18],
+        error=row[19],
+        has_output=row[20],
+    )
+
+
+def _attempt_record(row: Row) -> AttemptRecord:
+    return AttemptRecord(
+        key=TaskKey(*row[:4]),
+        token=row[4],
+        attempt=row[5],
+        worker=row[6],
+        ended_at=row[7],
+        reason=row[8],
+        error=row[9],
+    )

@@ -1,0 +1,185 @@
+"""`Changes` as the parameters of one statement: one column of values for each column of each table.
+
+The statement is put together from the files in `sql/apply/`, as many as there is something to write for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from ...ports.errors import CorruptionError
+from ...ports.outbox import shard_of
+from ...ports.records import (
+    Cancellation,
+    Changes,
+    EventBatch,
+    NewAttempt,
+    NewTasks,
+    RunUpdate,
+    StepWrite,
+    TaskUpdate,
+)
+from .arrays import Column, documents, flags, ints, texts, times, uuids
+from .database import Sent
+from .statements import Statements
+
+
+class Part(NamedTuple):
+    """One table's share: the file that writes it, its parameters, and how many rows it must write."""
+
+    name: str
+    parameters: dict[str, Column]
+    rows: int
+
+
+def parts_of(changes: Changes) -> list[Part]:
+    """What there is to write, in the order of locks."""
+    return list(_parts(changes))
+
+
+def sent_of(parts: Sequence[Part], statements: Statements) -> Sent:
+    """All parts as one statement that answers with the number of rows each wrote."""
+    parameters: dict[str, object] = {}
+    for part in parts:
+        parameters.update(part.parameters)
+    return statements.together(tuple(f"apply/{part.name}" for part in parts)), parameters
+
+
+def check_counts(parts: Sequence[Part], written: Sequence[int]) -> None:
+    """Every guard let every row pass.
+
+    Raises:
+        CorruptionError: one did not.
+    """
+    for part, count in zip(parts, written, strict=True):
+        if count != part.rows:
+            raise CorruptionError(
+                f"writing {part.name.replace('_', ' ')}: {part.rows} rows expected, {count} found as they should be",
+            )
+
+
+def cancellation_parameters(cancellations: Sequence[Cancellation]) -> dict[str, Column]:
+    """The parameters of `apply/cancel`, by run."""
+    ordered = sorted(cancellations, key=lambda cancellation: cancellation.run_id)
+    return {
+        "runs": uuids([each.run_id for each in ordered]),
+        "ats": times([each.at for each in ordered]),
+        "reasons": texts([each.reason for each in ordered]),
+    }
+
+
+def _parts(changes: Changes) -> Iterator[Part]:
+    if changes.steps:
+        yield Part("steps", _steps("step", changes.steps), len(changes.steps))
+    if changes.new_steps:
+        yield Part("new_steps", _steps("new_step", changes.new_steps), len(changes.new_steps))
+    if changes.tasks:
+        yield Part("tasks", _tasks(changes.tasks), len(changes.tasks))
+    if changes.new_tasks:
+        yield Part("new_tasks", _new_tasks(changes.new_tasks), sum(each.count for each in changes.new_tasks))
+    if changes.attempts:
+        yield Part("attempts", _attempts(changes.attempts), len(changes.attempts))
+    if changes.runs:
+        yield Part("runs", _runs(changes.runs), len(changes.runs))
+    if changes.events:
+        yield Part("events", _events(changes.events), len(changes.events))
+
+
+def _steps(prefix: str, rows: Sequence[StepWrite]) -> dict[str, Column]:
+    return {
+        f"{prefix}_runs": uuids([row.run_id for row in rows]),
+        f"{prefix}_slugs": texts([row.slug for row in rows]),
+        f"{prefix}_generations": ints([row.generation for row in rows]),
+        f"{prefix}_statuses": texts([row.status for row in rows]),
+        f"{prefix}_remaining_dependencies": ints([row.remaining_dependencies for row in rows]),
+        f"{prefix}_elements": ints([row.elements for row in rows]),
+        f"{prefix}_remaining_tasks": ints([row.remaining_tasks for row in rows]),
+        f"{prefix}_failed_tasks": ints([row.failed_tasks for row in rows]),
+        f"{prefix}_cursors": ints([row.cursor for row in rows]),
+        f"{prefix}_facts": documents([row.facts for row in rows]),
+        f"{prefix}_started_ats": times([row.started_at for row in rows]),
+        f"{prefix}_ended_ats": times([row.ended_at for row in rows]),
+        f"{prefix}_reasons": texts([row.reason for row in rows]),
+        f"{prefix}_errors": documents([row.error for row in rows]),
+    }
+
+
+def _tasks(rows: Sequence[TaskUpdate]) -> dict[str, Column]:
+    keys = [row.key for row in rows]
+    return {
+        "task_runs": uuids([key.run_id for key in keys]),
+        "task_steps": texts([key.step for key in keys]),
+        "task_generations": ints([key.generation for key in keys]),
+        "task_elements": ints([key.element for key in keys]),
+        "task_tokens": ints([row.token for row in rows]),
+        "task_statuses": texts([row.status for row in rows]),
+        "task_settled_tokens": ints([row.settled_token for row in rows]),
+        "task_attempts": ints([row.attempts for row in rows]),
+        "task_losses": ints([row.losses for row in rows]),
+        "task_ready_ats": times([row.ready_at for row in rows]),
+        "task_ended_ats": times([row.ended_at for row in rows]),
+        "task_outputs": documents([row.output for row in rows]),
+        "task_errors": documents([row.error for row in rows]),
+        "task_reasons": texts([row.reason for row in rows]),
+    }
+
+
+def _new_tasks(rows: Sequence[NewTasks]) -> dict[str, Column]:
+    return {
+        "new_task_runs": uuids([row.run_id for row in rows]),
+        "new_task_steps": texts([row.step for row in rows]),
+        "new_task_generations": ints([row.generation for row in rows]),
+        "new_task_firsts": ints([row.first for row in rows]),
+        "new_task_counts": ints([row.count for row in rows]),
+        "new_task_flow_ids": ints([row.flow_id for row in rows]),
+        "new_task_queues": texts([row.queue for row in rows]),
+        "new_task_priorities": ints([row.priority for row in rows]),
+        "new_task_created_ats": times([row.created_at for row in rows]),
+        "new_task_ready_ats": times([row.ready_at for row in rows]),
+        "new_task_workers": texts([row.worker for row in rows]),
+        "new_task_lease_untils": times([row.lease_until for row in rows]),
+    }
+
+
+def _attempts(rows: Sequence[NewAttempt]) -> dict[str, Column]:
+    keys = [row.key for row in rows]
+    return {
+        "attempt_runs": uuids([key.run_id for key in keys]),
+        "attempt_steps": texts([key.step for key in keys]),
+        "attempt_generations": ints([key.generation for key in keys]),
+        "attempt_elements": ints([key.element for key in keys]),
+        "attempt_tokens": ints([row.token for row in rows]),
+        "attempt_numbers": ints([row.attempt for row in rows]),
+        "attempt_workers": texts([row.worker for row in rows]),
+        "attempt_ended_ats": times([row.ended_at for row in rows]),
+        "attempt_reasons": texts([row.reason for row in rows]),
+        "attempt_errors": documents([row.error for row in rows]),
+    }
+
+
+def _runs(rows: Sequence[RunUpdate]) -> dict[str, Column]:
+    return {
+        "runs": uuids([row.id for row in rows]),
+        "run_statuses": texts([row.status for row in rows]),
+        "run_next_sequences": ints([row.next_sequence for row in rows]),
+        "run_remaining_steps": ints([row.remaining_steps for row in rows]),
+        "run_started_ats": times([row.started_at for row in rows]),
+        "run_ended_ats": times([row.ended_at for row in rows]),
+        "run_reasons": texts([row.reason for row in rows]),
+        "run_errors": documents([row.error for row in rows]),
+    }
+
+
+def _events(rows: Sequence[EventBatch]) -> dict[str, Column]:
+    return {
+        "event_runs": uuids([row.run_id for row in rows]),
+        "event_firsts": ints([row.first_sequence for row in rows]),
+        "event_counts": ints([row.count for row in rows]),
+        "event_generations": ints([row.generation for row in rows]),
+        "event_shards": ints([shard_of(row.run_id) for row in rows]),
+        "event_published": flags([row.published for row in rows]),
+        "event_ats": times([row.at for row in rows]),
+        "event_flows": texts([row.flow for row in rows]),
+        "event_documents": documents([row.events for row in rows]),
+    }

@@ -1,0 +1,14 @@
+-- A terminal run, and a failed map, have no live children: I24, I25. Its own statement, so that it sees what the
+-- transaction wrote before.
+WITH ended AS (
+    SELECT * FROM unnest(%(runs)s, %(ats)s, %(reasons)s) AS ended (run_id, at, reason)
+), steps AS (
+    UPDATE fairlead.steps AS s
+    SET status = 'cancelled', ended_at = ended.at, reason = ended.reason
+    FROM ended
+    WHERE s.run_id = ended.run_id AND s.status IN ('created', 'running', 'suspended')
+)
+UPDATE fairlead.tasks AS t
+SET status = 'cancelled', ended_at = ended.at, reason = ended.reason, lease_until = NULL
+FROM ended
+WHERE t.run_id = ended.run_id AND t.status IN ('queued', 'running', 'suspended');

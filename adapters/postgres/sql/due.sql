@@ -1,0 +1,61 @@
+-- All that an idle host needs to know, in one statement; each question is one probe of an index per flow and queue.
+-- The probes are ordered, though any row would do: an order that an index has keeps a planner from reading a table in
+-- the hope of meeting a row early.
+WITH RECURSIVE groups AS (
+    SELECT queue, flow_id, lost, (
+        SELECT t.priority
+        FROM fairlead.tasks AS t
+        WHERE t.queued AND t.queue = asked.queue AND t.flow_id = asked.flow_id AND t.lost = asked.lost
+        ORDER BY t.priority DESC
+        LIMIT 1
+    ) AS priority
+    FROM (
+        SELECT queue, flow_id, lost
+        FROM unnest(%(queues)s) AS q (queue)
+        CROSS JOIN unnest(%(flow_ids)s) AS f (flow_id)
+        CROSS JOIN (VALUES (false), (true)) AS l (lost)
+    ) AS asked
+    UNION ALL
+    SELECT queue, flow_id, lost, (
+        SELECT t.priority
+        FROM fairlead.tasks AS t
+        WHERE t.queued AND t.queue = higher.queue AND t.flow_id = higher.flow_id AND t.lost = higher.lost
+            AND t.priority < higher.priority
+        ORDER BY t.priority DESC
+        LIMIT 1
+    )
+    FROM groups AS higher
+    WHERE higher.priority IS NOT NULL
+), ready AS (
+    SELECT min(earliest.ready_at) AS ready_at
+    FROM groups
+    CROSS JOIN LATERAL (
+        SELECT t.ready_at
+        FROM fairlead.tasks AS t
+        WHERE t.queued AND t.queue = groups.queue AND t.flow_id = groups.flow_id AND t.lost = groups.lost
+            AND t.priority = groups.priority
+        ORDER BY t.ready_at
+        LIMIT 1
+    ) AS earliest
+    WHERE groups.priority IS NOT NULL
+)
+SELECT
+    EXISTS (
+        SELECT FROM unnest(%(flow_ids)s) AS f (flow_id)
+        CROSS JOIN LATERAL (
+            SELECT FROM fairlead.runs AS r
+            WHERE r.pending AND r.flow_id = f.flow_id
+            ORDER BY r.priority DESC, r.created_at
+            LIMIT 1
+        ) AS r
+    ),
+    coalesce(ready.ready_at <= %(now)s, false),
+    EXISTS (
+        SELECT FROM fairlead.tasks AS t
+        WHERE t.running AND t.lease_until < %(expired_before)s AND t.flow_id = ANY (%(flow_ids)s)
+        ORDER BY t.lease_until
+        LIMIT 1
+    ),
+    (SELECT o.shard FROM fairlead.outbox AS o WHERE NOT o.published ORDER BY o.shard LIMIT 1) IS NOT NULL,
+    CASE WHEN ready.ready_at > %(now)s THEN ready.ready_at END
+FROM ready;

@@ -1,0 +1,33 @@
+-- A run and its first event appear together, and one run per (flow, key): I18, I22. Rows are inserted in the order
+-- of their keys, so that two batches cannot wait for each other in a circle. It takes no lock on an existing row.
+WITH given AS (
+    SELECT *
+    FROM unnest(
+        %(ids)s, %(flow_ids)s, %(flows)s, %(versions)s, %(fingerprints)s, %(keys)s, %(request_digests)s,
+        %(priorities)s, %(next_sequences)s, %(created_ats)s, %(inputs)s, %(configs)s, %(facts)s,
+        %(first_sequences)s, %(counts)s, %(generations)s, %(shards)s, %(published)s, %(ats)s, %(events)s
+    ) WITH ORDINALITY AS given (
+        id, flow_id, flow, version, fingerprint, key, request_digest,
+        priority, next_sequence, created_at, input, config, facts,
+        first_sequence, count, generation, shard, published, at, events, place
+    )
+), inserted AS (
+    INSERT INTO fairlead.runs (
+        id, flow_id, flow, version, fingerprint, key, request_digest,
+        priority, generation, next_sequence, created_at, input, config, facts
+    )
+    SELECT
+        id, flow_id, flow, version, fingerprint, key, request_digest,
+        priority, generation, next_sequence, created_at, input, config, facts
+    FROM given
+    ORDER BY flow, key, place
+    ON CONFLICT DO NOTHING
+    RETURNING id
+), told AS (
+    INSERT INTO fairlead.outbox (run_id, first_sequence, count, generation, shard, published, at, flow, events)
+    SELECT id, first_sequence, count, generation, shard, published, at, flow, events
+    FROM given
+    JOIN inserted USING (id)
+    ORDER BY id
+)
+SELECT id::text FROM inserted;

@@ -1,0 +1,15 @@
+-- The tasks of runs that this transaction holds; `place` says which of the wanted keys a row answers.
+SELECT
+    wanted.place, found.flow_id, found.status, found.token, found.settled_token, found.attempts, found.losses,
+    found.phase, found.worker, found.lease_until
+FROM unnest(%(run_ids)s, %(steps)s, %(generations)s, %(elements)s)
+    WITH ORDINALITY AS wanted (run_id, step, generation, element, place)
+CROSS JOIN LATERAL (
+    SELECT t.*
+    FROM fairlead.tasks AS t
+    WHERE t.run_id = wanted.run_id
+        AND t.step = wanted.step
+        AND t.generation = wanted.generation
+        AND t.element = wanted.element
+    LIMIT 1
+) AS found;

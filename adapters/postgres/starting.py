@@ -1,0 +1,152 @@
+"""Flows and runs come into the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from attrs import evolve
+
+from ...ports.errors import Contention
+from ...ports.outbox import shard_of
+from ...ports.records import FlowRow, NewFlow, NewRun, StartedRun
+from .arrays import documents, flags, ints, texts, times, uuids
+from .database import Database, Parameters, Row
+
+RETRIES = 3
+"""How often an insert is repeated whose obstacle was gone when it was looked for: pruned, or replaced."""
+
+
+class RunStarting:
+    """The methods of `Persistence` that insert."""
+
+    _database: Database
+
+    async def insert_runs(self, runs: Sequence[NewRun]) -> Sequence[StartedRun]:
+        """Insert runs and their first events."""
+        if not runs:
+            return []
+        for _ in range(RETRIES):
+            answers = await (self._insert_one(runs[0]) if len(runs) == 1 else self._insert_many(runs))
+            if answers is not None:
+                return answers
+        raise Contention("the runs that hold these keys come and go; start again")
+
+    async def register_flow(self, flow: NewFlow, *, replace: bool) -> FlowRow:
+        """Insert a shape, or return the one that its (slug, version) has."""
+        parameters = _flow_parameters(flow)
+        for _ in range(RETRIES):
+            rows = await self._database.read("current_flow", parameters)
+            if not rows:
+                await self._database.write("register_flow", parameters)
+                rows = await self._database.read("current_flow", parameters)
+            if rows and replace and rows[0][3] != flow.fingerprint:
+                rows = await self._replace_flow(flow)
+            if rows:
+                return _flow_row(rows[0])
+        raise Contention(f"flow {flow.slug} {flow.version} is being replaced by others; register it again")
+
+    async def _replace_flow(self, flow: NewFlow) -> list[Row]:
+        """The row that stands afterwards; none where another process replaced it at the same time."""
+        parameters = _flow_parameters(flow)
+        async with self._database.transaction() as connection:
+            held = await self._database.fetch(connection, "lock_current_flow", parameters)
+            if not held or held[0][3] == flow.fingerprint:
+                return held
+            if not await self._database.fetch(connection, "retire_flow", {"flow_id": held[0][0]}):
+                return held
+            return await self._database.fetch(connection, "replace_flow", parameters)
+
+    async def _insert_one(self, run: NewRun) -> list[StartedRun] | None:
+        """One statement where nothing stands in the way, as nearly always."""
+        if await self._database.write("insert_runs", run_parameters([run])):
+            return [_created(run)]
+        holders = await self._database.read("find_holders", _names([run]))
+        return _answers([run], frozenset(), holders)
+
+    async def _insert_many(self, runs: Sequence[NewRun]) -> list[StartedRun] | None:
+        """All of them or, where a key is held by another request, none."""
+        database = self._database
+        async with database.transaction() as connection:
+            inserted = {row[0] for row in await database.fetch(connection, "insert_runs", run_parameters(runs))}
+            if len(inserted) == len(runs):
+                return [_created(run) for run in runs]
+            holders = await database.fetch(connection, "find_holders", _names(runs))
+            answers = _answers(runs, inserted, holders)
+            if answers is None:
+                await database.roll_back(connection)
+                return None
+            if any(answer.request_digest != run.request_digest for answer, run in zip(answers, runs, strict=True)):
+                await database.roll_back(connection)
+                return [evolve(answer, created=False) if answer.id in inserted else answer for answer in answers]
+            return answers
+
+
+def run_parameters(runs: Sequence[NewRun]) -> Parameters:
+    """The parameters of `insert_runs`."""
+    events = [run.event for run in runs]
+    return {
+        "ids": uuids([run.id for run in runs]),
+        "flow_ids": ints([run.flow_id for run in runs]),
+        "flows": texts([run.flow for run in runs]),
+        "versions": texts([run.version for run in runs]),
+        "fingerprints": texts([run.fingerprint for run in runs]),
+        "keys": texts([run.key for run in runs]),
+        "request_digests": texts([run.request_digest for run in runs]),
+        "priorities": ints([run.priority for run in runs]),
+        "next_sequences": ints([event.first_sequence + event.count for event in events]),
+        "created_ats": times([run.created_at for run in runs]),
+        "inputs": documents([run.input for run in runs]),
+        "configs": documents([run.config for run in runs]),
+        "facts": documents([run.facts for run in runs]),
+        "first_sequences": ints([event.first_sequence for event in events]),
+        "counts": ints([event.count for event in events]),
+        "generations": ints([event.generation for event in events]),
+        "shards": ints([shard_of(run.id) for run in runs]),
+        "published": flags([event.published for event in events]),
+        "ats": times([event.at for event in events]),
+        "events": documents([event.events for event in events]),
+    }
+
+
+def _names(runs: Sequence[NewRun]) -> Parameters:
+    return {
+        "ids": uuids([run.id for run in runs]),
+        "flows": texts([run.flow for run in runs]),
+        "keys": texts([run.key for run in runs]),
+    }
+
+
+def _created(run: NewRun) -> StartedRun:
+    return StartedRun(id=run.id, created=True, request_digest=run.request_digest)
+
+
+def _answers(
+    runs: Sequence[NewRun], inserted: frozenset[str] | set[str], holders: Sequence[Row]
+) -> list[StartedRun] | None:
+    """In the order of `runs`; None where one was neither inserted nor is its obstacle there any more."""
+    by_id: Mapping[str, Row] = {row[0]: row for row in holders}
+    by_key: Mapping[tuple[str, str | None], Row] = {(row[1], row[2]): row for row in holders if row[2] is not None}
+    answers: list[StartedRun] = []
+    for run in runs:
+        if run.id in inserted:
+            answers.append(_created(run))
+            continue
+        row = by_id.get(run.id) or by_key.get((run.flow, run.key))
+        if row is None:
+            return None
+        answers.append(StartedRun(id=row[0], created=row[0] == run.id, request_digest=row[3]))
+    return answers
+
+
+def _flow_parameters(flow: NewFlow) -> Parameters:
+    return {
+        "slug": flow.slug,
+        "version": flow.version,
+        "fingerprint": flow.fingerprint,
+        "shape": flow.shape.decode(),
+        "registered_at": flow.registered_at,
+    }
+
+
+def _flow_row(row: Row) -> FlowRow:
+    return FlowRow(flow_id=row[0], slug=row[1], version=row[2], fingerprint=row[3], shape=row[4])

@@ -1,0 +1,106 @@
+"""The SQL files, loaded once per schema.
+
+The files name the default schema, so that they are valid SQL on their own; where another schema is configured,
+`fairlead.` is replaced by its quoted name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+from attrs import frozen
+
+from . import sql as folder
+
+DEFAULT_SCHEMA = "fairlead"
+_QUALIFIER = re.compile(r"\bfairlead\.")
+_PARAMETER = re.compile(r"%\((\w+)\)s")
+_COMMENT = re.compile(r"^\s*--.*\n?", re.MULTILINE)
+
+
+def quoted(identifier: str) -> str:
+    """An identifier as SQL writes it, whatever characters it has.
+
+    Raises:
+        ValueError: it is empty, contains NUL, or is longer than PostgreSQL keeps.
+    """
+    if not identifier or "\0" in identifier or len(identifier.encode()) > 63:
+        raise ValueError(f"a schema's name has 1 to 63 bytes and no NUL, not {identifier!r}")
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def in_schema(sql: str, schema: str) -> str:
+    """`sql` with the default schema replaced by `schema`."""
+    if schema == DEFAULT_SCHEMA:
+        return sql
+    name = quoted(schema)
+    return _QUALIFIER.sub(lambda _: f"{name}.", sql)
+
+
+@frozen
+class Statement:
+    """A statement with numbered parameters, and the names that stand for the numbers."""
+
+    text: bytes
+    names: tuple[str, ...]
+
+    def arguments(self, parameters: Mapping[str, object]) -> list[object]:
+        """The parameters in the order of their numbers."""
+        return [parameters[name] for name in self.names]
+
+
+def numbered(sql: str) -> Statement:
+    """`sql` with `%(name)s` replaced by `$1`, `$2`, …: done once, so that sending a statement parses nothing."""
+    names: dict[str, int] = {}
+    text = _PARAMETER.sub(lambda match: f"${names.setdefault(match[1], len(names) + 1)}", sql)
+    return Statement(text.encode(), tuple(names))
+
+
+class Statements:
+    """The statements of one schema, by the names of their files."""
+
+    def __init__(self, schema: str = DEFAULT_SCHEMA) -> None:
+        self.schema = schema
+        self._texts: dict[str, str] = {}
+        self._statements: dict[str, Statement] = {}
+
+    def __getitem__(self, name: str) -> Statement:
+        """The statement in `sql/<name>.sql`."""
+        found = self._statements.get(name)
+        if found is None:
+            found = self._statements[name] = numbered(self.text(name))
+        return found
+
+    def text(self, name: str) -> str:
+        """The file's text without comments, its parameters named."""
+        found = self._texts.get(name)
+        if found is None:
+            found = in_schema(_COMMENT.sub("", _read(name)).strip().rstrip(";"), self.schema)
+            self._texts[name] = found
+        return found
+
+    def together(self, names: tuple[str, ...]) -> Statement:
+        """Several writing statements, each ending in RETURNING, as one that answers how many rows each wrote.
+
+        One statement is parsed, sent and answered at a fraction of what several cost. Its parts see one snapshot and
+        write different rows.
+        """
+        key = " ".join(names)
+        found = self._statements.get(key)
+        if found is None:
+            parts = ",\n".join(f"{_part(name)} AS (\n{self.text(name)}\n)" for name in names)
+            counts = ", ".join(f"(SELECT count(*) FROM {_part(name)})" for name in names)
+            found = self._statements[key] = numbered(f"WITH {parts}\nSELECT {counts}")
+        return found
+
+
+def _part(name: str) -> str:
+    return name.replace("/", "_")
+
+
+@cache
+def _read(name: str) -> str:
+    return files(folder).joinpath(*f"{name}.sql".split("/")).read_text(encoding="utf-8")

@@ -1,0 +1,200 @@
+"""One transaction of the kernel: three round trips, whatever the size of its batch.
+
+The first sends BEGIN with the locks and the reads, one statement each: a statement's snapshot is older than the locks
+it waits for, so what a lock protects is read by a later one. The second sends the writes. The third commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+
+from psycopg import AsyncCursor
+
+from ...ports.records import Changes, LoadRequest, PendingRun, RunClaim, Snapshot, StepRow, TaskKey, TaskRow
+from .arrays import ints, texts, uuids
+from .database import BEGIN, NONE, Database, Parameters, Row, Sent
+from .pool import Connection
+from .rows import is_run_id, keyed_task_row, pending_run, run_row, step_row, task_row
+from .settling import cancellation_parameters, check_counts, parts_of, sent_of
+from .statements import Statement
+
+RANKED_BEYOND = 1000
+"""How many more candidates a claim looks at when others hold those it ranked first."""
+
+PLAN_BY_KEY = Statement(
+    b"SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),"
+    b" set_config('enable_seqscan', 'off', true)",
+    (),
+)
+"""Every write finds its rows by primary key. A planner without good statistics would rather read a whole table."""
+
+
+class PostgresTransaction:
+    """`Transaction` on one connection, and the block in which it lives."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._statements = database.statements
+        self._lent = database.connection()
+        self._connection: Connection | None = None
+        self._begun = False
+        self._held: set[str] = set()
+
+    async def __aenter__(self) -> PostgresTransaction:
+        self._connection = await self._lent.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        connection = self._lease()
+        try:
+            if self._begun and kind is None:
+                await self._database.commit(connection)
+            elif self._begun:
+                await self._database.roll_back(connection)
+        finally:
+            self._connection = None
+            await self._lent.__aexit__(None, None, None)
+
+    async def claim_runs(self, claim: RunClaim) -> Sequence[PendingRun]:
+        """Lock pending runs for their claim, skipping those that another transaction holds."""
+        if not claim.flow_ids or claim.limit < 1:
+            return []
+        if claim.only is None:
+            runs = await self._claim_ranked(claim)
+        else:
+            rows = await self._rows("claim_runs_only", {**_claim(claim), "runs": _ids(claim.only)})
+            runs = [pending_run(row) for row in rows]
+        self._held.update(run.id for run in runs)
+        return runs
+
+    async def load(self, request: LoadRequest) -> Snapshot:
+        """Lock runs, then read the steps and tasks asked for, in one round trip."""
+        ids = sorted({run_id for run_id in request.runs if is_run_id(run_id)})
+        tasks = [key for key in request.tasks if is_run_id(key.run_id)]
+        steps = [name for name in request.steps if is_run_id(name[0])]
+        if request.lock_tasks:
+            tasks.sort()
+        sent: list[Sent] = []
+        if request.wait:
+            sent.append((self._lock_wait, NONE))
+        lock = "lock_runs_waiting" if request.wait else "lock_runs"
+        sent.append((self._statements[lock], {"runs": uuids(ids)}))
+        if tasks:
+            read = "lock_tasks" if request.lock_tasks else "load_tasks"
+            sent.append((self._statements[read], _task_keys(tasks)))
+        if steps:
+            sent.append((self._statements["load_steps"], _step_names(steps)))
+        if request.leased_to is not None:
+            sent.append((self._statements["load_leased"], {"runs": uuids(ids), "worker": request.leased_to}))
+        answers = iter((await self._exchange(sent))[1 if request.wait else 0 :])
+
+        runs = {run.id: run for run in map(run_row, await next(answers).fetchall())}
+        self._held.update(runs)
+        return Snapshot(
+            runs=runs,
+            tasks=await self._found_tasks(tasks, next(answers)) if tasks else {},
+            steps=await self._found_steps(steps, next(answers)) if steps else {},
+            leased=await self._found_leased(next(answers)) if request.leased_to is not None else (),
+        )
+
+    async def load_steps(self, steps: Sequence[tuple[str, str]]) -> Sequence[StepRow]:
+        """Read further steps of runs that this transaction holds."""
+        held = [name for name in steps if name[0] in self._held]
+        if not held:
+            return []
+        (answer,) = await self._exchange([(self._statements["load_steps"], _step_names(held))])
+        return list((await self._found_steps(held, answer)).values())
+
+    async def apply(self, changes: Changes) -> None:
+        """Write everything in `changes`, in one round trip."""
+        parts = parts_of(changes)
+        sent: list[Sent] = [(PLAN_BY_KEY, NONE)]
+        if parts:
+            sent.append(sent_of(parts, self._statements))
+        if changes.cancellations:
+            sent.append((self._statements["apply/cancel"], cancellation_parameters(changes.cancellations)))
+        if len(sent) == 1:
+            return
+        answers = await self._exchange(sent)
+        if parts:
+            check_counts(parts, (await answers[1].fetchall())[0])
+
+    @property
+    def _lock_wait(self) -> Statement:
+        milliseconds = round(self._database.settings.lock_wait_s * 1000)
+        return Statement(f"SET LOCAL lock_timeout = {milliseconds:d}".encode(), ())
+
+    def _lease(self) -> Connection:
+        if self._connection is None:
+            raise RuntimeError("a transaction is used inside its own `async with` block")
+        return self._connection
+
+    async def _exchange(self, sent: Sequence[Sent]) -> list[AsyncCursor[Row]]:
+        """Send statements, with BEGIN before the first ones."""
+        connection = self._lease()
+        if self._begun:
+            return await self._database.exchange(connection, sent)
+        self._begun = True
+        return (await self._database.exchange(connection, [(BEGIN, NONE), *sent]))[1:]
+
+    async def _rows(self, name: str, parameters: Parameters) -> list[Row]:
+        (answer,) = await self._exchange([(self._statements[name], parameters)])
+        return await answer.fetchall()
+
+    async def _claim_ranked(self, claim: RunClaim) -> list[PendingRun]:
+        window = claim.limit
+        while True:
+            rows = await self._rows("claim_runs", {**_claim(claim), "window": window})
+            runs = [pending_run(row) for row in rows if row[1] is not None]
+            if len(runs) == claim.limit or rows[0][0] < window:
+                return runs
+            window = claim.limit + window + RANKED_BEYOND
+
+    async def _found_tasks(self, keys: Sequence[TaskKey], answer: AsyncCursor[Row]) -> dict[TaskKey, TaskRow]:
+        held = self._held
+        found: dict[TaskKey, TaskRow] = {}
+        for row in await answer.fetchall():
+            place: int = row[0]
+            key = keys[place - 1]
+            if key.run_id in held:
+                found[key] = task_row(key, row)
+        return found
+
+    async def _found_steps(
+        self, names: Sequence[tuple[str, str]], answer: AsyncCursor[Row]
+    ) -> dict[tuple[str, str], StepRow]:
+        held = self._held
+        found: dict[tuple[str, str], StepRow] = {}
+        for row in await answer.fetchall():
+            place: int = row[0]
+            name = names[place - 1]
+            if name[0] in held:
+                found[name] = step_row(name, row)
+        return found
+
+    async def _found_leased(self, answer: AsyncCursor[Row]) -> list[TaskRow]:
+        return [task for row in await answer.fetchall() if (task := keyed_task_row(row)).key.run_id in self._held]
+
+
+def _claim(claim: RunClaim) -> dict[str, object]:
+    return {"flow_ids": ints(claim.flow_ids), "limit": claim.limit}
+
+
+def _ids(texts_given: Sequence[str]) -> object:
+    return uuids(sorted({text for text in texts_given if is_run_id(text)}))
+
+
+def _task_keys(keys: Sequence[TaskKey]) -> Parameters:
+    return {
+        "run_ids": uuids([key.run_id for key in keys]),
+        "steps": texts([key.step for key in keys]),
+        "generations": ints([key.generation for key in keys]),
+        "elements": ints([key.element for key in keys]),
+    }
+
+
+def _step_names(names: Sequence[tuple[str, str]]) -> Parameters:
+    return {"run_ids": uuids([name[0] for name in names]), "slugs": texts([name[1] for name in names])}
