@@ -57,6 +57,21 @@ class Locks:
         self._owners: dict[LockKey, Holder] = {}
         self._queues: dict[LockKey, deque[Wait]] = {}
 
+    @property
+    def waiting(self) -> int:
+        """How many statements wait for a lock."""
+        return sum(map(len, self._queues.values()))
+
+    @property
+    def waiting(self) -> int:
+        """How many transactions wait for a lock: lets a test know that somebody has begun to wait."""
+        return sum(map(len, self._queues.values()))
+
+    @property
+    def held(self) -> int:
+        """How many locks are held."""
+        return len(self._owners)
+
     def is_locked(self, key: LockKey) -> bool:
         """Whether anybody holds `key`."""
         return key in self._owners

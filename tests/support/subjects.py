@@ -32,8 +32,6 @@ class StoreSubject:
     """Returns once a transaction of the store waits for a lock that another one holds."""
     hold_task: Callable[[TaskKey], AbstractAsyncContextManager[None]] | None = None
     """Keeps a task's row locked inside the block, as a heartbeat in flight does."""
-    refused_input: bytes | None = None
-    """An input that this store refuses with `UnstorableValue`; None for one that takes any bytes."""
 
 
 @frozen(kw_only=True)
