@@ -1,0 +1,79 @@
+"""What a host knows of a step in order to run its tasks, looked up once instead of once per task."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from ..kernel import Kernel, Step
+from ..kernel.definition.binding import CONFIG, ITEM
+from ..kernel.facts import facts_of
+from ..kernel.plan import INPUT, MapSource, StepKind
+
+
+@frozen(kw_only=True)
+class Executable:
+    """One step of one registered flow."""
+
+    flow: str
+    step: Step
+    flow_id: int
+    is_map: bool
+    needs_run: bool
+    """Whether the handler needs the run's input or its settings."""
+    outputs: tuple[tuple[str, bool], ...]
+    """The steps whose whole outputs the handler takes, and whether each is a map."""
+    element_of: MapSource | None
+    """What `item` is an element of; None where the handler takes no item."""
+    element_is_output: bool
+    """Whether `item` is the output of one task of a map, rather than an element of an array in a payload."""
+    has_dependents: bool
+    is_read: bool
+    """Whether a handler of the flow takes this step's output, in whole or in part."""
+    mapped: tuple[MapSource, ...]
+    """The arrays in this step's output that maps work over."""
+
+    def facts(self, output: bytes) -> bytes | None:
+        """The facts of an output of this step, as the decisions need them."""
+        return facts_of(self.mapped, output) if self.mapped else None
+
+
+class Executables:
+    """The executables of one kernel, made as they are asked for."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._made: dict[tuple[int, str], Executable] = {}
+
+    def find(self, flow_id: int, slug: str) -> Executable:
+        """The executable for a step of a registered flow."""
+        found = self._made.get((flow_id, slug))
+        if found is None:
+            found = self._made[flow_id, slug] = self._make(flow_id, slug)
+        return found
+
+    def _make(self, flow_id: int, slug: str) -> Executable:
+        flow, plan = self._kernel.flow_of(flow_id), self._kernel.plan_of(flow_id)
+        step = flow.steps[slug]
+        sources = step.binding.sources
+        element_of = step.source if ITEM in sources else None
+        is_map = step.kind is StepKind.MAP
+        return Executable(
+            flow=flow.slug,
+            step=step,
+            flow_id=flow_id,
+            is_map=is_map,
+            needs_run=INPUT in sources or CONFIG in sources or (element_of is not None and element_of.name == INPUT),
+            outputs=tuple((name, flow.steps[name].kind is StepKind.MAP) for name in flow.steps if name in sources),
+            element_of=element_of,
+            element_is_output=element_of is not None
+            and element_of.name != INPUT
+            and flow.steps[element_of.name].kind is StepKind.MAP,
+            has_dependents=bool(plan.dependents[slug]),
+            is_read=any(_reads(other, slug) for other in flow.steps.values()),
+            mapped=() if is_map else tuple(plan.mapped_paths.get(slug, ())),
+        )
+
+
+def _reads(step: Step, slug: str) -> bool:
+    sources = step.binding.sources
+    return slug in sources or (ITEM in sources and step.source is not None and step.source.name == slug)

@@ -1,0 +1,247 @@
+"""One attempt at one task: calling its handler, ending it when it must end, and saying how it ended.
+
+An attempt ends by itself, or the host stops it: because it takes too long, because its lease is lost, or because the
+host goes. What it then returns is judged by why it was stopped. User code runs here and nowhere else; whatever it
+raises, `SystemExit` and its own `CancelledError` included, is a failed attempt and never the host's end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from ..kernel import Context, PayloadError
+from ..kernel.commands import Outcome
+from ..ports.records import ClaimedTask, Lease
+from .executables import Executable
+from .outcomes import completed, failed, internal_error, invalid_input, released, timed_out
+from .payloads import Values
+from .threads import HandlerThreads
+
+logger = logging.getLogger(__name__)
+
+
+class Stop(enum.Enum):
+    """Why a host stops an attempt."""
+
+    TIMED_OUT = "timed out"
+    LEASE_LOST = "lost its lease"
+    DRAINED = "was asked to give its slot up"
+
+
+class Attempts(Protocol):
+    """Who runs attempts and hears of them."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the host."""
+        ...
+
+    @property
+    def threads(self) -> HandlerThreads:
+        """Threads for plain functions."""
+        ...
+
+    @property
+    def resources(self) -> Mapping[str, object]:
+        """What handlers may ask for."""
+        ...
+
+    @property
+    def cancel_grace_s(self) -> float:
+        """How long a handler that was stopped may take to end before its slot is given to another."""
+        ...
+
+    def ended(self, execution: Execution, outcome: Outcome | None, *, running: bool) -> None:
+        """The attempt is over; None where nothing is to be recorded.
+
+        Called exactly once. `running` says that user code goes on, so that the slot is not free yet.
+        """
+        ...
+
+    def gone(self, execution: Execution, *, running: bool) -> None:
+        """A handler that outlived its attempt has ended, or (`running`) did not within its grace."""
+        ...
+
+
+class Execution:
+    """One attempt. Belongs to the event loop of its host."""
+
+    __slots__ = (
+        "_attempts",
+        "_handle",
+        "_in_thread",
+        "_timer",
+        "claimed",
+        "context",
+        "ended",
+        "executable",
+        "lease",
+        "lease_ends_s",
+        "stopped",
+    )
+
+    def __init__(self, claimed: ClaimedTask, lease: Lease, executable: Executable, attempts: Attempts) -> None:
+        key = claimed.key
+        self.claimed = claimed
+        self.lease = lease
+        self.executable = executable
+        self.context = Context(
+            run_id=key.run_id,
+            flow=executable.flow,
+            step=key.step,
+            index=key.element if executable.is_map else None,
+            attempt=claimed.attempt,
+            idempotency_key=str(key),
+        )
+        self.lease_ends_s = 0.0
+        """When the lease has run out for certain, in seconds of the monotonic clock; heartbeats move it."""
+        self.stopped: Stop | None = None
+        self.ended = False
+        """Whether its outcome is known. Its handler may still be running."""
+        self._attempts = attempts
+        self._handle: asyncio.Task[None] | None = None
+        self._in_thread = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether its handler was called, or never will be."""
+        return self.ended or self._in_thread or self._handle is not None
+
+    def start(self, values: Values) -> None:
+        """Call the handler with decoded `values`."""
+        if self.ended:
+            return
+        binding, attempts = self.executable.step.binding, self._attempts
+        try:
+            arguments = binding.arguments(values, self.context, attempts.resources)
+        except PayloadError as error:
+            self._end(invalid_input(self.claimed, error))
+            return
+        except Exception as error:  # classes of users may raise anything while they are made
+            self._end(failed(self.claimed, self.executable, error))
+            return
+        if binding.is_async:
+            self._handle = attempts.loop.create_task(self._run(binding.handler, arguments))
+        else:
+            self._in_thread = True
+            self._start_timer()
+            attempts.threads.submit(partial(self._run_in_thread, arguments))
+
+    def refuse(self, error: BaseException) -> None:
+        """The host cannot call the handler."""
+        if not self.ended:
+            self._end(internal_error(self.claimed, error))
+
+    def stop(self, why: Stop) -> None:
+        """Stop the attempt: an async handler is cancelled, a thread goes on with nobody waiting for it.
+
+        A thread is not stopped by a drain: its task can be given back only when its process ends.
+        """
+        if self.ended or self.stopped is not None or (why is Stop.DRAINED and self._in_thread):
+            return
+        self.stopped = why
+        if why is Stop.LEASE_LOST:
+            self.context.tell(lease_lost=True)
+        if self._in_thread:
+            self._end(self._outcome_of_stop(), running=True)
+            return
+        begun = self._timer is not None
+        self._cancel_timer()
+        if self._handle is not None:
+            self._handle.cancel()
+        if begun:
+            self._timer = self._attempts.loop.call_later(self._attempts.cancel_grace_s, self._abandon)
+        else:  # a coroutine that is cancelled before its first step never runs, and says nothing
+            self._end(self._outcome_of_stop())
+
+    def _outcome_of_stop(self) -> Outcome | None:
+        if self.stopped is Stop.TIMED_OUT:
+            return timed_out(self.claimed, self.executable)
+        return released(self.claimed) if self.stopped is Stop.DRAINED else None
+
+    # Async handlers
+
+    async def _run(self, handler: Any, arguments: dict[str, object]) -> None:
+        self._start_timer()
+        try:
+            value = await handler(**arguments)
+            outcome = self._judged(completed(self.claimed, self.executable, value))
+        except BaseException as error:
+            outcome = self._outcome_of_stop() if self.stopped else failed(self.claimed, self.executable, error)
+        self._handler_ended(outcome)
+
+    def _judged(self, outcome: Outcome) -> Outcome | None:
+        """What counts of a result: one that comes after a timeout or without a lease is discarded."""
+        if self.stopped is None or self.stopped is Stop.DRAINED:
+            return outcome
+        return self._outcome_of_stop()
+
+    def _handler_ended(self, outcome: Outcome | None) -> None:
+        if self.ended:
+            self._cancel_timer()
+            self._attempts.gone(self, running=False)
+        else:
+            self._end(outcome)
+
+    def _abandon(self) -> None:
+        """The handler swallows its cancellation: settle without it, and let its slot be used.
+
+        A drained attempt is not settled: while its handler runs here its task must not run elsewhere.
+        """
+        assert self.stopped is not None
+        logger.warning("the handler of %s %s and does not end", self, self.stopped.value)
+        self._timer = None
+        if self.stopped is not Stop.DRAINED:
+            self._end(self._outcome_of_stop(), running=True)
+            self._attempts.gone(self, running=True)
+
+    # Plain functions
+
+    def _run_in_thread(self, arguments: dict[str, object]) -> None:
+        try:
+            outcome = completed(self.claimed, self.executable, self.executable.step.binding.handler(**arguments))
+        except BaseException as error:
+            outcome = failed(self.claimed, self.executable, error)
+        try:
+            self._attempts.loop.call_soon_threadsafe(self._thread_ended, outcome)
+        except RuntimeError:  # the loop is closed: the host ended without waiting for this thread
+            logger.info("%s ended after its host", self)
+
+    def _thread_ended(self, outcome: Outcome) -> None:
+        self._in_thread = False
+        self._handler_ended(outcome)
+
+    def _thread_outlives_its_grace(self) -> None:
+        assert self.stopped is not None
+        logger.warning("the thread of %s %s and does not end", self, self.stopped.value)
+        self._timer = None
+        self._attempts.gone(self, running=True)
+
+    # Both
+
+    def _end(self, outcome: Outcome | None, *, running: bool = False) -> None:
+        self._cancel_timer()
+        self.ended = True
+        if running and self._in_thread:
+            grace_s = self._attempts.cancel_grace_s
+            self._timer = self._attempts.loop.call_later(grace_s, self._thread_outlives_its_grace)
+        self._attempts.ended(self, outcome, running=running)
+
+    def _start_timer(self) -> None:
+        timeout_s = self.executable.step.policy.timeout_s
+        self._timer = self._attempts.loop.call_later(timeout_s, self.stop, Stop.TIMED_OUT)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def __str__(self) -> str:
+        """The task and its attempt, for messages."""
+        return f"task {self.claimed.key}, attempt {self.claimed.attempt},"

@@ -1,0 +1,306 @@
+"""The loops that keep a node host going, each its own asyncio task with one purpose.
+
+A loop is a step that is repeated: wait for an occasion, then do one bounded piece of work with the store. It is
+stopped between two steps, never within one, so that no claim is lost whose answer was on its way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from ...kernel.dispatch import CLOCK_SKEW_MAX
+from ...ports.reading import Due
+from ...ports.transport import Delivery
+from ..backoff import Backoff
+from ..claiming import Claiming
+from ..ticks import FLUSH_BATCH, Ticks, isolated
+from ..worker import Worker
+
+logger = logging.getLogger(__name__)
+
+LISTEN_S = 60.0
+"""How long one call waits for the transport; it returns earlier when there is something."""
+
+DELIVERIES_MAX = 100
+"""Messages taken from the transport at a time, however many slots are free."""
+
+POLL_FIRST_S = 0.05
+"""The pause before the first probe after activity; it doubles up to the host's `poll_interval`."""
+
+FLUSH_PAUSE_S = 0.05
+"""The pause between two flushes of a busy host: events of that time are published together."""
+
+CLOCK_PAUSE_S = 1.0
+"""How long a host whose clock is uncertain waits before it looks at it again."""
+
+SYNCHRONISE_S = 60.0
+"""How often the clock is compared with the one it follows: quartz drifts by some milliseconds in that time."""
+
+
+class Occasion:
+    """Something to wait for, by one loop."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._end = asyncio.Event()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the loop is to end."""
+        return self._end.is_set()
+
+    def arise(self) -> None:
+        """Let the waiting loop go on, or the next wait return at once."""
+        self._event.set()
+
+    def stop(self) -> None:
+        """Let every wait return at once from now on."""
+        self._end.set()
+        self._event.set()
+
+    async def wait(self, timeout_s: float | None = None) -> None:
+        """Wait until the occasion arises, at most `timeout_s` seconds."""
+        await _wait_for(self._event, timeout_s)
+        if not self.stopped:
+            self._event.clear()
+
+    async def pause(self, duration_s: float) -> None:
+        """Wait, whatever arises, unless the loop is to end."""
+        await _wait_for(self._end, duration_s)
+
+
+async def _wait_for(event: asyncio.Event, timeout_s: float | None) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+
+
+async def keep_going(step: Callable[[], Awaitable[None]], occasion: Occasion, backoff: Backoff) -> None:
+    """Repeat a step until its occasion is stopped; after one that fails, pause."""
+    while not occasion.stopped:
+        try:
+            await step()
+        except Exception as error:
+            pause_s = backoff.pause_s()
+            if backoff.failures == 1:
+                name = getattr(step, "__qualname__", repr(step))
+                logger.warning("%s failed and goes on trying: %s: %s", name, type(error).__name__, error)
+            await occasion.pause(pause_s)
+        else:
+            backoff.reset()
+
+
+class Receiver:
+    """Waits for the transport, and can be told to wait no more."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._transport = worker.kernel.ports.transport
+        self._queues = worker.options.queues
+        self._waiting: asyncio.Future[Sequence[Delivery]] | None = None
+        self._interrupted = False
+
+    async def receive(self, limit: int) -> Sequence[Delivery]:
+        """What the transport delivers within `LISTEN_S`; nothing where it only hints, or when interrupted."""
+        if self._interrupted:
+            return ()
+        waiting = asyncio.ensure_future(
+            self._transport.dequeue(queues=self._queues, limit=limit, wait_s=LISTEN_S),
+        )
+        self._waiting = waiting
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            if self._interrupted and waiting.cancelled():
+                return ()
+            waiting.cancel()
+            raise
+        finally:
+            self._waiting = None
+
+    def interrupt(self) -> None:
+        """Do not wait for further messages. What the transport had begun to deliver, it delivers again."""
+        self._interrupted = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+
+class ClaimLoop:
+    """Claims by polling whenever there may be work and there is a slot for it."""
+
+    def __init__(self, worker: Worker, claiming: Claiming, ticks: Ticks, *, when_claimed: Callable[[], None]) -> None:
+        self.occasion = Occasion()
+        self._claiming = claiming
+        self._ticks = ticks
+        self._when_claimed = when_claimed
+        worker.slots.when_free = self._look
+        worker.when_overflowed = lambda: self.stir(runs=False)
+
+    def stir(self, *, runs: bool = True, tasks: bool = True) -> None:
+        """Something may wait."""
+        self._claiming.stir(runs=runs, tasks=tasks)
+        self._look()
+
+    def _look(self) -> None:
+        if self._claiming.possible:
+            self.occasion.arise()
+
+    async def step(self) -> None:
+        """Claim once, as soon as it makes sense."""
+        if not self._claiming.possible:
+            await self.occasion.wait()
+        elif not self._ticks.may_claim:
+            await self.occasion.pause(CLOCK_PAUSE_S)
+        elif await self._claiming.claim():
+            self._when_claimed()
+
+
+class ListenLoop:
+    """Waits for a transport that hints, and stirs the claims when it does."""
+
+    def __init__(self, worker: Worker, receiver: Receiver, *, stir: Callable[[], None]) -> None:
+        self.occasion = Occasion()
+        self._receiver = receiver
+        self._clock = worker.kernel.ports.clock
+        self._stir = stir
+
+    async def step(self) -> None:
+        """Wait for one hint."""
+        began_s = self._clock.monotonic()
+        await self._receiver.receive(1)
+        if self._clock.monotonic() - began_s < LISTEN_S:
+            self._stir()
+        # A transport that never waits must not keep everything else from running.
+        await asyncio.sleep(0)
+
+
+class ReceiveLoop:
+    """Takes messages from a transport that delivers, and claims what they name."""
+
+    def __init__(self, worker: Worker, receiver: Receiver, ticks: Ticks, *, when_claimed: Callable[[], None]) -> None:
+        self.occasion = Occasion()
+        self._slots = worker.slots
+        self._receiver = receiver
+        self._ticks = ticks
+        self._when_claimed = when_claimed
+        worker.slots.when_free = self.occasion.arise
+
+    async def step(self) -> None:
+        """Take some messages, as soon as there is a slot, and claim what they name."""
+        if self._slots.free <= 0:
+            await self.occasion.wait()
+        elif not self._ticks.may_claim:
+            await self.occasion.pause(CLOCK_PAUSE_S)
+        else:
+            deliveries = await self._receiver.receive(min(self._slots.free, DELIVERIES_MAX))
+            if deliveries and await self._ticks.claim_delivered(deliveries):
+                self._when_claimed()
+
+
+class FlushLoop:
+    """Publishes events soon after they were committed, by this host or, as the probe tells, by another."""
+
+    def __init__(self, ticks: Ticks, backoff: Backoff) -> None:
+        self.occasion = Occasion()
+        self._ticks = ticks
+        self._backoff = backoff
+
+    async def step(self) -> None:
+        """Publish what there is, as soon as there may be something."""
+        await self.occasion.wait()
+        if self.occasion.stopped:
+            return
+        published = await self._ticks.flush()
+        if not published:  # whoever holds events back is not helped by being asked with every probe
+            await self.occasion.pause(self._backoff.pause_s())
+            return
+        self._backoff.reset()
+        if published >= FLUSH_BATCH:
+            self.occasion.arise()
+        await self.occasion.pause(FLUSH_PAUSE_S)
+
+
+class WatchLoop:
+    """Asks the store with one statement whether any tick would find something, and runs those that would."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        ticks: Ticks,
+        *,
+        stir: Callable[..., None] | None,
+        flush: Callable[[], None] | None,
+        poll_interval_s: float,
+        sweep_s: float,
+    ) -> None:
+        self.occasion = Occasion()
+        self._worker = worker
+        self._ticks = ticks
+        self._stir = stir
+        self._flush = flush
+        self._ports = worker.kernel.ports
+        self._clock = worker.kernel.ports.clock
+        self._poll_interval_s = poll_interval_s
+        self._sweep_s = sweep_s
+        self._pause_s = 0.0
+        self._started = 0
+        self._hurried = False
+        now_s = self._clock.monotonic()
+        self._synchronise_at_s = now_s + SYNCHRONISE_S
+        self._sweep_at_s = now_s + sweep_s
+
+    def hurry(self) -> None:
+        """Something was put off to a time that only the store knows: look for it soon."""
+        self._hurried = True
+        if self._pause_s > POLL_FIRST_S:
+            self.occasion.arise()
+
+    async def step(self) -> None:
+        """Probe once, after a pause that is short after activity."""
+        await self.occasion.wait(self._pause_s * (1 + 0.1 * self._worker.random.random()))
+        if self.occasion.stopped:
+            return
+        self._hurried = False
+        self._pause_s = min(self._pause_s * 2, self._poll_interval_s)  # also where the probe fails
+        now = self._clock.now()
+        due = await self._ports.persistence.due(
+            flow_ids=self._worker.kernel.flow_ids,
+            queues=self._worker.options.queues,
+            now=now,
+            expired_before=now - CLOCK_SKEW_MAX,
+        )
+        await self._act_on(due)
+        self._pause_s = self._next_pause_s(due, now)
+
+    async def _act_on(self, due: Due) -> None:
+        if self._stir is not None and (due.runs or due.tasks):
+            self._stir(runs=due.runs, tasks=due.tasks)
+        if self._flush is not None and due.outbox:
+            self._flush()
+        steps: dict[str, Callable[[], Awaitable[int]]] = {}
+        now_s = self._clock.monotonic()
+        if due.expired:
+            steps["reap"] = self._ticks.reap
+        if now_s >= self._synchronise_at_s:
+            self._synchronise_at_s = now_s + SYNCHRONISE_S
+            steps["synchronise"] = self._ticks.synchronise
+        if now_s >= self._sweep_at_s:
+            self._sweep_at_s = now_s + self._sweep_s
+            steps["sweep"] = self._ticks.sweep
+        await isolated(steps)
+
+    def _next_pause_s(self, due: Due, now: datetime) -> float:
+        """How long until the next probe: short after activity, until a task's time comes, at most the interval."""
+        worker = self._worker
+        active = worker.started != self._started or self._hurried or due.expired
+        self._started = worker.started
+        if active and not worker.slots.contended:
+            pause_s = min(POLL_FIRST_S, self._poll_interval_s)
+        else:
+            pause_s = min(max(self._pause_s, POLL_FIRST_S), self._poll_interval_s)
+        if due.next_ready_at is not None:
+            pause_s = min(pause_s, max((due.next_ready_at - now) / timedelta(seconds=1), 0.001))
+        return pause_s

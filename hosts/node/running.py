@@ -1,0 +1,134 @@
+"""A node host between its start and its end: which loops it has, and in which order they end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
+
+from ...kernel.commands import Outcome, OutcomeKind
+from ..backoff import Backoff
+from ..claiming import Claiming
+from ..heartbeats import HeartbeatLoop, HeartbeatThread
+from ..ticks import Ticks, isolated
+from ..worker import Worker
+from .loops import ClaimLoop, FlushLoop, ListenLoop, ReceiveLoop, Receiver, WatchLoop, keep_going
+
+logger = logging.getLogger(__name__)
+
+SETTLE_S = 5.0
+"""How long a stopping host keeps trying to record outcomes once its handlers have ended."""
+
+
+class Running:
+    """The loops of one host around its worker."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        heartbeats: HeartbeatThread | HeartbeatLoop,
+        resources: AsyncExitStack,
+        *,
+        poll_interval_s: float,
+        sweep_s: float,
+        drain_s: float,
+    ) -> None:
+        ports = worker.kernel.ports
+        self._worker = worker
+        self._heartbeats = heartbeats
+        self._resources = resources
+        self._drain_s = drain_s
+        self._ticks = Ticks(worker, sweep_after=timedelta(seconds=sweep_s))
+        self._receiver = Receiver(worker)
+        self._settling: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._flush = FlushLoop(self._ticks, Backoff(worker.random)) if ports.sink is not None else None
+        stir: Callable[..., None] | None = None
+        if ports.transport.delivers:
+            receive = ReceiveLoop(worker, self._receiver, self._ticks, when_claimed=self._flush_soon)
+            self._claiming: tuple[ReceiveLoop | ClaimLoop | ListenLoop, ...] = (receive,)
+        else:
+            claiming = Claiming(worker, self._ticks)
+            claim = ClaimLoop(worker, claiming, self._ticks, when_claimed=self._flush_soon)
+            stir = claim.stir
+            self._claiming = (claim, ListenLoop(worker, self._receiver, stir=stir))
+        self._watch = WatchLoop(
+            worker,
+            self._ticks,
+            stir=stir,
+            flush=self._flush_soon,
+            poll_interval_s=poll_interval_s,
+            sweep_s=sweep_s,
+        )
+        worker.settler.when_settled = self._settled
+
+    def start(self) -> None:
+        """Begin."""
+        self._heartbeats.start()
+        self._settling = asyncio.create_task(self._worker.settler.run())
+        for loop in (*self._claiming, self._watch, *self._flushing):
+            self._tasks.append(asyncio.create_task(keep_going(loop.step, loop.occasion, Backoff(self._worker.random))))
+
+    @property
+    def _flushing(self) -> tuple[FlushLoop, ...]:
+        return () if self._flush is None else (self._flush,)
+
+    def _flush_soon(self) -> None:
+        if self._flush is not None:
+            self._flush.occasion.arise()
+
+    def _settled(self, outcomes: Sequence[Outcome]) -> None:
+        self._flush_soon()
+        if any(outcome.kind is OutcomeKind.FAILED and outcome.retryable for outcome in outcomes):
+            self._watch.hurry()
+
+    async def stop(self, *, exiting: bool) -> None:
+        """Drain, then close; what is left open by an error in between is closed all the same."""
+        try:
+            await self._drain(exiting=exiting)
+        finally:
+            await self._close()
+
+    async def _drain(self, *, exiting: bool) -> None:
+        worker = self._worker
+        worker.draining = True
+        for loop in self._claiming:
+            loop.occasion.stop()
+        self._receiver.interrupt()
+        worker.stop_attempts(only_waiting=True)
+        await self._within(self._drain_s, worker.until_empty())
+        if worker.held:
+            logger.warning("%d tasks did not end within %g s and are given back", len(worker.held), self._drain_s)
+            worker.stop_attempts()
+            await self._within(worker.cancel_grace_s, worker.until_stopped())
+        if exiting:
+            worker.release_the_rest()
+        worker.settler.close()
+        if self._settling is not None:
+            await asyncio.wait([self._settling], timeout=SETTLE_S)
+        for lease, execution in worker.held.items():
+            what = "its outcome is not recorded" if execution.ended else "its handler still runs"
+            logger.error("task %s: %s; its lease will run out", lease.key, what)
+        if self._flush is not None:
+            await self._within(SETTLE_S, isolated({"flush": self._ticks.flush}))
+
+    async def _close(self) -> None:
+        """End every loop and thread, then what they work with."""
+        for loop in (*self._claiming, self._watch, *self._flushing):
+            loop.occasion.stop()
+        ending = [*self._tasks, *([] if self._settling is None else [self._settling])]
+        await asyncio.wait(ending, timeout=SETTLE_S)
+        for task in ending:
+            task.cancel()
+        await asyncio.wait(ending)
+        async with self._resources:
+            await self._heartbeats.stop()
+            await self._worker.close()
+
+    @staticmethod
+    async def _within(duration_s: float, work: Awaitable[object]) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(duration_s):
+                await work

@@ -1,0 +1,84 @@
+"""How attempts end, as data: whatever a handler returns or raises becomes an `Outcome`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from ..kernel import GiveUp, PayloadError, RetryAfter
+from ..kernel.commands import Outcome, OutcomeKind
+from ..kernel.failures import encode_failure, failure_of
+from ..ports.records import ClaimedTask
+from .executables import Executable
+
+
+def completed(task: ClaimedTask, executable: Executable, value: object) -> Outcome:
+    """The handler returned `value`; it fails where that does not fit what its step declares."""
+    try:
+        output = executable.step.encode_output(value)
+    except PayloadError as error:
+        return _failed(task, error, reason="invalid_output", retryable=False)
+    return Outcome(
+        key=task.key,
+        token=task.token,
+        flow_id=task.flow_id,
+        kind=OutcomeKind.COMPLETED,
+        output=output,
+        facts=executable.facts(output),
+    )
+
+
+def failed(task: ClaimedTask, executable: Executable, error: BaseException) -> Outcome:
+    """The handler raised."""
+    if isinstance(error, RetryAfter):
+        delay = timedelta(seconds=error.delay_s)
+        return _failed(task, error, reason="handler_failed", retry_after=delay)
+    final = isinstance(error, (GiveUp, *executable.step.non_retryable))
+    return _failed(task, error, reason="handler_failed", retryable=not final)
+
+
+def invalid_input(task: ClaimedTask, error: PayloadError) -> Outcome:
+    """What the handler was to be called with does not fit its parameters."""
+    return _failed(task, error, reason="invalid_input", retryable=False)
+
+
+def internal_error(task: ClaimedTask, error: BaseException) -> Outcome:
+    """The host could not run the handler, for a reason that is not the handler's."""
+    return _failed(task, error, reason="internal_error")
+
+
+def timed_out(task: ClaimedTask, executable: Executable) -> Outcome:
+    """The attempt took longer than its step allows."""
+    message = f"the attempt took longer than {executable.step.policy.timeout_s:g} s"
+    return Outcome(
+        key=task.key,
+        token=task.token,
+        flow_id=task.flow_id,
+        kind=OutcomeKind.FAILED,
+        error=encode_failure(type="StepTimeout", message=message, attempt=task.attempt),
+        reason="timed_out",
+    )
+
+
+def released(task: ClaimedTask) -> Outcome:
+    """The host gives the task back; its attempt is not spent."""
+    return Outcome(key=task.key, token=task.token, flow_id=task.flow_id, kind=OutcomeKind.RELEASED)
+
+
+def _failed(
+    task: ClaimedTask,
+    error: BaseException,
+    *,
+    reason: str,
+    retryable: bool = True,
+    retry_after: timedelta | None = None,
+) -> Outcome:
+    return Outcome(
+        key=task.key,
+        token=task.token,
+        flow_id=task.flow_id,
+        kind=OutcomeKind.FAILED,
+        error=failure_of(error, attempt=task.attempt),
+        reason=reason,
+        retryable=retryable,
+        retry_after=retry_after,
+    )

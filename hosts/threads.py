@@ -1,0 +1,83 @@
+"""Threads for handlers that are plain functions.
+
+They are daemons: a handler that never returns must not keep its process from ending. `concurrent.futures` joins its
+threads when the interpreter exits, and a thread that is stuck cannot be taken out of its pool; here a stuck thread
+simply does not come back, and another one is made in its place.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import queue
+import threading
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+Work = Callable[[], None]
+
+JOIN_S = 1.0
+"""How long closing waits for a thread that has nothing left to do; it needs microseconds."""
+
+
+class HandlerThreads:
+    """As many threads as have work at a time, kept for reuse. All methods belong to one thread, the event loop's."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._work: queue.SimpleQueue[tuple[contextvars.Context, Work] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._made = 0
+        self._lock = threading.Lock()
+        self._idle = 0
+        """Threads that wait for work, less the work that waits for them."""
+        self._busy: set[threading.Thread] = set()
+
+    def submit(self, work: Work) -> None:
+        """Run `work` in a thread of its own, at once, with a copy of the current context variables."""
+        with self._lock:
+            needed = self._idle == 0
+            if not needed:
+                self._idle -= 1
+        self._work.put((contextvars.copy_context(), work))
+        if needed:
+            self._add_thread()
+
+    @property
+    def alive(self) -> int:
+        """How many threads exist."""
+        return sum(thread.is_alive() for thread in self._threads)
+
+    def close(self) -> None:
+        """End every thread that is idle; one that is still busy ends when its work does."""
+        for _ in self._threads:
+            self._work.put(None)
+        with self._lock:
+            idle = [thread for thread in self._threads if thread not in self._busy]
+        for thread in idle:
+            thread.join(JOIN_S)
+
+    def _add_thread(self) -> None:
+        self._made += 1
+        thread = threading.Thread(target=self._run, name=f"{self._name}-{self._made}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _run(self) -> None:
+        while True:
+            item = self._work.get()
+            if item is None:
+                return
+            context, work = item
+            del item
+            with self._lock:
+                self._busy.add(threading.current_thread())
+            try:
+                context.run(work)
+            except BaseException:  # work reports its own errors; a thread that died of one would be missing
+                logger.exception("a handler's thread met an error that nobody handled")
+            del context, work
+            with self._lock:
+                self._busy.discard(threading.current_thread())
+                self._idle += 1

@@ -1,0 +1,247 @@
+"""The four ticks that every host runs: claim, dequeue, outbox flush and maintenance.
+
+A tick does one bounded piece of work and answers how much it found. When it runs is the host's business; that one
+failing step does not stop the others is settled here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+
+from attrs import frozen
+
+from ..kernel.commands import ClaimRuns, ClaimTasks, FlushOutbox, ReapTasks, SweepJobs
+from ..kernel.dispatch import CLOCK_SKEW_MAX
+from ..ports.records import TaskKey
+from ..ports.transport import Delivery
+from .worker import Worker
+
+logger = logging.getLogger(__name__)
+
+REAP_BATCH = 200
+"""Expired leases taken back in one transaction: bounded, since after an outage they come by the thousand."""
+
+SWEEP_BATCH = 200
+"""Jobs announced again at a time."""
+
+FLUSH_LEASE = timedelta(seconds=30)
+"""How long a flusher may hold its shards, and how long a sink may take for one flush."""
+
+FLUSH_BATCH = 500
+"""Outbox rows per shard and flush."""
+
+LOST_TASK_PAUSE_S = 5.0
+"""When a task that lost a lease is delivered again, because the host already holds one."""
+
+
+@frozen(kw_only=True)
+class TickReport:
+    """What the steps of a tick did. Every step is either counted or has failed."""
+
+    counts: Mapping[str, int]
+    """How much each step found, by its name."""
+    errors: Mapping[str, Exception]
+    """What each failed step raised, by its name."""
+
+
+async def isolated(steps: Mapping[str, Callable[[], Awaitable[int]]]) -> TickReport:
+    """Run the steps of a tick one after the other; one that raises is reported and stops no other."""
+    counts: dict[str, int] = {}
+    errors: dict[str, Exception] = {}
+    for name, step in steps.items():
+        try:
+            counts[name] = await step()
+        except Exception as error:
+            logger.warning("maintenance: %s failed and is tried again later: %s: %s", name, type(error).__name__, error)
+            errors[name] = error
+    return TickReport(counts=counts, errors=errors)
+
+
+class Ticks:
+    """The ticks of one host."""
+
+    def __init__(self, worker: Worker, *, sweep_after: timedelta) -> None:
+        self._worker = worker
+        self._kernel = worker.kernel
+        self._ports = worker.kernel.ports
+        self._sweep_after = sweep_after
+        self._told_of_the_clock = False
+
+    @property
+    def may_claim(self) -> bool:
+        """Whether this host's clock is good enough for leases that others can rely on."""
+        uncertainty_s = self._ports.clock.uncertainty_s
+        good = uncertainty_s <= CLOCK_SKEW_MAX.total_seconds()
+        if not good and not self._told_of_the_clock:
+            logger.error("the clock may be %.1f s wrong: claiming pauses until it is synchronised", uncertainty_s)
+        self._told_of_the_clock = not good
+        return good
+
+    # Claim and dequeue
+
+    async def claim(self, slots: int, *, limit: int | None = None, only: Sequence[str] | None = None) -> int:
+        """Claim pending runs; their first tasks start in slots that were taken for them, the rest is given back.
+
+        Args:
+            slots: taken for this.
+            limit: of runs; as many as slots where None.
+            only: these runs and no others.
+
+        Returns:
+            How many runs were claimed.
+        """
+        worker, used = self._worker, 0
+        limit = limit or slots
+        try:
+            command = ClaimRuns(
+                capacity=worker.capacity(slots), limit=limit, only=None if only is None else tuple(only)
+            )
+            claimed = await self._kernel.dispatch(command)
+            worker.remember_runs(claimed.runs)
+            used = worker.adopt(claimed.tasks)
+        finally:
+            worker.slots.give(slots - used)
+        if only is None:
+            # Runs are claimed in order of priority, so none that waits has a higher one than the last.
+            more = len(claimed.runs) >= limit
+            worker.slots.minimum_priority = min(run.priority for run in claimed.runs) if more else None
+        if claimed.tasks and used >= slots:
+            worker.overflowed()
+        return len(claimed.runs)
+
+    async def dequeue(self, queue: str, slots: int, *, only: Sequence[TaskKey] | None = None) -> int:
+        """Claim queued tasks of one queue into slots that were taken for them; the rest is given back.
+
+        Returns:
+            How many were claimed.
+        """
+        worker, used = self._worker, 0
+        try:
+            command = ClaimTasks(
+                capacity=worker.capacity(slots),
+                queue=queue,
+                lost_limit=worker.lost_limit,
+                only=None if only is None else tuple(only),
+            )
+            tasks = await self._kernel.dispatch(command)
+            used = worker.adopt(tasks)
+        finally:
+            worker.slots.give(slots - used)
+        return len(tasks)
+
+    async def claim_delivered(self, deliveries: Sequence[Delivery]) -> int:
+        """Claim what a transport's messages name, and acknowledge them: from the claim on the lease decides.
+
+        A job whose time has not come, and one for which there is no slot, is delivered again later. Whatever else
+        cannot be claimed is somebody else's, over, or found again by the sweep.
+
+        Returns:
+            How many runs and tasks were claimed.
+        """
+        now = self._ports.clock.now()
+        early = [each for each in deliveries if each.job.not_before is not None and each.job.not_before > now]
+        ready = [each for each in deliveries if each not in early]
+        for each in early:
+            assert each.job.not_before is not None
+            await self._ports.transport.suspend([each], delay_s=(each.job.not_before - now).total_seconds())
+        claimed = await self._claim_delivered_runs([each for each in ready if each.job.task is None])
+        by_queue: dict[str, list[Delivery]] = {}
+        for each in ready:
+            if each.job.task is not None:
+                by_queue.setdefault(each.job.queue, []).append(each)
+        for queue, of_queue in by_queue.items():
+            claimed += await self._claim_delivered_tasks(queue, of_queue)
+        return claimed
+
+    async def _claim_delivered_runs(self, deliveries: Sequence[Delivery]) -> int:
+        if not deliveries:
+            return 0
+        slots = self._worker.slots
+        run_ids = tuple(dict.fromkeys(each.job.run_id for each in deliveries))
+        claimed = await self.claim(slots.take(slots.total), limit=len(run_ids), only=run_ids)
+        await self._ports.transport.complete(deliveries)
+        return claimed
+
+    async def _claim_delivered_tasks(self, queue: str, deliveries: Sequence[Delivery]) -> int:
+        worker = self._worker
+        keys = tuple(dict.fromkeys(each.job.task for each in deliveries if each.job.task is not None))
+        taken = worker.slots.take(len(keys))
+        if not taken:
+            await self._ports.transport.suspend(deliveries, delay_s=0.0)
+            return 0
+        may_be_lost = worker.lost_limit > 0
+        claimed = await self.dequeue(queue, taken, only=keys)
+        held = {lease.key for lease in worker.held}
+        rest = [each for each in deliveries if each.job.task not in held]
+        if claimed == taken < len(keys):
+            await self._ports.transport.suspend(rest, delay_s=0.0)
+        elif rest and not (may_be_lost and worker.lost_limit):
+            await self._ports.transport.suspend(rest, delay_s=LOST_TASK_PAUSE_S)
+        else:
+            rest = []
+        await self._ports.transport.complete([each for each in deliveries if each not in rest])
+        return claimed
+
+    # Outbox flush
+
+    async def flush(self) -> int:
+        """Publish committed events through the sink, if there is one.
+
+        Returns:
+            How many events were published.
+
+        Raises:
+            TimeoutError: the sink hangs.
+        """
+        if self._ports.sink is None:
+            return 0
+        command = FlushOutbox(worker=self._worker.options.worker, lease_duration=FLUSH_LEASE, limit=FLUSH_BATCH)
+        async with asyncio.timeout(FLUSH_LEASE.total_seconds()):
+            flushed = await self._kernel.dispatch(command)
+        if flushed.held_back:
+            run_id, problem = flushed.held_back[0]
+            logger.warning(
+                "the events of %d runs are held back, first of run %s: %s", len(flushed.held_back), run_id, problem
+            )
+        return flushed.published
+
+    # Maintenance
+
+    async def reap(self) -> int:
+        """Take back tasks whose leases ran out.
+
+        Returns:
+            How many.
+        """
+        total = 0
+        while True:
+            reaped = await self._kernel.dispatch(ReapTasks(limit=REAP_BATCH))
+            total += reaped
+            if reaped:
+                logger.warning("%d tasks were taken back from hosts that lost their leases", reaped)
+            if reaped < REAP_BATCH:
+                return total
+
+    async def sweep(self) -> int:
+        """Announce again what nobody claimed, where a transport's messages can be lost.
+
+        Returns:
+            How many jobs.
+        """
+        if not self._ports.transport.delivers:
+            return 0
+        return await self._kernel.dispatch(SweepJobs(older_than=self._sweep_after, limit=SWEEP_BATCH))
+
+    async def synchronise(self) -> int:
+        """Compare the clock with the one it follows. Always answers 0: there is nothing to count."""
+        await self._ports.clock.synchronise()
+        return 0
+
+    async def maintain(self) -> TickReport:
+        """Everything that has to be done now and then, each step on its own."""
+        return await isolated(
+            {"synchronise": self.synchronise, "reap": self.reap, "sweep": self.sweep, "flush": self.flush}
+        )

@@ -1,0 +1,263 @@
+"""The part of a host that runs claimed tasks: from the claim's answer to the settled outcome.
+
+A task is *held* from the moment its claim is known until the store has said what became of its outcome. While it is
+held its lease is kept alive by heartbeats, whether its handler waits for its input, runs, or has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from datetime import timedelta
+from random import Random
+
+from attrs import field, frozen
+
+from ..kernel import Kernel
+from ..kernel.commands import Capacity, Outcome, OutcomeKind, Verdict
+from ..ports.errors import AdapterError
+from ..ports.records import ClaimedTask, Lease, PendingRun
+from .backoff import Backoff
+from .executables import Executables
+from .execution import Execution, Stop
+from .outcomes import released
+from .payloads import KEPT_BYTES_MAX, PayloadMissing, Payloads
+from .settling import Settler
+from .slots import Slots
+from .threads import HandlerThreads
+
+logger = logging.getLogger(__name__)
+
+
+@frozen(kw_only=True)
+class WorkerOptions:
+    """What distinguishes one worker from another."""
+
+    worker: str
+    """The worker id, unique among all hosts."""
+    concurrency: int
+    queues: tuple[str, ...]
+    lease_duration: timedelta
+    cancel_grace_s: float
+    """How long a handler that was stopped may take to end before its slot is given to another."""
+    kept_bytes_max: int = field(default=KEPT_BYTES_MAX)
+
+
+class Worker:
+    """Runs claimed tasks in its slots. Belongs to one event loop, and must be made inside it."""
+
+    def __init__(self, kernel: Kernel, options: WorkerOptions, resources: Mapping[str, object]) -> None:
+        self.kernel = kernel
+        self.options = options
+        self.resources = resources
+        self.loop = asyncio.get_running_loop()
+        self.random = Random(options.worker)
+        self.threads = HandlerThreads(f"fairlead-{options.worker}")
+        self.slots = Slots(options.concurrency)
+        self.held: dict[Lease, Execution] = {}
+        """Read by heartbeats from their own thread; changed by this worker's loop alone."""
+        self.settler = Settler(kernel, self, self.slots, Backoff(self.random))
+        self.when_overflowed: Callable[[], None] = lambda: None
+        self.started = 0
+        """How many attempts have been started so far."""
+        self.draining = False
+        """Whether nothing new is begun; whatever is claimed nevertheless is given back at once."""
+        self._clock = kernel.ports.clock
+        self._lease_s = options.lease_duration.total_seconds()
+        self._executables = Executables(kernel)
+        self._payloads = Payloads(kernel.ports.persistence, size_bytes_max=options.kept_bytes_max)
+        self._loading: set[asyncio.Task[None]] = set()
+        self._written_off: set[Execution] = set()
+        """Stopped attempts whose handlers go on although their slots were given up."""
+        self._lossy: set[Lease] = set()
+        self._changed = asyncio.Event()
+        """Set whenever a task is no longer held."""
+
+    @property
+    def cancel_grace_s(self) -> float:
+        """How long a handler that was stopped may take to end before its slot is given to another."""
+        return self.options.cancel_grace_s
+
+    @property
+    def lost_limit(self) -> int:
+        """How many tasks that lost a lease before may be claimed: one at a time is held, since it may be a killer."""
+        return 0 if self._lossy else 1
+
+    def capacity(self, slots: int) -> Capacity:
+        """This worker as a claim or settle sees it, with that many slots to fill."""
+        return Capacity(
+            worker=self.options.worker,
+            flow_ids=self.kernel.flow_ids,
+            queues=self.options.queues,
+            slots=0 if self.draining else slots,
+            lease_duration=self.options.lease_duration,
+            minimum_priority=self.slots.minimum_priority,
+        )
+
+    # Taking tasks on
+
+    def remember_runs(self, runs: Iterable[PendingRun]) -> None:
+        """Keep what claimed runs brought with them."""
+        for run in runs:
+            self._payloads.remember_run(run)
+
+    def adopt(self, tasks: Sequence[ClaimedTask]) -> int:
+        """Run claimed tasks; those that are held already are left out. Their slots must have been taken before.
+
+        Returns:
+            How many were new.
+        """
+        to_load: list[Execution] = []
+        ends_s = self._clock.monotonic() + self._lease_s
+        adopted = 0
+        for task in tasks:
+            lease = Lease(task.key, task.token)
+            if lease in self.held:
+                continue
+            adopted += 1
+            executable = self._executables.find(task.flow_id, task.key.step)
+            execution = Execution(task, lease, executable, self)
+            execution.lease_ends_s = ends_s
+            self._hold(lease, execution)
+            if self.draining:
+                execution.stop(Stop.DRAINED)
+                continue
+            self.started += 1
+            values = self._payloads.find(task, executable)
+            if values is None:
+                to_load.append(execution)
+            else:
+                execution.start(values)
+        if to_load:
+            self._spawn(self._load(to_load))
+        return adopted
+
+    async def _load(self, executions: list[Execution]) -> None:
+        """Read what some attempts need, all of it at once, and start them."""
+        backoff = Backoff(self.random)
+        while executions:
+            wanted = [(execution.claimed, execution.executable) for execution in executions]
+            try:
+                loaded = await self._payloads.load(wanted)
+            except AdapterError as error:
+                if backoff.failures == 0:
+                    logger.warning("cannot read the input of %d tasks for now, trying on: %s", len(wanted), error)
+                await asyncio.sleep(backoff.pause_s())
+                executions = [execution for execution in executions if not execution.ended]
+                continue
+            except Exception as error:
+                logger.exception("the input of %d tasks cannot be read", len(wanted))
+                for execution in executions:
+                    execution.refuse(error)
+                return
+            for execution, values in zip(executions, loaded, strict=True):
+                if isinstance(values, PayloadMissing):
+                    execution.refuse(values)
+                else:
+                    execution.start(values)
+            return
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = self.loop.create_task(work)
+        self._loading.add(task)
+        task.add_done_callback(self._loading.discard)
+
+    def _hold(self, lease: Lease, execution: Execution) -> None:
+        self.held[lease] = execution
+        if execution.claimed.losses:
+            self._lossy.add(lease)
+
+    def _let_go(self, lease: Lease) -> None:
+        self.held.pop(lease, None)
+        if lease in self._lossy:
+            self._lossy.discard(lease)
+            self.overflowed()
+        self._changed.set()
+
+    # How attempts end
+
+    def ended(self, execution: Execution, outcome: Outcome | None, *, running: bool) -> None:
+        """An attempt is over: free its slot, and settle its outcome."""
+        if outcome is None:
+            logger.warning("%s was stopped: its lease is lost", execution)
+            self._let_go(execution.lease)
+            if not running:
+                self.slots.give(1)
+            return
+        executable = execution.executable
+        continues = outcome.kind is OutcomeKind.COMPLETED and (executable.is_map or executable.has_dependents)
+        if outcome.output is not None:
+            self._payloads.remember_output(execution.claimed, executable, outcome.output)
+        # The elements of a map that wait in the store are claimed, rather than handed over one by one.
+        keeps_slot = continues and not running and not (executable.is_map and self.slots.contended)
+        if not keeps_slot and not running:
+            self.slots.give(1)
+        self.settler.add(outcome, execution.lease, continues=continues, keeps_slot=keeps_slot)
+
+    def gone(self, execution: Execution, *, running: bool) -> None:
+        """A handler that outlived its attempt has ended, or did not within its grace.
+
+        As many handlers as there are slots may go on beside those that fill the slots; further ones keep theirs, so
+        that handlers which never end cannot pile up without bound.
+        """
+        if running:
+            if len(self._written_off) < self.slots.total:
+                self._written_off.add(execution)
+                self.slots.give(1)
+        elif execution in self._written_off:
+            self._written_off.remove(execution)
+        else:
+            self.slots.give(1)
+
+    def settled(self, lease: Lease, verdict: Verdict) -> None:
+        """The store has said what became of an outcome."""
+        if verdict is Verdict.STALE:
+            logger.info("the outcome of task %s came too late: its lease was lost", lease.key)
+        self._let_go(lease)
+
+    def overflowed(self) -> None:
+        """Tasks may wait in the store that this worker could not take until now."""
+        self.when_overflowed()
+
+    # How a worker ends
+
+    def lose(self, leases: Iterable[Lease]) -> None:
+        """Leases are gone: stop these attempts and discard what they return."""
+        for lease in leases:
+            execution = self.held.get(lease)
+            if execution is not None:
+                execution.stop(Stop.LEASE_LOST)
+
+    def stop_attempts(self, *, only_waiting: bool = False) -> None:
+        """Give back every attempt that has not ended (or has not begun) without spending it."""
+        for execution in list(self.held.values()):
+            if not (only_waiting and execution.begun):
+                execution.stop(Stop.DRAINED)
+
+    def release_the_rest(self) -> int:
+        """Give back attempts whose handlers cannot be stopped. Only for a process that ends right after."""
+        stuck = [execution for execution in self.held.values() if not execution.ended]
+        for execution in stuck:
+            self.settler.add(released(execution.claimed), execution.lease)
+        return len(stuck)
+
+    async def until_empty(self) -> None:
+        """Return when nothing is held."""
+        while self.held:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def until_stopped(self) -> None:
+        """Return when every attempt that was stopped has ended and is settled. Threads are not waited for."""
+        while any(execution.stopped is Stop.DRAINED for execution in self.held.values()):
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def close(self) -> None:
+        """Close what the worker opened. Handlers that go on are left behind."""
+        for loading in list(self._loading):
+            loading.cancel()
+        if self._loading:
+            await asyncio.wait(self._loading)
+        self.threads.close()
