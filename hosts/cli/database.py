@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
@@ -62,7 +62,7 @@ def open_database(choice: DatabaseChoice, *, progress: Callable[[str], None] | N
     """
     from ...adapters.postgres.embedded import resolve_database_url
 
-    environment = {} if choice.folder is not None else os.environ
+    environment: Mapping[str, str] = {} if choice.folder is not None else os.environ
     told = tell if progress is None else progress
     with resolve_database_url(choice.url, environment, folder=choice.folder, progress=told) as found:
         embedded = found.server is not None
