@@ -85,10 +85,19 @@ class Databases:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Generator[EmbeddedServer]:
+def fast_place() -> Path:
+    """A folder in memory where that is roomy: making a database there takes 7 ms, on some disks 300."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > MEMORY_BYTES_MIN:
+        return memory
+    return Path(tempfile.gettempdir())
+
+
+@pytest.fixture(scope="session")
+def postgres_server(fast_place: Path) -> Generator[EmbeddedServer]:
     """A server for the whole run, without durability; benchmarks and chaos tests open their own."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
-    folder = _fast_place() / f"fairlead-tests-{os.geteuid()}-{run}"
+    folder = fast_place / f"fairlead-tests-{os.geteuid()}-{run}"
     with EmbeddedServer.open(folder, durable=False, discard=True, settings=SETTINGS) as server:
         yield server
 
@@ -121,11 +130,3 @@ def empty_database_url(databases: Databases) -> Generator[str]:
     """The URL of a fresh, empty database for one test."""
     with databases.database() as url:
         yield url
-
-
-def _fast_place() -> Path:
-    """A file system in memory where it is roomy: making a database there takes 7 ms, on some disks 300."""
-    memory = Path("/dev/shm")
-    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > MEMORY_BYTES_MIN:
-        return memory
-    return Path(tempfile.gettempdir())

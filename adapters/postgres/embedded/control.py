@@ -10,6 +10,7 @@ from attrs import frozen
 from .data_folder import DataFolder
 from .errors import ServerNotRunning
 from .launcher import end_server
+from .locks import FolderVanished
 from .server import NO_SETTINGS, EmbeddedServer, say_nothing
 
 
@@ -54,10 +55,13 @@ def stop_server(folder: Path | None = None) -> bool:
     with place.access():
         if not place.opening_lock.exists():
             return False
-        with place.opening(say_nothing):
-            running = place.watchdog_lives()
-            end_server(place)
-            return running
+        try:
+            with place.opening(say_nothing):
+                running = place.watchdog_lives()
+                end_server(place)
+                return running
+        except FolderVanished:
+            return False
 
 
 def server_status(folder: Path | None = None) -> ServerStatus:

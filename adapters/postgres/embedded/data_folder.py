@@ -20,7 +20,7 @@ from attrs import field, frozen
 
 from .errors import DataFolderUnusable, InvalidServerOption, ServerConflict
 from .identity import namespaces_allowed
-from .locks import Lock, is_held
+from .locks import FolderVanished, Lock, is_held
 
 LOG_LINES_MAX = 12
 """Lines of the server's log that an error repeats: enough for a fatal message with its hints."""
@@ -117,13 +117,21 @@ class DataFolder:
 
         Raises:
             DataFolderUnusable: It cannot be made or written, or belongs to somebody else.
+            FolderVanished: It was discarded while it was being made.
         """
         with self.access():
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            owner = self.path.stat().st_uid
-            if os.geteuid() not in (0, owner):
-                raise DataFolderUnusable(self.path, f"it belongs to user {owner}", "choose a folder of your own")
-            self.opening_lock.parent.mkdir(mode=0o700, exist_ok=True)
+            try:
+                owner = self.path.stat().st_uid
+                self.opening_lock.parent.mkdir(mode=0o700, exist_ok=True)
+            except FileNotFoundError as error:
+                raise FolderVanished(self.path) from error
+            user = os.geteuid()
+            # Root could enter, but would leave files behind that their owner can no longer write.
+            spoils = user == 0 and self.data.exists() and self.data.stat().st_uid == owner
+        if user != owner and (user != 0 or spoils):
+            advice = "run as that user, or choose a folder of your own"
+            raise DataFolderUnusable(self.path, f"it belongs to user {owner}", advice)
 
     @contextmanager
     def opening(self, progress: Callable[[str], None]) -> Generator[Lock]:

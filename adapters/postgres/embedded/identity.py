@@ -33,9 +33,9 @@ class Identity:
 def identity_for(data: Path) -> Identity:
     """As whom to run the server of a data folder.
 
-    An ordinary user runs it as themselves. Root runs an existing cluster as its owner. A cluster of root's own
-    runs in a user namespace, where root's files seem to belong to an ordinary user; where namespaces are
-    forbidden, as in many containers, a new cluster belongs to `nobody`.
+    An ordinary user runs it as themselves. A cluster of root's own runs in a user namespace, where root's files
+    seem to belong to an ordinary user; where namespaces are forbidden, as in many containers, a new cluster
+    belongs to `nobody`. An existing cluster that belongs to another user is run as that user.
 
     Args:
         data: The cluster; it need not exist yet.

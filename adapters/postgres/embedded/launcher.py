@@ -41,6 +41,9 @@ STOP_TIMEOUT_S = 90.0
 PORT_ATTEMPTS_MAX = 5
 """A port that was free a moment ago may be taken by the time PostgreSQL binds it."""
 
+PID_BYTES_MAX = 20
+"""A process id in decimal, and its line's end."""
+
 UNSAFE_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """What `durable=False` means."""
 
@@ -130,16 +133,18 @@ def end_server(folder: DataFolder) -> None:
     """
     told: str | None = None
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while folder.watchdog_lives():
-        if time.monotonic() > deadline:
-            raise ServerBusy(folder.watchdog_lock, STOP_TIMEOUT_S)
-        with suppress(FileNotFoundError, ProcessLookupError):
-            # The lock is held, so the process id in it is alive and the watchdog's; a starting one writes it soon.
-            pid = folder.watchdog_lock.read_text().strip()
+    with Lock.unheld(folder.watchdog_lock) as own:
+        # One open file throughout: a folder that is discarded takes its path away before the watchdog ends.
+        while not own.convert(exclusive=False):
+            if time.monotonic() > deadline:
+                raise ServerBusy(folder.watchdog_lock, STOP_TIMEOUT_S)
+            # While the lock is held, the process id in the file is the watchdog's; a new one writes it soon.
+            pid = os.pread(own.fileno(), PID_BYTES_MAX, 0).decode().strip()
             if pid and pid != told:
-                os.kill(int(pid), signal.SIGTERM)
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGTERM)
                 told = pid
-        time.sleep(READY_INTERVAL_S)
+            time.sleep(READY_INTERVAL_S)
 
 
 def _end_orphan(folder: DataFolder, progress: Callable[[str], None]) -> None:

@@ -14,6 +14,11 @@ from types import TracebackType
 
 from .errors import ServerBusy
 
+
+class FolderVanished(Exception):
+    """The folder of a lock is not there (any more): a temporary data folder was discarded meanwhile."""
+
+
 POLL_INTERVAL_S = 0.01
 """How often a lock that somebody else holds is tried again; a start takes some hundred milliseconds."""
 
@@ -26,6 +31,18 @@ class Lock:
         self._fd: int | None = fd
 
     @classmethod
+    def unheld(cls, path: Path) -> Lock:
+        """The lock's file, open and not locked; it is created where it is missing.
+
+        Raises:
+            FolderVanished: Its folder is missing.
+        """
+        try:
+            return cls(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except FileNotFoundError as error:
+            raise FolderVanished(path) from error
+
+    @classmethod
     def attempt(cls, path: Path, *, exclusive: bool) -> Lock | None:
         """Take the lock if that is possible at once.
 
@@ -36,7 +53,7 @@ class Lock:
         Returns:
             The lock, or nothing when somebody else's stands against it.
         """
-        lock = cls(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        lock = cls.unheld(path)
         if lock.convert(exclusive=exclusive):
             return lock
         lock.close()
@@ -96,10 +113,8 @@ class Lock:
 
 def is_held(path: Path) -> bool:
     """Whether any living process holds the lock exclusively."""
-    if not path.exists():
+    try:
+        with Lock.unheld(path) as lock:
+            return not lock.convert(exclusive=False)
+    except FolderVanished:
         return False
-    lock = Lock.attempt(path, exclusive=False)
-    if lock is None:
-        return True
-    lock.close()
-    return False

@@ -14,9 +14,9 @@ from attrs import evolve, frozen
 from ....ports.errors import Unavailable
 from .binaries import candidate_folders
 from .data_folder import DataFolder, ServerState
-from .errors import InvalidServerOption, ServerBusy, ServerConflict
+from .errors import EmbeddedServerError, InvalidServerOption, ServerBusy, ServerConflict
 from .launcher import OWN_SETTINGS, STOP_TIMEOUT_S, end_server, launch_server, wait_until_ready
-from .locks import Lock
+from .locks import FolderVanished, Lock
 from .watchdog import discard as discard_folder
 
 if TYPE_CHECKING:
@@ -83,12 +83,12 @@ class EmbeddedServer:
         wanted = _Wanted(port, durable, settings, binaries, discard, stay)
         place = DataFolder.at(folder)
         while True:
-            place.prepare()
-            with place.access():
-                try:
+            try:
+                place.prepare()
+                with place.access():
                     return cls._enter(place, wanted, progress)
-                except _FolderVanished:
-                    continue
+            except FolderVanished:
+                continue  # A temporary folder was discarded at this moment; the next round makes it anew.
 
     @classmethod
     def _enter(cls, place: DataFolder, wanted: _Wanted, progress: Callable[[str], None]) -> EmbeddedServer:
@@ -96,7 +96,7 @@ class EmbeddedServer:
             users = Lock.take(place.users_lock, exclusive=False, timeout_s=STOP_TIMEOUT_S)
             try:
                 if not (opening.is_current() and users.is_current()):
-                    raise _FolderVanished
+                    raise FolderVanished(place.path)
                 return cls(place, _join_or_start(place, wanted, progress), users)
             except BaseException:
                 users.close()
@@ -133,6 +133,7 @@ class EmbeddedServer:
 
         Raises:
             Unavailable: The server cannot be reached, or somebody is connected to the template.
+            EmbeddedServerError: There is no such template.
         """
         from psycopg import errors, sql
 
@@ -167,7 +168,7 @@ class EmbeddedServer:
             try:
                 # While this is held nobody joins, so being the last is not a matter of luck.
                 opening = Lock.take(self._folder.opening_lock, exclusive=True, timeout_s=CLOSING_TIMEOUT_S)
-            except (ServerBusy, FileNotFoundError):
+            except (ServerBusy, FolderVanished):
                 return  # The watchdog stops the server when it sees that nobody is left.
             with opening:
                 if users.is_current() and users.convert(exclusive=True):
@@ -181,7 +182,9 @@ class EmbeddedServer:
             with psycopg.connect(self.url, autocommit=True) as connection:
                 yield connection
         except psycopg.OperationalError as error:
-            raise Unavailable(f"the embedded server of {self.folder} refused: {error}") from error
+            raise Unavailable(f"the embedded server of {self.folder} cannot be reached: {error}") from error
+        except psycopg.Error as error:
+            raise EmbeddedServerError(f"the embedded server of {self.folder} refused: {error}") from error
 
     def __enter__(self) -> EmbeddedServer:
         return self
@@ -190,10 +193,6 @@ class EmbeddedServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class _FolderVanished(Exception):
-    """The folder was discarded while its locks were waited for: begin anew."""
 
 
 @frozen
