@@ -83,7 +83,6 @@ def _markdown(survey: Survey) -> Iterator[str]:
     yield from _duplicates(survey.totals)
     yield from _trouble(survey)
     yield from _files(survey.files)
-    yield ""
 
 
 def _head(survey: Survey) -> Iterator[str]:
