@@ -59,11 +59,6 @@ class Locks:
 
     @property
     def waiting(self) -> int:
-        """How many statements wait for a lock."""
-        return sum(map(len, self._queues.values()))
-
-    @property
-    def waiting(self) -> int:
         """How many transactions wait for a lock: lets a test know that somebody has begun to wait."""
         return sum(map(len, self._queues.values()))
 

@@ -30,6 +30,10 @@ class PendingRuns:
         self._runs = runs
         self._flows: dict[int, list[PendingEntry]] = {}
 
+    def __len__(self) -> int:
+        """How many entries are kept, those of runs that have moved on included."""
+        return sum(map(len, self._flows.values()))
+
     def add(self, flow_id: int, entry: PendingEntry) -> None:
         """Make a pending run findable."""
         heappush(self._flows.setdefault(flow_id, []), entry)
@@ -116,6 +120,10 @@ class QueuedTasks:
     def __init__(self, runs: dict[str, StoredRun]) -> None:
         self._runs = runs
         self._queues: dict[str, _Queue] = {}
+
+    def __len__(self) -> int:
+        """How many entries are kept, those of tasks that have moved on included."""
+        return sum(len(heap) for queue in self._queues.values() for heaps in queue for heap in heaps.values())
 
     def add(self, task: Task) -> None:
         """Make a queued task findable."""
@@ -227,6 +235,10 @@ class LeasedTasks:
     def __init__(self) -> None:
         self._tasks: dict[TaskKey, Task] = {}
         self._floor: datetime | None = None
+
+    def __len__(self) -> int:
+        """How many tasks run."""
+        return len(self._tasks)
 
     def put(self, task: Task) -> None:
         """Remember a running task, or what its lease is now."""

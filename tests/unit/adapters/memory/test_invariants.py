@@ -1,0 +1,355 @@
+"""Each invariant's predicate finds what breaks it, and nothing in a store that real work has filled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from fairlead.adapters.memory import CollectingSink, ManualClock, MemoryPersistence, SequentialIds, memory_ports
+from fairlead.adapters.memory.invariants import INVARIANTS, broken_invariants
+from fairlead.adapters.memory.rows import Run, Step, StoredRun, Task
+from fairlead.adapters.memory.store import Store
+from fairlead.kernel import Flow, Kernel
+from fairlead.ports.records import EventBatch, FlowRow, Lease
+from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
+from tests.support.hands import LEASE, Hands
+
+
+def survey() -> Flow[Any]:
+    """A step, a map over it with two attempts for each task, and a step behind the map."""
+    flow = Flow("survey", version=1)
+
+    @flow.step
+    def read(input: object) -> object:
+        return input
+
+    @flow.map(over="read", max_attempts=2)
+    def weigh(item: object) -> object:
+        return item
+
+    @flow.step
+    def total(weigh: list[object]) -> object:
+        return weigh
+
+    return flow
+
+
+class World:
+    """A store in which runs are pending, running, completed and failed, with retries and lost leases behind them."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+        self.clock = ManualClock()
+        persistence = MemoryPersistence(self.store)
+        ports = memory_ports(clock=self.clock, sink=CollectingSink(), new_id=SequentialIds())
+        self.kernel = Kernel(flows=[survey()], ports=evolve(ports, persistence=persistence))
+        self.hands = Hands(self.kernel)
+        self._ids: dict[str, str] = {}
+
+    async def fill(self) -> World:
+        """Start five runs and take each to its state."""
+        self._ids["completed"] = await self._start("completed", [1, 2])
+        await self.hands.drain([1, 2])
+        self._ids["empty"] = await self._start("empty", [])
+        await self.hands.drain([])
+        self._ids["failed"] = await self._start("failed", [1])
+        await self._read()
+        await self.hands.fail(await self.hands.claim_task(), retry_after=timedelta(0))
+        await self.hands.fail(await self.hands.claim_task())
+        self._ids["running"] = await self._start("running", [1, 2, 3])
+        await self._read([1, 2, 3])
+        lost, done, _ = await self.hands.claim_tasks()
+        await self.hands.complete(done)
+        self.clock.advance(LEASE * 2)
+        assert await self.hands.reap() == 2
+        await self.hands.heartbeat(lost)
+        await self.hands.claim_tasks(1)
+        self._ids["pending"] = await self._start("pending", [1])
+        return self
+
+    def run(self, which: str) -> StoredRun:
+        """The run in that state."""
+        return self.store.runs[self._ids[which]]
+
+    def row(self, which: str) -> Run:
+        """Its row."""
+        return self.run(which).row
+
+    def step(self, which: str, slug: str) -> Step:
+        """One of its steps."""
+        return self.run(which).steps[self._ids[which], slug, 1]
+
+    def task(self, which: str, status: TaskStatus, slug: str = "weigh") -> Task:
+        """The first of its tasks that has this status."""
+        return next(task for task in self.run(which).tasks.values() if task.status is status and task.key.step == slug)
+
+    def change_events(self, which: str, change: Callable[[EventBatch], EventBatch]) -> None:
+        """Rewrite its outbox rows."""
+        events = self.run(which).events
+        events[:] = [change(batch) for batch in events]
+
+    async def _start(self, key: str, value: object) -> str:
+        return (await self.kernel.start("survey", value, key=key)).id
+
+    async def _read(self, value: object = (1,)) -> None:
+        """Claim the pending run and complete its first step."""
+        await self.hands.claim_runs()
+        await self.hands.complete(await self.hands.claim_task(), value)
+
+
+@pytest.fixture
+async def world() -> World:
+    """A healthy, filled store."""
+    return await World().fill()
+
+
+def without(kind: str) -> Callable[[EventBatch], EventBatch]:
+    """Replaces the events of one type by something else, and leaves their number as it is."""
+    return lambda batch: evolve(batch, events=batch.events.replace(kind.encode(), b"nothing.happened"))
+
+
+def _end_pending(world: World) -> None:
+    world.row("pending").ended_at = world.clock.now()
+
+
+def _start_pending(world: World) -> None:
+    world.row("pending").started_at = world.clock.now()
+
+
+def _settle_nothing(world: World) -> None:
+    world.task("completed", TaskStatus.COMPLETED).settled_token = 0
+
+
+def _keep_no_attempt(world: World) -> None:
+    failed = world.task("failed", TaskStatus.FAILED)
+    del world.run("failed").attempts[Lease(failed.key, failed.token)]
+
+
+def _settle_under_a_future_token(world: World) -> None:
+    task = world.task("running", TaskStatus.RUNNING)
+    task.settled_token = task.token + 1
+
+
+def _give_more_attempts_than_tokens(world: World) -> None:
+    task = world.task("running", TaskStatus.RUNNING)
+    task.attempts = task.token + 1
+
+
+def _lease_a_queued_task(world: World) -> None:
+    world.task("running", TaskStatus.QUEUED).lease_until = world.clock.now()
+
+
+def _take_a_lease_away(world: World) -> None:
+    world.task("running", TaskStatus.RUNNING).worker = None
+
+
+def _start_before_dependencies(world: World) -> None:
+    world.step("running", "weigh").remaining_dependencies = 1
+
+
+def _leave_a_ready_step_waiting(world: World) -> None:
+    world.step("running", "total").remaining_dependencies = 0
+
+
+def _miscount_tasks(world: World) -> None:
+    world.step("running", "weigh").remaining_tasks = 3
+
+
+def _misplace_the_cursor(world: World) -> None:
+    world.step("running", "weigh").cursor = 2
+
+
+def _wait_for_more_than_there_is(world: World) -> None:
+    world.step("running", "total").remaining_dependencies = 2
+
+
+def _count_dependencies_below_zero(world: World) -> None:
+    world.step("completed", "total").remaining_dependencies = -1
+
+
+def _miscount_steps(world: World) -> None:
+    world.row("running").remaining_steps = 1
+
+
+def _complete_a_step_early(world: World) -> None:
+    step = world.step("completed", "weigh")
+    step.remaining_tasks = 1
+
+
+def _leave_a_step_open(world: World) -> None:
+    step = world.step("running", "weigh")
+    step.remaining_tasks = 0
+
+
+def _complete_a_run_early(world: World) -> None:
+    world.step("completed", "total").status = StepStatus.FAILED
+
+
+def _leave_a_run_open(world: World) -> None:
+    row = world.row("completed")
+    row.status, row.ended_at = RunStatus.RUNNING, None
+
+
+def _lose_an_element(world: World) -> None:
+    tasks = world.run("completed").tasks
+    del tasks[next(key for key in tasks if key.step == "weigh" and key.element == 0)]
+
+
+def _lose_an_output(world: World) -> None:
+    world.task("completed", TaskStatus.COMPLETED).output = None
+
+
+def _end_a_run_twice(world: World) -> None:
+    events = world.run("completed").events
+    last = events[-1]
+    events.append(evolve(last, first_sequence=last.first_sequence + last.count))
+
+
+def _end_a_run_silently(world: World) -> None:
+    world.change_events("completed", without("run.completed"))
+
+
+def _tell_after_the_end(world: World) -> None:
+    events = world.run("completed").events
+    last = events[-1]
+    follows = last.first_sequence + last.count
+    events.append(evolve(last, first_sequence=follows, count=1, events=b'[{"type":"step.started","step":"read"}]'))
+
+
+def _complete_a_step_silently(world: World) -> None:
+    world.change_events("completed", without("step.completed"))
+
+
+def _start_a_run_silently(world: World) -> None:
+    world.change_events("running", without("run.started"))
+
+
+def _create_a_run_silently(world: World) -> None:
+    world.change_events("pending", without("run.created"))
+
+
+def _start_a_step_silently(world: World) -> None:
+    world.change_events("running", without("step.started"))
+
+
+def _retry_silently(world: World) -> None:
+    world.change_events("failed", without("task.retrying"))
+
+
+def _leave_a_gap(world: World) -> None:
+    del world.run("running").events[1]
+
+
+def _miscount_events(world: World) -> None:
+    world.change_events("pending", lambda batch: evolve(batch, events=b"[]"))
+
+
+def _repeat_a_number(world: World) -> None:
+    world.row("pending").next_sequence = 1
+
+
+def _share_a_key(world: World) -> None:
+    world.row("pending").key = "running"
+
+
+def _forget_a_task(world: World) -> None:
+    task = world.task("failed", TaskStatus.FAILED)
+    task.status = TaskStatus.RUNNING
+
+
+def _forget_a_step(world: World) -> None:
+    world.step("failed", "total").status = StepStatus.CREATED
+
+
+def _suspend_for_nothing(world: World) -> None:
+    world.step("running", "weigh").status = StepStatus.SUSPENDED
+
+
+def _change_the_shape(world: World) -> None:
+    world.row("running").fingerprint = "another"
+
+
+def _hide_a_queued_task(world: World) -> None:
+    world.task("running", TaskStatus.QUEUED).entry = None
+
+
+def _hide_a_lease(world: World) -> None:
+    world.store.leased.discard(world.task("running", TaskStatus.RUNNING).key)
+
+
+CASES: list[tuple[str, Callable[[World], None]]] = [
+    ("I1_terminal_is_absorbing", _end_pending),
+    ("I2_statuses_agree", _start_pending),
+    ("I3_one_outcome", _settle_nothing),
+    ("I3_one_outcome", _keep_no_attempt),
+    ("I4_outcome_of_latest_claim", _settle_under_a_future_token),
+    ("I5_tokens_increase", _give_more_attempts_than_tokens),
+    ("I6_one_live_lease", _lease_a_queued_task),
+    ("I6_one_live_lease", _take_a_lease_away),
+    ("I10_dependencies_settled", _start_before_dependencies),
+    ("I10_dependencies_settled", _leave_a_ready_step_waiting),
+    ("I11_remaining_tasks", _miscount_tasks),
+    ("I11_remaining_tasks", _misplace_the_cursor),
+    ("I12_remaining_dependencies", _wait_for_more_than_there_is),
+    ("I12_remaining_dependencies", _count_dependencies_below_zero),
+    ("I13_remaining_steps", _miscount_steps),
+    ("I14_step_completion", _complete_a_step_early),
+    ("I14_step_completion", _leave_a_step_open),
+    ("I15_run_completion", _complete_a_run_early),
+    ("I15_run_completion", _leave_a_run_open),
+    ("I16_outputs_aligned", _lose_an_element),
+    ("I16_outputs_aligned", _lose_an_output),
+    ("I17_one_terminal_event", _end_a_run_twice),
+    ("I17_one_terminal_event", _end_a_run_silently),
+    ("I17_one_terminal_event", _tell_after_the_end),
+    ("I18_changes_have_events", _complete_a_step_silently),
+    ("I18_changes_have_events", _start_a_run_silently),
+    ("I18_changes_have_events", _create_a_run_silently),
+    ("I18_changes_have_events", _start_a_step_silently),
+    ("I18_changes_have_events", _retry_silently),
+    ("I19_sequence", _leave_a_gap),
+    ("I19_sequence", _miscount_events),
+    ("I19_sequence", _repeat_a_number),
+    ("I22_one_run_per_key", _share_a_key),
+    ("I25_nothing_live_in_terminal_run", _forget_a_task),
+    ("I25_nothing_live_in_terminal_run", _forget_a_step),
+    ("I26_suspended_waits", _suspend_for_nothing),
+    ("I30_shape_never_changes", _change_the_shape),
+    ("I32_queued_tasks_are_findable", _hide_a_queued_task),
+    ("I32_queued_tasks_are_findable", _hide_a_lease),
+]
+
+
+def test_a_store_at_work_is_healthy(world: World) -> None:
+    """Nothing is reported of runs in every state, after retries, lost leases and an empty map."""
+    statuses = [world.row(which).status for which in ("completed", "empty", "failed", "running", "pending")]
+
+    assert statuses == ["completed", "completed", "failed", "running", "pending"]
+    assert broken_invariants(world.store) == {}
+
+
+@pytest.mark.parametrize(("name", "break_it"), CASES, ids=[f"{name}-{case.__name__}" for name, case in CASES])
+def test_a_broken_invariant_is_named(world: World, name: str, break_it: Callable[[World], None]) -> None:
+    """The predicate finds the row that was tampered with."""
+    break_it(world)
+
+    assert name in broken_invariants(world.store)
+
+
+def test_every_predicate_is_shown_to_find_something() -> None:
+    """No predicate goes without a case that breaks it."""
+    assert {name for name, _ in CASES} == {invariant.__name__ for invariant in INVARIANTS}
+
+
+async def test_a_replaced_shape_is_no_violation(world: World) -> None:
+    """Runs stay pinned to the shape they started with while another one takes its place."""
+    (row,) = world.store.flows.values()
+    world.store.flows["survey", "1", "another"] = FlowRow(
+        flow_id=2, slug=row.slug, version=row.version, fingerprint="another", shape=b"{}"
+    )
+
+    assert broken_invariants(world.store) == {}
