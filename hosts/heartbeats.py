@@ -39,9 +39,16 @@ STOP_S = 5.0
 
 
 class Heartbeats:
-    """The heartbeats of one worker. `run` may run in another thread than the worker."""
+    """The heartbeats of one worker. `run` may run in another thread than the worker.
 
-    def __init__(self, worker: Worker, *, interval_s: float) -> None:
+    Args:
+        worker: whose leases are kept.
+        interval_s: between two heartbeats.
+        own_handle: whether they use a handle on the store of their own, as another thread must.
+    """
+
+    def __init__(self, worker: Worker, *, interval_s: float, own_handle: bool = True) -> None:
+        self._own_handle = own_handle
         self._worker = worker
         self._interval_s = interval_s
         self._lease_duration = worker.options.lease_duration
@@ -49,11 +56,15 @@ class Heartbeats:
         self._clock = worker.kernel.ports.clock
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Beat until told to stop, on a handle of its own; a new one after each failure."""
+        """Beat until told to stop; on a new handle after each failure."""
+        kernel = self._worker.kernel
         while not stop.is_set():
             try:
-                async with self._worker.kernel.ports.persistence.dedicated() as persistence:
-                    await self._beat_on(self._worker.kernel.on(persistence), stop)
+                if not self._own_handle:
+                    await self._beat_on(kernel, stop)
+                    return
+                async with kernel.ports.persistence.dedicated() as persistence:
+                    await self._beat_on(kernel.on(persistence), stop)
             except Exception as error:  # whatever it is, the next heartbeat must go out
                 self._give_up_what_ran_out()
                 await _wait(stop, min(self._failed(error), self._interval_s))

@@ -16,7 +16,7 @@ from typing import Protocol
 from attrs import define
 
 from ..kernel import Kernel
-from ..kernel.commands import SETTLE_BATCH_MAX, Capacity, Outcome, Settlement, SettleTasks, Verdict
+from ..kernel.commands import SETTLE_BATCH_MAX, Capacity, Outcome, OutcomeKind, Settlement, SettleTasks, Verdict
 from ..ports.errors import AdapterError, CommitUnknown, Contention
 from ..ports.records import ClaimedTask, Lease
 from .backoff import Backoff
@@ -38,7 +38,7 @@ class Settled(Protocol):
         """The host's capacity with that many slots for tasks that are handed over."""
         ...
 
-    def settled(self, lease: Lease, verdict: Verdict) -> None:
+    def settled(self, lease: Lease, kind: OutcomeKind, verdict: Verdict) -> None:
         """The store has said what became of an outcome; the lease is no longer held."""
         ...
 
@@ -184,14 +184,14 @@ class Settler:
                 item.keeps_slot = False
                 self._waiting.append(item)
             else:
-                self._host.settled(item.lease, verdict)
+                self._host.settled(item.lease, item.outcome.kind, verdict)
 
     async def _isolate(self, batch: list[_Waiting], *, wait: bool) -> None:
         """Something in the batch cannot be settled at all: halve it until the culprit is alone, and let that go."""
         if len(batch) == 1:
             lease = batch[0].lease
             logger.exception("the outcome of task %s cannot be settled; its lease will run out", lease.key)
-            self._host.settled(lease, Verdict.STALE)
+            self._host.settled(lease, batch[0].outcome.kind, Verdict.STALE)
             return
         for item in batch:
             item.keeps_slot = False

@@ -14,17 +14,23 @@ class Slots:
     A slot is taken before a claim asks for work to fill it, and given back when the handler ends. The slot of a
     handler whose step has something after it is kept until the outcome is settled, so that what becomes ready can be
     handed over into it.
+
+    Args:
+        total: how many there are.
+        attempts_max: how often one can be filled in all; None for ever.
     """
 
-    def __init__(self, total: int, *, when_free: Callable[[], None] = lambda: None) -> None:
-        self.total = total
-        self.free = total
+    def __init__(self, total: int, *, attempts_max: int | None = None) -> None:
+        self.total = total if attempts_max is None else min(total, attempts_max)
+        self.free = self.total
         """Slots that nobody has. Negative while an unknown commit made the host adopt more than it has room for."""
         self.contended = False
         """Whether work is known to wait in the store for a slot of this host."""
         self.minimum_priority: int | None = None
         """The highest priority that may be waiting in the store, where that is known."""
-        self.when_free = when_free
+        self.when_free: Callable[[], None] = lambda: None
+        """Called whenever a slot becomes free."""
+        self._renewals = None if attempts_max is None else attempts_max - self.total
         self._turns = 0
 
     def take(self, wanted: int) -> int:
@@ -33,9 +39,12 @@ class Slots:
         self.free -= taken
         return taken
 
-    def force(self, count: int) -> None:
-        """Take slots whether there are any or not: for tasks that the host holds already."""
-        self.free -= count
+    def renew(self) -> bool:
+        """Whether the slot of an attempt that has ended can be filled again."""
+        if self._renewals is None:
+            return True
+        self._renewals -= 1
+        return self._renewals >= 0
 
     def give(self, count: int) -> None:
         """Give slots back."""

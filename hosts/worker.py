@@ -45,22 +45,38 @@ class WorkerOptions:
 
 
 class Worker:
-    """Runs claimed tasks in its slots. Belongs to one event loop, and must be made inside it."""
+    """Runs claimed tasks in its slots. Belongs to one event loop, and must be made inside it.
 
-    def __init__(self, kernel: Kernel, options: WorkerOptions, resources: Mapping[str, object]) -> None:
+    Args:
+        kernel: whose tasks it runs.
+        options: what distinguishes it.
+        resources: what handlers may ask for.
+        attempts_max: how many attempts it makes in all; None for as many as there are.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        options: WorkerOptions,
+        resources: Mapping[str, object],
+        *,
+        attempts_max: int | None = None,
+    ) -> None:
         self.kernel = kernel
         self.options = options
         self.resources = resources
         self.loop = asyncio.get_running_loop()
         self.random = Random(options.worker)
         self.threads = HandlerThreads(f"fairlead-{options.worker}")
-        self.slots = Slots(options.concurrency)
+        self.slots = Slots(options.concurrency, attempts_max=attempts_max)
         self.held: dict[Lease, Execution] = {}
         """Read by heartbeats from their own thread; changed by this worker's loop alone."""
         self.settler = Settler(kernel, self, self.slots, Backoff(self.random))
         self.when_overflowed: Callable[[], None] = lambda: None
         self.started = 0
         """How many attempts have been started so far."""
+        self.tally = dict.fromkeys(OutcomeKind, 0)
+        """How many outcomes of each kind were recorded so far."""
         self.draining = False
         """Whether nothing new is begun; whatever is claimed nevertheless is given back at once."""
         self._clock = kernel.ports.clock
@@ -183,15 +199,16 @@ class Worker:
             logger.warning("%s was stopped: its lease is lost", execution)
             self._let_go(execution.lease)
             if not running:
-                self.slots.give(1)
+                self._free_slot()
             return
         executable = execution.executable
         continues = outcome.kind is OutcomeKind.COMPLETED and (executable.is_map or executable.has_dependents)
+        free = not running and self.slots.renew()
         if outcome.output is not None:
             self._payloads.remember_output(execution.claimed, executable, outcome.output)
         # The elements of a map that wait in the store are claimed, rather than handed over one by one.
-        keeps_slot = continues and not running and not (executable.is_map and self.slots.contended)
-        if not keeps_slot and not running:
+        keeps_slot = free and continues and not (executable.is_map and self.slots.contended)
+        if free and not keeps_slot:
             self.slots.give(1)
         self.settler.add(outcome, execution.lease, continues=continues, keeps_slot=keeps_slot)
 
@@ -204,15 +221,21 @@ class Worker:
         if running:
             if len(self._written_off) < self.slots.total:
                 self._written_off.add(execution)
-                self.slots.give(1)
+                self._free_slot()
         elif execution in self._written_off:
             self._written_off.remove(execution)
         else:
+            self._free_slot()
+
+    def _free_slot(self) -> None:
+        if self.slots.renew():
             self.slots.give(1)
 
-    def settled(self, lease: Lease, verdict: Verdict) -> None:
+    def settled(self, lease: Lease, kind: OutcomeKind, verdict: Verdict) -> None:
         """The store has said what became of an outcome."""
-        if verdict is Verdict.STALE:
+        if verdict is Verdict.SETTLED:
+            self.tally[kind] += 1
+        else:
             logger.info("the outcome of task %s came too late: its lease was lost", lease.key)
         self._let_go(lease)
 
@@ -245,14 +268,21 @@ class Worker:
     async def until_empty(self) -> None:
         """Return when nothing is held."""
         while self.held:
-            self._changed.clear()
-            await self._changed.wait()
+            await self.until_changed()
 
     async def until_stopped(self) -> None:
         """Return when every attempt that was stopped has ended and is settled. Threads are not waited for."""
         while any(execution.stopped is Stop.DRAINED for execution in self.held.values()):
-            self._changed.clear()
-            await self._changed.wait()
+            await self.until_changed()
+
+    async def until_changed(self) -> None:
+        """Return when a task is no longer held, or somebody nudged."""
+        self._changed.clear()
+        await self._changed.wait()
+
+    def nudge(self) -> None:
+        """Let whoever waits for a change look again."""
+        self._changed.set()
 
     async def close(self) -> None:
         """Close what the worker opened. Handlers that go on are left behind."""

@@ -1,0 +1,59 @@
+"""Jobs as messages: what a queue outside Fairlead carries, and how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypeAlias
+
+import msgspec
+
+from ..ports.records import TaskKey
+from ..ports.transport import Job
+from .errors import MalformedJob
+
+Message: TypeAlias = "Job | Mapping[str, object] | str | bytes"
+"""A job, or its message as an object or as JSON text."""
+
+
+class _Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    step: str
+    generation: int
+    element: int
+
+
+class _Job(msgspec.Struct, frozen=True, omit_defaults=True):
+    run_id: str
+    queue: str = ""
+    task: _Task | None = None
+    not_before: datetime | None = None
+
+
+_decoder = msgspec.json.Decoder(_Job)
+
+
+def job_of(message: Message) -> Job:
+    """Return the job that a message carries.
+
+    Raises:
+        MalformedJob: it carries none.
+    """
+    if isinstance(message, Job):
+        return message
+    try:
+        read = _decoder.decode(message) if isinstance(message, str | bytes) else msgspec.convert(message, _Job)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise MalformedJob(f"the message is no job: {error}") from error
+    if not read.run_id:
+        raise MalformedJob("the message names no run")
+    if read.not_before is not None and read.not_before.tzinfo is None:
+        raise MalformedJob("'not_before' has no time zone")
+    task = read.task
+    key = None if task is None else TaskKey(read.run_id, task.step, task.generation, task.element)
+    return Job(run_id=read.run_id, queue=read.queue, task=key, not_before=read.not_before)
+
+
+def message_of(job: Job) -> bytes:
+    """Return a job as JSON text, which `job_of` reads."""
+    task = None if job.task is None else _Task(job.task.step, job.task.generation, job.task.element)
+    return msgspec.json.encode(_Job(job.run_id, job.queue, task, job.not_before))

@@ -1,0 +1,345 @@
+"""`ServerlessHost`: runs work inside single calls, as functions in a cloud do. Nothing runs between two calls.
+
+Each call has a deadline. It claims while there is time, and what it claimed it finishes, or gives back without
+spending an attempt before the deadline comes. What is known between calls are the resources and the kernel; every call
+has its own worker, slots and heartbeats.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
+from types import TracebackType
+from typing import Self, TypeAlias
+
+from attrs import evolve, frozen
+
+from ..kernel import Kernel
+from ..kernel.commands import OutcomeKind
+from ..kernel.durations import Duration
+from ..ports.clock import Clock
+from ..ports.errors import AdapterError
+from .claiming import Claiming
+from .errors import HostOptionError
+from .heartbeats import HeartbeatLoop, Heartbeats
+from .jobs import Message, job_of
+from .options import checked_count, checked_duration, checked_queues, checked_worker, queues_of
+from .resources import Resources, check_resources, opened
+from .ticks import TickReport, Ticks
+from .worker import Worker, WorkerOptions
+
+logger = logging.getLogger(__name__)
+
+CONCURRENCY_MAX = 1_000
+"""Slots of one call: a function has a fraction of a machine."""
+
+JOBS_MAX = 100_000
+"""Attempts in one call: more than any function's time allows."""
+
+SETTLE_S = 5.0
+"""How long a call without a deadline keeps trying to record outcomes once it has been asked to end."""
+
+Deadline: TypeAlias = Callable[[], float] | float
+"""When a call must be over: what tells the seconds that are left, or a time of the kernel's monotonic clock."""
+
+
+@frozen(kw_only=True)
+class CallReport:
+    """What a call did."""
+
+    claimed: int
+    """Runs and tasks that it claimed; tasks that were handed over to it are not among them."""
+    completed: int
+    """Attempts recorded as completed."""
+    failed: int
+    """Attempts recorded as failed; whether they are retried is their steps' business."""
+    released: int
+    """Tasks given back without spending an attempt, for want of time."""
+    unfinished: int
+    """Tasks whose handler could not be stopped, or whose outcome could not be recorded; their leases run out."""
+    acknowledged: bool
+    """Whether the message has done its work and may be deleted. Otherwise it is to be delivered again."""
+
+
+class ServerlessHost:
+    """Runs a kernel's flows in single calls.
+
+    Args:
+        kernel: whose flows it runs.
+        concurrency: how many handlers one call runs at a time.
+        queues: the queues it serves; None for every queue that a step of its flows names.
+        resources: what handlers ask for with `Resource[…]`; see `NodeHost`. Opened by the first call that needs them,
+            left by `aclose`.
+        worker: the worker id, to which each call adds a number; None makes one.
+        lease_duration: how long a task stays a call's after the last heartbeat. It decides how soon work goes on
+            elsewhere when a function is killed.
+        claim_margin: with less time left than this, a call takes on nothing new.
+        stop_margin: with less time left than this, it stops its handlers and gives their tasks back.
+
+    Raises:
+        HostOptionError: an option is out of bounds.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        *,
+        concurrency: int = 10,
+        queues: Sequence[str] | None = None,
+        resources: Resources | None = None,
+        worker: str | None = None,
+        lease_duration: Duration = timedelta(seconds=30),
+        claim_margin: Duration = timedelta(seconds=10),
+        stop_margin: Duration = timedelta(seconds=3),
+    ) -> None:
+        self._stop_margin_s = checked_duration("stop_margin", stop_margin, least_s=0.01)
+        self._claim_margin_s = checked_duration("claim_margin", claim_margin, least_s=0.01)
+        if self._claim_margin_s < self._stop_margin_s:
+            raise HostOptionError("claim_margin", "at least stop_margin: what is claimed must not be stopped at once")
+        self.kernel = kernel
+        self._resources = resources
+        self._opened: tuple[Mapping[str, object], AsyncExitStack] | None = None
+        self._opening = asyncio.Lock()
+        self._calls = itertools.count(1)
+        self._options = WorkerOptions(
+            worker=checked_worker(worker),
+            concurrency=checked_count("concurrency", concurrency, most=CONCURRENCY_MAX),
+            queues=checked_queues("queues", queues) or queues_of(kernel),
+            lease_duration=timedelta(seconds=checked_duration("lease_duration", lease_duration, least_s=0.1)),
+            cancel_grace_s=self._stop_margin_s / 3,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Leave the resources. The kernel's ports stay open."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened[1].aclose()
+
+    async def handle_job(self, message: Message, *, deadline: Deadline | None = None) -> CallReport:
+        """Run what a message names, and whatever of its run becomes ready meanwhile, as far as the time goes.
+
+        A message may come late, twice, or for work that is over: then there is nothing to claim, and it has done its
+        work.
+
+        Args:
+            message: a `Job`, or its message as an object or JSON text.
+            deadline: when the call must be over; None for no deadline.
+
+        Raises:
+            MalformedJob: the message is no job and never will be.
+            ResourceProblem: handlers ask for resources that are missing or of another class.
+            AdapterError: the store cannot be reached; the message is to be delivered again.
+        """
+        job = job_of(message)
+        await self.kernel.register()
+        clock = self.kernel.ports.clock
+        early = job.not_before is not None and job.not_before > clock.now()
+        foreign = job.task is not None and job.queue not in self._options.queues
+        time = _Time(clock, deadline)
+        if early or foreign or time.left_s() < self._claim_margin_s:
+            return CallReport(claimed=0, completed=0, failed=0, released=0, unfinished=0, acknowledged=False)
+        async with self._call(time) as call:
+            slots = call.worker.slots
+            if job.task is None:
+                claimed = await call.ticks.claim(slots.take(slots.total), limit=1, only=(job.run_id,))
+            else:
+                claimed = await call.ticks.dequeue(job.queue, slots.take(1), only=(job.task,))
+            await call.until_done()
+        return call.report(claimed)
+
+    async def process_available_jobs(self, max_jobs: int, *, deadline: Deadline | None = None) -> CallReport:
+        """Claim and run what waits, until there is nothing more, `max_jobs` were run, or the time is over.
+
+        Args:
+            max_jobs: how many attempts are made at most, 1 to `JOBS_MAX`.
+            deadline: when the call must be over; None for no deadline.
+
+        Raises:
+            HostOptionError: `max_jobs` is out of bounds.
+            ResourceProblem, AdapterError: as for `handle_job`.
+        """
+        checked_count("max_jobs", max_jobs, most=JOBS_MAX)
+        await self.kernel.register()
+        time = _Time(self.kernel.ports.clock, deadline)
+        async with self._call(time, attempts_max=max_jobs) as call:
+            claimed = await call.claim_until_done()
+        return call.report(claimed)
+
+    async def run_maintenance_tick(self, *, deadline: Deadline | None = None) -> TickReport:
+        """Take back expired leases, announce lost jobs again, publish events, synchronise the clock.
+
+        A step that fails stops no other.
+
+        Returns:
+            What each step found, and the errors of those that failed.
+
+        Raises:
+            TimeoutError: the deadline has come. What was done stays done, and the next tick does the rest.
+        """
+        await self.kernel.register()
+        left_s = _Time(self.kernel.ports.clock, deadline).left_s() - self._stop_margin_s
+        async with asyncio.timeout(None if deadline is None else max(left_s, 0)):
+            worker = Worker(self.kernel, self._options_of_call(), {})
+            return await Ticks(worker, sweep_after=self._options.lease_duration).maintain()
+
+    @asynccontextmanager
+    async def _call(self, time: _Time, *, attempts_max: int | None = None) -> AsyncGenerator[_Call]:
+        worker = Worker(self.kernel, self._options_of_call(), await self._open_resources(), attempts_max=attempts_max)
+        call = _Call(worker, time, claim_margin_s=self._claim_margin_s, stop_margin_s=self._stop_margin_s)
+        call.begin()
+        try:
+            yield call
+        finally:
+            await call.end()
+
+    def _options_of_call(self) -> WorkerOptions:
+        return evolve(self._options, worker=f"{self._options.worker}-{next(self._calls)}")
+
+    async def _open_resources(self) -> Mapping[str, object]:
+        async with self._opening:
+            if self._opened is None:
+                async with AsyncExitStack() as stack:
+                    resources = await stack.enter_async_context(opened(self._resources))
+                    check_resources(self.kernel.flows, resources, queues=self._options.queues)
+                    self._opened = resources, stack.pop_all()
+            return self._opened[0]
+
+
+class _Time:
+    """How much time a call has left."""
+
+    def __init__(self, clock: Clock, deadline: Deadline | None) -> None:
+        self._clock = clock
+        self._deadline = deadline
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is a deadline."""
+        return self._deadline is not None
+
+    def left_s(self) -> float:
+        """The seconds until the deadline; infinite without one."""
+        if self._deadline is None:
+            return float("inf")
+        return self._deadline() if callable(self._deadline) else self._deadline - self._clock.monotonic()
+
+
+class _Call:
+    """One call: a worker, its heartbeats, and the deadline that ends both."""
+
+    def __init__(self, worker: Worker, time: _Time, *, claim_margin_s: float, stop_margin_s: float) -> None:
+        self.worker = worker
+        self.ticks = Ticks(worker, sweep_after=worker.options.lease_duration)
+        self._time = time
+        self._claim_margin_s = claim_margin_s
+        self._stop_margin_s = stop_margin_s
+        interval_s = worker.options.lease_duration.total_seconds() / 3
+        self._heartbeats = HeartbeatLoop(Heartbeats(worker, interval_s=interval_s, own_handle=False))
+        self._settling: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._over = False
+        self._unfinished = 0
+
+    def begin(self) -> None:
+        """Settle, beat and watch the time from now on."""
+        self._settling = asyncio.create_task(self.worker.settler.run())
+        self._heartbeats.start()
+        if self._time.bounded:
+            self._watch_time()
+
+    def _watch_time(self) -> None:
+        """Do what the time that is left demands, and look again when it demands more."""
+        left_s = self._time.left_s()
+        self.worker.draining = self.worker.draining or left_s < self._claim_margin_s
+        if left_s < self._stop_margin_s:
+            self._over = True
+            self.worker.nudge()
+            return
+        margin_s = self._stop_margin_s if self.worker.draining else self._claim_margin_s
+        self._timer = self.worker.loop.call_later(max(left_s - margin_s, 0) + 0.001, self._watch_time)
+
+    async def until_done(self) -> None:
+        """Return when nothing is held any more, or when what is held must be given back."""
+        while self.worker.held and not self._over:
+            await self.worker.until_changed()
+
+    async def claim_until_done(self) -> int:
+        """Claim whenever a slot is free, until there is nothing more or the time is over.
+
+        Returns:
+            How many runs and tasks were claimed.
+
+        Raises:
+            AdapterError: not even the first claim reached the store.
+        """
+        worker, claimed = self.worker, 0
+        claiming = Claiming(worker, self.ticks)
+        worker.when_overflowed = lambda: claiming.stir(runs=False)
+        worker.slots.when_free = worker.nudge
+        claiming.stir()
+        while not self._over:
+            if claiming.possible and not worker.draining and self.ticks.may_claim:
+                try:
+                    claimed += await claiming.claim()
+                except AdapterError as error:
+                    if not claimed:
+                        raise
+                    logger.warning("no further claims in this call: %s", error)
+                    worker.draining = True
+            elif worker.held:
+                await worker.until_changed()
+            else:
+                break
+        return claimed
+
+    async def end(self) -> None:
+        """Leave nothing behind that runs: give back what is left, record what has ended, close what was opened."""
+        worker = self.worker
+        if self._timer is not None:
+            self._timer.cancel()
+        worker.draining = True
+        try:
+            worker.stop_attempts()
+            await _within(worker.cancel_grace_s, worker.until_stopped())
+            worker.settler.close()
+            if self._settling is not None:
+                await asyncio.wait([self._settling], timeout=min(max(self._time.left_s() / 2, 0), SETTLE_S))
+        finally:
+            self._unfinished = len(worker.held)
+            if self._settling is not None:
+                self._settling.cancel()
+                await asyncio.wait([self._settling])
+            await self._heartbeats.stop()
+            await worker.close()
+        for lease in worker.held:
+            logger.error("task %s is not finished and cannot be given back; its lease will run out", lease.key)
+
+    def report(self, claimed: int) -> CallReport:
+        """What the call did."""
+        tally = self.worker.tally
+        return CallReport(
+            claimed=claimed,
+            completed=tally[OutcomeKind.COMPLETED],
+            failed=tally[OutcomeKind.FAILED],
+            released=tally[OutcomeKind.RELEASED],
+            unfinished=self._unfinished,
+            acknowledged=True,
+        )
+
+
+async def _within(duration_s: float, work: Awaitable[object]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(duration_s):
+            await work
