@@ -173,6 +173,22 @@ def test_postgresql_does_not_outlive_its_watchdog(folder: Path) -> None:
     assert second.url == first.url
 
 
+def test_the_locks_tell_a_dead_watchdog_from_a_living_server(folder: Path) -> None:
+    """While PostgreSQL outlives its watchdog, the server's lock is held and the watchdog's is not."""
+    place = DataFolder(folder)
+    with EmbeddedServer.open(folder):
+        watchdog, postmaster = processes(folder)
+        os.kill(postmaster, signal.SIGSTOP)
+        os.kill(watchdog, signal.SIGKILL)
+        Lock.take(place.watchdog_lock, exclusive=True, timeout_s=GONE_TIMEOUT_S).close()
+        server_lives = is_held(place.server_lock)
+        os.kill(postmaster, signal.SIGCONT)
+        os.kill(postmaster, signal.SIGINT)
+        wait_until_gone(folder)
+
+    assert server_lives
+
+
 def test_a_server_without_watchdog_is_stopped_before_another_starts(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
