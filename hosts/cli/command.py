@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 import click
 from attrs import frozen
@@ -14,7 +15,8 @@ from attrs import frozen
 from .exit_codes import ExitCode
 from .failing import tell_failure
 
-C = TypeVar("C", bound=Callable[..., object])
+Body: TypeAlias = Callable[..., object]
+"""What a command does; its parameters are the values of its options."""
 
 
 class FairleadCommand(click.Command):
@@ -51,50 +53,48 @@ class DatabaseChoice:
         return self.url is None and self.folder is None and self.schema is None
 
 
-def common_options(command: C) -> C:
-    """Add `--json` (as `as_json`) and `--debug`."""
-    command = click.option("--debug", is_flag=True, help="Show the traceback of a failure.")(command)
-    return click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")(command)
+def common_options(command: Body) -> Body:
+    """Add `--json` (as `as_json`) and `--debug`, which `FairleadCommand` reads."""
+
+    @wraps(command)
+    def without_debug(*args: object, debug: bool, **named: object) -> object:
+        return command(*args, **named)
+
+    shown = click.option("--debug", is_flag=True, help="Show the traceback of a failure.")(without_debug)
+    return click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")(shown)
 
 
-def folder_option(command: C) -> C:
-    """Add `--data-folder` (as `folder`), the embedded server's."""
+def data_folder_option(command: Body) -> Body:
+    """Add `--data-folder`, the embedded server's, as `data_folder`."""
     return click.option(
         "--data-folder",
-        "folder",
         type=click.Path(file_okay=False, path_type=Path),
         metavar="FOLDER",
         help="Where the embedded PostgreSQL keeps its data. Default: a folder of the user's own.",
     )(command)
 
 
-def schema_option(command: C) -> C:
-    """Add `--schema`."""
-    return click.option(
+def database_options(command: Body) -> Body:
+    """Add `--database`, `--data-folder` and `--schema`; together they arrive as `choice`."""
+
+    @wraps(command)
+    def with_choice(
+        *args: object, database: str | None, data_folder: Path | None, schema: str | None, **named: object
+    ) -> object:
+        if database is not None and data_folder is not None:
+            raise click.UsageError("--database and --data-folder name two databases; give one of them")
+        choice = DatabaseChoice(url=database, folder=data_folder, schema=schema)
+        return command(*args, choice=choice, **named)
+
+    schema_option = click.option(
         "--schema", metavar="NAME", help="The schema that Fairlead's tables are in. Default: fairlead."
-    )(command)
-
-
-def database_options(command: C) -> C:
-    """Add `--database`, `--data-folder` and `--schema`; `database_choice` reads them."""
-    command = schema_option(folder_option(command))
-    return click.option(
+    )
+    database_option = click.option(
         "--database",
-        "url",
         metavar="URL",
         help="postgresql://user:password@host:port/name. Default: DATABASE_URL, else an embedded PostgreSQL.",
-    )(command)
-
-
-def database_choice(url: str | None, folder: Path | None, schema: str | None) -> DatabaseChoice:
-    """What `database_options` were given.
-
-    Raises:
-        UsageError: of click; two options that exclude each other.
-    """
-    if url is not None and folder is not None:
-        raise click.UsageError("--database and --data-folder name two databases; give one of them")
-    return DatabaseChoice(url=url, folder=folder, schema=schema)
+    )
+    return database_option(data_folder_option(schema_option(with_choice)))
 
 
 def _ignore_further_output() -> None:

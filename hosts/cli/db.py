@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .command import DatabaseChoice, FairleadCommand, common_options, folder_option
+from .command import DatabaseChoice, FairleadCommand, common_options, data_folder_option
 from .output import print_json
 from .program import NamingGroup
 
@@ -27,9 +27,9 @@ def db() -> None:
 
 @db.command(cls=FairleadCommand, short_help="Start the server, to stay.")
 @click.option("--port", type=PORTS, metavar="PORT", help="Its TCP port on 127.0.0.1. Default: a free one.")
-@folder_option
+@data_folder_option
 @common_options
-def start(port: int | None, folder: Path | None, as_json: bool, debug: bool) -> None:
+def start(port: int | None, data_folder: Path | None, as_json: bool) -> None:
     """Start the server, and leave it running with an up-to-date database `fairlead`.
 
     \b
@@ -39,7 +39,7 @@ def start(port: int | None, folder: Path | None, as_json: bool, debug: bool) -> 
     from ...adapters.postgres.embedded.resolution import DATABASE
     from .database import open_database, tell
 
-    status = start_server(folder, port=port, progress=tell)
+    status = start_server(data_folder, port=port, progress=tell)
     with open_database(DatabaseChoice(url=None, folder=status.folder, schema=None)):
         url = server_url(status.folder, database=DATABASE)
     if as_json:
@@ -49,9 +49,9 @@ def start(port: int | None, folder: Path | None, as_json: bool, debug: bool) -> 
 
 
 @db.command(cls=FairleadCommand, short_help="Stop the server.")
-@folder_option
+@data_folder_option
 @common_options
-def stop(folder: Path | None, as_json: bool, debug: bool) -> None:
+def stop(data_folder: Path | None, as_json: bool) -> None:
     """Stop the server, whoever uses it, and wait until it has ended. Its data stay.
 
     \b
@@ -59,7 +59,7 @@ def stop(folder: Path | None, as_json: bool, debug: bool) -> None:
     """
     from ...adapters.postgres.embedded import stop_server
 
-    stopped = stop_server(folder)
+    stopped = stop_server(data_folder)
     if as_json:
         print_json({"stopped": stopped})
     else:
@@ -67,9 +67,9 @@ def stop(folder: Path | None, as_json: bool, debug: bool) -> None:
 
 
 @db.command(cls=FairleadCommand, short_help="Print the URL of the running server's database.")
-@folder_option
+@data_folder_option
 @common_options
-def url(folder: Path | None, as_json: bool, debug: bool) -> None:
+def url(data_folder: Path | None, as_json: bool) -> None:
     """Print the URL, password included, of the database `fairlead` on the running server.
 
     \b
@@ -78,7 +78,7 @@ def url(folder: Path | None, as_json: bool, debug: bool) -> None:
     from ...adapters.postgres.embedded import server_url
     from ...adapters.postgres.embedded.resolution import DATABASE
 
-    found = server_url(folder, database=DATABASE)
+    found = server_url(data_folder, database=DATABASE)
     if as_json:
         print_json({"url": found})
     else:
@@ -86,9 +86,9 @@ def url(folder: Path | None, as_json: bool, debug: bool) -> None:
 
 
 @db.command(cls=FairleadCommand, short_help="Whether the server runs, and where.")
-@folder_option
+@data_folder_option
 @common_options
-def status(folder: Path | None, as_json: bool, debug: bool) -> None:
+def status(data_folder: Path | None, as_json: bool) -> None:
     """Say whether the server runs, where its data are, and whether it stays.
 
     \b
@@ -96,7 +96,7 @@ def status(folder: Path | None, as_json: bool, debug: bool) -> None:
     """
     from ...adapters.postgres.embedded import server_status
 
-    found = server_status(folder)
+    found = server_status(data_folder)
     if as_json:
         print_json({"running": found.running, "stays": found.stays, "folder": str(found.folder)})
     elif not found.running:

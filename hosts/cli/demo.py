@@ -7,13 +7,13 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from attrs import asdict, frozen
 
 from ...ports.errors import UsageError
-from .command import FairleadCommand, common_options, database_choice, database_options
+from .command import DatabaseChoice, FairleadCommand, common_options, database_options
 from .exit_codes import ExitCode
 from .output import print_json, print_table, shown_seconds, shown_size
 
@@ -79,8 +79,7 @@ def demo(
     concurrency: int,
     no_worker: bool,
     as_json: bool,
-    debug: bool,
-    **database: Any,
+    choice: DatabaseChoice,
 ) -> None:
     """Survey FOLDER: list its files, analyse each, combine, write a report.
 
@@ -103,7 +102,7 @@ def demo(
         work=not no_worker,
     )
     display = display_for(as_json=as_json)
-    with open_database(database_choice(**database), progress=display.say) as found:
+    with open_database(choice, progress=display.say) as found:
         began_s = time.monotonic()
         outcome = asyncio.run(_carry_out(survey, found, display))
     if outcome is None:

@@ -11,7 +11,7 @@ from ...kernel.runs import RunDetails
 from ...ports.reading import AttemptRecord, RunRecord, StepRecord, TaskRecord
 from ...ports.statuses import TaskStatus
 from .output import coloured, print_table, shown_duration, shown_time
-from .records import failure_of
+from .records import failure_of, in_order
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ def _print_steps(steps: Sequence[StepRecord]) -> None:
         return
     click.echo()
     shown: list[tuple[str, ...]] = []
-    for step in steps:
+    for step in in_order(steps):
         elements, remaining = step.elements, step.remaining_tasks
         tasks = "-" if elements is None else f"{elements - (remaining or 0)}/{elements}"
         took = shown_duration(step.started_at, step.ended_at)

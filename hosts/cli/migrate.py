@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import click
 
-from .command import FairleadCommand, common_options, database_choice, database_options
+from .command import DatabaseChoice, FairleadCommand, common_options, database_options
 from .output import print_json
 
 
@@ -15,7 +14,7 @@ from .output import print_json
 @click.option("--sql", is_flag=True, help="Print the SQL instead, for those who let nobody else change a schema.")
 @database_options
 @common_options
-def migrate(sql: bool, as_json: bool, debug: bool, **database: Any) -> None:
+def migrate(sql: bool, as_json: bool, choice: DatabaseChoice) -> None:
     """Bring the database's tables to the version of this installation.
 
     Safe to run again, and by several at once. Everything is in a schema of its own, and one transaction.
@@ -24,7 +23,6 @@ def migrate(sql: bool, as_json: bool, debug: bool, **database: Any) -> None:
     fairlead migrate --database postgresql://user:password@localhost/app
     fairlead migrate --sql > fairlead.sql
     """
-    choice = database_choice(**database)
     if sql:
         if choice.url is not None or choice.folder is not None:
             raise click.UsageError("--sql connects to no database; leave --database and --data-folder out")

@@ -87,7 +87,5 @@ def shown_size(size_bytes: int) -> str:
 
 def _line(cells: Sequence[str], formats: Sequence[str]) -> str:
     padded = [f"{cell:{form}}" for cell, form in zip(cells, formats, strict=True)]
-    padded[-1] = padded[-1].rstrip()
-    return "  ".join(
-        coloured(cell, shown) if cell in STATUS_COLOURS else shown for cell, shown in zip(cells, padded, strict=True)
-    )
+    shown = [coloured(cell, each) if cell in STATUS_COLOURS else each for cell, each in zip(cells, padded, strict=True)]
+    return "  ".join(shown).rstrip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 
@@ -13,7 +13,7 @@ from ...kernel import Kernel
 from ...kernel.kernel import RUNS_PER_PAGE_MAX
 from ...ports.reading import RunCursor, RunFilter, RunPage
 from ...ports.statuses import RunStatus
-from .command import DatabaseChoice, FairleadCommand, common_options, database_choice, database_options
+from .command import DatabaseChoice, FairleadCommand, common_options, database_options
 from .moments import cursor, moment, run_id_of, write_cursor
 from .output import print_json, print_table, shown_duration, shown_time
 from .program import NamingGroup
@@ -60,8 +60,7 @@ def list_command(
     limit: int,
     after: RunCursor | None,
     as_json: bool,
-    debug: bool,
-    **database: Any,
+    choice: DatabaseChoice,
 ) -> None:
     """List runs, newest first, page by page.
 
@@ -76,7 +75,7 @@ def list_command(
         created_from=since,
         created_before=before,
     )
-    page = _read(database_choice(**database), lambda kernel: kernel.list_runs(chosen, limit=limit, after=after))
+    page = _read(choice, lambda kernel: kernel.list_runs(chosen, limit=limit, after=after))
     if as_json:
         from .records import run_json
 
@@ -90,7 +89,7 @@ def list_command(
 @click.option("--all", "everything", is_flag=True, help="All tasks, attempts, events and tracebacks.")
 @database_options
 @common_options
-def show_command(run: str, everything: bool, as_json: bool, debug: bool, **database: Any) -> None:
+def show_command(run: str, everything: bool, as_json: bool, choice: DatabaseChoice) -> None:
     """Show RUN, named by its id: its steps, the tasks that did not simply complete, errors and events.
 
     \b
@@ -103,7 +102,7 @@ def show_command(run: str, everything: bool, as_json: bool, debug: bool, **datab
         run_id = run_id_of(run)
     except ValueError:
         raise RunNotFound(run) from None
-    details = _read(database_choice(**database), lambda kernel: kernel.run(run_id).details())
+    details = _read(choice, lambda kernel: kernel.run(run_id).details())
     if as_json:
         from .records import details_json
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 import click
 
 from ...ports.errors import UsageError
-from .command import FairleadCommand, common_options, database_choice, database_options
+from .command import DatabaseChoice, FairleadCommand, common_options, database_options
 from .output import print_json
 
 
@@ -45,8 +45,7 @@ def start(
     wait: bool,
     timeout: float | None,
     as_json: bool,
-    debug: bool,
-    **database: Any,
+    choice: DatabaseChoice,
 ) -> None:
     """Start a run of FLOW.
 
@@ -64,7 +63,7 @@ def start(
         raise click.UsageError("--input and --config cannot both be read from stdin")
     input_value = read_json("--input", input_source)
     config = None if config_source is None else read_config(config_source)
-    with open_kernel(target, database_choice(**database)) as source:
+    with open_kernel(target, choice) as source:
         answer = asyncio.run(_start(source.make(), flow, input_value, config, key, priority, wait, timeout))
     if as_json:
         print_json(answer)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from ...ports.errors import UsageError
-from .command import FairleadCommand, common_options, database_choice, database_options
+from .command import DatabaseChoice, FairleadCommand, common_options, database_options
 from .output import json_line
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def worker(
     drain_s: float,
     log_level: str,
     as_json: bool,
-    debug: bool,
-    **database: Any,
+    choice: DatabaseChoice,
 ) -> None:
     """Work on the runs of a kernel's flows until SIGTERM or Ctrl-C.
 
@@ -90,7 +89,7 @@ def worker(
         "lease_duration": lease_s,
         "drain_timeout": drain_s,
     }
-    with open_kernel(target, database_choice(**database)) as source, _runner() as runner:
+    with open_kernel(target, choice) as source, _runner() as runner:
         resources = None if resources_target is None else find_resources(resources_target)
         runner.run(_work(target, source.make(), options, resources))
 
