@@ -56,22 +56,23 @@ def new_flow(
 def events(
     run: str,
     first: int = 1,
-    types: Sequence[str] = ("run.created",),
+    told: Sequence[str | tuple[str, Mapping[str, object]]] = ("run.created",),
     *,
     flow: str = "orders",
     generation: int = 1,
     happened_at: datetime = START,
     published: bool = False,
 ) -> EventBatch:
-    """Consecutive events of a run, beginning with sequence number `first`."""
+    """Consecutive events of a run, each a type or a type with fields, from sequence number `first`."""
+    objects = [{"type": event} if isinstance(event, str) else {"type": event[0], **event[1]} for event in told]
     return EventBatch(
         run_id=run,
         flow=flow,
         generation=generation,
         first_sequence=first,
-        count=len(types),
+        count=len(objects),
         at=happened_at,
-        events=json.dumps([{"type": name} for name in types], separators=(",", ":")).encode(),
+        events=json.dumps(objects, separators=(",", ":")).encode(),
         published=published,
     )
 

@@ -11,6 +11,7 @@ from fairlead.ports.records import (
     Changes,
     ClaimedTask,
     FlowRow,
+    NewAttempt,
     RunRow,
     Snapshot,
     StepRow,
@@ -78,13 +79,13 @@ async def run_with_tasks(
     steps = {"pack": 1} if steps is None else steps
     run = run_id(number)
     await store.insert_runs([new_run(flow, number, priority=priority, published=published)])
-    types = ["run.started"] + ["step.started"] * len(steps)
+    told = ["run.started", *(("step.started", {"step": slug}) for slug in steps)]
     async with store.transaction() as transaction:
         await transaction.claim_runs(run_claim(flow, only=[run]))
         await transaction.apply(
             Changes(
                 runs=(
-                    run_update(run, next_sequence=2 + len(types), remaining_steps=len(steps), started_at=START),
+                    run_update(run, next_sequence=2 + len(told), remaining_steps=len(steps), started_at=START),
                 ),
                 new_steps=tuple(
                     step_write(run, slug, elements=count, remaining=count, started_at=START)
@@ -104,7 +105,7 @@ async def run_with_tasks(
                     )
                     for slug, count in steps.items()
                 ),
-                events=(events(run, 2, types, flow=flow.slug, published=published),),
+                events=(events(run, 2, told, flow=flow.slug, published=published),),
             )
         )
     return run
@@ -164,7 +165,7 @@ async def complete_run(store: Persistence, flow: FlowRow, number: int = 1, *, ou
             runs=(run_update(run, RunStatus.COMPLETED, next_sequence=6, ended_at=START),),
             steps=(step_write(run, status=StepStatus.COMPLETED, remaining=0, ended_at=START),),
             tasks=(completed(task, output=output),),
-            events=(events(run, 4, ["step.completed", "run.completed"], flow=flow.slug),),
+            events=(events(run, 4, [("step.completed", {"step": "pack"}), "run.completed"], flow=flow.slug),),
         ),
     )
     return run
@@ -174,7 +175,7 @@ async def lose_lease(store: Persistence, key: TaskKey, *, ready_at: datetime = S
     """Take a running task from its holder as the reaper does."""
     async with store.transaction() as transaction:
         snapshot = await transaction.load(load_request(key.run_id, tasks=[key], wait=True, lock_tasks=True))
-        row = snapshot.runs[key.run_id]
+        row, task = snapshot.runs[key.run_id], snapshot.tasks[key]
         await transaction.apply(
             Changes(
                 runs=(
@@ -185,7 +186,20 @@ async def lose_lease(store: Persistence, key: TaskKey, *, ready_at: datetime = S
                         remaining_steps=row.remaining_steps,
                     ),
                 ),
-                tasks=(lost(snapshot.tasks[key], ready_at=ready_at),),
-                events=(events(key.run_id, row.next_sequence, ["task.retrying"], flow=row.flow),),
+                tasks=(lost(task, ready_at=ready_at),),
+                attempts=(
+                    NewAttempt(
+                        key=key,
+                        token=task.token,
+                        attempt=task.attempts,
+                        worker=task.worker,
+                        ended_at=ready_at,
+                        reason="worker_lost",
+                        error=None,
+                    ),
+                ),
+                events=(
+                    events(key.run_id, row.next_sequence, [("task.retrying", {"step": key.step})], flow=row.flow),
+                ),
             )
         )

@@ -1,0 +1,233 @@
+"""Persistence: a healthy store breaks no invariant, whatever it has gone through.
+
+That each invariant is noticed when it is broken needs rows that no port would write: those tests are the adapters'
+own, in `tests/unit/adapters`.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from fairlead.ports.persistence import Persistence
+from fairlead.ports.records import Changes, FlowRow
+from fairlead.ports.statuses import RunStatus, StepStatus
+from tests.support.records import (
+    at,
+    attempt,
+    cancellation,
+    completed,
+    events,
+    failed,
+    keys,
+    lease_of,
+    new_flow,
+    new_run,
+    new_tasks,
+    retried,
+    run_claim,
+    run_id,
+    run_update,
+    step_write,
+    task_claim,
+)
+from tests.support.scenes import apply, claim_all, complete_run, lose_lease, register, run_with_tasks
+
+
+async def assert_healthy(store: Persistence) -> None:
+    """Every invariant holds."""
+    broken = {name: list(lines) for name, lines in (await store.check_invariants()).items() if lines}
+
+    assert broken == {}
+
+
+async def test_an_empty_store_is_healthy(store: Persistence) -> None:
+    """No rows, nothing broken."""
+    await assert_healthy(store)
+
+
+async def test_what_does_not_hold_is_the_only_thing_told(store: Persistence, flow: FlowRow) -> None:
+    """Invariants that hold are absent from the answer, not present with nothing."""
+    await complete_run(store, flow)
+
+    assert dict(await store.check_invariants()) == {}
+
+
+async def test_pending_runs_are_healthy(store: Persistence, flow: FlowRow) -> None:
+    """A run that nobody has claimed, with key and without, with events published and not."""
+    await store.insert_runs([new_run(flow, 1), new_run(flow, 2, key="k"), new_run(flow, 3, published=True)])
+    await assert_healthy(store)
+
+
+async def test_a_run_is_healthy_after_every_commit_of_its_life(store: Persistence, flow: FlowRow) -> None:
+    """Start, claim, retry, lease loss, hand-over, completion of steps and run."""
+    run = run_id(1)
+    await store.insert_runs([new_run(flow)])
+    async with store.transaction() as transaction:
+        await transaction.claim_runs(run_claim(flow))
+        await transaction.apply(
+            Changes(
+                runs=(run_update(run, next_sequence=4, remaining_steps=2, started_at=at(0)),),
+                new_steps=(
+                    step_write(run, "pack", started_at=at(0)),
+                    step_write(
+                        run, "ship", status=StepStatus.CREATED, dependencies=1, elements=None, remaining=None
+                    ),
+                ),
+                new_tasks=(new_tasks(flow, run, "pack"),),
+                events=(events(run, 2, ["run.started", ("step.started", {"step": "pack"})]),),
+            )
+        )
+    await assert_healthy(store)
+
+    (task,) = await store.claim_tasks(task_claim(flow))
+    await assert_healthy(store)
+    await store.extend_leases([lease_of(task)], at(60))
+    await assert_healthy(store)
+
+    retrying = ("task.retrying", {"step": "pack", "element": 0, "attempt": 1})
+    await apply(
+        store,
+        run,
+        Changes(
+            runs=(run_update(run, next_sequence=5, remaining_steps=2),),
+            tasks=(retried(task, ready_at=at(5)),),
+            attempts=(attempt(task),),
+            events=(events(run, 4, [retrying]),),
+        ),
+    )
+    await assert_healthy(store)
+
+    (task,) = await store.claim_tasks(task_claim(flow, now=at(5)))
+    await lose_lease(store, task.key, ready_at=at(9))
+    await assert_healthy(store)
+
+    (task,) = await store.claim_tasks(task_claim(flow, now=at(9), worker="worker-2"))
+    await apply(
+        store,
+        run,
+        Changes(
+            runs=(run_update(run, next_sequence=8, remaining_steps=1),),
+            steps=(
+                step_write(run, "pack", status=StepStatus.COMPLETED, remaining=0, ended_at=at(9)),
+                step_write(run, "ship", started_at=at(9)),
+            ),
+            new_tasks=(new_tasks(flow, run, "ship", worker="worker-2", lease_until=at(30)),),
+            tasks=(completed(task),),
+            events=(events(run, 6, [("step.completed", {"step": "pack"}), ("step.started", {"step": "ship"})]),),
+        ),
+    )
+    await assert_healthy(store)
+
+    (row,) = (await store.read_tasks(run, step="ship"))[:1]
+    handed_over = evolve(task, key=row.key, token=row.token, attempt=row.attempts, losses=0)
+    await apply(
+        store,
+        run,
+        Changes(
+            runs=(run_update(run, RunStatus.COMPLETED, next_sequence=10, ended_at=at(10)),),
+            steps=(step_write(run, "ship", status=StepStatus.COMPLETED, remaining=0, ended_at=at(10)),),
+            tasks=(completed(handed_over),),
+            events=(events(run, 8, [("step.completed", {"step": "ship"}), "run.completed"]),),
+        ),
+    )
+    await assert_healthy(store)
+
+
+async def test_a_map_in_its_window_is_healthy(store: Persistence, flow: FlowRow) -> None:
+    """Ten elements, four of them with rows, one settled and one failed within tolerance; an empty map beside it."""
+    run = await run_with_tasks(store, flow, steps={})
+    await apply(
+        store,
+        run,
+        Changes(
+            runs=(run_update(run, next_sequence=5, remaining_steps=1),),
+            new_steps=(
+                step_write(run, "each", elements=10, remaining=10, cursor=4, started_at=at(0)),
+                step_write(run, "none", status=StepStatus.COMPLETED, elements=0, remaining=0, ended_at=at(0)),
+            ),
+            new_tasks=(new_tasks(flow, run, "each", count=4),),
+            events=(events(run, 3, [("step.started", {"step": "each"}), ("step.completed", {"step": "none"})]),),
+        ),
+    )
+    await assert_healthy(store)
+
+    tasks = await claim_all(store, flow)
+    one, two = keys(run, "each", [0, 2])
+    await apply(
+        store,
+        run,
+        Changes(
+            steps=(step_write(run, "each", elements=10, remaining=8, failed=1, cursor=6),),
+            new_tasks=(new_tasks(flow, run, "each", first=4, count=2),),
+            tasks=(completed(tasks[one]), failed(tasks[two])),
+            attempts=(attempt(tasks[two]),),
+        ),
+    )
+
+    await assert_healthy(store)
+
+
+async def test_a_failed_run_is_healthy(store: Persistence, flow: FlowRow) -> None:
+    """One task failed, its siblings and the steps beside it were cancelled in the same transaction."""
+    run = await run_with_tasks(store, flow, steps={"pack": 3, "beside": 1})
+    tasks = await claim_all(store, flow)
+    bad, good, _ = keys(run, "pack", [0, 1, 2])
+    await apply(
+        store,
+        run,
+        Changes(
+            runs=(
+                run_update(
+                    run, RunStatus.FAILED, next_sequence=7, remaining_steps=1, ended_at=at(9), reason="step_failed"
+                ),
+            ),
+            steps=(
+                step_write(
+                    run, "pack", status=StepStatus.FAILED, elements=3, remaining=1, failed=1, ended_at=at(9)
+                ),
+            ),
+            tasks=(failed(tasks[bad]), completed(tasks[good])),
+            attempts=(attempt(tasks[bad]),),
+            cancellations=(cancellation(run),),
+            events=(events(run, 5, [("step.failed", {"step": "pack"}), ("run.failed", {"step": "pack"})]),),
+        ),
+    )
+
+    await assert_healthy(store)
+
+
+async def test_a_run_that_was_cancelled_before_its_start_is_healthy(store: Persistence, flow: FlowRow) -> None:
+    """A pending run that ends has an end and its event, and never started."""
+    await store.insert_runs([new_run(flow)])
+    run = run_id(1)
+    await apply(
+        store,
+        run,
+        Changes(
+            runs=(run_update(run, RunStatus.CANCELLED, next_sequence=3, ended_at=at(3), reason="cancelled"),),
+            events=(events(run, 2, ["run.cancelled"]),),
+        ),
+    )
+
+    await assert_healthy(store)
+
+
+async def test_a_flusher_leaves_a_healthy_store(store: Persistence, flow: FlowRow) -> None:
+    """Leases of shards, a half-published history and a released shard break nothing."""
+    await complete_run(store, flow, 1)
+    (lease,) = await store.lease_shards("flusher", now=at(0), until=at(30), limit=64)
+    await store.mark_published(lease, [(run_id(1), 1), (run_id(1), 2)])
+    await assert_healthy(store)
+    await store.release_shards("flusher", [lease])
+
+    await assert_healthy(store)
+
+
+async def test_replaced_flows_are_healthy(store: Persistence) -> None:
+    """Runs of a shape that was replaced stay pinned to it."""
+    old = await store.register_flow(new_flow(version="dev", fingerprint="one"), replace=True)
+    await complete_run(store, old)
+    await store.register_flow(new_flow(version="dev", fingerprint="two"), replace=True)
+    await register(store, slug="other")
+
+    await assert_healthy(store)

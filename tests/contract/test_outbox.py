@@ -1,0 +1,277 @@
+"""Persistence: the outbox as a flusher sees it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fairlead.ports.outbox import OUTBOX_SHARDS, OutboxRow, ShardLease, shard_of
+from fairlead.ports.persistence import Persistence
+from fairlead.ports.records import Changes, FlowRow
+from tests.support.records import at, events, load_request, new_run, run_id, run_update
+from tests.support.scenes import apply, start
+
+TOGETHER = [number for number in range(1, 2000) if shard_of(run_id(number)) == shard_of(run_id(1))][:3]
+"""Numbers of runs that share the shard of the first."""
+
+APART = next(number for number in range(2, 2000) if shard_of(run_id(number)) != shard_of(run_id(1)))
+"""The number of a run in another shard."""
+
+
+async def lease_all(
+    store: Persistence, worker: str = "flusher-1", *, now: float = 0, until: float = 30, limit: int = OUTBOX_SHARDS
+) -> list[ShardLease]:
+    """Lease what can be leased."""
+    return list(await store.lease_shards(worker, now=at(now), until=at(until), limit=limit))
+
+
+async def unpublished(store: Persistence, lease: ShardLease, *, limit: int = 100) -> list[tuple[str, int]]:
+    """The run and first sequence number of each row that a flusher would read."""
+    return [(row.run_id, row.first_sequence) for row in await store.read_unpublished(lease, limit=limit)]
+
+
+async def add_events(store: Persistence, run: str, first: int, *types: str, published: bool = False) -> None:
+    """Write further events of a run."""
+    await apply(
+        store,
+        run,
+        Changes(
+            runs=(run_update(run, next_sequence=first + len(types)),),
+            events=(events(run, first, types, published=published),),
+        ),
+    )
+
+
+def test_shards_are_the_same_everywhere() -> None:
+    """The shard of a run is fixed by its id: other processes and versions agree."""
+    assert [shard_of(run_id(number)) for number in range(4)] == [23, 1, 59, 45]
+    assert len({shard_of(run_id(number)) for number in range(1000)}) == OUTBOX_SHARDS
+
+
+async def test_an_empty_outbox_has_no_shards_to_lease(store: Persistence, flow: FlowRow) -> None:
+    """Only shards that hold unpublished rows are leased."""
+    assert await lease_all(store) == []
+
+
+async def test_a_leased_shard_gives_its_rows(store: Persistence, flow: FlowRow) -> None:
+    """The whole row, byte for byte."""
+    await store.insert_runs([new_run(flow, created_at=at(7))])
+
+    (lease,) = await lease_all(store)
+
+    assert lease.shard == shard_of(run_id(1))
+    assert list(await store.read_unpublished(lease, limit=10)) == [
+        OutboxRow(
+            run_id=run_id(1),
+            flow="orders",
+            generation=1,
+            first_sequence=1,
+            count=1,
+            at=at(7),
+            events=b'[{"type":"run.created"}]',
+        )
+    ]
+
+
+async def test_each_shard_gives_its_own_runs_alone(store: Persistence, flow: FlowRow) -> None:
+    """Rows are found under the shard of their run, and all rows are found."""
+    await start(store, flow, *range(1, 41))
+
+    leases = await lease_all(store)
+    found = {lease.shard: {run for run, _ in await unpublished(store, lease)} for lease in leases}
+
+    expected: dict[int, set[str]] = {}
+    for number in range(1, 41):
+        expected.setdefault(shard_of(run_id(number)), set()).add(run_id(number))
+    assert found == expected
+
+
+async def test_a_lease_excludes_other_flushers(store: Persistence, flow: FlowRow) -> None:
+    """While a lease lasts, nobody else gets its shard; others get other shards."""
+    await start(store, flow, 1, APART)
+
+    mine = await lease_all(store, "flusher-1", limit=1)
+    theirs = await lease_all(store, "flusher-2")
+
+    assert len(mine) == 1
+    assert len(theirs) == 1
+    assert mine[0].shard != theirs[0].shard
+    assert await lease_all(store, "flusher-3", now=29) == []
+
+
+async def test_concurrent_flushers_never_share_a_shard(store: Persistence, flow: FlowRow) -> None:
+    """Every shard goes to one of those who ask at once."""
+    await start(store, flow, *range(1, 31))
+    shards = {shard_of(run_id(number)) for number in range(1, 31)}
+
+    answers = await asyncio.gather(*(lease_all(store, f"flusher-{n}", limit=9) for n in range(8)))
+
+    taken = [lease.shard for answer in answers for lease in answer]
+    assert len(taken) == len(set(taken))
+    assert set(taken) <= shards
+    rest = await lease_all(store, "flusher-9")
+    assert {*taken, *(lease.shard for lease in rest)} == shards
+
+
+async def test_a_flusher_renews_its_own_lease(store: Persistence, flow: FlowRow) -> None:
+    """The worker that holds a shard leases it again before the lease ends."""
+    await start(store, flow)
+    await lease_all(store, "flusher-1", now=0, until=30)
+
+    (renewed,) = await lease_all(store, "flusher-1", now=20, until=50)
+
+    assert await lease_all(store, "flusher-2", now=40) == []
+    assert await store.mark_published(renewed, [(run_id(1), 1)])
+
+
+async def test_an_expired_lease_is_taken_over_and_its_token_is_stale(store: Persistence, flow: FlowRow) -> None:
+    """A paused flusher that comes back marks nothing; its rows are published by their new holder."""
+    await start(store, flow)
+    (stale,) = await lease_all(store, "flusher-1", now=0, until=30)
+
+    (lease,) = await lease_all(store, "flusher-2", now=31, until=60)
+
+    assert lease.shard == stale.shard
+    assert lease.token != stale.token
+    assert not await store.mark_published(stale, [(run_id(1), 1)])
+    assert await unpublished(store, lease) == [(run_id(1), 1)]
+    assert await store.mark_published(lease, [(run_id(1), 1)])
+
+
+async def test_a_released_shard_is_free_at_once(store: Persistence, flow: FlowRow) -> None:
+    """Whoever comes next need not wait for the lease's end, and the old lease marks nothing."""
+    await start(store, flow)
+    leases = await lease_all(store, "flusher-1", until=1000)
+
+    await store.release_shards("flusher-1", leases)
+    (lease,) = await lease_all(store, "flusher-2", now=1)
+
+    assert not await store.mark_published(leases[0], [(run_id(1), 1)])
+    assert await unpublished(store, lease) == [(run_id(1), 1)]
+
+
+async def test_a_stale_release_changes_nothing(store: Persistence, flow: FlowRow) -> None:
+    """Who lost a lease cannot give away the one of its successor."""
+    await start(store, flow)
+    stale = await lease_all(store, "flusher-1", until=30)
+    (lease,) = await lease_all(store, "flusher-2", now=31, until=60)
+
+    await store.release_shards("flusher-1", stale)
+    await store.release_shards("flusher-3", [lease])
+    await store.release_shards("flusher-3", [])
+
+    assert await lease_all(store, "flusher-3", now=40) == []
+    assert await store.mark_published(lease, [(run_id(1), 1)])
+
+
+async def test_published_rows_are_read_no_more(store: Persistence, flow: FlowRow) -> None:
+    """What is marked disappears from the flusher's view and stays in the run's history."""
+    await start(store, flow, *TOGETHER)
+    (lease,) = await lease_all(store)
+    first, second, third = (run_id(number) for number in TOGETHER)
+
+    assert await store.mark_published(lease, [(second, 1)])
+
+    assert await unpublished(store, lease) == [(first, 1), (third, 1)]
+    assert await store.mark_published(lease, [(first, 1), (third, 1)])
+    assert await unpublished(store, lease) == []
+    assert await lease_all(store, now=100, until=130) == []
+    assert len(await store.read_events(second)) == 1
+
+
+async def test_marking_is_idempotent(store: Persistence, flow: FlowRow) -> None:
+    """After an unknown commit the same rows are marked again; marking none is marking."""
+    run, *_ = await start(store, flow)
+    await add_events(store, run, 2, "run.started")
+    (lease,) = await lease_all(store)
+
+    assert await store.mark_published(lease, [(run, 1)])
+    assert await store.mark_published(lease, [(run, 1)])
+    assert await store.mark_published(lease, [])
+
+    assert await unpublished(store, lease) == [(run, 2)]
+
+
+async def test_only_the_rows_named_are_marked(store: Persistence, flow: FlowRow) -> None:
+    """A row is named by run and first sequence number, not by one of them."""
+    one, two = (run_id(number) for number in TOGETHER[:2])
+    await start(store, flow, *TOGETHER[:2])
+    await add_events(store, one, 2, "run.started")
+    await add_events(store, two, 2, "run.started")
+    (lease,) = await lease_all(store)
+
+    await store.mark_published(lease, [(one, 1), (two, 2)])
+
+    assert await unpublished(store, lease) == [(one, 2), (two, 1)]
+
+
+async def test_a_runs_rows_are_read_in_sequence_from_its_first(store: Persistence, flow: FlowRow) -> None:
+    """By run, then sequence; however short the answer, a run's rows are a gapless prefix of what it waits to tell."""
+    one, two = (run_id(number) for number in TOGETHER[:2])
+    await start(store, flow, *TOGETHER[:2])
+    for run in (two, one):
+        await add_events(store, run, 2, "run.started", "step.started")
+        await add_events(store, run, 4, *["step.completed"] * 8)
+        await add_events(store, run, 12, "run.completed")
+    (lease,) = await lease_all(store)
+    every = [(run, first) for run in (one, two) for first in (1, 2, 4, 12)]
+
+    assert await unpublished(store, lease) == every
+    for limit in range(1, 9):
+        assert await unpublished(store, lease, limit=limit) == every[:limit]
+
+    flushed: list[tuple[str, int]] = []
+    while batch := await unpublished(store, lease, limit=3):
+        flushed += batch
+        assert await store.mark_published(lease, batch)
+    assert flushed == every
+
+
+async def test_rows_that_are_not_committed_are_not_read(store: Persistence, flow: FlowRow) -> None:
+    """An open transaction's events are nowhere; once committed, they follow what was there."""
+    (run,) = await start(store, flow)
+    (lease,) = await lease_all(store)
+
+    async with store.transaction() as transaction:
+        await transaction.load(load_request(run))
+        await transaction.apply(
+            Changes(runs=(run_update(run, next_sequence=3),), events=(events(run, 2, ["run.started"]),))
+        )
+        during = await unpublished(store, lease)
+        marked = await store.mark_published(lease, during)
+
+    assert during == [(run, 1)]
+    assert marked
+    assert await unpublished(store, lease) == [(run, 2)]
+
+
+async def test_events_that_are_born_published_are_history_only(store: Persistence, flow: FlowRow) -> None:
+    """Where no sink is configured, a flusher finds nothing and readers find everything."""
+    await store.insert_runs([new_run(flow, published=True)])
+    await add_events(store, run_id(1), 2, "run.started", published=True)
+
+    assert await lease_all(store) == []
+    assert [row.first_sequence for row in await store.read_events(run_id(1))] == [1, 2]
+
+
+async def test_events_are_read_by_sequence_published_or_not(store: Persistence, flow: FlowRow) -> None:
+    """A run's history is whole and in order, whatever was published when; sequence numbers sort as numbers."""
+    (run,) = await start(store, flow)
+    for first in range(2, 13):
+        await add_events(store, run, first, "task.retrying")
+    (lease,) = await lease_all(store)
+    await store.mark_published(lease, [(run, 1), (run, 2)])
+
+    rows = await store.read_events(run)
+
+    assert [row.first_sequence for row in rows] == list(range(1, 13))
+    assert all(row.run_id == run and row.count == 1 for row in rows)
+
+
+async def test_the_limit_bounds_how_many_shards_are_leased(store: Persistence, flow: FlowRow) -> None:
+    """A flusher takes a share and leaves the rest to others."""
+    await start(store, flow, *range(1, 31))
+
+    first = await lease_all(store, "flusher-1", limit=3)
+    none = await lease_all(store, "flusher-2", limit=0)
+
+    assert (len(first), none) == (3, [])

@@ -1,0 +1,125 @@
+"""The PostgreSQL adapters for the contract suites, each test in a database of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
+from functools import partial
+
+import psycopg
+import pytest
+from attrs import frozen
+
+from fairlead.adapters.postgres import migration_sql, postgres_ports
+from fairlead.ports import Ports
+from fairlead.ports.blobs import BlobStore
+from fairlead.ports.records import TaskKey
+from fairlead.ports.scheduler import Scheduler
+
+from .subjects import AdapterSubject, ClockSubject, StoreSubject, TransportSubject
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
+HOLD_TASK = """
+SELECT FROM fairlead.tasks
+WHERE run_id = %s AND step = %s AND generation = %s AND element = %s
+FOR UPDATE
+"""
+
+
+@frozen
+class Migrated:
+    """Makes databases that have the tables."""
+
+    database: Callable[[], AbstractContextManager[str]]
+
+    @asynccontextmanager
+    async def ports(self, lock_wait_s: float = 30.0) -> AsyncGenerator[tuple[str, Ports]]:
+        """All ports on a fresh database, and its URL."""
+        with self.database() as url:
+            ports = postgres_ports(url, lock_wait_s=lock_wait_s)
+            try:
+                yield url, ports
+            finally:
+                await ports.aclose()
+
+
+def adapter(request: pytest.FixtureRequest) -> AdapterSubject:
+    """Everything in PostgreSQL, on the run's server."""
+    databases = request.getfixturevalue("database_factory")
+    template = request.getfixturevalue("template_factory")("migrated", _create_tables)
+    migrated = Migrated(lambda: databases(template))
+    return AdapterSubject(
+        open_store=partial(open_store, migrated, lock_wait_s=30.0),
+        open_impatient_store=partial(open_store, migrated, lock_wait_s=0.05),
+        open_clock=partial(open_clock, migrated),
+        open_hinting_transport=partial(open_hinting_transport, migrated),
+        open_blobs=partial(open_blobs, migrated),
+        open_scheduler=partial(open_scheduler, migrated),
+        open_ports=partial(open_ports, migrated),
+    )
+
+
+def _create_tables(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(migration_sql().encode())
+
+
+@asynccontextmanager
+async def open_store(migrated: Migrated, lock_wait_s: float) -> AsyncGenerator[StoreSubject]:
+    """A store of its own."""
+    async with migrated.ports(lock_wait_s) as (url, ports):
+
+        async def until_waiting() -> None:
+            async with asyncio.timeout(10), await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+                while (await (await connection.execute(WAITING)).fetchall())[0][0] == 0:
+                    await asyncio.sleep(0.001)
+
+        @asynccontextmanager
+        async def hold_task(key: TaskKey) -> AsyncGenerator[None]:
+            async with await psycopg.AsyncConnection.connect(url) as connection:
+                await connection.execute(HOLD_TASK, key)
+                yield
+                await connection.rollback()
+
+        yield StoreSubject(store=ports.persistence, until_waiting=until_waiting, hold_task=hold_task)
+
+
+@asynccontextmanager
+async def open_clock(migrated: Migrated) -> AsyncGenerator[ClockSubject]:
+    """A clock that follows the server's; its time passes by itself."""
+    async with migrated.ports() as (_, ports):
+        yield ClockSubject(clock=ports.clock, pass_time=_by_itself)
+
+
+@asynccontextmanager
+async def open_hinting_transport(migrated: Migrated) -> AsyncGenerator[TransportSubject]:
+    """Wake-ups."""
+    async with migrated.ports() as (_, ports):
+        yield TransportSubject(transport=ports.transport, pass_time=_by_itself)
+
+
+@asynccontextmanager
+async def open_blobs(migrated: Migrated) -> AsyncGenerator[BlobStore]:
+    """An empty blob store."""
+    async with migrated.ports() as (_, ports):
+        yield ports.blobs
+
+
+@asynccontextmanager
+async def open_scheduler(migrated: Migrated) -> AsyncGenerator[Scheduler]:
+    """An empty scheduler."""
+    async with migrated.ports() as (_, ports):
+        yield ports.scheduler
+
+
+@asynccontextmanager
+async def open_ports(migrated: Migrated) -> AsyncGenerator[Ports]:
+    """All ports."""
+    async with migrated.ports() as (_, ports):
+        yield ports
+
+
+async def _by_itself(duration_s: float) -> None:
+    """The seconds pass whether anybody waits for them or not."""
