@@ -46,16 +46,15 @@ class Store:
             current.fingerprint == flow.fingerprint or not replace or self._is_used(current.flow_id)
         ):
             return current
-        row = self.flows.get((flow.slug, flow.version, flow.fingerprint))
-        if row is None:
-            row = FlowRow(
-                flow_id=len(self.flows) + 1,
-                slug=flow.slug,
-                version=flow.version,
-                fingerprint=flow.fingerprint,
-                shape=flow.shape,
-            )
-            self.flows[flow.slug, flow.version, flow.fingerprint] = row
+        before = self.flows.get((flow.slug, flow.version, flow.fingerprint))
+        row = FlowRow(
+            flow_id=len(self.flows) + 1 if before is None else before.flow_id,
+            slug=flow.slug,
+            version=flow.version,
+            fingerprint=flow.fingerprint,
+            shape=flow.shape,
+        )
+        self.flows[flow.slug, flow.version, flow.fingerprint] = row
         self.current_flows[flow.slug, flow.version] = row
         return row
 
