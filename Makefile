@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 FOLDER ?= .
 MINUTES ?= 1
 SEEDS ?= 2000
+BENCH ?=
 
 RUNTIME_EXTRAS := postgres,embedded,uvloop
 
@@ -44,8 +45,8 @@ wheel: $(VENV)/.development ## build the wheel and test what is in it
 sim: $(VENV)/.development ## crash points in memory: SEEDS scenarios, invariants after every commit
 	$(BIN)/python -m pytest -q tests/simulation --seeds $(SEEDS)
 
-bench: $(VENV)/.development ## workloads W1-W4 beside the raw baseline, as a table and as JSON
-	$(BIN)/python tests/benchmarks/run.py
+bench: $(VENV)/.development ## workloads W1-W4 beside the raw baseline, as a table; BENCH="--help" lists the options
+	$(BIN)/python -m tests.benchmarks.run $(BENCH)
 
 clean: ## remove what was installed and built
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,54 @@
+"""A worker in a process of its own, told by lines on standard input what to do next.
+
+`python -m tests.benchmarks.worker URL SLOTS` connects, registers its flows and prints a line of JSON when it is ready.
+`go` starts its host. `report` prints its counters. `stop`, or the end of its input, drains it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+from fairlead.adapters.postgres import postgres_ports
+from fairlead.hosts.node import NodeHost
+from fairlead.kernel import Kernel
+
+from .costs import StatementCounter
+from .flows import FLOWS
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine as `fairlead worker` does: on uvloop, where that is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+async def serve(url: str, slots: int) -> None:
+    """Do what standard input says."""
+    counter = StatementCounter()
+    counter.install()
+    async with Kernel(flows=FLOWS, ports=postgres_ports(url)) as kernel:
+        await kernel.register()
+        host = NodeHost(kernel, concurrency=slots)
+        _say({"ready": True})
+        while (line := (await asyncio.to_thread(sys.stdin.readline)).strip()) not in ("", "stop"):
+            if line == "go":
+                await host.start()
+            _say({"statements": counter.statements, "transactions": counter.transactions})
+        await host.stop()
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    run(serve(sys.argv[1], int(sys.argv[2])))
