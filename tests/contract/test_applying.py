@@ -143,11 +143,7 @@ async def test_a_step_update_writes_its_counters(store: Persistence, flow: FlowR
         store,
         run,
         Changes(
-            steps=(
-                step_write(
-                    run, elements=8, remaining=8, failed=1, cursor=4, started_at=at(3), facts=b'{"n":8}'
-                ),
-            )
+            steps=(step_write(run, elements=8, remaining=8, failed=1, cursor=4, started_at=at(3), facts=b'{"n":8}'),)
         ),
     )
 
@@ -193,9 +189,7 @@ async def test_a_range_of_queued_tasks_is_inserted(store: Persistence, flow: Flo
         run,
         Changes(
             new_tasks=(
-                new_tasks(
-                    flow, run, first=5, count=3, queue="cpu", priority=7, created_at=at(1), ready_at=at(9)
-                ),
+                new_tasks(flow, run, first=5, count=3, queue="cpu", priority=7, created_at=at(1), ready_at=at(9)),
             )
         ),
     )
@@ -215,9 +209,7 @@ async def test_a_range_of_leased_tasks_is_inserted(store: Persistence, flow: Flo
     """Tasks that are handed over are born running: first token, first attempt, leased."""
     run = await run_with_tasks(store, flow, steps={})
 
-    await apply(
-        store, run, Changes(new_tasks=(new_tasks(flow, run, count=2, worker="worker-3", lease_until=at(30)),))
-    )
+    await apply(store, run, Changes(new_tasks=(new_tasks(flow, run, count=2, worker="worker-3", lease_until=at(30)),)))
 
     for key in keys(run, "pack", [0, 1]):
         row = await look_at_task(store, key)
@@ -464,9 +456,7 @@ async def test_cancelled_tasks_are_found_by_nobody(store: Persistence, flow: Flo
     await apply(
         store,
         run,
-        Changes(
-            runs=(run_update(run, RunStatus.CANCELLED, next_sequence=5),), cancellations=(cancellation(run),)
-        ),
+        Changes(runs=(run_update(run, RunStatus.CANCELLED, next_sequence=5),), cancellations=(cancellation(run),)),
     )
 
     ids = [flow.flow_id]
@@ -487,6 +477,13 @@ async def _state(store: Persistence, *runs: str) -> list[object]:
         )
         for run in runs
     ]
+
+
+async def _write(store: Persistence, changes: Changes, *runs: str) -> None:
+    """Lock runs and write `changes`."""
+    async with store.transaction() as transaction:
+        await transaction.load(load_request(*runs))
+        await transaction.apply(changes)
 
 
 async def _refused(store: Persistence, flow: FlowRow, *, bad: Changes, swallowed: bool = False) -> None:
@@ -516,9 +513,7 @@ async def _refused(store: Persistence, flow: FlowRow, *, bad: Changes, swallowed
                     await transaction.apply(both)
     else:
         with pytest.raises(CorruptionError):
-            async with store.transaction() as transaction:
-                await transaction.load(load_request(run, extra))
-                await transaction.apply(both)
+            await _write(store, both, run, extra)
 
     assert await _state(store, run, extra) == before
 

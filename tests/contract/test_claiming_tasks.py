@@ -163,7 +163,10 @@ async def test_tasks_with_losses_are_claimed_up_to_their_limit(store: Persistenc
 
     assert await elements(store, task_claim(flow, limit=1, lost_limit=0)) == [("pack", 2)]
     claimed = await store.claim_tasks(task_claim(flow, limit=4, lost_limit=1))
-    assert [(task.key.element, task.losses, task.token, task.attempt) for task in claimed] == [(0, 1, 2, 2), (4, 0, 1, 1)]
+    assert [(task.key.element, task.losses, task.token, task.attempt) for task in claimed] == [
+        (0, 1, 2, 2),
+        (4, 0, 1, 1),
+    ]
     assert await elements(store, task_claim(flow, limit=9, lost_limit=0)) == []
     assert await elements(store, task_claim(flow, lost_limit=0, only=keys(run, "pack", [1, 3]))) == []
     assert await elements(store, task_claim(flow, limit=9, lost_limit=9)) == [("pack", 1), ("pack", 3)]

@@ -69,9 +69,7 @@ async def test_a_run_is_healthy_after_every_commit_of_its_life(store: Persistenc
                 runs=(run_update(run, next_sequence=4, remaining_steps=2, started_at=at(0)),),
                 new_steps=(
                     step_write(run, "pack", started_at=at(0)),
-                    step_write(
-                        run, "ship", status=StepStatus.CREATED, dependencies=1, elements=None, remaining=None
-                    ),
+                    step_write(run, "ship", status=StepStatus.CREATED, dependencies=1, elements=None, remaining=None),
                 ),
                 new_tasks=(new_tasks(flow, run, "pack"),),
                 events=(events(run, 2, ["run.started", ("step.started", {"step": "pack"})]),),
@@ -182,9 +180,7 @@ async def test_a_failed_run_is_healthy(store: Persistence, flow: FlowRow) -> Non
                 ),
             ),
             steps=(
-                step_write(
-                    run, "pack", status=StepStatus.FAILED, elements=3, remaining=1, failed=1, ended_at=at(9)
-                ),
+                step_write(run, "pack", status=StepStatus.FAILED, elements=3, remaining=1, failed=1, ended_at=at(9)),
             ),
             tasks=(failed(tasks[bad]), completed(tasks[good])),
             attempts=(attempt(tasks[bad]),),

@@ -193,7 +193,9 @@ async def test_an_empty_map_has_an_empty_output(store: Persistence, flow: FlowRo
 
 
 @pytest.mark.parametrize("status", [StepStatus.RUNNING, StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED])
-async def test_a_step_that_is_not_completed_has_no_output(store: Persistence, flow: FlowRow, status: StepStatus) -> None:
+async def test_a_step_that_is_not_completed_has_no_output(
+    store: Persistence, flow: FlowRow, status: StepStatus
+) -> None:
     """Its status is told, and what single tasks recorded is not taken for the step's output."""
     run = await run_with_tasks(store, flow, steps={"pack": 2})
     tasks = await claim_all(store, flow)

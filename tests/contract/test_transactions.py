@@ -41,6 +41,14 @@ def first_steps(flow: FlowRow, run: str) -> Changes:
     )
 
 
+async def claim_and_fail(store: Persistence, flow: FlowRow, error: Exception) -> None:
+    """Claim a pending run, write its first steps, and raise before the commit."""
+    async with store.transaction() as transaction:
+        (run,) = await transaction.claim_runs(run_claim(flow))
+        await transaction.apply(first_steps(flow, run.id))
+        raise error
+
+
 async def nothing_happened(store: Persistence, run: str) -> bool:
     """Whether the run is as its start left it."""
     record = await store.read_run(run)
@@ -74,10 +82,7 @@ async def test_an_error_in_the_block_rolls_everything_back(store: Persistence, f
     mishap = Mishap()
 
     with pytest.raises(Mishap) as caught:
-        async with store.transaction() as transaction:
-            await transaction.claim_runs(run_claim(flow))
-            await transaction.apply(first_steps(flow, run))
-            raise mishap
+        await claim_and_fail(store, flow, mishap)
 
     assert caught.value is mishap
     assert await nothing_happened(store, run)
@@ -87,10 +92,7 @@ async def test_what_was_rolled_back_can_be_done_again(store: Persistence, flow: 
     """Locks and keys of a rolled-back transaction are free."""
     (run,) = await start(store, flow)
     with pytest.raises(Mishap):
-        async with store.transaction() as transaction:
-            await transaction.claim_runs(run_claim(flow))
-            await transaction.apply(first_steps(flow, run))
-            raise Mishap
+        await claim_and_fail(store, flow, Mishap())
 
     async with store.transaction() as transaction:
         assert [found.id for found in await transaction.claim_runs(run_claim(flow))] == [run]

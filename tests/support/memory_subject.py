@@ -55,7 +55,7 @@ async def open_store(lock_timeout_s: float) -> AsyncGenerator[StoreSubject]:
 
     async def until_waiting() -> None:
         async with asyncio.timeout(10):
-            while not store.locks.waiting:
+            while not store.locks.waiting:  # noqa: ASYNC110 - the wait is over within a few turns of the loop
                 await asyncio.sleep(0)
 
     @asynccontextmanager
@@ -87,9 +87,7 @@ async def open_clock() -> AsyncGenerator[ClockSubject]:
 
 @asynccontextmanager
 async def _open_transport(clock: ManualClock, transport: JobTransport) -> AsyncGenerator[TransportSubject]:
-    yield TransportSubject(
-        transport=transport, pass_time=partial(_pass_time, clock), visibility_s=VISIBILITY_S
-    )
+    yield TransportSubject(transport=transport, pass_time=partial(_pass_time, clock), visibility_s=VISIBILITY_S)
     await transport.aclose()
 
     assert clock.sleeping == 0

@@ -1,4 +1,7 @@
-"""Short ways to bring a store to where a test begins. Each scene goes through the port alone and leaves a healthy store."""
+"""Short ways to bring a store to where a test begins.
+
+Each scene goes through the port alone. The longer ones leave a healthy store.
+"""
 
 from __future__ import annotations
 
@@ -79,14 +82,13 @@ async def run_with_tasks(
     steps = {"pack": 1} if steps is None else steps
     run = run_id(number)
     await store.insert_runs([new_run(flow, number, priority=priority, published=published)])
-    told = ["run.started", *(("step.started", {"step": slug}) for slug in steps)]
+    told: list[str | tuple[str, Mapping[str, object]]] = ["run.started"]
+    told += [("step.started", {"step": slug}) for slug in steps]
     async with store.transaction() as transaction:
         await transaction.claim_runs(run_claim(flow, only=[run]))
         await transaction.apply(
             Changes(
-                runs=(
-                    run_update(run, next_sequence=2 + len(told), remaining_steps=len(steps), started_at=START),
-                ),
+                runs=(run_update(run, next_sequence=2 + len(told), remaining_steps=len(steps), started_at=START),),
                 new_steps=tuple(
                     step_write(run, slug, elements=count, remaining=count, started_at=START)
                     for slug, count in steps.items()
@@ -111,7 +113,9 @@ async def run_with_tasks(
     return run
 
 
-async def claim_one(store: Persistence, flow: FlowRow, *, now: datetime = START, worker: str = "worker-1") -> ClaimedTask:
+async def claim_one(
+    store: Persistence, flow: FlowRow, *, now: datetime = START, worker: str = "worker-1"
+) -> ClaimedTask:
     """Claim the first queued task, which must be there."""
     (task,) = await store.claim_tasks(task_claim(flow, limit=1, now=now, worker=worker))
     return task
@@ -134,9 +138,7 @@ async def look(
 ) -> Snapshot:
     """What a transaction that holds the run reads; nothing is changed."""
     async with store.transaction() as transaction:
-        return await transaction.load(
-            load_request(run, steps=[(run, slug) for slug in steps], tasks=tasks, wait=wait)
-        )
+        return await transaction.load(load_request(run, steps=[(run, slug) for slug in steps], tasks=tasks, wait=wait))
 
 
 async def look_at_run(store: Persistence, run: str) -> RunRow:
@@ -198,8 +200,6 @@ async def lose_lease(store: Persistence, key: TaskKey, *, ready_at: datetime = S
                         error=None,
                     ),
                 ),
-                events=(
-                    events(key.run_id, row.next_sequence, [("task.retrying", {"step": key.step})], flow=row.flow),
-                ),
+                events=(events(key.run_id, row.next_sequence, [("task.retrying", {"step": key.step})], flow=row.flow),),
             )
         )

@@ -1,0 +1,151 @@
+"""JobTransport: what holds for both kinds, those that deliver and those that only hint."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fairlead.ports.records import TaskKey
+from fairlead.ports.transport import Delivery, Job
+from tests.support.records import at, run_id
+from tests.support.scenes import PATIENCE_S, soon
+from tests.support.subjects import TransportSubject
+
+
+def job(element: int = 0, queue: str = "default") -> Job:
+    """A queued task."""
+    key = TaskKey(run_id(1), "pack", 1, element)
+    return Job(run_id=key.run_id, queue=queue, task=key)
+
+
+PENDING_RUN = Job(run_id=run_id(7), queue="")
+
+
+async def announce_until_heard(subject: TransportSubject, waiting: asyncio.Task[object], announced: Job) -> None:
+    """Announce a job, again if need be: a hint may be lost before the listener listens."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not waiting.done():
+            await subject.transport.enqueue([announced])
+            await asyncio.wait({waiting}, timeout=0.05)
+
+
+async def test_a_transport_declares_its_kind(transport_subject: TransportSubject) -> None:
+    """Hosts choose by `delivers` how they get work, and it does not change."""
+    assert transport_subject.transport.delivers is transport_subject.transport.delivers
+
+
+async def test_without_jobs_a_dequeue_ends_when_its_time_is_over(transport_subject: TransportSubject) -> None:
+    """Empty, not done before and done after."""
+    transport = transport_subject.transport
+    assert list(await transport.dequeue(queues=["default"], limit=5, wait_s=0)) == []
+
+    waiting = asyncio.create_task(transport.dequeue(queues=["default"], limit=5, wait_s=0.2))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await transport_subject.pass_time(0.2)
+
+    assert list(await asyncio.wait_for(waiting, PATIENCE_S)) == []
+
+
+async def test_an_announced_task_wakes_who_waits(transport_subject: TransportSubject) -> None:
+    """Long before the wait is over."""
+    transport = transport_subject.transport
+    waiting = asyncio.create_task(transport.dequeue(queues=["other", "default"], limit=5, wait_s=3600))
+
+    await announce_until_heard(transport_subject, waiting, job())
+
+    deliveries = await waiting
+    assert bool(deliveries) is transport.delivers
+
+
+async def test_an_announced_run_wakes_whoever_waits(transport_subject: TransportSubject) -> None:
+    """Pending runs have no queue; they concern a host of any queues, or of none."""
+    transport = transport_subject.transport
+    for queues in (["gpu"], []):
+        waiting = asyncio.create_task(transport.dequeue(queues=queues, limit=5, wait_s=3600))
+
+        await announce_until_heard(transport_subject, waiting, PENDING_RUN)
+
+        found = await waiting
+        await transport.complete(found)
+        assert {delivery.job.run_id for delivery in found} <= {run_id(7)}
+
+
+async def test_an_announcement_is_not_overslept(transport_subject: TransportSubject) -> None:
+    """A host that always waits hears of every job, though it was announced between two waits."""
+    transport = transport_subject.transport
+    await transport.dequeue(queues=["default"], limit=1, wait_s=0)
+
+    for element in range(3):
+        waiting = asyncio.create_task(transport.dequeue(queues=["default"], limit=1, wait_s=3600))
+        await announce_until_heard(transport_subject, waiting, job(element))
+        await transport.complete(await waiting)
+
+
+async def test_announcing_nothing_is_no_error(transport_subject: TransportSubject) -> None:
+    """An empty list of jobs, and empty lists of deliveries."""
+    transport = transport_subject.transport
+
+    await transport.enqueue([])
+    await transport.complete([])
+    await transport.suspend([], delay_s=1)
+    await transport.fail([], reason="none")
+    await transport.extend([], visibility_s=1)
+
+    assert list(await transport.dequeue(queues=["default"], limit=5, wait_s=0)) == []
+
+
+async def test_an_unknown_receipt_is_ignored(transport_subject: TransportSubject) -> None:
+    """A receipt from before a restart, or from elsewhere, changes nothing."""
+    transport = transport_subject.transport
+    await transport.enqueue([job()])
+    unknown = [Delivery(job=job(), receipt=receipt, deliveries=1) for receipt in ("", "nonsense", "1.99", "99.1")]
+
+    await transport.complete(unknown)
+    await transport.suspend(unknown, delay_s=100)
+    await transport.fail(unknown, reason="unknown")
+    await transport.extend(unknown, visibility_s=100)
+
+    found = await transport.dequeue(queues=["default"], limit=5, wait_s=0)
+    assert [delivery.job for delivery in found] == ([job()] if transport.delivers else [])
+
+
+async def test_jobs_with_every_field_are_announced(transport_subject: TransportSubject) -> None:
+    """Long names, other alphabets and a time before which looking is in vain: none is an error."""
+    odd = TaskKey(run_id(1), "x" * 128, 12, 99_999)
+    jobs = [
+        Job(run_id=run_id(1), queue="q" * 128, task=odd, not_before=at(3600)),
+        Job(run_id=run_id(1), queue="caf\u00e9 '; --", task=odd),
+        *[job(element) for element in range(1000)],
+    ]
+
+    await transport_subject.transport.enqueue(jobs)
+
+
+async def test_a_waiting_dequeue_can_be_cancelled(transport_subject: TransportSubject) -> None:
+    """A host that stops leaves nobody behind, and the transport works on."""
+    transport = transport_subject.transport
+    waiting = asyncio.create_task(transport.dequeue(queues=["default"], limit=1, wait_s=3600))
+    await asyncio.sleep(0)
+
+    waiting.cancel()
+    await soon(waiting)
+
+    assert waiting.cancelled()
+    again = asyncio.create_task(transport.dequeue(queues=["default"], limit=1, wait_s=3600))
+    await announce_until_heard(transport_subject, again, job())
+
+
+async def test_closing_wakes_everyone_who_waits(transport_subject: TransportSubject) -> None:
+    """Nobody waits for a transport that is closed; closing twice is harmless."""
+    transport = transport_subject.transport
+    waiting = [
+        asyncio.create_task(transport.dequeue(queues=[queue], limit=1, wait_s=3600)) for queue in ("default", "gpu")
+    ]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+
+    await transport.aclose()
+
+    for task in waiting:
+        assert list(await asyncio.wait_for(task, PATIENCE_S)) == []
+    await transport.aclose()
