@@ -15,9 +15,10 @@ from psycopg import AsyncCursor, AsyncRawCursor
 from psycopg.pq import TransactionStatus
 
 from ...ports.errors import AdapterError, Unavailable
+from .connecting import Connection
 from .errors import MIGRATE, SchemaMismatch, SchemaMissing, translated
 from .migrating import LATEST
-from .pool import Connection, ConnectionPool
+from .pool import ConnectionPool
 from .statements import DEFAULT_SCHEMA, Statement, Statements, quoted
 
 Row: TypeAlias = tuple[Any, ...]

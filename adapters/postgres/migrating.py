@@ -5,20 +5,17 @@ A transaction-level advisory lock lets one migrator work at a time; whoever wait
 
 from __future__ import annotations
 
-import asyncio
 from functools import cache
 from importlib.resources import files
 
-import psycopg
 from attrs import frozen
-from psycopg import AsyncConnection, IsolationLevel, sql
+from psycopg import IsolationLevel, sql
 
 from . import migrations as folder
-from .errors import SchemaMismatch, translate_connecting, translated
+from .connecting import Connection, connect
+from .errors import SchemaMismatch, translated
 from .source import Source, conninfo_of
 from .statements import DEFAULT_SCHEMA, in_schema, quoted
-
-CONNECT_DEADLINE_S = 15.0
 
 
 @frozen
@@ -57,11 +54,7 @@ async def migrate(source: Source, *, schema: str = DEFAULT_SCHEMA) -> list[str]:
         DatabaseRefused: it can, and does not let this role in or create things.
     """
     name = quoted(schema)
-    try:
-        async with asyncio.timeout(CONNECT_DEADLINE_S):
-            connection = await AsyncConnection.connect(conninfo_of(source), autocommit=True, prepare_threshold=None)
-    except (psycopg.Error, TimeoutError, OSError) as error:
-        raise translate_connecting(error) from error
+    connection = await connect(conninfo_of(source))
     await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
     with translated(committing=True):
         async with connection, connection.transaction():
@@ -88,7 +81,7 @@ CREATE TABLE IF NOT EXISTS fairlead.migrations (
 );"""
 
 
-async def _apply(connection: AsyncConnection, schema: str, name: str) -> list[str]:
+async def _apply(connection: Connection, schema: str, name: str) -> list[str]:
     await connection.execute("SET LOCAL client_min_messages = warning")
     await connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"fairlead migrations of {schema}",))
     cursor = await connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,))

@@ -14,22 +14,15 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
 
-import psycopg
-from psycopg import AsyncConnection
 from psycopg.pq import TransactionStatus
 
 from .adaptation import adapt
-from .errors import PoolExhausted, translate_connecting
-
-Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
+from .connecting import Connection, connect
+from .errors import PoolExhausted
 
 IDLE_S_MAX = 300.0
 """A connection that nobody needed for so long is closed when another comes back."""
-
-CONNECT_DEADLINE_S = 15.0
-"""Opening a connection takes no longer, whatever the network does."""
 
 
 class ConnectionPool:
@@ -56,7 +49,7 @@ class ConnectionPool:
         self._conninfo = conninfo
         self._size = size
         self._wait_s = wait_s
-        self._prepare_threshold = 3 if prepare else None
+        self._prepare = prepare
         self._prove = prove
         self._proven = False
         self._idle: deque[tuple[Connection, float]] = deque()
@@ -111,15 +104,7 @@ class ConnectionPool:
         return None
 
     async def _connect(self) -> Connection:
-        try:
-            async with asyncio.timeout(CONNECT_DEADLINE_S):
-                connection: Connection = await AsyncConnection.connect(
-                    self._conninfo,
-                    autocommit=True,
-                    prepare_threshold=self._prepare_threshold,
-                )
-        except (psycopg.Error, TimeoutError, OSError) as error:
-            raise translate_connecting(error) from error
+        connection = await connect(self._conninfo, prepare=self._prepare)
         self._open.add(connection)
         adapt(connection)
         try:

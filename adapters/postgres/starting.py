@@ -46,14 +46,15 @@ class RunStarting:
         raise Contention(f"flow {flow.slug} {flow.version} is being replaced by others; register it again")
 
     async def _replace_flow(self, flow: NewFlow) -> list[Row]:
-        """The row that stands afterwards; none where another process replaced it at the same time."""
+        """The row that stands afterwards. Replacements of one version happen one after the other."""
         parameters = _flow_parameters(flow)
         async with self._database.transaction() as connection:
-            held = await self._database.fetch(connection, "lock_current_flow", parameters)
-            if not held or held[0][3] == flow.fingerprint:
-                return held
-            if not await self._database.fetch(connection, "retire_flow", {"flow_id": held[0][0]}):
-                return held
+            await self._database.fetch(connection, "lock_flow", parameters)
+            current = await self._database.fetch(connection, "current_flow", parameters)
+            if not current or current[0][3] == flow.fingerprint:
+                return current
+            if not await self._database.fetch(connection, "retire_flow", {"flow_id": current[0][0]}):
+                return current
             return await self._database.fetch(connection, "replace_flow", parameters)
 
     async def _insert_one(self, run: NewRun) -> list[StartedRun] | None:

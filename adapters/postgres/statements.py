@@ -16,6 +16,10 @@ from attrs import frozen
 from . import sql as folder
 
 DEFAULT_SCHEMA = "fairlead"
+
+IDENTIFIER_BYTES_MAX = 63
+"""PostgreSQL cuts longer names off, so that two could become one."""
+
 _QUALIFIER = re.compile(r"\bfairlead\.")
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 _COMMENT = re.compile(r"^\s*--.*\n?", re.MULTILINE)
@@ -25,10 +29,10 @@ def quoted(identifier: str) -> str:
     """An identifier as SQL writes it, whatever characters it has.
 
     Raises:
-        ValueError: it is empty, contains NUL, or is longer than PostgreSQL keeps.
+        ValueError: it is empty, not printable, or longer than PostgreSQL keeps.
     """
-    if not identifier or "\0" in identifier or len(identifier.encode()) > 63:
-        raise ValueError(f"a schema's name has 1 to 63 bytes and no NUL, not {identifier!r}")
+    if not identifier.isprintable() or not 1 <= len(identifier.encode()) <= IDENTIFIER_BYTES_MAX:
+        raise ValueError(f"a schema's name is 1 to {IDENTIFIER_BYTES_MAX} bytes of printable text, not {identifier!r}")
     return '"' + identifier.replace('"', '""') + '"'
 
 

@@ -11,10 +11,11 @@ from types import TracebackType
 
 from psycopg import AsyncCursor
 
+from ...ports.errors import CorruptionError, FairleadError
 from ...ports.records import Changes, LoadRequest, PendingRun, RunClaim, Snapshot, StepRow, TaskKey, TaskRow
 from .arrays import ints, texts, uuids
+from .connecting import Connection
 from .database import BEGIN, NONE, Database, Parameters, Row, Sent
-from .pool import Connection
 from .rows import is_run_id, keyed_task_row, pending_run, run_row, step_row, task_row
 from .settling import cancellation_parameters, check_counts, parts_of, sent_of
 from .statements import Statement
@@ -40,6 +41,8 @@ class PostgresTransaction:
         self._connection: Connection | None = None
         self._begun = False
         self._held: set[str] = set()
+        self._refusal: Exception | None = None
+        """Why nothing more is accepted: the error of an earlier statement, which nobody may swallow."""
 
     async def __aenter__(self) -> PostgresTransaction:
         self._connection = await self._lent.__aenter__()
@@ -50,10 +53,12 @@ class PostgresTransaction:
     ) -> None:
         connection = self._lease()
         try:
-            if self._begun and kind is None:
+            if self._begun and kind is None and self._refusal is None:
                 await self._database.commit(connection)
             elif self._begun:
                 await self._database.roll_back(connection)
+            if kind is None and self._refusal is not None:
+                raise self._refusal
         finally:
             self._connection = None
             await self._lent.__aexit__(None, None, None)
@@ -120,7 +125,11 @@ class PostgresTransaction:
             return
         answers = await self._exchange(sent)
         if parts:
-            check_counts(parts, (await answers[1].fetchall())[0])
+            try:
+                check_counts(parts, (await answers[1].fetchall())[0])
+            except CorruptionError as error:
+                self._refusal = error
+                raise
 
     @property
     def _lock_wait(self) -> Statement:
@@ -134,11 +143,17 @@ class PostgresTransaction:
 
     async def _exchange(self, sent: Sequence[Sent]) -> list[AsyncCursor[Row]]:
         """Send statements, with BEGIN before the first ones."""
+        if self._refusal is not None:
+            raise self._refusal
         connection = self._lease()
-        if self._begun:
-            return await self._database.exchange(connection, sent)
+        first = not self._begun
         self._begun = True
-        return (await self._database.exchange(connection, [(BEGIN, NONE), *sent]))[1:]
+        try:
+            answers = await self._database.exchange(connection, [(BEGIN, NONE), *sent] if first else sent)
+        except FairleadError as error:
+            self._refusal = error
+            raise
+        return answers[1:] if first else answers
 
     async def _rows(self, name: str, parameters: Parameters) -> list[Row]:
         (answer,) = await self._exchange([(self._statements[name], parameters)])

@@ -19,7 +19,11 @@ from fairlead.ports.scheduler import Scheduler
 
 from .subjects import AdapterSubject, ClockSubject, StoreSubject, TransportSubject
 
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+WAITING = """
+SELECT count(*), pg_sleep(0.001)
+FROM pg_stat_activity
+WHERE wait_event_type = 'Lock' AND datname = current_database()
+"""
 
 HOLD_TASK = """
 SELECT FROM fairlead.tasks
@@ -74,7 +78,7 @@ async def open_store(migrated: Migrated, lock_wait_s: float) -> AsyncGenerator[S
         async def until_waiting() -> None:
             async with asyncio.timeout(10), await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
                 while (await (await connection.execute(WAITING)).fetchall())[0][0] == 0:
-                    await asyncio.sleep(0.001)
+                    pass
 
         @asynccontextmanager
         async def hold_task(key: TaskKey) -> AsyncGenerator[None]:

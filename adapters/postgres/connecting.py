@@ -1,0 +1,44 @@
+"""Opening one connection, within a deadline and without leaving anything behind."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg import AsyncConnection
+
+from .errors import translate_connecting
+
+Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
+
+CONNECT_DEADLINE_S = 15.0
+"""Opening a connection takes no longer, whatever the network does."""
+
+
+async def connect(conninfo: str, *, prepare: bool = False) -> Connection:
+    """A connection in autocommit mode.
+
+    Args:
+        conninfo: libpq connection string.
+        prepare: whether psycopg may prepare statements on the server.
+
+    Raises:
+        DatabaseRefused: the server does not let us in.
+        Unavailable: it could not be reached in time.
+    """
+    try:
+        async with asyncio.timeout(CONNECT_DEADLINE_S):
+            return await AsyncConnection.connect(
+                conninfo,
+                autocommit=True,
+                prepare_threshold=3 if prepare else None,
+            )
+    except (psycopg.Error, TimeoutError, OSError) as error:
+        raise translate_connecting(error) from error
+    except asyncio.CancelledError as error:
+        # psycopg's frame holds the half-open connection, in a cycle with this very error: it would stay open
+        # until the garbage collector comes by.
+        traceback.clear_frames(error.__traceback__)
+        raise

@@ -1,0 +1,1 @@
+DELETE FROM fairlead.scheduled AS s WHERE s.name = %(name)s RETURNING true;

@@ -1,0 +1,1 @@
+DELETE FROM fairlead.blob_chunks AS c WHERE c.key = %(key)s;

@@ -1,0 +1,1 @@
+SELECT true FROM fairlead.blobs AS b WHERE b.key = %(key)s;
