@@ -67,7 +67,10 @@ WORKLOADS: Mapping[str, Sequence[Measurement]] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the command line asks for."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if unknown := set(options.workloads) - set(WORKLOADS):
+        parser.error(f"there is no workload {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
     sizes = Sizes(
         runs=options.runs,
         chains=options.chains,
