@@ -93,7 +93,7 @@ def demo(
     fairlead worker fairlead.hosts.demo:kernel
     """
     from .database import open_database
-    from .displays import display_for
+    from .displays import display_for, log_to
 
     survey = _Survey(
         request=_request(folder, report, [*leave_out, *(LEFT_OUT if folder is None else ())]),
@@ -102,6 +102,7 @@ def demo(
         work=not no_worker,
     )
     display = display_for(as_json=as_json)
+    log_to(display)
     with open_database(choice, progress=display.say) as found:
         began_s = time.monotonic()
         outcome = asyncio.run(_carry_out(survey, found, display))
@@ -149,6 +150,8 @@ async def _carry_out(survey: _Survey, database: Database, display: Display) -> O
             run, resumed = await start_or_resume(kernel, survey.request, survey.key)
             display.say(f"database: {database.shown} ({database.source})")
             display.say(f"survey of {survey.request.folder}: {'taking up' if resumed else 'started'} run {run.id}")
+            if resumed:
+                display.say("what a killed worker had in its hands follows when its leases end, within some seconds")
             if not survey.work:
                 display.say("waiting for a worker: fairlead worker fairlead.hosts.demo:kernel")
             host = _host(kernel, survey.concurrency) if survey.work else None

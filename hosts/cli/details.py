@@ -103,13 +103,13 @@ def _print_attempts(attempts: Sequence[AttemptRecord], everything: bool) -> None
 
 
 def _print_events(details: RunDetails, everything: bool) -> None:
-    events = _first(details.events, everything)
+    events = details.events if everything else details.events[-LINES_MAX:]
     if not events:
         return
     rows = [(str(each.sequence), shown_time(each.at), each.type, each.step or "") for each in events]
     click.echo()
     print_table([">EVENT", "AT", "TYPE", "STEP"], rows)
-    _print_rest(len(details.events) - len(rows), "events")
+    _print_rest(len(details.events) - len(rows), "events before these")
 
 
 def _first(items: Sequence[T], everything: bool) -> Sequence[T]:

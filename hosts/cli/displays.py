@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-import time
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol, Self
 
 import click
@@ -50,6 +51,20 @@ def display_for(*, as_json: bool) -> Display:
     return Picture() if sys.stderr.isatty() else Lines()
 
 
+def log_to(display: Display) -> None:
+    """Have the warnings of hosts said where the survey is shown, rather than written across it."""
+    logging.basicConfig(level=logging.WARNING, handlers=[_Saying(display)], force=True)
+
+
+class _Saying(logging.Handler):
+    def __init__(self, display: Display) -> None:
+        super().__init__()
+        self._display = display
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._display.say(record.getMessage())
+
+
 class Silence:
     """Shows nothing."""
 
@@ -72,7 +87,7 @@ class Lines(Silence):
     def __init__(self) -> None:
         self._ended: set[str] = set()
         self._paces = {step: Pace() for step in survey_folder.steps}
-        self._written_s = time.monotonic()
+        self._written_s = monotonic()
 
     def say(self, line: str) -> None:
         """Write a line."""
@@ -89,8 +104,8 @@ class Lines(Silence):
             if done == total:
                 self._ended.add(step)
                 self.say(f"{TITLES[step]}: done{_counted(step, done, total)}{pace.shown}")
-            elif time.monotonic() - self._written_s >= LINE_EVERY_S:
-                self._written_s = time.monotonic()
+            elif monotonic() - self._written_s >= LINE_EVERY_S:
+                self._written_s = monotonic()
                 self.say(f"{TITLES[step]}: {done:,} of {total:,}{pace.shown}")
 
 
@@ -145,7 +160,7 @@ class Pace:
 
     def note(self, done: int) -> None:
         """This many have ended by now."""
-        now = (time.monotonic(), done)
+        now = (monotonic(), done)
         self._first = self._first or now
         if done != self._last[1]:
             self._last = now

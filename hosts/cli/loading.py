@@ -97,7 +97,7 @@ def build_kernel(target: str, found: object, ports: Ports | None) -> Kernel:
     except Exception as error:
         raise TargetUnusable(target, f"calling it raised {_raised(error)}") from error
     if not isinstance(made, Kernel):
-        raise TargetUnusable(target, f"it returned {_article(made)}, not a Kernel")
+        raise TargetUnusable(target, f"it returned {made!r:.80}, not a Kernel")
     return made
 
 

@@ -1,0 +1,100 @@
+"""One run as text and as JSON, with retries, failures and a map."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+import msgspec
+import pytest
+
+from fairlead.adapters.memory import memory_ports
+from fairlead.hosts.cli.details import LINES_MAX, print_details
+from fairlead.hosts.cli.records import details_json
+from fairlead.hosts.node import NodeHost
+from fairlead.kernel import Context, Flow, Kernel, RunDetails
+
+ELEMENTS = 30
+
+
+@pytest.fixture
+async def failed() -> RunDetails:
+    """A run whose map had many repeated tasks and whose last step failed."""
+    flow = Flow("parade", version=3, base_delay=0, max_attempts=2)
+
+    @flow.step
+    def prepare(input: int) -> list[int]:
+        return list(range(input))
+
+    @flow.map(over=prepare)
+    def march(item: int, ctx: Context) -> int:
+        if item and ctx.attempt == 1:
+            raise ValueError(f"tripped {item}")
+        return item
+
+    @flow.step
+    def salute(march: list[int]) -> str:
+        raise RuntimeError("no flag")
+
+    async with Kernel(flows=[flow], ports=memory_ports()) as kernel, NodeHost(kernel, concurrency=4):
+        run = await kernel.start("parade", ELEMENTS, key="spring", priority=5)
+        await run.wait(timeout=30)
+        return await run.details()
+
+
+async def test_the_text_tells_what_happened(failed: RunDetails, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run, steps in order, repeated tasks, errors and events, none of them too many."""
+    print_details(failed, everything=False)
+    text = capsys.readouterr().out
+    lines = text.splitlines()
+
+    assert lines[0] == f"run {failed.run.id}: failed (handler_failed)"
+    assert "  flow      parade (version 3)" in lines
+    assert "  key       spring" in lines
+    assert "  priority  5" in lines
+    assert "  error     RuntimeError: no flag" in lines
+    steps = [line.split()[:4] for line in lines if line.startswith(("prepare ", "salute ")) or " 30/30 " in line]
+    assert steps == [
+        ["prepare", "completed", "1/1", "0"],
+        ["march", "completed", "30/30", "0"],
+        ["salute", "failed", "1/1", "1"],
+    ]
+    assert "march[1], attempt 1, handler_failed: ValueError: tripped 1" in lines
+    assert sum("tripped" in line for line in lines) == LINES_MAX
+    assert "… and 11 more attempts; --all shows them" in lines
+    assert "Traceback" not in text
+    assert "salute(march" not in text
+    assert "… and 19 more events before these; --all shows them" in lines
+    assert lines[-2].split()[-1] == "run.failed"
+
+
+async def test_all_means_all(failed: RunDetails, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every task, attempt and event, and where errors were raised."""
+    print_details(failed, everything=True)
+    text = capsys.readouterr().out
+
+    assert sum(", attempt " in line for line in text.splitlines()) == ELEMENTS - 1 + 2
+    assert "more" not in text
+    assert 'raise RuntimeError("no flag")' in text
+
+
+async def test_the_json_has_everything_under_stable_keys(failed: RunDetails) -> None:
+    """Steps in order, all tasks, attempts and events, times in RFC 3339."""
+    document = json.loads(msgspec.json.encode(details_json(failed)))
+
+    assert set(document) == {"run", "steps", "tasks", "attempts", "events"}
+    assert (document["run"]["status"], document["run"]["key"], document["run"]["priority"]) == ("failed", "spring", 5)
+    assert datetime.fromisoformat(document["run"]["created_at"]).tzinfo is not None
+    assert document["run"]["error"]["message"] == "no flag"
+    assert [(each["step"], each["tasks"], each["tasks_ended"]) for each in document["steps"]] == [
+        ("prepare", 1, 1),
+        ("march", ELEMENTS, ELEMENTS),
+        ("salute", 1, 1),
+    ]
+    assert len(document["tasks"]) == ELEMENTS + 2
+    assert sum(each["attempts"] for each in document["tasks"]) == 1 + ELEMENTS + ELEMENTS - 1 + 2
+    assert len(document["attempts"]) == ELEMENTS - 1 + 2
+    assert {each["reason"] for each in document["attempts"]} == {"handler_failed"}
+    assert [each["sequence"] for each in document["events"]] == list(range(1, len(document["events"]) + 1))
+    assert document["events"][0]["type"] == "run.created"
+    assert document["events"][-1]["type"] == "run.failed"
