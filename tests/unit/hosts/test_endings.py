@@ -1,0 +1,327 @@
+"""How attempts end: whatever a handler does is recorded, and never ends its host."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fairlead.hosts.node import NodeHost
+from fairlead.kernel import Context, Flow, GiveUp, Kernel, RetryAfter, RunHandle
+from fairlead.kernel.failures import decode_failure
+from fairlead.ports.statuses import RunStatus
+
+from .conftest import MakeKernel
+
+TIMEOUT_S = 10.0
+
+
+async def _end(kernel: Kernel, flow: Flow[Any], input: object = 1, **options: Any) -> RunHandle:
+    """Run a flow to its end, well or not."""
+    async with NodeHost(kernel, **options):
+        run = await kernel.start(flow, input)
+        await run.wait(timeout=TIMEOUT_S)
+    return run
+
+
+async def _attempts(run: RunHandle) -> list[tuple[int, str, str]]:
+    """Number, reason and error type of every attempt that did not complete."""
+    found: list[tuple[int, str, str]] = []
+    for attempt in (await run.details()).attempts:
+        assert attempt.error is not None
+        found.append((attempt.attempt, attempt.reason, decode_failure(attempt.error).type))
+    return found
+
+
+class Broken(Exception):
+    """Cannot even be shown."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def _recurse() -> None:
+    _recurse()
+
+
+@pytest.mark.parametrize("threaded", [False, True], ids=["async", "thread"])
+@pytest.mark.parametrize(
+    ("misbehave", "type_name"),
+    [
+        (lambda: _raise(ValueError("bad\0luck" * 100_000)), "ValueError"),
+        (lambda: _raise(asyncio.CancelledError()), "asyncio.exceptions.CancelledError"),
+        (lambda: sys.exit(3), "SystemExit"),
+        (lambda: _raise(KeyboardInterrupt()), "KeyboardInterrupt"),
+        (lambda: _raise(GeneratorExit()), "GeneratorExit"),
+        (lambda: _raise(Broken()), "Broken"),
+        (_recurse, "RecursionError"),
+    ],
+    ids=["error", "own-cancel", "exit", "interrupt", "generator-exit", "no-text", "recursion"],
+)
+async def test_whatever_a_handler_raises_is_a_failed_attempt(
+    make_kernel: MakeKernel, misbehave: Callable[[], None], type_name: str, threaded: bool
+) -> None:
+    """It is tried as often as its step says and recorded each time; the host goes on with other runs."""
+    flow = Flow("wild", version=1, input=bool, input_name="wild", max_attempts=2, base_delay=0)
+
+    def tame_or_wild(wild: bool) -> str:
+        if wild:
+            misbehave()
+        return "tame"
+
+    async def tame_or_wild_async(wild: bool) -> str:
+        return tame_or_wild(wild)
+
+    flow.step(tame_or_wild if threaded else tame_or_wild_async, slug="work")
+    kernel = make_kernel(flow)
+    async with NodeHost(kernel):
+        run = await kernel.start(flow, True)
+        record = await run.wait(timeout=TIMEOUT_S)
+        assert await (await kernel.start(flow, False)).result(timeout=TIMEOUT_S) == {"work": "tame"}
+
+    assert (record.status, record.reason) == (RunStatus.FAILED, "handler_failed")
+    attempts = await _attempts(run)
+    assert [(number, reason) for number, reason, _ in attempts] == [
+        (1, "handler_failed"),
+        (2, "handler_failed"),
+    ]
+    assert {name.rpartition(".")[2] for *_, name in attempts} == {type_name.rpartition(".")[2]}
+
+
+async def test_give_up_and_declared_exceptions_end_at_once(make_kernel: MakeKernel) -> None:
+    """`GiveUp` and subclasses of what is declared non-retryable make no further attempt; others do."""
+    flow = Flow("final", version=1, input=str, input_name="kind", max_attempts=3, base_delay=0)
+    errors = {"give up": GiveUp("enough"), "declared": KeyError("x"), "other": ValueError("y")}
+
+    @flow.step(non_retryable=[LookupError])
+    async def work(kind: str) -> None:
+        raise errors[kind]
+
+    kernel = make_kernel(flow)
+    counts = {kind: len(await _attempts(await _end(kernel, flow, kind))) for kind in errors}
+
+    assert counts == {"give up": 1, "declared": 1, "other": 3}
+
+
+async def test_retry_after_puts_the_next_attempt_off(make_kernel: MakeKernel) -> None:
+    """The delay that the handler asks for replaces the step's own, and the host finds the time by itself."""
+    started: list[float] = []
+    flow = Flow("later", version=1, input=int, base_delay=3600)
+
+    @flow.step
+    async def work(ctx: Context) -> int:
+        started.append(time.monotonic())
+        if ctx.attempt == 1:
+            raise RetryAfter(0.2)
+        return ctx.attempt
+
+    run = await _end(make_kernel(flow), flow)
+
+    assert await run.result() == {"work": 2}
+    assert 0.2 <= started[1] - started[0] < 2
+
+
+async def test_an_output_that_does_not_fit_fails_without_retry(make_kernel: MakeKernel) -> None:
+    """The error names the path of the offending value; there is one attempt."""
+    flow = Flow("misfit", version=1, input=str, input_name="kind", base_delay=0)
+    outputs: dict[str, Any] = {"type": {"a": ["x"]}, "json": {"a": [object()]}}
+
+    @flow.step
+    async def work(kind: str) -> dict[str, list[int]]:
+        output: dict[str, list[int]] = outputs[kind]
+        return output
+
+    kernel = make_kernel(flow)
+    for kind in outputs:
+        run = await _end(kernel, flow, kind)
+        record = await run.record()
+        assert record.error is not None
+
+        assert (record.reason, [reason for _, reason, _ in await _attempts(run)]) == (
+            "invalid_output",
+            ["invalid_output"],
+        )
+        assert "$.a[0]" in decode_failure(record.error).message
+
+
+async def test_an_input_that_does_not_fit_fails_without_retry(make_kernel: MakeKernel) -> None:
+    """A value that its producer may return and its reader cannot take is told so, naming the parameter."""
+    flow = Flow("unread", version=1, input=int)
+
+    @flow.step
+    async def give() -> Any:
+        return {"n": "seven"}
+
+    @flow.step
+    async def take(give: dict[str, int]) -> None:
+        raise AssertionError("never called")
+
+    run = await _end(make_kernel(flow), flow)
+    record = await run.record()
+    assert record.error is not None
+
+    assert record.reason == "invalid_input"
+    assert "parameter 'give'" in decode_failure(record.error).message
+    assert len(await _attempts(run)) == 1
+
+
+async def test_a_handler_that_takes_too_long_is_cancelled(make_kernel: MakeKernel) -> None:
+    """It sees its cancellation, its attempt fails as timed out, and the next attempt may do better."""
+    cancelled: list[int] = []
+    flow = Flow("slow", version=1, input=int, base_delay=0)
+
+    @flow.step(timeout=0.05)
+    async def work(ctx: Context) -> int:
+        if ctx.attempt == 1:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled.append(ctx.attempt)
+                raise
+        return ctx.attempt
+
+    run = await _end(make_kernel(flow), flow)
+
+    assert cancelled == [1]
+    assert await run.result() == {"work": 2}
+    assert await _attempts(run) == [(1, "timed_out", "StepTimeout")]
+
+
+async def test_a_result_after_the_timeout_is_discarded(make_kernel: MakeKernel) -> None:
+    """A handler that catches its cancellation and returns a value has timed out all the same."""
+    flow = Flow("late", version=1, input=int, max_attempts=1)
+
+    @flow.step(timeout=0.05)
+    async def work() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "too late"
+        return "never"
+
+    run = await _end(make_kernel(flow), flow)
+
+    assert await _attempts(run) == [(1, "timed_out", "StepTimeout")]
+    assert await run.status() is RunStatus.FAILED
+
+
+async def test_a_thread_that_takes_too_long_is_abandoned(make_kernel: MakeKernel) -> None:
+    """Its attempt fails while it still runs, its late result is discarded, and its slot comes back after a grace."""
+    release = threading.Event()
+    flow = Flow("stuck", version=1, input=bool, input_name="stuck", max_attempts=1)
+
+    @flow.step(timeout=0.05)
+    def work(stuck: bool) -> str:
+        if stuck:
+            release.wait(TIMEOUT_S)
+        return "done"
+
+    kernel = make_kernel(flow)
+    async with NodeHost(kernel, concurrency=1, cancel_grace=0.05):
+        run = await kernel.start(flow, True)
+        record = await run.wait(timeout=TIMEOUT_S)
+        after = await kernel.start(flow, False)
+        assert await after.result(timeout=TIMEOUT_S) == {"work": "done"}
+        assert not release.is_set()
+        release.set()
+
+    assert record.status is RunStatus.FAILED
+    assert await _attempts(run) == [(1, "timed_out", "StepTimeout")]
+
+
+async def test_a_handler_that_swallows_its_cancellation_gives_its_slot_up(make_kernel: MakeKernel) -> None:
+    """After the grace the attempt is recorded and the only slot runs something else; the handler ends at leisure."""
+    release = asyncio.Event()
+    flow = Flow("stubborn", version=1, input=bool, input_name="stubborn", max_attempts=1)
+
+    @flow.step(timeout=0.05)
+    async def work(stubborn: bool) -> str:
+        while stubborn and not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+        return "done"
+
+    kernel = make_kernel(flow)
+    async with NodeHost(kernel, concurrency=1, cancel_grace=0.05):
+        run = await kernel.start(flow, True)
+        record = await run.wait(timeout=TIMEOUT_S)
+        after = await kernel.start(flow, False)
+        assert await after.result(timeout=TIMEOUT_S) == {"work": "done"}
+        assert not release.is_set()
+        release.set()
+
+    assert record.reason == "timed_out"
+    assert await _attempts(run) == [(1, "timed_out", "StepTimeout")]
+
+
+async def test_handlers_that_never_end_do_not_pile_up_without_bound(make_kernel: MakeKernel) -> None:
+    """As many as there are slots are written off; the next ones keep their slots until they end."""
+    release = threading.Event()
+    begun: list[int] = []
+    flow = Flow("leaky", version=1, input=int, input_name="n", max_attempts=1)
+
+    @flow.step(timeout=0.02)
+    def work(n: int) -> None:
+        begun.append(n)
+        release.wait(TIMEOUT_S)
+
+    kernel = make_kernel(flow)
+    async with NodeHost(kernel, concurrency=2, cancel_grace=0.02):
+        runs = [await kernel.start(flow, n) for n in range(8)]
+        for run in runs[:4]:
+            await run.wait(timeout=TIMEOUT_S)
+        await asyncio.sleep(0.1)  # time in which a host without the bound would begin the others
+        assert len(begun) == 4
+        release.set()
+        for run in runs:
+            await run.wait(timeout=TIMEOUT_S)
+
+    assert sorted(begun) == list(range(8))
+
+
+async def test_a_handler_may_leave_tasks_behind(make_kernel: MakeKernel) -> None:
+    """The outcome is recorded when the handler returns, whatever it started goes on by itself."""
+    release = asyncio.Event()
+    left: list[asyncio.Task[bool]] = []
+    flow = Flow("leaving", version=1, input=int)
+
+    @flow.step
+    async def work() -> int:
+        left.append(asyncio.create_task(release.wait()))
+        return 7
+
+    run = await _end(make_kernel(flow), flow)
+
+    assert await run.result() == {"work": 7}
+    assert not left[0].done()
+    release.set()
+    await left[0]
+
+
+async def test_context_names_the_attempt(make_kernel: MakeKernel) -> None:
+    """The context tells run, flow, step, index, attempt, and an idempotency key that a retry does not change."""
+    seen: list[tuple[object, ...]] = []
+    flow = Flow("known", version=1, input=list[int], input_name="numbers", base_delay=0)
+
+    @flow.map(over="numbers")
+    async def work(item: int, ctx: Context) -> None:
+        seen.append((ctx.run_id, ctx.flow, ctx.step, ctx.index, ctx.attempt, ctx.idempotency_key))
+        if ctx.attempt == 1:
+            raise ValueError
+
+    run = await _end(make_kernel(flow), flow, [5, 6])
+
+    assert sorted(seen, key=str) == [
+        (run.id, "known", "work", index, attempt, f"{run.id}/work/1/{index}") for index in (0, 1) for attempt in (1, 2)
+    ]
