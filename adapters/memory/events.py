@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 from attrs import frozen
 
-from ...ports.records import EventBatch
+from .rows import Batch
 
 
 @frozen(kw_only=True)
@@ -37,7 +37,7 @@ class _Head(msgspec.Struct):
 _heads = msgspec.json.Decoder(list[_Head])
 
 
-def told_by(batch: EventBatch) -> Sequence[Told]:
+def told_by(batch: Batch) -> Sequence[Told]:
     """The events of an outbox row; none where it does not hold a JSON array of events."""
     try:
         heads = _heads.decode(batch.events)

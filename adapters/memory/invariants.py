@@ -217,7 +217,7 @@ def I19_sequence(store: Store) -> Iterator[str]:
     """The sequence per run is 1…n, and the run knows what comes next."""
     for run in store.runs.values():
         expected = 1
-        for batch in run.events:
+        for batch in run.batches():
             if batch.first_sequence != expected:
                 yield f"{_of_run(run.row)} has event {batch.first_sequence} where {expected} should be"
             told = len(told_by(batch))
@@ -351,7 +351,7 @@ def _current_steps(run: StoredRun) -> list[Step]:
 
 
 def _told(store: Store) -> Iterator[tuple[StoredRun, Sequence[Told]]]:
-    return ((run, [event for batch in run.events for event in told_by(batch)]) for run in store.runs.values())
+    return ((run, [event for batch in run.batches() for event in told_by(batch)]) for run in store.runs.values())
 
 
 def _place(task: Task) -> tuple[str, int]:

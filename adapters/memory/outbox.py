@@ -11,7 +11,7 @@ from datetime import datetime
 from heapq import nsmallest
 
 from ...ports.outbox import OUTBOX_SHARDS, OutboxRow, ShardLease, shard_of
-from ...ports.records import EventBatch
+from .rows import Batch
 
 
 class Shard:
@@ -23,7 +23,7 @@ class Shard:
         self.token = 0
         self.worker: str | None = None
         self.lease_until: datetime | None = None
-        self.unpublished: dict[str, dict[int, EventBatch]] = {}
+        self.unpublished: dict[str, dict[int, Batch]] = {}
 
 
 class OutboxShards:
@@ -32,13 +32,12 @@ class OutboxShards:
     def __init__(self) -> None:
         self.shards = tuple(Shard() for _ in range(OUTBOX_SHARDS))
 
-    def add(self, batch: EventBatch) -> None:
-        """Remember a committed batch, unless it was born published."""
-        if not batch.published:
-            shard = self.shards[shard_of(batch.run_id)]
-            shard.unpublished.setdefault(batch.run_id, {})[batch.first_sequence] = batch
+    def add(self, batch: Batch) -> None:
+        """Remember a committed batch that waits to be published."""
+        shard = self.shards[shard_of(batch.run_id)]
+        shard.unpublished.setdefault(batch.run_id, {})[batch.first_sequence] = batch
 
-    def is_published(self, batch: EventBatch) -> bool:
+    def is_published(self, batch: Batch) -> bool:
         """Whether a committed batch does not wait any more."""
         waiting = self.shards[shard_of(batch.run_id)].unpublished.get(batch.run_id, {})
         return batch.first_sequence not in waiting
@@ -79,7 +78,7 @@ class OutboxShards:
         rows: list[OutboxRow] = []
         for run_id in nsmallest(limit, shard.unpublished):
             batches = shard.unpublished[run_id]
-            rows += [outbox_row(batches[sequence]) for sequence in nsmallest(limit - len(rows), batches)]
+            rows += [batches[sequence].loaded() for sequence in nsmallest(limit - len(rows), batches)]
             if len(rows) == limit:
                 break
         return rows
@@ -100,16 +99,3 @@ class OutboxShards:
     def _holds(self, lease: ShardLease) -> bool:
         shard = self.shards[lease.shard]
         return shard.worker is not None and shard.token == lease.token
-
-
-def outbox_row(batch: EventBatch) -> OutboxRow:
-    """An outbox row as a flusher or a reader sees it."""
-    return OutboxRow(
-        run_id=batch.run_id,
-        flow=batch.flow,
-        generation=batch.generation,
-        first_sequence=batch.first_sequence,
-        count=batch.count,
-        at=batch.at,
-        events=batch.events,
-    )

@@ -22,7 +22,6 @@ from ...ports.reading import (
 )
 from ...ports.records import TaskKey
 from ...ports.statuses import StepStatus
-from .outbox import outbox_row
 from .rows import Run, StoredRun
 from .store import Store
 
@@ -75,7 +74,7 @@ def read_attempts(store: Store, run_id: str) -> list[AttemptRecord]:
 def read_events(store: Store, run_id: str) -> list[OutboxRow]:
     """All outbox rows of a run, by sequence."""
     stored = store.runs.get(run_id)
-    return [] if stored is None else [outbox_row(batch) for batch in stored.events]
+    return [] if stored is None else [batch.loaded() for batch in stored.batches()]
 
 
 def list_runs(store: Store, chosen: RunFilter, limit: int, after: RunCursor | None) -> RunPage:

@@ -2,17 +2,19 @@
 
 Rows are mutable and change only under the store's mutex. A row that an open transaction has changed is a copy of
 its own until the commit puts it into the table, so nobody else ever sees it half-way.
+
+Rows are msgspec structs that the garbage collector does not follow: none can be part of a cycle, and a collection
+that walked over every finished run would cost more than all the rest of the store.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
-from operator import attrgetter
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias
 
-from attrs import define, fields
+import msgspec
 
+from ...ports.outbox import OutboxRow
 from ...ports.reading import RunRecord, StepRecord, TaskRecord
 from ...ports.records import (
     EventBatch,
@@ -32,8 +34,7 @@ Entry: TypeAlias = tuple[datetime, TaskKey]
 """A queued task's place in its queue."""
 
 
-@define(eq=False, weakref_slot=False)
-class Run:
+class Run(msgspec.Struct, gc=False, eq=False):
     """A row of `runs`."""
 
     id: str
@@ -106,8 +107,7 @@ class Run:
         )
 
 
-@define(eq=False, weakref_slot=False)
-class Step:
+class Step(msgspec.Struct, gc=False, eq=False):
     """A row of `steps`."""
 
     run_id: str
@@ -159,8 +159,7 @@ class Step:
         )
 
 
-@define(eq=False, weakref_slot=False)
-class Task:
+class Task(msgspec.Struct, gc=False, eq=False):
     """A row of `tasks`. `entry` is its place in the index of queued tasks, None where it has none."""
 
     key: TaskKey
@@ -223,22 +222,53 @@ class Task:
         )
 
 
-class StoredRun:
+class Batch(msgspec.Struct, gc=False, eq=False):
+    """A row of `outbox`."""
+
+    run_id: str
+    flow: str
+    generation: int
+    first_sequence: int
+    count: int
+    at: datetime
+    events: bytes
+    born_published: bool
+
+    def loaded(self) -> OutboxRow:
+        """The row as a flusher or a reader sees it."""
+        return OutboxRow(
+            run_id=self.run_id,
+            flow=self.flow,
+            generation=self.generation,
+            first_sequence=self.first_sequence,
+            count=self.count,
+            at=self.at,
+            events=self.events,
+        )
+
+
+def stored_batch(new: EventBatch) -> Batch:
+    """The row that keeps these events."""
+    return Batch(new.run_id, new.flow, new.generation, new.first_sequence, new.count, new.at, new.events, new.published)
+
+
+class StoredRun(msgspec.Struct, gc=False, eq=False):
     """A run with everything that belongs to it. Kept together, so that finished runs cost living ones nothing."""
 
-    __slots__ = ("attempts", "events", "generations", "live", "row", "steps", "tasks")
+    row: Run
+    steps: dict[StepKey, Step] = {}
+    generations: dict[str, int] = {}
+    """The highest generation of each slug."""
+    tasks: dict[TaskKey, Task] = {}
+    live: dict[TaskKey, None] = {}
+    """The keys of tasks that are not terminal."""
+    attempts: dict[Lease, NewAttempt] = {}
+    events: dict[int, Batch] = {}
+    """The run's outbox rows by first sequence."""
 
-    def __init__(self, row: Run) -> None:
-        self.row = row
-        self.steps: dict[StepKey, Step] = {}
-        self.generations: dict[str, int] = {}
-        """The highest generation of each slug."""
-        self.tasks: dict[TaskKey, Task] = {}
-        self.live: dict[TaskKey, None] = {}
-        """The keys of tasks that are not terminal."""
-        self.attempts: dict[Lease, NewAttempt] = {}
-        self.events: list[EventBatch] = []
-        """The run's outbox rows, by sequence."""
+    def batches(self) -> list[Batch]:
+        """The run's outbox rows in order."""
+        return [self.events[sequence] for sequence in sorted(self.events)]
 
 
 class Uncommitted:
@@ -251,18 +281,5 @@ class Uncommitted:
         self.steps: dict[StepKey, Step] = {}
         self.tasks: dict[TaskKey, Task] = {}
         self.attempts: dict[Lease, NewAttempt] = {}
-        self.events: dict[tuple[str, int], EventBatch] = {}
+        self.events: dict[tuple[str, int], Batch] = {}
         """By run id and first sequence."""
-
-
-Row = TypeVar("Row", Run, Step, Task)
-
-_columns: dict[type, Callable[[Any], tuple[Any, ...]]] = {
-    kind: attrgetter(*(column.name for column in fields(kind))) for kind in (Run, Step, Task)
-}
-
-
-def copy_of(row: Row) -> Row:
-    """A second row with the same values."""
-    kind = type(row)
-    return kind(*_columns[kind](row))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
+import msgspec
 from attrs import asdict
 
 from ...ports.records import TaskKey
@@ -42,8 +43,10 @@ def snapshot_of(store: Store) -> Mapping[str, Table]:
 
 def _outbox(store: Store, runs: Iterable[StoredRun]) -> Iterable[dict[str, Any]]:
     for run in runs:
-        for batch in run.events:
-            yield {**asdict(batch), "published": store.outbox.is_published(batch)}
+        for batch in run.batches():
+            columns = _plain(batch)
+            del columns["born_published"]
+            yield {**columns, "published": store.outbox.is_published(batch)}
 
 
 def _keyed(row: Any, key: TaskKey) -> dict[str, Any]:
@@ -53,7 +56,7 @@ def _keyed(row: Any, key: TaskKey) -> dict[str, Any]:
 
 
 def _plain(row: Any) -> dict[str, Any]:
-    columns = asdict(row, recurse=False)
+    columns = msgspec.structs.asdict(row) if isinstance(row, msgspec.Struct) else asdict(row, recurse=False)
     columns.pop("entry", None)
     for name in ("status", "phase"):
         if name in columns:

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ...ports.errors import UnstorableValue
-from ...ports.records import EventBatch, FlowRow, NewFlow, NewRun, StartedRun
+from ...ports.records import FlowRow, NewFlow, NewRun, StartedRun
 from ...ports.statuses import TERMINAL_RUN, RunStatus, TaskStatus
 from .locks import Locks
 from .outbox import OutboxShards
 from .queues import LeasedTasks, PendingRuns, QueuedTasks
-from .rows import Run, StoredRun, Task, Uncommitted
+from .rows import Batch, Run, StoredRun, Task, Uncommitted, stored_batch
 
 
 class Store:
@@ -94,8 +94,7 @@ class Store:
         for lease, attempt in written.attempts.items():
             runs[lease.key.run_id].attempts[lease] = attempt
         for batch in written.events.values():
-            insort(runs[batch.run_id].events, batch, key=_first_sequence)
-            self.outbox.add(batch)
+            self._put_batch(runs[batch.run_id], batch)
 
     def _put_task(self, stored: StoredRun, task: Task) -> None:
         key = task.key
@@ -113,6 +112,11 @@ class Store:
             stored.live.pop(key, None)
         else:
             stored.live[key] = None
+
+    def _put_batch(self, stored: StoredRun, batch: Batch) -> None:
+        stored.events[batch.first_sequence] = batch
+        if not batch.born_published:
+            self.outbox.add(batch)
 
     def _existing(
         self, run: NewRun, inserts: dict[str, NewRun], keys: dict[tuple[str, str], StartedRun]
@@ -151,13 +155,12 @@ class Store:
             created_at=new.created_at,
         )
         stored = StoredRun(run)
-        stored.events.append(new.event)
         self.runs[new.id] = stored
         if new.key is not None:
             self.by_key[new.flow, new.key] = stored
         insort(self.by_age, (new.created_at, new.id))
         self.pending.add(new.flow_id, (-new.priority, new.created_at, new.id))
-        self.outbox.add(new.event)
+        self._put_batch(stored, stored_batch(new.event))
 
     def _is_used(self, flow_id: int) -> bool:
         rows = (stored.row for stored in self.runs.values())
@@ -166,10 +169,6 @@ class Store:
 
 def _refused(answer: StartedRun) -> StartedRun:
     return StartedRun(id=answer.id, created=False, request_digest=answer.request_digest)
-
-
-def _first_sequence(batch: EventBatch) -> int:
-    return batch.first_sequence
 
 
 def _check_text(text: str | None, what: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from operator import attrgetter
 
 from ...ports.errors import CorruptionError
@@ -20,7 +21,7 @@ from ...ports.records import (
 )
 from ...ports.statuses import LIVE_STEP, LIVE_TASK, StepStatus, TaskStatus
 from .locks import Holder, LockKey, StepKey
-from .rows import Run, Step, StoredRun, Task, Uncommitted, copy_of
+from .rows import Run, Step, StoredRun, Task, Uncommitted, stored_batch
 from .store import Store
 
 _by_key = attrgetter("key")
@@ -94,7 +95,7 @@ class Writing:
         stored = self._store.runs.get(update.id)
         if stored is None:
             raise CorruptionError(f"run {update.id} should be updated and does not exist")
-        run = copy_of(self.rows.runs.get(update.id) or stored.row)
+        run = copy(self.rows.runs.get(update.id) or stored.row)
         run.status = update.status
         run.next_sequence = update.next_sequence
         run.remaining_steps = update.remaining_steps
@@ -129,7 +130,7 @@ class Writing:
         key, existing = self._locked_step(write)
         if existing is None:
             raise CorruptionError(f"step {_name(key)} should be updated and does not exist")
-        step = copy_of(existing)
+        step = copy(existing)
         step.status = write.status
         step.remaining_dependencies = write.remaining_dependencies
         step.elements = write.elements
@@ -160,7 +161,7 @@ class Writing:
         if existing is None or existing.status is not TaskStatus.RUNNING or existing.token != update.token:
             found = "does not exist" if existing is None else f"is {existing.status} under token {existing.token}"
             raise CorruptionError(f"task {update.key} should be running under token {update.token} and {found}")
-        task = copy_of(existing)
+        task = copy(existing)
         task.status = update.status
         task.settled_token = update.settled_token
         task.attempts = update.attempts
@@ -209,7 +210,7 @@ class Writing:
         for key in sorted(steps):
             if steps[key].status in LIVE_STEP:
                 self._lock(key)
-                step = self.rows.steps[key] = copy_of(steps[key])
+                step = self.rows.steps[key] = copy(steps[key])
                 step.status = StepStatus.CANCELLED
                 step.ended_at = cancellation.at
                 step.reason = cancellation.reason
@@ -218,7 +219,7 @@ class Writing:
             self._lock(name)
             task = self.task(name)
             if task is not None and task.status in LIVE_TASK:
-                task = self.rows.tasks[name] = copy_of(task)
+                task = self.rows.tasks[name] = copy(task)
                 task.status = TaskStatus.CANCELLED
                 task.lease_until = None
                 task.ended_at = cancellation.at
@@ -232,11 +233,9 @@ class Writing:
 
     def _insert_events(self, batch: EventBatch) -> None:
         name = (batch.run_id, batch.first_sequence)
-        events = self._stored_run(batch.run_id).events
-        follows = not events or events[-1].first_sequence < batch.first_sequence
-        if name in self.rows.events or not (follows or all(event.first_sequence != name[1] for event in events)):
+        if batch.first_sequence in self._stored_run(batch.run_id).events or name in self.rows.events:
             raise CorruptionError(f"event {batch.first_sequence} of run {batch.run_id} is written already")
-        self.rows.events[name] = batch
+        self.rows.events[name] = stored_batch(batch)
 
 
 def _name(key: StepKey) -> str:
