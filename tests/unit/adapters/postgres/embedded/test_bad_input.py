@@ -45,15 +45,19 @@ def test_a_busy_port(folder: Path) -> None:
 
 
 def test_a_port_that_is_lost_between_choosing_and_binding(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When another program takes the chosen port first, the launcher chooses again."""
+    """When another program takes the chosen port first, the launcher chooses again, and not last time's."""
+    with EmbeddedServer.open(folder) as server:
+        last_time = server.port
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = other.getsockname()[1]
         choose = launcher._free_port  # pyright: ignore[reportPrivateUsage]
         choices = iter([taken, taken])
+        asked: list[int] = []
 
         def choose_badly(preferred: int) -> int:
+            asked.append(preferred)
             return next(choices, None) or choose(preferred)
 
         monkeypatch.setattr(launcher, "_free_port", choose_badly)
@@ -61,6 +65,7 @@ def test_a_port_that_is_lost_between_choosing_and_binding(folder: Path, monkeypa
             chosen = server.port
 
     assert chosen != taken
+    assert asked == [last_time, 0, 0]
 
 
 def test_a_folder_below_a_file(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +18,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from fairlead.adapters.postgres.embedded import EmbeddedServer, launcher, server_status
+from fairlead.adapters.postgres.embedded import EmbeddedServer, launcher, server_status, watchdog
 from fairlead.adapters.postgres.embedded.binaries import Binaries, candidate_folders, find_binaries
 from fairlead.adapters.postgres.embedded.data_folder import DataFolder
 from fairlead.adapters.postgres.embedded.locks import Lock, is_held
@@ -137,6 +139,27 @@ print("done")
     assert not server_status(place).running
 
 
+def test_a_folder_that_is_replaced_while_it_is_waited_for_is_entered_anew(folder: Path) -> None:
+    """Who got the lock of a folder that was discarded and made anew waits for the new folder's lock as well."""
+    place = DataFolder(folder)
+    waits = threading.Semaphore(0)
+    with ThreadPoolExecutor(1) as thread:
+        with Lock.take(place.opening_lock, exclusive=True, timeout_s=1) as old:
+            opened = thread.submit(EmbeddedServer.open, folder, durable=False, progress=lambda _line: waits.release())
+            waited_for_old = waits.acquire(timeout=GONE_TIMEOUT_S)
+            watchdog.discard(str(folder))
+            place.prepare()
+            with Lock.take(place.opening_lock, exclusive=True, timeout_s=1):
+                old.close()
+                waited_for_new = waits.acquire(timeout=GONE_TIMEOUT_S)
+                created_meanwhile = place.cluster.exists()
+        with opened.result() as server, psycopg.connect(server.url) as connection:
+            row = connection.execute("SELECT 42").fetchone()
+
+    assert (waited_for_old, waited_for_new, created_meanwhile) == (True, True, False)
+    assert row == (42,)
+
+
 def test_a_killed_postmaster_is_replaced_by_the_next_opening(folder: Path) -> None:
     """SIGKILL to PostgreSQL: the next opening recovers the data, on the same port."""
     with EmbeddedServer.open(folder) as first:
@@ -177,9 +200,9 @@ def test_the_locks_tell_a_dead_watchdog_from_a_living_server(folder: Path) -> No
     """While PostgreSQL outlives its watchdog, the server's lock is held and the watchdog's is not."""
     place = DataFolder(folder)
     with EmbeddedServer.open(folder):
-        watchdog, postmaster = processes(folder)
+        watchdog_pid, postmaster = processes(folder)
         os.kill(postmaster, signal.SIGSTOP)
-        os.kill(watchdog, signal.SIGKILL)
+        os.kill(watchdog_pid, signal.SIGKILL)
         Lock.take(place.watchdog_lock, exclusive=True, timeout_s=GONE_TIMEOUT_S).close()
         server_lives = is_held(place.server_lock)
         os.kill(postmaster, signal.SIGCONT)
