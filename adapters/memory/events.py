@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 from attrs import frozen
 
 from .rows import Batch
+
+CACHED_MAX = 10_000
+"""Outbox rows that are remembered as read: invariants are checked again after every commit of a simulation."""
 
 
 @frozen(kw_only=True)
@@ -39,8 +43,13 @@ _heads = msgspec.json.Decoder(list[_Head])
 
 def told_by(batch: Batch) -> Sequence[Told]:
     """The events of an outbox row; none where it does not hold a JSON array of events."""
+    return _told(batch.events, batch.generation)
+
+
+@lru_cache(CACHED_MAX)
+def _told(events: bytes, generation: int) -> Sequence[Told]:
     try:
-        heads = _heads.decode(batch.events)
+        heads = _heads.decode(events)
     except msgspec.DecodeError:
         return ()
-    return [Told(type=head.type, step=head.step, generation=batch.generation) for head in heads]
+    return tuple(Told(type=head.type, step=head.step, generation=generation) for head in heads)

@@ -208,6 +208,11 @@ def I18_changes_have_events(store: Store) -> Iterator[str]:
         if not last or ("run.started" in types) is (row.started_at is None):
             yield f"{_of_run(row)} tells {types}"
         happened = {(event.type, event.step, event.generation) for event in told if not event.ends_run}
+        for _, slug, generation in sorted(
+            (kind, slug or "", generation) for kind, slug, generation in happened if slug
+        ):
+            if (row.id, slug, generation) not in run.steps:
+                yield f"{_of_run(row)} tells of step {slug}/{generation}, which has no row"
         for step in run.steps.values():
             yield from _untold(step, happened)
         yield from _unkept_retries(run, told)

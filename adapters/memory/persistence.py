@@ -87,12 +87,7 @@ class MemoryPersistence:
 
     def transaction(self) -> AbstractAsyncContextManager[MemoryTransaction]:
         """Begin a transaction."""
-        transaction = MemoryTransaction(self._store, self._lock_timeout_s, self._forget)
-        self._open[transaction] = None
-        return transaction
-
-    def _forget(self, transaction: MemoryTransaction) -> None:
-        self._open.pop(transaction, None)
+        return MemoryTransaction(self._store, self._lock_timeout_s, self._open)
 
     @asynccontextmanager
     async def dedicated(self) -> AsyncGenerator[Persistence]:

@@ -7,7 +7,6 @@ stops, waits outside the mutex and starts again, so it reads what is committed a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from types import TracebackType
 from typing import TypeVar
 
@@ -30,17 +29,15 @@ from .writing import Writing
 
 Answer = TypeVar("Answer")
 
-_by_key = attrgetter("key")
-_by_id = attrgetter("id")
-
 
 class MemoryTransaction:
     """`Transaction` over a `Store`, and the block in which it lives."""
 
-    def __init__(self, store: Store, lock_timeout_s: float, on_end: Callable[[MemoryTransaction], None]) -> None:
+    def __init__(self, store: Store, lock_timeout_s: float, siblings: dict[MemoryTransaction, None]) -> None:
         self._store = store
         self._lock_timeout_s = lock_timeout_s
-        self._on_end = on_end
+        self._siblings = siblings
+        """The open transactions of the handle that this one belongs to."""
         self._holder = Holder()
         self._writing = Writing(store, self._holder)
         self._claimed: list[StoredRun] = []
@@ -48,6 +45,7 @@ class MemoryTransaction:
         """Why no further statement is accepted: the first that failed, or the end."""
 
     async def __aenter__(self) -> MemoryTransaction:
+        self._siblings[self] = None
         return self
 
     async def __aexit__(
@@ -114,7 +112,7 @@ class MemoryTransaction:
             if row.status is RunStatus.PENDING:
                 self._store.pending.add(row.flow_id, (-row.priority, row.created_at, row.id))
         self._store.locks.release(self._holder)
-        self._on_end(self)
+        self._siblings.pop(self, None)
 
     # Locks
 

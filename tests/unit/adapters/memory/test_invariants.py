@@ -240,6 +240,10 @@ def _retry_silently(world: World) -> None:
     world.change_events("failed", "task.retrying")
 
 
+def _tell_of_nothing(world: World) -> None:
+    world.add_events("running", b'[{"type":"step.started","step":"unheard-of"}]')
+
+
 def _leave_a_gap(world: World) -> None:
     run = world.run("running")
     del run.events[run.batches()[1].first_sequence]
@@ -312,6 +316,7 @@ CASES: list[tuple[str, Callable[[World], None]]] = [
     ("I18_changes_have_events", _create_a_run_silently),
     ("I18_changes_have_events", _start_a_step_silently),
     ("I18_changes_have_events", _retry_silently),
+    ("I18_changes_have_events", _tell_of_nothing),
     ("I19_sequence", _leave_a_gap),
     ("I19_sequence", _miscount_events),
     ("I19_sequence", _repeat_a_number),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import random
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.support.records import (
     run_update,
     step_write,
 )
-from tests.support.scenes import claim_one, look, register, run_with_tasks, soon, start
+from tests.support.scenes import PATIENCE_S, claim_one, look, register, run_with_tasks, soon, start
 
 
 def start_of(run: str) -> RunUpdate:
@@ -316,4 +317,34 @@ async def test_a_lock_timeout_is_the_stores_own() -> None:
             await look(store, run)
         await holder.apply(Changes(runs=(start_of(run),)))
 
+    assert (tables.locks.waiting, tables.locks.held) == (0, 0)
+
+
+async def test_locks_taken_in_any_order_never_get_stuck() -> None:
+    """Twelve transactions lock three runs each, in an order of their own: all end, and nothing is left."""
+    tables = Store()
+    store = MemoryPersistence(tables)
+    runs = await start(store, await register(store), *range(1, 9))
+    orders = random.Random(7)
+    refused = 0
+
+    async def lock_all(names: list[str]) -> None:
+        nonlocal refused
+        while True:
+            try:
+                async with store.transaction() as transaction:
+                    for name in names:
+                        await transaction.load(load_request(name, wait=True))
+                        await asyncio.sleep(0)
+                return
+            except Contention:
+                refused += 1
+                for _ in range(orders.randrange(20)):
+                    await asyncio.sleep(0)
+
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+        for _ in range(12):
+            group.create_task(lock_all(orders.sample(runs, 3)))
+
+    assert refused > 0
     assert (tables.locks.waiting, tables.locks.held) == (0, 0)
