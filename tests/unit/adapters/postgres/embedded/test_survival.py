@@ -8,9 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -139,24 +137,32 @@ print("done")
     assert not server_status(place).running
 
 
-def test_a_folder_that_is_replaced_while_it_is_waited_for_is_entered_anew(folder: Path) -> None:
-    """Who got the lock of a folder that was discarded and made anew waits for the new folder's lock as well."""
+def test_a_folder_that_is_replaced_while_it_is_entered_is_entered_anew(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder goes and comes back between opening its lock's file and locking it: the new one is locked."""
     place = DataFolder(folder)
-    waits = threading.Semaphore(0)
-    with ThreadPoolExecutor(1) as thread:
-        with Lock.take(place.opening_lock, exclusive=True, timeout_s=1) as old:
-            opened = thread.submit(EmbeddedServer.open, folder, durable=False, progress=lambda _line: waits.release())
-            waited_for_old = waits.acquire(timeout=GONE_TIMEOUT_S)
+    lock_now = Lock.convert
+    opened: list[Path] = []
+
+    def lock_after_all_was_replaced(lock: Lock, *, exclusive: bool) -> bool:
+        opened.append(lock.path)
+        if opened == [place.opening_lock]:
             watchdog.discard(str(folder))
             place.prepare()
-            with Lock.take(place.opening_lock, exclusive=True, timeout_s=1):
-                old.close()
-                waited_for_new = waits.acquire(timeout=GONE_TIMEOUT_S)
-                created_meanwhile = place.cluster.exists()
-        with opened.result() as server, psycopg.connect(server.url) as connection:
-            row = connection.execute("SELECT 42").fetchone()
+        return lock_now(lock, exclusive=exclusive)
 
-    assert (waited_for_old, waited_for_new, created_meanwhile) == (True, True, False)
+    monkeypatch.setattr(Lock, "convert", lock_after_all_was_replaced)
+    locked: list[bool] = []
+    with (
+        EmbeddedServer.open(
+            folder, durable=False, progress=lambda _line: locked.append(is_held(place.opening_lock))
+        ) as server,
+        psycopg.connect(server.url) as connection,
+    ):
+        row = connection.execute("SELECT 42").fetchone()
+
+    assert locked == [True, True]
     assert row == (42,)
 
 
