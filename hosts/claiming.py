@@ -71,7 +71,9 @@ class Claiming:
         return total
 
     def _in_turn(self) -> Iterable[str]:
-        """The open places, each first once."""
+        """The open places: each first once while slots are scarce, else pending runs first, whose tasks come along."""
+        if not self._slots.contended:
+            return (place for place in self._places if place in self._open)
         self._turn = (self._turn + 1) % len(self._places)
         turned = (*self._places[self._turn :], *self._places[: self._turn])
         return (place for place in turned if place in self._open)

@@ -250,6 +250,7 @@ class _Call:
         self._settling: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._over = False
+        worker.short_of_time = lambda: time.left_s() < claim_margin_s
         self._unfinished = 0
 
     def begin(self) -> None:
@@ -290,7 +291,7 @@ class _Call:
         worker.slots.when_free = worker.nudge
         claiming.stir()
         while not self._over:
-            if claiming.possible and not worker.draining and self.ticks.may_claim:
+            if claiming.possible and self._takes_on:
                 try:
                     claimed += await claiming.claim()
                 except AdapterError as error:
@@ -303,6 +304,10 @@ class _Call:
             else:
                 break
         return claimed
+
+    @property
+    def _takes_on(self) -> bool:
+        return not self.worker.draining and not self.worker.short_of_time() and self.ticks.may_claim
 
     async def end(self) -> None:
         """Leave nothing behind that runs: give back what is left, record what has ended, close what was opened."""

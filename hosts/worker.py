@@ -79,6 +79,8 @@ class Worker:
         """How many outcomes of each kind were recorded so far."""
         self.draining = False
         """Whether nothing new is begun; whatever is claimed nevertheless is given back at once."""
+        self.short_of_time: Callable[[], bool] = lambda: False
+        """Whether nothing may be handed over any more, because it could not be finished."""
         self._clock = kernel.ports.clock
         self._lease_s = options.lease_duration.total_seconds()
         self._executables = Executables(kernel)
@@ -106,7 +108,7 @@ class Worker:
             worker=self.options.worker,
             flow_ids=self.kernel.flow_ids,
             queues=self.options.queues,
-            slots=0 if self.draining else slots,
+            slots=0 if self.draining or self.short_of_time() else slots,
             lease_duration=self.options.lease_duration,
             minimum_priority=self.slots.minimum_priority,
         )

@@ -1,0 +1,239 @@
+"""Group commit: what goes into a batch, and what happens when the store refuses it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any, TypeAlias, cast
+
+import pytest
+
+from fairlead.hosts.backoff import Backoff
+from fairlead.hosts.settling import MISSES_MAX, Settler
+from fairlead.hosts.slots import Slots
+from fairlead.kernel import CorruptionError, Kernel
+from fairlead.kernel.commands import (
+    SETTLE_BATCH_MAX,
+    Capacity,
+    Outcome,
+    OutcomeKind,
+    Settlement,
+    SettleTasks,
+    Verdict,
+)
+from fairlead.ports.errors import CommitUnknown, Contention, Unavailable
+from fairlead.ports.records import ClaimedTask, Lease, TaskKey
+
+Answer: TypeAlias = "Callable[[SettleTasks], Settlement]"
+
+
+def _outcome(element: int, run_id: str = "run") -> Outcome:
+    key = TaskKey(run_id, "step", 1, element)
+    return Outcome(key=key, token=1, flow_id=1, kind=OutcomeKind.COMPLETED, output=b"1")
+
+
+def _lease(outcome: Outcome) -> Lease:
+    return Lease(outcome.key, outcome.token)
+
+
+def _all(verdict: Verdict, *continuations: ClaimedTask) -> Answer:
+    def answer(command: SettleTasks) -> Settlement:
+        return Settlement(
+            verdicts={_lease(outcome): verdict for outcome in command.outcomes}, continuations=continuations
+        )
+
+    return answer
+
+
+def _raising(error: Exception) -> Answer:
+    def answer(command: SettleTasks) -> Settlement:
+        raise error
+
+    return answer
+
+
+class Script:
+    """A kernel whose answers are given in advance, and the host that is told of them."""
+
+    def __init__(self, total: int = 10) -> None:
+        self.answers: list[Answer] = []
+        self.commands: list[SettleTasks] = []
+        self.verdicts: list[tuple[int, Verdict]] = []
+        self.overflows = 0
+        self.adopted: list[ClaimedTask] = []
+        self.slots = Slots(total)
+        self.settler = Settler(cast(Kernel, self), self, self.slots, Backoff(Random(1), first_s=0.001))
+
+    async def dispatch(self, command: SettleTasks) -> Settlement:
+        self.commands.append(command)
+        await asyncio.sleep(0)
+        return (self.answers.pop(0) if self.answers else _all(Verdict.SETTLED))(command)
+
+    def capacity(self, slots: int) -> Capacity:
+        return Capacity(worker="w", flow_ids=(1,), queues=("q",), slots=slots, lease_duration=timedelta(seconds=30))
+
+    def settled(self, lease: Lease, kind: OutcomeKind, verdict: Verdict) -> None:
+        self.verdicts.append((lease.key.element, verdict))
+
+    def overflowed(self) -> None:
+        self.overflows += 1
+
+    def adopt(self, tasks: Sequence[ClaimedTask]) -> int:
+        self.adopted += tasks
+        return len(tasks)
+
+    def add(self, *outcomes: Outcome, **how: Any) -> None:
+        for outcome in outcomes:
+            self.settler.add(outcome, _lease(outcome), **how)
+
+    def adding(self, outcome: Outcome, then: Answer) -> Answer:
+        """An answer during which an outcome arrives."""
+
+        def answer(command: SettleTasks) -> Settlement:
+            self.add(outcome)
+            return then(command)
+
+        return answer
+
+    async def finish(self) -> None:
+        """Settle everything that was added."""
+        self.settler.close()
+        async with asyncio.timeout(10):
+            await self.settler.run()
+
+    @property
+    def batches(self) -> list[list[int]]:
+        """The elements of each batch that was dispatched."""
+        return [[outcome.key.element for outcome in command.outcomes] for command in self.commands]
+
+
+@pytest.fixture
+async def script(nothing_left_open: None) -> AsyncGenerator[Script]:
+    """A script whose answers were all used."""
+    script = Script()
+    yield script
+    assert not script.answers
+
+
+async def test_what_ends_during_a_transaction_goes_into_the_next_together(script: Script) -> None:
+    """One outcome alone is settled at once; what comes while it is being settled makes one batch."""
+    running = asyncio.create_task(script.settler.run())
+    script.add(_outcome(0))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    script.add(*(_outcome(element) for element in range(1, 6)))
+    script.settler.close()
+    await running
+
+    assert script.batches == [[0], [1, 2, 3, 4, 5]]
+
+
+async def test_a_batch_is_bounded(script: Script) -> None:
+    """More outcomes than fit into a batch are settled in several."""
+    script.add(*(_outcome(element) for element in range(SETTLE_BATCH_MAX + 3)))
+    await script.finish()
+
+    assert [len(batch) for batch in script.batches] == [SETTLE_BATCH_MAX, 3]
+
+
+@pytest.mark.parametrize("error", [Unavailable("down"), CommitUnknown("cut off")], ids=["unavailable", "unknown"])
+async def test_the_same_batch_again_after_an_outage(script: Script, error: Exception) -> None:
+    """It is marked as repeated where, and only where, it may have been committed."""
+    script.answers = [_raising(error), _raising(Unavailable("down"))]
+    script.add(_outcome(0), _outcome(1))
+    await script.finish()
+
+    unknown = isinstance(error, CommitUnknown)
+    assert script.batches == [[0, 1], [0, 1], [0, 1]]
+    assert [command.repeated for command in script.commands] == [False, unknown, unknown]
+    assert script.verdicts == [(0, Verdict.SETTLED), (1, Verdict.SETTLED)]
+
+
+async def test_a_deferred_outcome_waits_for_the_next_batch(script: Script) -> None:
+    """It is not told to the host before it is settled."""
+    first, second = _outcome(0, "locked"), _outcome(1, "free")
+
+    def answer(command: SettleTasks) -> Settlement:
+        return Settlement(verdicts={_lease(first): Verdict.DEFERRED, _lease(second): Verdict.SETTLED}, continuations=())
+
+    script.answers = [answer]
+    script.add(first, second)
+    await script.finish()
+
+    assert script.batches == [[0, 1], [0]]
+    assert script.verdicts == [(1, Verdict.SETTLED), (0, Verdict.SETTLED)]
+    assert [command.wait for command in script.commands] == [False, False]
+
+
+async def test_after_three_misses_a_run_is_settled_alone_and_waits(script: Script) -> None:
+    """Its outcomes go together, with `wait`, apart from those of other runs."""
+    script.answers = [_all(Verdict.DEFERRED)] * MISSES_MAX
+    script.add(_outcome(0, "locked"), _outcome(1, "locked"))
+    script.answers.append(script.adding(_outcome(2, "other"), _all(Verdict.SETTLED)))
+    await script.finish()
+
+    assert script.batches == [[0, 1]] * MISSES_MAX + [[0, 1], [2]]
+    assert [command.wait for command in script.commands] == [False] * MISSES_MAX + [True, False]
+
+
+async def test_a_run_that_stays_locked_does_not_hold_the_others_up(script: Script) -> None:
+    """After a lock timeout the others are settled before it is tried again."""
+    script.answers = [_all(Verdict.DEFERRED)] * MISSES_MAX
+    script.answers.append(script.adding(_outcome(1, "other"), _raising(Contention("locked"))))
+    script.add(_outcome(0, "locked"))
+    await script.finish()
+
+    assert script.batches == [[0]] * MISSES_MAX + [[0], [1, 0]]
+    assert sorted(script.verdicts) == [(0, Verdict.SETTLED), (1, Verdict.SETTLED)]
+
+
+async def test_one_outcome_that_cannot_be_settled_is_dropped_alone(
+    script: Script, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The batch is halved until the culprit is found; the others are settled, the host goes on."""
+
+    def refuse_three(command: SettleTasks) -> Settlement:
+        if any(outcome.key.element == 3 for outcome in command.outcomes):
+            raise CorruptionError("three")
+        return _all(Verdict.SETTLED)(command)
+
+    script.answers = [refuse_three] * 7
+    script.add(*(_outcome(element) for element in range(8)))
+    await script.finish()
+
+    assert sorted(script.verdicts) == [
+        (element, Verdict.STALE if element == 3 else Verdict.SETTLED) for element in range(8)
+    ]
+    assert "cannot be settled" in caplog.text
+
+
+def _continuation(element: int) -> ClaimedTask:
+    key = TaskKey("run", "next", 1, element)
+    return ClaimedTask(key=key, flow_id=1, token=1, attempt=1, losses=0, lease_until=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+async def test_slots_are_offered_and_what_is_not_used_comes_back(script: Script) -> None:
+    """A batch that can make tasks ready offers its own slots and the free ones; one that cannot offers none."""
+    assert script.slots.take(4) == 4
+    script.answers = [_all(Verdict.SETTLED, _continuation(0), _continuation(1))]
+    script.add(_outcome(0), _outcome(1), continues=True, keeps_slot=True)
+    await script.finish()
+
+    assert [command.capacity.slots for command in script.commands] == [8]
+    assert len(script.adopted) == 2
+    assert script.slots.free == 10 - 2 - 2
+    assert script.overflows == 0
+
+
+async def test_full_use_of_the_offer_tells_of_more(script: Script) -> None:
+    """When every slot that was offered was used, there may be tasks that got none: the host looks for them."""
+    script.slots.take(10)
+    script.answers = [_all(Verdict.SETTLED, _continuation(0))]
+    script.add(_outcome(0), continues=True, keeps_slot=True)
+    script.add(_outcome(1))
+    await script.finish()
+
+    assert script.overflows == 1
+    assert script.slots.free == 0

@@ -1,0 +1,83 @@
+"""Threads for plain functions: as many as there is work at a time, reused, gone when closed."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+
+import pytest
+
+from fairlead.hosts.threads import HandlerThreads
+
+TIMEOUT_S = 10.0
+
+
+def test_threads_are_made_as_needed_and_reused() -> None:
+    """Work that overlaps has threads of its own; work that comes later gets those that are idle."""
+    threads = HandlerThreads("test")
+    barrier = threading.Barrier(4)
+
+    def meet() -> None:
+        barrier.wait(TIMEOUT_S)
+
+    for _ in range(3):
+        threads.submit(meet)
+    barrier.wait(TIMEOUT_S)
+    assert threads.alive == 3
+
+    for _ in range(50):
+        done = threading.Event()
+        threads.submit(done.set)
+        assert done.wait(TIMEOUT_S)
+    assert threads.alive <= 4
+
+    threads.close()
+    assert threads.alive == 0
+
+
+def test_closing_waits_for_no_one_who_is_busy() -> None:
+    """A thread that does not end is left behind, and ends with its work; idle ones are gone at once."""
+    threads = HandlerThreads("test")
+    begun, release, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        release.wait(TIMEOUT_S)
+        ended.set()
+
+    threads.submit(work)
+    threads.submit(lambda: None)
+    assert begun.wait(TIMEOUT_S)
+    threads.close()
+    assert threads.alive == 1
+
+    release.set()
+    assert ended.wait(TIMEOUT_S)
+    for thread in threading.enumerate():
+        if thread.name.startswith("test-"):
+            thread.join(TIMEOUT_S)
+    assert threads.alive == 0
+
+
+def test_context_variables_come_along(caplog: pytest.LogCaptureFixture) -> None:
+    """Work sees the context of who submitted it; an error it lets out costs no thread."""
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
+    variable.set("seen")
+    threads = HandlerThreads("test")
+    found: list[str] = []
+    done = threading.Event()
+
+    def fail() -> None:
+        raise SystemExit
+
+    def look() -> None:
+        found.append(variable.get())
+        done.set()
+
+    threads.submit(fail)
+    threads.submit(look)
+    assert done.wait(TIMEOUT_S)
+    threads.close()
+
+    assert found == ["seen"]
+    assert "nobody handled" in caplog.text

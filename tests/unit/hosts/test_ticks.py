@@ -1,0 +1,227 @@
+"""Ticks: isolated steps, claims by messages, and the rule about tasks that lost a lease."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from fairlead.adapters.memory import ManualClock, MemoryPersistence, MemoryTransport, memory_ports
+from fairlead.hosts.node import NodeHost
+from fairlead.hosts.ticks import LOST_TASK_PAUSE_S, Ticks
+from fairlead.hosts.worker import Worker, WorkerOptions
+from fairlead.kernel import Context, Flow, Kernel, Start
+from fairlead.ports import Ports
+from fairlead.ports.outbox import EventRecord
+from fairlead.ports.records import TaskRow
+from fairlead.ports.transport import Job
+
+from .conftest import MakeKernel
+
+TIMEOUT_S = 10.0
+
+
+class Troubled(MemoryPersistence):
+    """A store in which nothing expired can be found."""
+
+    async def find_expired(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[TaskRow]:
+        raise LookupError("no index")
+
+
+class CountingSink:
+    """Accepts everything."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+
+    async def publish(self, batch: Sequence[EventRecord]) -> int:
+        self.accepted += len(batch)
+        return len(batch)
+
+    async def aclose(self) -> None:
+        pass
+
+
+class DriftingClock(ManualClock):
+    """A clock that can be uncertain, and counts how often it was synchronised."""
+
+    uncertain_s = 0.0
+    synchronised = 0
+
+    async def synchronise(self) -> None:
+        self.synchronised += 1
+
+    @property
+    def uncertainty_s(self) -> float:
+        return self.uncertain_s
+
+
+def _flow() -> Flow[int]:
+    flow = Flow("ticked", version=1, input=int, input_name="n", max_attempts=10)
+
+    @flow.step
+    async def work(n: int) -> int:
+        await asyncio.Event().wait()
+        return n
+
+    return flow
+
+
+class World:
+    """A worker that settles nothing by itself, and its ticks."""
+
+    def __init__(self, ports: Ports, *, slots: int = 10) -> None:
+        self.ports = ports
+        self.flow = _flow()
+        self.kernel = Kernel(flows=[self.flow], ports=ports)
+        options = WorkerOptions(
+            worker="ticker",
+            concurrency=slots,
+            queues=("default",),
+            lease_duration=timedelta(seconds=30),
+            cancel_grace_s=1,
+        )
+        self.worker = Worker(self.kernel, options, {})
+        self.ticks = Ticks(self.worker, sweep_after=timedelta(seconds=60))
+
+    async def __aenter__(self) -> World:
+        await self.kernel.register()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.worker.stop_attempts()
+        self.worker.settler.close()
+        await self.worker.settler.run()
+        await self.worker.until_empty()
+        await self.worker.close()
+        await self.kernel.aclose()
+
+
+@pytest.fixture
+async def clock(nothing_left_open: None) -> DriftingClock:
+    """A clock that stands still until it is moved."""
+    return DriftingClock()
+
+
+async def test_one_failing_maintenance_step_stops_no_other(clock: DriftingClock) -> None:
+    """The counts of all others are returned, with the error of the one that failed."""
+    sink = CountingSink()
+    transport = MemoryTransport(clock)
+    ports = evolve(memory_ports(clock=clock, transport=transport, sink=sink), persistence=Troubled())
+    async with World(ports) as world:
+        await world.kernel.start(world.flow, 1)
+        clock.advance(61)
+        report = await world.ticks.maintain()
+
+    assert dict(report.counts) == {"synchronise": 0, "sweep": 1, "flush": 1}
+    assert list(report.errors) == ["reap"]
+    assert isinstance(report.errors["reap"], LookupError)
+    assert (clock.synchronised, sink.accepted, transport.pending) == (1, 1, 2)
+
+
+async def test_a_host_with_an_uncertain_clock_does_not_claim(clock: DriftingClock) -> None:
+    """Its leases could not be relied upon; once the clock is good again it claims."""
+    async with World(memory_ports(clock=clock)) as world:
+        clock.uncertain_s = 5.1
+        assert not world.ticks.may_claim
+        clock.uncertain_s = 5.0
+        assert world.ticks.may_claim
+
+
+async def test_a_message_is_acknowledged_once_its_job_is_claimed(clock: DriftingClock) -> None:
+    """From then on the lease decides; a second message for the same job is acknowledged with nothing to claim."""
+    transport = MemoryTransport(clock)
+    async with World(memory_ports(clock=clock, transport=transport)) as world:
+        run = await world.kernel.start(world.flow, 1)
+        await transport.enqueue([Job(run_id=run.id, queue=""), Job(run_id="unknown", queue="")])
+        deliveries = await transport.dequeue(queues=["default"], limit=10, wait_s=0)
+        assert len(deliveries) == 3
+        assert await world.ticks.claim_delivered(deliveries) == 1
+
+        assert (transport.pending, len(world.worker.held)) == (0, 1)
+        assert world.worker.slots.free == 9
+
+
+async def test_a_message_that_comes_early_comes_again(clock: DriftingClock) -> None:
+    """A job whose time has not come is put off until then, not claimed in vain and forgotten."""
+    transport = MemoryTransport(clock)
+    async with World(memory_ports(clock=clock, transport=transport)) as world:
+        early = Job(run_id="r", queue="", not_before=clock.now() + timedelta(seconds=20))
+        await transport.enqueue([early])
+        clock.advance(20)
+        (delivery,) = await transport.dequeue(queues=["default"], limit=1, wait_s=0)
+        later = evolve(delivery, job=evolve(early, not_before=clock.now() + timedelta(seconds=7)))
+        assert await world.ticks.claim_delivered([later]) == 0
+
+        clock.advance(6.9)
+        assert not await transport.dequeue(queues=["default"], limit=1, wait_s=0)
+        clock.advance(0.2)
+        assert len(await transport.dequeue(queues=["default"], limit=1, wait_s=0)) == 1
+
+
+async def test_one_task_that_lost_a_lease_at_a_time(clock: DriftingClock) -> None:
+    """The others' messages come again later; polling leaves them in their queue, for other hosts."""
+    transport = MemoryTransport(clock)
+    async with World(memory_ports(clock=clock, transport=transport)) as world:
+        await world.kernel.start_many(world.flow, [Start(input=n) for n in range(3)])
+        lost = await _lose_all(world, transport, clock)
+        assert len(lost) == 3
+
+        assert await world.ticks.claim_delivered(lost) == 1
+        assert (len(world.worker.held), world.worker.lost_limit, transport.pending) == (1, 0, 2)
+        clock.advance(LOST_TASK_PAUSE_S + 0.1)
+        again = await transport.dequeue(queues=["default"], limit=10, wait_s=0)
+        assert await world.ticks.claim_delivered(again) == 0
+        assert transport.pending == 2
+        assert await world.ticks.dequeue("default", world.worker.slots.take(5)) == 0
+
+
+async def _lose_all(world: World, transport: MemoryTransport, clock: DriftingClock) -> Any:
+    """Have another worker claim everything and die; the messages for what it lost."""
+    from fairlead.kernel.commands import Capacity, ClaimRuns
+
+    capacity = Capacity(
+        worker="dying",
+        flow_ids=world.kernel.flow_ids,
+        queues=("default",),
+        slots=10,
+        lease_duration=timedelta(seconds=30),
+    )
+    await transport.complete(await transport.dequeue(queues=["default"], limit=10, wait_s=0))
+    await world.kernel.dispatch(ClaimRuns(capacity=capacity, limit=10))
+    clock.advance(60)
+    await world.ticks.reap()
+    return await transport.dequeue(queues=["default"], limit=10, wait_s=0)
+
+
+async def test_messages_without_a_slot_come_again_at_once(clock: DriftingClock) -> None:
+    """What finds no slot is not acknowledged: another host may have one."""
+    transport = MemoryTransport(clock)
+    async with World(memory_ports(clock=clock, transport=transport), slots=2) as world:
+        await world.kernel.start_many(world.flow, [Start(input=n) for n in range(3)])
+        lost = await _lose_all(world, transport, clock)
+        world.worker.slots.take(2)
+
+        assert await world.ticks.claim_delivered(lost) == 0
+        assert len(await transport.dequeue(queues=["default"], limit=10, wait_s=0)) == 3
+
+
+async def test_a_sweep_finds_what_lost_its_messages(make_kernel: MakeKernel, ports: Ports) -> None:
+    """A host gets runs whose announcements were lost: by polling, or by announcing them again."""
+    flow = Flow("swept", version=1, input=int)
+
+    @flow.step
+    async def work(ctx: Context) -> int:
+        return ctx.attempt
+
+    kernel = make_kernel(flow)
+    await kernel.register()
+    run = await kernel.start(flow, 1)
+    lost = await ports.transport.dequeue(queues=["default"], limit=10, wait_s=0)
+    await ports.transport.complete(lost)
+    async with NodeHost(kernel, sweep_interval=0.1):
+        assert await run.result(timeout=TIMEOUT_S) == {"work": 1}
