@@ -20,6 +20,9 @@ Work = Callable[[], None]
 JOIN_S = 1.0
 """How long closing waits for a thread that has nothing left to do; it needs microseconds."""
 
+LEAVE_S = 0.05
+"""How long closing waits for all others together: one whose work has just ended needs no more."""
+
 
 class HandlerThreads:
     """As many threads as have work at a time, kept for reuse. All methods belong to one thread, the event loop's."""
@@ -54,9 +57,12 @@ class HandlerThreads:
         for _ in self._threads:
             self._work.put(None)
         with self._lock:
+            busy = [thread for thread in self._threads if thread in self._busy]
             idle = [thread for thread in self._threads if thread not in self._busy]
         for thread in idle:
             thread.join(JOIN_S)
+        for thread in busy:
+            thread.join(LEAVE_S / len(busy))
 
     def _add_thread(self) -> None:
         self._made += 1

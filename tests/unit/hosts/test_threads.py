@@ -78,6 +78,9 @@ def test_context_variables_come_along(caplog: pytest.LogCaptureFixture) -> None:
     threads.submit(look)
     assert done.wait(TIMEOUT_S)
     threads.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("test-"):
+            thread.join(TIMEOUT_S)
 
     assert found == ["seen"]
     assert "nobody handled" in caplog.text
