@@ -253,6 +253,10 @@ def _miscount_events(world: World) -> None:
     world.run("pending").batches()[0].events = b"[]"
 
 
+def _garble_events(world: World) -> None:
+    world.run("pending").batches()[0].events = b"not json"
+
+
 def _repeat_a_number(world: World) -> None:
     world.row("pending").next_sequence = 1
 
@@ -319,6 +323,7 @@ CASES: list[tuple[str, Callable[[World], None]]] = [
     ("I18_changes_have_events", _tell_of_nothing),
     ("I19_sequence", _leave_a_gap),
     ("I19_sequence", _miscount_events),
+    ("I19_sequence", _garble_events),
     ("I19_sequence", _repeat_a_number),
     ("I22_one_run_per_key", _share_a_key),
     ("I25_nothing_live_in_terminal_run", _forget_a_task),

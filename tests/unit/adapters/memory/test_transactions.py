@@ -5,24 +5,30 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+from collections.abc import Callable
 
 import pytest
+from attrs import evolve
 
 from fairlead.adapters.memory import MemoryPersistence
 from fairlead.adapters.memory.store import Store
-from fairlead.ports.errors import Contention, CorruptionError, Unavailable
-from fairlead.ports.records import Changes, RunUpdate, TaskKey
+from fairlead.ports.errors import Contention, CorruptionError, Unavailable, UnstorableValue
+from fairlead.ports.records import Changes, ClaimedTask, RunUpdate, TaskKey
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
 from tests.support.records import (
+    attempt,
     cancellation,
     completed,
+    events,
     load_request,
+    new_run,
     new_tasks,
     run_claim,
+    run_id,
     run_update,
     step_write,
 )
-from tests.support.scenes import PATIENCE_S, claim_one, look, register, run_with_tasks, soon, start
+from tests.support.scenes import PATIENCE_S, apply, claim_one, look, register, run_with_tasks, soon, start
 
 
 def start_of(run: str) -> RunUpdate:
@@ -318,6 +324,42 @@ async def test_a_lock_timeout_is_the_stores_own() -> None:
         await holder.apply(Changes(runs=(start_of(run),)))
 
     assert (tables.locks.waiting, tables.locks.held) == (0, 0)
+
+
+@pytest.mark.parametrize("key", ["a\0b", "\ud800", "é\0"])
+async def test_a_key_that_is_no_text_for_a_database_is_refused(key: str) -> None:
+    """NUL and lone surrogates; nothing of the batch is inserted."""
+    store = MemoryPersistence()
+    flow = await register(store)
+
+    with pytest.raises(UnstorableValue, match="an idempotency key cannot be stored"):
+        await store.insert_runs([new_run(flow, 1), new_run(flow, 2, key=key)])
+
+    assert await store.read_run(run_id(1)) is None
+
+
+REFUSED: list[tuple[Callable[[ClaimedTask], Changes], str]] = [
+    (lambda task: Changes(events=(events(task.key.run_id, 2),)), "event 2 of run .* is written already"),
+    (lambda task: Changes(events=(events(task.key.run_id, 9),) * 2), "event 9 of run .* is written already"),
+    (lambda task: Changes(attempts=(attempt(task),) * 2), "token 1 of task .* is recorded already"),
+    (lambda task: Changes(new_steps=(step_write("no-such-run"),)), "no-such-run does not exist"),
+    (lambda task: Changes(tasks=(completed(evolve(task, token=2)),)), "under token 2 and is running under token 1"),
+]
+
+
+@pytest.mark.parametrize(("change", "problem"), REFUSED, ids=[problem for _, problem in REFUSED])
+async def test_what_cannot_be_written_says_why(change: Callable[[ClaimedTask], Changes], problem: str) -> None:
+    """Each guard that refuses names the row, what was expected and what was found; nothing is written."""
+    store = MemoryPersistence()
+    flow = await register(store)
+    await run_with_tasks(store, flow)
+    task = await claim_one(store, flow)
+    before = store.snapshot()
+
+    with pytest.raises(CorruptionError, match=problem):
+        await apply(store, task.key.run_id, change(task))
+
+    assert store.snapshot() == before
 
 
 async def test_locks_taken_in_any_order_never_get_stuck() -> None:
