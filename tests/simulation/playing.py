@@ -1,0 +1,238 @@
+"""Playing a scenario under faults: clients and hosts that are struck and come again, until everything has ended.
+
+After every write the invariants of the stored rows are checked, and that no terminal status changed, no token went
+back, and no outcome was replaced. At the end every acknowledged run exists, has ended as it must, was published in
+order, and no handler was called more often than its attempts allow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from attrs import define, field
+
+from fairlead.adapters.memory import (
+    CollectingSink,
+    MemoryBlobs,
+    MemoryPersistence,
+    MemoryScheduler,
+    MemoryTransport,
+    MemoryWakeups,
+    SequentialIds,
+)
+from fairlead.hosts.serverless import ServerlessHost
+from fairlead.kernel import Kernel, RunStatus
+from fairlead.ports import Ports
+from fairlead.ports.errors import AdapterError
+from fairlead.ports.reading import RunFilter
+from fairlead.ports.records import TaskKey
+from fairlead.ports.statuses import TERMINAL_RUN, TERMINAL_STEP, TERMINAL_TASK
+from tests.simulation.faults import FaultyPersistence, Injector, Killed, Process, faulty
+from tests.simulation.scenarios import Ledger, Scenario
+from tests.simulation.virtual_loop import LoopClock, run_virtually
+
+ROUNDS_MAX = 200
+"""Rounds in which everything must have ended: each ends later than a lease."""
+
+LATER_S = 60.0
+"""When the second host of a round begins: after a lease and a reaper's allowance; the first may be paused."""
+
+
+class Violation(AssertionError):
+    """A promise was broken. Says what, and under which strikes."""
+
+
+class _Seen(NamedTuple):
+    """What must not change any more once `terminal`, and the token, which never falls."""
+
+    terminal: bool
+    status: str
+    token: int
+    output: bytes | None
+    error: bytes | None
+
+
+def _seen(snapshot: Mapping[str, list[dict[str, Any]]]) -> dict[str, _Seen]:
+    rows = {f"run {row['id']}": _row(row, TERMINAL_RUN) for row in snapshot["runs"]}
+    for row in snapshot["steps"]:
+        rows[f"step {row['run_id']}/{row['slug']}/{row['generation']}"] = _row(row, TERMINAL_STEP)
+    for row in snapshot["tasks"]:
+        key = TaskKey(row["run_id"], row["step"], row["generation"], row["element"])
+        rows[f"task {key}"] = _row(row, TERMINAL_TASK)
+    return rows
+
+
+def _row(row: Mapping[str, Any], terminal: Collection[str]) -> _Seen:
+    status = str(row["status"])
+    return _Seen(status in terminal, status, row.get("token", 0), row.get("output"), row["error"])
+
+
+@define
+class Played:
+    """What a scenario left behind."""
+
+    points: list[str]
+    struck: list[str]
+    executions: int = field(default=0)
+
+
+def play(scenario: Scenario, injector: Injector, *, messages: bool) -> Played:
+    """Play a scenario to its end.
+
+    Args:
+        scenario: what is started and what must come out.
+        injector: where it is struck.
+        messages: whether hosts are driven by a transport's messages, or poll.
+
+    Raises:
+        Violation: a promise was broken.
+    """
+    try:
+        return run_virtually(_World(scenario, injector, messages=messages).play())
+    except Violation as violation:
+        strikes = ", ".join(injector.struck) or "none"
+        raise Violation(f"{scenario.name} (messages={messages}), strikes: {strikes}: {violation}") from None
+
+
+class _World:
+    """One store, one transport, one sink, and the processes that come and go."""
+
+    def __init__(self, scenario: Scenario, injector: Injector, *, messages: bool) -> None:
+        self._scenario = scenario
+        self._injector = injector
+        self._messages = messages
+        self._ledger = Ledger()
+        self._flow = scenario.flow(self._ledger)
+        self._clock = LoopClock()
+        self._store = MemoryPersistence()
+        self._sink = CollectingSink()
+        self._transport = MemoryTransport(self._clock) if messages else MemoryWakeups(self._clock)
+        self._ids = SequentialIds()
+        self._seen: dict[str, _Seen] = {}
+        self._problems: list[str] = []
+
+    async def play(self) -> Played:
+        for key in self._scenario.inputs:
+            await self._until_acknowledged(key)
+        for _ in range(ROUNDS_MAX):
+            await asyncio.gather(self._host(0.0), self._host(LATER_S))
+            self._require_none(self._problems)
+            if await self._over():
+                await self._check_end()
+                return Played(self._injector.points, self._injector.struck, self._ledger.executions.total())
+        raise Violation(f"not over after {ROUNDS_MAX} rounds")
+
+    async def _host(self, delay_s: float) -> None:
+        """A host that takes back what others lost, and works."""
+        await asyncio.sleep(delay_s)
+        await self._in_process(self._maintain)
+        await self._in_process(self._work)
+        await self._in_process(self._maintain)
+
+    # Processes
+
+    async def _in_process(self, act: Callable[[Kernel], Awaitable[None]]) -> None:
+        """One incarnation: it does its work, or it is killed and everything it held open breaks."""
+        process = Process(self._injector)
+        handle = self._store.connect()
+        kernel = Kernel(flows=[self._flow], ports=self._ports(process, handle))
+        acting = asyncio.ensure_future(act(kernel))
+        dying = asyncio.ensure_future(process.killed.wait())
+        await asyncio.wait([acting, dying], return_when=asyncio.FIRST_COMPLETED)
+        dying.cancel()
+        if process.killed.is_set():
+            acting.cancel()
+            handle.disconnect()
+        with suppress(AdapterError, Killed, asyncio.CancelledError):
+            await acting
+
+    def _ports(self, process: Process, handle: MemoryPersistence) -> Ports:
+        persistence: Any = FaultyPersistence(handle, process, self._check_rows)
+        return Ports(
+            persistence=persistence,
+            transport=faulty(self._transport, process, "transport"),
+            blobs=MemoryBlobs(self._clock),
+            scheduler=MemoryScheduler(),
+            clock=self._clock,
+            new_id=self._ids,
+            sink=faulty(self._sink, process, "sink"),
+        )
+
+    async def _until_acknowledged(self, key: str) -> None:
+        """A client that starts a run and does not give up before it is told the run's id."""
+
+        async def start(kernel: Kernel) -> None:
+            run = await kernel.start(self._flow, self._scenario.inputs[key], key=key)
+            self._ledger.acknowledged[key] = run.id
+
+        while key not in self._ledger.acknowledged:
+            await self._in_process(start)
+
+    async def _work(self, kernel: Kernel) -> None:
+        async with ServerlessHost(kernel, lease_duration=30) as host:
+            if not self._messages:
+                await host.process_available_jobs(1_000)
+                return
+            transport = kernel.ports.transport
+            while deliveries := await transport.dequeue(queues=("default",), limit=10, wait_s=0):
+                for delivery in deliveries:
+                    report = await host.handle_job(delivery.job)
+                    if report.acknowledged:
+                        await transport.complete([delivery])
+
+    async def _maintain(self, kernel: Kernel) -> None:
+        async with ServerlessHost(kernel, lease_duration=30) as host:
+            await host.run_maintenance_tick()
+
+    # Checks
+
+    async def _check_rows(self) -> None:
+        """After every write: the invariants of this state, and of the step from the one before."""
+        problems = [f"{name}: {rows}" for name, rows in (await self._store.check_invariants()).items()]
+        seen = _seen(self._store.snapshot())
+        for key, before in self._seen.items():
+            now = seen.get(key)
+            if now is None:
+                problems.append(f"{key} is gone")
+            elif before.terminal and now != before:
+                problems.append(f"I1: {key} had ended as {before} and is {now} now")
+            elif now.token < before.token:
+                problems.append(f"I5: the token of {key} went from {before.token} back to {now.token}")
+        self._seen = seen
+        self._problems += problems
+
+    async def _over(self) -> bool:
+        for run_id in self._ledger.acknowledged.values():
+            record = await self._store.read_run(run_id)
+            if record is None or record.status not in TERMINAL_RUN:
+                return False
+        unpublished = [row for row in self._store.snapshot()["outbox"] if not row["published"]]
+        return not unpublished
+
+    async def _check_end(self) -> None:
+        scenario = self._scenario
+        page = await self._store.list_runs(RunFilter(), limit=100, after=None)
+        if {run.key: run.id for run in page.runs} != self._ledger.acknowledged:
+            raise Violation("I22, I23: there are other runs than those acknowledged")
+        kernel = Kernel(flows=[self._flow], ports=self._ports(Process(Injector({})), self._store))
+        for key, run_id in self._ledger.acknowledged.items():
+            record = await self._store.read_run(run_id)
+            if record is None or record.status is not scenario.status:
+                raise Violation(f"run {key} is {record and record.status}, not {scenario.status}")
+            run = kernel.run(run_id)
+            got = await run.result() if record.status is RunStatus.COMPLETED else record.reason
+            if got != scenario.expected[key]:
+                raise Violation(f"run {key} gave {got!r}, not {scenario.expected[key]!r}")
+            sequences = [event.sequence for event in self._sink.events if event.run_id == run_id]
+            if list(dict.fromkeys(sequences)) != list(range(1, record.next_sequence)):
+                raise Violation(f"I20: the sink saw the events of run {key} as {sequences}")
+        for task, count in self._ledger.executions.items():
+            if count > scenario.max_attempts:
+                raise Violation(f"P2: the handler of {task} was called {count} times")
+
+    def _require_none(self, problems: list[str]) -> None:
+        if problems:
+            raise Violation("; ".join(problems[:5]))

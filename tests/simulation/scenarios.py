@@ -1,0 +1,148 @@
+"""Small flows that between them use every rule, with what must come out of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from fairlead.kernel import Context, Flow, GiveUp, RunStatus
+
+LONG_S = 45.0
+"""How long some handlers take: longer than a lease, so that heartbeats matter, and shorter than their timeout."""
+
+
+@frozen
+class Ledger:
+    """What really happened, kept outside all faults."""
+
+    executions: Counter[str] = field(factory=Counter[str])
+    """How often each task's handler was called, by task id."""
+    acknowledged: dict[str, str] = field(factory=dict[str, str])
+    """The run ids that clients were told, by key."""
+
+    def enter(self, ctx: Context) -> None:
+        """A handler was called."""
+        self.executions[ctx.idempotency_key] += 1
+
+
+@frozen(kw_only=True)
+class Scenario:
+    """A flow, its inputs by key, and how each run must end."""
+
+    name: str
+    flow: Callable[[Ledger], Flow[Any]]
+    inputs: Mapping[str, Any]
+    expected: Mapping[str, Any]
+    """The output of each run by key; the name of an exception class for a run that fails."""
+    status: RunStatus = RunStatus.COMPLETED
+    max_attempts: int = 20
+    """More than any scenario strikes, so that a handler's own failures decide how a run ends."""
+
+
+def _chain(ledger: Ledger) -> Flow[Any]:
+    flow = Flow("chain", version=1, max_attempts=20, base_delay=1)
+
+    @flow.step
+    async def first(input: int, ctx: Context) -> int:
+        ledger.enter(ctx)
+        return input + 1
+
+    @flow.step
+    async def second(first: int, ctx: Context) -> int:
+        ledger.enter(ctx)
+        await asyncio.sleep(LONG_S)
+        return first * 10
+
+    @flow.step(start_delay=5)
+    async def third(second: int, input: int, ctx: Context) -> list[int]:
+        ledger.enter(ctx)
+        return [second, input]
+
+    return flow
+
+
+def _fan(ledger: Ledger) -> Flow[Any]:
+    flow = Flow("fan", version=1, max_attempts=20, base_delay=1)
+
+    @flow.step
+    async def numbers(input: int, ctx: Context) -> list[int]:
+        ledger.enter(ctx)
+        return list(range(input))
+
+    @flow.map(over=numbers, max_concurrency=2)
+    async def double(item: int, ctx: Context) -> int:
+        ledger.enter(ctx)
+        return item * 2
+
+    @flow.map(over=double)
+    async def succeed(item: int, ctx: Context) -> int:
+        ledger.enter(ctx)
+        return item + 1
+
+    @flow.step
+    async def total(succeed: list[int], numbers: list[int], ctx: Context) -> int:
+        ledger.enter(ctx)
+        return sum(succeed) + len(numbers)
+
+    return flow
+
+
+def _shaky(ledger: Ledger) -> Flow[Any]:
+    flow = Flow("shaky", version=1, max_attempts=20, base_delay=1, jitter=0)
+
+    @flow.map(over="input")
+    async def each(item: int, ctx: Context) -> int:
+        ledger.enter(ctx)
+        if ctx.attempt < 3 and item % 2:
+            raise RuntimeError("not yet")
+        return item
+
+    @flow.step
+    async def total(each: list[int], ctx: Context) -> int:
+        ledger.enter(ctx)
+        return sum(each)
+
+    return flow
+
+
+def _doomed(ledger: Ledger) -> Flow[Any]:
+    flow = Flow("doomed", version=1, max_attempts=20, base_delay=1)
+
+    @flow.step
+    async def beside(ctx: Context) -> int:
+        ledger.enter(ctx)
+        return 1
+
+    @flow.step
+    async def fails(ctx: Context) -> int:
+        ledger.enter(ctx)
+        raise GiveUp("never")
+
+    @flow.step
+    async def after(fails: int, beside: int) -> int:
+        raise AssertionError("a step behind a failed one must not run")
+
+    return flow
+
+
+SCENARIOS = (
+    Scenario(
+        name="chain",
+        flow=_chain,
+        inputs={"a": 1, "b": 5},
+        expected={"a": {"third": [20, 1]}, "b": {"third": [60, 5]}},
+    ),
+    Scenario(name="fan", flow=_fan, inputs={"a": 3, "none": 0}, expected={"a": {"total": 12}, "none": {"total": 0}}),
+    Scenario(name="shaky", flow=_shaky, inputs={"a": [1, 2, 3]}, expected={"a": {"total": 6}}),
+    Scenario(
+        name="doomed",
+        flow=_doomed,
+        inputs={"a": None},
+        expected={"a": "handler_failed"},
+        status=RunStatus.FAILED,
+    ),
+)

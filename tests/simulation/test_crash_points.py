@@ -1,0 +1,59 @@
+"""Crash points: every port call of every scenario fails before, after, or with its answer lost.
+
+Exhaustively, one strike at a time; and by seeds, several strikes at once. To play one seed again:
+`python -m pytest tests/simulation -k several --seeds N`, or `play(...)` with the strikes that the violation names.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.simulation.faults import Injector, Mode
+from tests.simulation.playing import play
+from tests.simulation.scenarios import SCENARIOS, Scenario
+
+DRIVEN = pytest.mark.parametrize("messages", [False, True], ids=["polling", "messages"])
+PLAYED = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+
+STRIKES_MAX = 6
+"""Strikes of one seed: few enough that no task uses up its attempts."""
+
+
+@DRIVEN
+@PLAYED
+def test_without_faults_every_task_runs_once(scenario: Scenario, messages: bool) -> None:
+    """The scenarios themselves are right, and what is counted is what happens."""
+    played = play(scenario, Injector({}), messages=messages)
+
+    assert played.struck == []
+    assert played.executions == play(scenario, Injector({}), messages=messages).executions
+
+
+@DRIVEN
+@PLAYED
+@pytest.mark.parametrize("mode", Mode)
+def test_every_port_call_may_fail(scenario: Scenario, messages: bool, mode: Mode) -> None:
+    """One strike at each point of the scenario: it recovers, and no promise is broken."""
+    points = len(play(scenario, Injector({}), messages=messages).points)
+
+    for point in range(points):
+        played = play(scenario, Injector({point: mode}), messages=messages)
+
+        assert len(played.struck) == 1
+
+
+def test_several_strikes_at_once(seeds: range) -> None:
+    """Random scenarios, points and modes, some of them while the recovery from others is under way."""
+    struck = 0
+    for seed in seeds:
+        chosen = random.Random(seed)
+        scenario = chosen.choice(SCENARIOS)
+        count = chosen.randint(2, STRIKES_MAX)
+        strikes = {chosen.randrange(120): chosen.choice(list(Mode)) for _ in range(count)}
+
+        played = play(scenario, Injector(strikes), messages=chosen.random() < 0.5)
+
+        struck += len(played.struck)
+    assert struck > len(seeds)
