@@ -172,6 +172,27 @@ async def test_tasks_with_losses_are_claimed_up_to_their_limit(store: Persistenc
     assert await elements(store, task_claim(flow, limit=9, lost_limit=9)) == [("pack", 1), ("pack", 3)]
 
 
+async def test_a_claim_by_name_keeps_its_limits(store: Persistence, flow: FlowRow) -> None:
+    """Named tasks are claimed in order up to the limit, and those with losses up to theirs."""
+    run = await run_with_tasks(store, flow, steps={"pack": 6})
+    await store.claim_tasks(task_claim(flow, only=keys(run, "pack", [0, 1])))
+    for key in keys(run, "pack", [0, 1]):
+        await lose_lease(store, key)
+    named = keys(run, "pack", [5, 4, 3, 2, 1, 0])
+
+    assert await elements(store, task_claim(flow, limit=0, only=named)) == []
+    assert await elements(store, task_claim(flow, limit=3, lost_limit=1, only=named)) == [
+        ("pack", 0),
+        ("pack", 2),
+        ("pack", 3),
+    ]
+    assert await elements(store, task_claim(flow, limit=9, lost_limit=9, only=named)) == [
+        ("pack", 1),
+        ("pack", 4),
+        ("pack", 5),
+    ]
+
+
 async def test_ten_concurrent_claims_share_three_tasks(store: Persistence, flow: FlowRow) -> None:
     """Each task goes to one host, none stays behind."""
     run = await run_with_tasks(store, flow, steps={"pack": 3})
@@ -228,6 +249,7 @@ async def test_a_task_that_another_transaction_holds_is_skipped(store_subject: S
     run = await run_with_tasks(store, flow, steps={"pack": 2})
 
     async with store_subject.hold_task(TaskKey(run, "pack", 1, 0)):
+        assert await elements(store, task_claim(flow, only=keys(run, "pack", [0]))) == []
         assert await elements(store, task_claim(flow)) == [("pack", 1)]
 
     assert await elements(store, task_claim(flow)) == [("pack", 0)]

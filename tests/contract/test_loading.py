@@ -18,6 +18,7 @@ from tests.support.records import (
     load_request,
     new_run,
     new_tasks,
+    retried,
     run_id,
     run_update,
     step_write,
@@ -233,11 +234,11 @@ async def test_tasks_leased_to_a_worker_are_answered(store: Persistence, flow: F
 
 
 async def test_settled_tasks_are_not_answered_as_leased(store: Persistence, flow: FlowRow) -> None:
-    """Only running tasks are held by anybody."""
-    run = await run_with_tasks(store, flow, steps={"pack": 2})
+    """Only running tasks are held by anybody, not those that completed or wait for their retry."""
+    run = await run_with_tasks(store, flow, steps={"pack": 3})
     tasks = await claim_all(store, flow)
-    done, held = keys(run, "pack", [0, 1])
-    await apply(store, run, Changes(tasks=(completed(tasks[done]),)))
+    done, again, held = keys(run, "pack", [0, 1, 2])
+    await apply(store, run, Changes(tasks=(completed(tasks[done]), retried(tasks[again], ready_at=at(9)))))
 
     async with store.transaction() as transaction:
         snapshot = await transaction.load(load_request(run, leased_to="worker-1"))
