@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -110,7 +111,7 @@ class _Calls:
 
     def __getattr__(self, method: str) -> Any:
         attribute: Any = getattr(self._inner, method)
-        if not asyncio.iscoroutinefunction(attribute):
+        if not inspect.iscoroutinefunction(attribute):
             return attribute
 
         async def call(*arguments: Any, **named: Any) -> Any:
@@ -134,7 +135,7 @@ class FaultyPersistence(_Calls):
 
     def __getattr__(self, method: str) -> Any:
         attribute = super().__getattr__(method)
-        if not asyncio.iscoroutinefunction(attribute) or method.startswith(READING):
+        if not inspect.iscoroutinefunction(attribute) or method.startswith(READING):
             return attribute
 
         async def call(*arguments: Any, **named: Any) -> Any:

@@ -1,0 +1,37 @@
+"""The code of the README is executed as it stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+README = Path(__file__).parents[2] / "README.md"
+EXPECTED = "Ada pays 420 cents"
+
+
+@pytest.fixture(scope="module")
+def readme() -> dict[str, Any]:
+    """What the README's Python blocks define, run one after the other."""
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    names: dict[str, Any] = {"__name__": "readme"}
+    for block in blocks:
+        exec(compile(block, str(README), "exec"), names)
+    return names
+
+
+def test_a_handler_is_an_ordinary_function(readme: dict[str, Any]) -> None:
+    """What the README says of unit tests."""
+    assert readme["with_tax"](100) == 120
+
+
+async def test_in_memory(readme: dict[str, Any]) -> None:
+    """The in-memory example gives what the flow says."""
+    assert await readme["in_memory"]() == EXPECTED
+
+
+async def test_on_postgres(readme: dict[str, Any], empty_database_url: str) -> None:
+    """The PostgreSQL example migrates, works and gives the same."""
+    assert await readme["main"](empty_database_url) == EXPECTED
