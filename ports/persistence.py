@@ -152,8 +152,9 @@ class Persistence(RunReader, Outbox, Protocol):
         """Insert runs and their first events, atomically, and answer in the order of `runs`.
 
         A run whose (flow, key) is taken, by an earlier run or by an earlier one of this batch, is not inserted;
-        the answer is the run that holds the key. A run whose id exists already is its own repetition and answered
-        as created.
+        the answer is the run that holds the key. Where that run has another `request_digest`, nothing at all is
+        inserted, and the answer shows it. A run whose id exists already is its own repetition and answered as
+        created.
         """
         ...
 

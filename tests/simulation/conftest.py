@@ -13,4 +13,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def seeds(request: pytest.FixtureRequest) -> range:
     """The seeds to play."""
-    return range(int(request.config.getoption("--seeds")))
+    seeds: int = request.config.getoption("--seeds")
+    return range(seeds)
