@@ -18,6 +18,9 @@ from .rows import claimed_task, is_run_id, keyed_task_row
 RANKED_BEYOND = 1000
 """How many more candidates a claim looks at when others hold those it ranked first."""
 
+PROBES_PLANNED_FREELY = 10
+"""Up to so many groups of tasks the planner's overestimate of a probe stays below what it would compile."""
+
 
 class TaskLeasing:
     """The methods of `Persistence` that concern leases. Each is one statement."""
@@ -60,7 +63,7 @@ class TaskLeasing:
     async def find_unclaimed(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[Job]:
         """Jobs for pending runs created, and for queued tasks ready, before `before`; oldest first."""
         parameters = {"before": before, "flow_ids": ints(flow_ids), "limit": limit}
-        rows = await self._database.read("find_unclaimed", parameters)
+        rows = await self._database.read("find_unclaimed", parameters, by_key=True)
         return [
             Job(run_id=run_id, queue=queue, task=None if step is None else TaskKey(run_id, step, generation, element))
             for run_id, queue, step, generation, element, _ in rows
@@ -76,7 +79,8 @@ class TaskLeasing:
             "now": now,
             "expired_before": expired_before,
         }
-        ((runs, tasks, expired, outbox, next_ready_at),) = await self._database.read("due", parameters)
+        by_key = len(flow_ids) * len(queues) > PROBES_PLANNED_FREELY
+        ((runs, tasks, expired, outbox, next_ready_at),) = await self._database.read("due", parameters, by_key=by_key)
         return Due(runs=runs, tasks=tasks, expired=expired, outbox=outbox, next_ready_at=next_ready_at)
 
     async def _claim_ranked(self, claim: TaskClaim) -> list[ClaimedTask]:
@@ -100,7 +104,8 @@ class TaskLeasing:
         return claimed
 
     async def _claim_among(self, claim: TaskClaim, window: int) -> tuple[list[ClaimedTask], int]:
-        rows = await self._database.write("claim_tasks", {**_claim(claim), "window": window})
+        by_key = len(claim.flow_ids) > PROBES_PLANNED_FREELY
+        rows = await self._database.write("claim_tasks", {**_claim(claim), "window": window}, by_key=by_key)
         return [claimed_task(row) for row in rows if row[1] is not None], rows[0][0]
 
 

@@ -30,6 +30,14 @@ NONE: Parameters = {}
 BEGIN = Statement(b"BEGIN ISOLATION LEVEL READ COMMITTED", ())
 SNAPSHOT = Statement(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
 """For several statements that must see one state."""
+PLAN_BY_KEY = Statement(
+    b"SELECT set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true),"
+    b" set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)",
+    (),
+)
+"""For statements that find every row by an index. A planner without good statistics would rather read a whole table,
+and one that overestimates a recursion would compile the statement first, which takes longer than running it. The
+settings end with the transaction."""
 COMMIT = Statement(b"COMMIT", ())
 ROLLBACK = Statement(b"ROLLBACK", ())
 _OPEN = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
@@ -70,15 +78,13 @@ class Database:
         """The same database through another pool, for another event loop."""
         return Database(evolve(self.settings, pool_size=size))
 
-    async def read(self, name: str, parameters: Parameters = NONE) -> list[Row]:
-        """Run one statement file that changes nothing, and return its rows."""
-        async with self._pool.connection() as connection:
-            return await self._single(connection, self.statements[name], parameters, committing=False)
+    async def read(self, name: str, parameters: Parameters = NONE, *, by_key: bool = False) -> list[Row]:
+        """Run one statement file that changes nothing, and return its rows; `by_key` as in `PLAN_BY_KEY`."""
+        return await self._single(name, parameters, by_key=by_key, committing=False)
 
-    async def write(self, name: str, parameters: Parameters = NONE) -> list[Row]:
-        """Run one statement file as a transaction of its own, and return its rows."""
-        async with self._pool.connection() as connection:
-            return await self._single(connection, self.statements[name], parameters, committing=True)
+    async def write(self, name: str, parameters: Parameters = NONE, *, by_key: bool = False) -> list[Row]:
+        """Run one statement file as a transaction of its own, and return its rows; `by_key` as in `PLAN_BY_KEY`."""
+        return await self._single(name, parameters, by_key=by_key, committing=True)
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection]:
@@ -131,15 +137,16 @@ class Database:
         """Close the connections; the next statement opens new ones."""
         await self._pool.aclose()
 
-    async def _single(
-        self, connection: Connection, statement: Statement, parameters: Parameters, *, committing: bool
-    ) -> list[Row]:
-        with translated(committing=committing):
-            async with asyncio.timeout(self.settings.deadline_s):
-                if self._wrap_singles:
-                    sent = [(BEGIN, NONE), (statement, parameters), (COMMIT, NONE)]
-                    return await _rows((await _pipelined(connection, sent))[1])
-                return await _rows(await _execute(connection, statement, parameters))
+    async def _single(self, name: str, parameters: Parameters, *, by_key: bool, committing: bool) -> list[Row]:
+        statement = self.statements[name]
+        async with self._pool.connection() as connection:
+            with translated(committing=committing):
+                async with asyncio.timeout(self.settings.deadline_s):
+                    if not by_key and not self._wrap_singles:
+                        return await _rows(await _execute(connection, statement, parameters))
+                    before = [(BEGIN, NONE), (PLAN_BY_KEY, NONE)] if by_key else [(BEGIN, NONE)]
+                    sent = [*before, (statement, parameters), (COMMIT, NONE)]
+                    return await _rows((await _pipelined(connection, sent))[-2])
 
     async def _prove(self, connection: Connection) -> None:
         """Look once at what the database is, before anything relies on it.

@@ -15,20 +15,13 @@ from ...ports.errors import CorruptionError, FairleadError
 from ...ports.records import Changes, LoadRequest, PendingRun, RunClaim, Snapshot, StepRow, TaskKey, TaskRow
 from .arrays import ints, texts, uuids
 from .connecting import Connection
-from .database import BEGIN, NONE, Database, Parameters, Row, Sent
+from .database import BEGIN, NONE, PLAN_BY_KEY, Database, Parameters, Row, Sent
 from .rows import is_run_id, keyed_task_row, pending_run, run_row, step_row, task_row
 from .settling import cancellation_parameters, check_counts, parts_of, sent_of
 from .statements import Statement
 
 RANKED_BEYOND = 1000
 """How many more candidates a claim looks at when others hold those it ranked first."""
-
-PLAN_BY_KEY = Statement(
-    b"SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),"
-    b" set_config('enable_seqscan', 'off', true)",
-    (),
-)
-"""Every write finds its rows by primary key. A planner without good statistics would rather read a whole table."""
 
 
 class PostgresTransaction:

@@ -3,7 +3,7 @@
 -- Candidates are ranked without locks. For each flow, with and without losses, the recursion steps from one priority
 -- to the next lower one through the index, and reads only what is ready at each; so neither another flow's backlog,
 -- nor tasks that wait for their time, nor tasks that have been lost are ever scanned. Then the candidates are locked
--- one by one in their order, until `limit` are ours.
+-- one by one in their order, until `limit` are ours. A row that is locked stays in its place, so it is updated there.
 WITH ranked AS MATERIALIZED (
     SELECT candidate.*
     FROM unnest(%(flow_ids)s) AS served (flow_id)
@@ -49,7 +49,7 @@ WITH ranked AS MATERIALIZED (
     SELECT mine.*
     FROM ranked
     CROSS JOIN LATERAL (
-        SELECT t.run_id, t.step, t.generation, t.element
+        SELECT t.ctid AS place
         FROM fairlead.tasks AS t
         WHERE t.run_id = ranked.run_id
             AND t.step = ranked.step
@@ -70,10 +70,7 @@ WITH ranked AS MATERIALIZED (
         lease_until = %(lease_until)s,
         started_at = %(now)s
     FROM locked
-    WHERE t.run_id = locked.run_id
-        AND t.step = locked.step
-        AND t.generation = locked.generation
-        AND t.element = locked.element
+    WHERE t.ctid = locked.place
     RETURNING
         t.run_id, t.step, t.generation, t.element, t.flow_id, t.token, t.attempts, t.losses, t.phase,
         t.lease_until, t.priority, t.ready_at

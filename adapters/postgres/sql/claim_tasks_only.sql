@@ -26,7 +26,7 @@ WITH ranked AS MATERIALIZED (
     SELECT mine.*
     FROM ranked
     CROSS JOIN LATERAL (
-        SELECT t.run_id, t.step, t.generation, t.element
+        SELECT t.ctid AS place
         FROM fairlead.tasks AS t
         WHERE t.run_id = ranked.run_id
             AND t.step = ranked.step
@@ -48,10 +48,7 @@ WITH ranked AS MATERIALIZED (
         lease_until = %(lease_until)s,
         started_at = %(now)s
     FROM locked
-    WHERE t.run_id = locked.run_id
-        AND t.step = locked.step
-        AND t.generation = locked.generation
-        AND t.element = locked.element
+    WHERE t.ctid = locked.place
     RETURNING
         t.run_id, t.step, t.generation, t.element, t.flow_id, t.token, t.attempts, t.losses, t.phase,
         t.lease_until, t.priority, t.ready_at

@@ -43,19 +43,20 @@ SELECT
     EXISTS (
         SELECT FROM unnest(%(flow_ids)s) AS f (flow_id)
         CROSS JOIN LATERAL (
-            SELECT FROM fairlead.runs AS r
+            SELECT r.id FROM fairlead.runs AS r
             WHERE r.pending AND r.flow_id = f.flow_id
-            ORDER BY r.priority DESC, r.created_at
+            ORDER BY r.priority DESC, r.created_at, r.id
             LIMIT 1
         ) AS r
     ),
     coalesce(ready.ready_at <= %(now)s, false),
-    EXISTS (
-        SELECT FROM fairlead.tasks AS t
+    (
+        SELECT t.lease_until
+        FROM fairlead.tasks AS t
         WHERE t.running AND t.lease_until < %(expired_before)s AND t.flow_id = ANY (%(flow_ids)s)
         ORDER BY t.lease_until
         LIMIT 1
-    ),
+    ) IS NOT NULL,
     (SELECT o.shard FROM fairlead.outbox AS o WHERE NOT o.published ORDER BY o.shard LIMIT 1) IS NOT NULL,
     CASE WHEN ready.ready_at > %(now)s THEN ready.ready_at END
 FROM ready;

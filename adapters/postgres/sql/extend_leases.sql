@@ -4,10 +4,10 @@ WITH held AS (
     SELECT * FROM unnest(%(run_ids)s, %(steps)s, %(generations)s, %(elements)s, %(tokens)s)
         WITH ORDINALITY AS held (run_id, step, generation, element, token, place)
 ), locked AS MATERIALIZED (
-    SELECT held.place, mine.*, mine.running AND mine.token = held.token AS leased
+    SELECT held.place, mine.ctid AS row_place, mine.running AND mine.token = held.token AS leased
     FROM held
     CROSS JOIN LATERAL (
-        SELECT t.run_id, t.step, t.generation, t.element, t.token, t.running
+        SELECT t.ctid, t.token, t.running
         FROM fairlead.tasks AS t
         WHERE t.run_id = held.run_id
             AND t.step = held.step
@@ -19,11 +19,7 @@ WITH held AS (
     UPDATE fairlead.tasks AS t
     SET lease_until = %(until)s
     FROM locked
-    WHERE locked.leased
-        AND t.run_id = locked.run_id
-        AND t.step = locked.step
-        AND t.generation = locked.generation
-        AND t.element = locked.element
+    WHERE locked.leased AND t.ctid = locked.row_place
     RETURNING locked.place
 )
 SELECT extended.place, true FROM extended

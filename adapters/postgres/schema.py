@@ -1,0 +1,294 @@
+"""The tables as SQLAlchemy metadata, for an application's own migrations and queries.
+
+The migrations in `migrations/` are what creates the tables; a test compares the two. Nothing on a hot path comes by
+here, and nothing imports this module unless the application does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Computed,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+
+from .statements import DEFAULT_SCHEMA
+
+NAME = Text(collation="C")
+"""Text that sorts by its bytes."""
+TIME = DateTime(timezone=True)
+ID = Uuid(as_uuid=False)
+
+
+def fairlead_metadata(schema: str = DEFAULT_SCHEMA) -> MetaData:
+    """All tables, in `schema`. Include it in the metadata that Alembic compares, or select from its tables."""
+    metadata = MetaData(schema=schema)
+    for define in (_flows, _runs, _steps, _tasks, _history, _outbox, _waiting, _blobs, _migrations):
+        define(metadata)
+    return metadata
+
+
+def _required(name: str, kind: Any, *more: Any, **options: Any) -> Column[Any]:
+    return Column(name, kind, *more, nullable=False, **options)
+
+
+def _flows(metadata: MetaData) -> None:
+    flows = Table(
+        "flows",
+        metadata,
+        Column("id", Integer, Identity(always=True), primary_key=True),
+        _required("slug", NAME),
+        _required("version", NAME),
+        _required("fingerprint", Text),
+        _required("shape", JSON),
+        _required("current", Boolean),
+        _required("registered_at", TIME),
+    )
+    Index("flows_current", flows.c.slug, flows.c.version, unique=True, postgresql_where=flows.c.current)
+    Index("flows_shape", flows.c.slug, flows.c.version, flows.c.fingerprint, unique=True)
+
+
+def _runs(metadata: MetaData) -> None:
+    runs = Table(
+        "runs",
+        metadata,
+        Column("id", ID, primary_key=True),
+        _required("flow_id", Integer),
+        _required("flow", NAME),
+        _required("version", Text),
+        _required("fingerprint", Text),
+        Column("key", NAME),
+        _required("request_digest", Text),
+        _required("status", Text, server_default=text("'pending'")),
+        _required("pending", Boolean, Computed("status = 'pending'", persisted=True)),
+        _required("checked", Boolean, server_default=text("true")),
+        _required("priority", Integer, server_default=text("0")),
+        _required("generation", Integer, server_default=text("1")),
+        _required("next_sequence", Integer, server_default=text("1")),
+        _required("remaining_steps", Integer, server_default=text("0")),
+        _required("created_at", TIME),
+        Column("started_at", TIME),
+        Column("ended_at", TIME),
+        Column("deadline_at", TIME),
+        Column("reason", Text),
+        _required("input", JSON),
+        Column("config", JSON),
+        Column("facts", JSON),
+        Column("error", JSON),
+        postgresql_with={"fillfactor": 75},
+    )
+    Index("runs_key", runs.c.flow, runs.c.key, unique=True, postgresql_where=runs.c.key.is_not(None))
+    Index(
+        "runs_pending",
+        runs.c.flow_id,
+        runs.c.priority.desc(),
+        runs.c.created_at,
+        runs.c.id,
+        postgresql_where=runs.c.pending,
+    )
+    Index("runs_listed", runs.c.created_at, runs.c.id)
+
+
+def _steps(metadata: MetaData) -> None:
+    Table(
+        "steps",
+        metadata,
+        _required("run_id", ID),
+        _required("generation", Integer),
+        _required("remaining_dependencies", Integer),
+        Column("elements", Integer),
+        Column("remaining_tasks", Integer),
+        _required("failed_tasks", Integer),
+        _required("cursor", Integer),
+        _required("slug", NAME),
+        _required("status", Text),
+        Column("started_at", TIME),
+        Column("ended_at", TIME),
+        Column("reason", Text),
+        Column("facts", JSON),
+        Column("error", JSON),
+        PrimaryKeyConstraint("run_id", "slug", "generation"),
+        postgresql_with={"fillfactor": 60},
+    )
+
+
+def _tasks(metadata: MetaData) -> None:
+    tasks = Table(
+        "tasks",
+        metadata,
+        _required("run_id", ID),
+        _required("generation", Integer),
+        _required("element", Integer),
+        _required("step", NAME),
+        _required("flow_id", Integer),
+        _required("priority", Integer),
+        *(_required(name, Integer, server_default=text("0")) for name in _TASK_COUNTERS),
+        _required("status", Text),
+        _required("queued", Boolean, Computed("status = 'queued'", persisted=True)),
+        _required("running", Boolean, Computed("status = 'running'", persisted=True)),
+        _required("lost", Boolean, Computed("losses > 0", persisted=True)),
+        _required("phase", Text, server_default=text("'run'")),
+        _required("queue", NAME),
+        _required("created_at", TIME),
+        _required("ready_at", TIME),
+        *(Column(name, TIME) for name in ("started_at", "lease_until", "ended_at", "check_at", "give_up_at")),
+        Column("worker", Text),
+        Column("waits_for", Text),
+        Column("signal", NAME),
+        Column("reason", Text),
+        Column("state", JSON),
+        Column("output", JSON),
+        Column("error", JSON),
+        PrimaryKeyConstraint("run_id", "step", "generation", "element"),
+        postgresql_with={"fillfactor": 75},
+    )
+    Index(
+        "tasks_queued",
+        tasks.c.queue,
+        tasks.c.flow_id,
+        tasks.c.lost,
+        tasks.c.priority.desc(),
+        tasks.c.ready_at,
+        tasks.c.run_id,
+        tasks.c.step,
+        tasks.c.generation,
+        tasks.c.element,
+        postgresql_where=tasks.c.queued,
+    )
+    Index("tasks_leased", tasks.c.lease_until, postgresql_where=tasks.c.running)
+
+
+_TASK_COUNTERS = ("token", "settled_token", "attempts", "losses", "checks")
+
+
+def _history(metadata: MetaData) -> None:
+    Table(
+        "run_generations",
+        metadata,
+        _required("run_id", ID),
+        _required("generation", Integer),
+        _required("status", Text),
+        Column("started_at", TIME),
+        _required("ended_at", TIME),
+        Column("reason", Text),
+        Column("error", JSON),
+        PrimaryKeyConstraint("run_id", "generation"),
+    )
+    Table(
+        "attempts",
+        metadata,
+        _required("run_id", ID),
+        _required("step", NAME),
+        _required("generation", Integer),
+        _required("element", Integer),
+        _required("token", Integer),
+        _required("attempt", Integer),
+        Column("worker", Text),
+        _required("ended_at", TIME),
+        _required("reason", Text),
+        Column("error", JSON),
+        PrimaryKeyConstraint("run_id", "step", "generation", "element", "token"),
+    )
+
+
+def _outbox(metadata: MetaData) -> None:
+    outbox = Table(
+        "outbox",
+        metadata,
+        _required("run_id", ID),
+        _required("first_sequence", Integer),
+        _required("count", Integer),
+        _required("generation", Integer),
+        _required("shard", SmallInteger),
+        _required("published", Boolean),
+        _required("at", TIME),
+        _required("flow", NAME),
+        _required("events", JSON),
+        PrimaryKeyConstraint("run_id", "first_sequence"),
+    )
+    Index(
+        "outbox_unpublished",
+        outbox.c.shard,
+        outbox.c.run_id,
+        outbox.c.first_sequence,
+        postgresql_where=~outbox.c.published,
+    )
+    Table(
+        "outbox_shards",
+        metadata,
+        Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+        _required("token", BigInteger, server_default=text("0")),
+        Column("worker", Text),
+        Column("lease_until", TIME),
+        postgresql_with={"fillfactor": 50},
+    )
+
+
+def _waiting(metadata: MetaData) -> None:
+    Table(
+        "signals",
+        metadata,
+        _required("run_id", ID),
+        _required("name", NAME),
+        _required("key", NAME),
+        _required("request_digest", Text),
+        _required("sent_at", TIME),
+        Column("consumed_at", TIME),
+        Column("consumed_by", Text),
+        _required("payload", JSON),
+        PrimaryKeyConstraint("run_id", "name", "key"),
+    )
+    scheduled = Table(
+        "scheduled",
+        metadata,
+        Column("name", NAME, primary_key=True),
+        _required("due_at", TIME),
+        _required("token", BigInteger, Identity(always=False)),
+        Column("claimed_until", TIME),
+        _required("command", JSON),
+    )
+    Index("scheduled_due", scheduled.c.due_at, scheduled.c.name)
+
+
+def _blobs(metadata: MetaData) -> None:
+    Table(
+        "blobs",
+        metadata,
+        Column("key", NAME, primary_key=True),
+        _required("size_bytes", BigInteger),
+        _required("modified_at", TIME),
+    )
+    Table(
+        "blob_chunks",
+        metadata,
+        _required("key", NAME),
+        _required("number", Integer),
+        _required("data", LargeBinary),
+        PrimaryKeyConstraint("key", "number"),
+    )
+
+
+def _migrations(metadata: MetaData) -> None:
+    Table(
+        "migrations",
+        metadata,
+        Column("version", Integer, primary_key=True, autoincrement=False),
+        _required("name", Text),
+        _required("applied_at", TIME, server_default=text("clock_timestamp()")),
+    )

@@ -1,0 +1,70 @@
+-- Every status change of a run or step and every retry has its event, and no event is without its change. A step that
+-- is cancelled with its run has no event of its own; a map over an empty array completes without having started; all
+-- but the last attempt of a failed task were retried.
+WITH told AS (
+    SELECT
+        o.run_id, o.generation, o.first_sequence + each.place - 1 AS sequence,
+        each.event ->> 'type' AS type, each.event ->> 'step' AS step
+    FROM fairlead.outbox AS o
+    CROSS JOIN LATERAL json_array_elements(
+        CASE json_typeof(o.events) WHEN 'array' THEN o.events ELSE '[]' END
+    ) WITH ORDINALITY AS each (event, place)
+), runs AS (
+    SELECT
+        told.run_id,
+        count(*) FILTER (WHERE told.type = 'run.created') AS created,
+        count(*) FILTER (WHERE told.type = 'run.started') AS started,
+        min(told.sequence) FILTER (WHERE told.type = 'run.created') AS created_at,
+        min(told.sequence) AS first,
+        array_agg(told.type) FILTER (WHERE told.step IS NULL OR told.type LIKE 'run.%') AS types
+    FROM told
+    GROUP BY told.run_id
+), steps AS (
+    SELECT
+        told.run_id, told.step, told.generation,
+        bool_or(told.type = 'step.started') AS started,
+        array_agg(DISTINCT told.type)
+            FILTER (WHERE told.type IN ('step.completed', 'step.failed', 'step.skipped')) AS ended,
+        count(*) FILTER (WHERE told.type = 'task.retrying') AS retries
+    FROM told
+    WHERE told.step IS NOT NULL AND told.type NOT LIKE 'run.%'
+    GROUP BY told.run_id, told.step, told.generation
+), kept AS (
+    SELECT a.run_id, a.step, a.generation, count(*) AS attempts
+    FROM fairlead.attempts AS a
+    GROUP BY a.run_id, a.step, a.generation
+), failed AS (
+    SELECT t.run_id, t.step, t.generation, count(*) AS tasks
+    FROM fairlead.tasks AS t
+    WHERE t.status = 'failed'
+    GROUP BY t.run_id, t.step, t.generation
+)
+SELECT format('run %s (%s) tells %s', r.id, r.status, runs.types)
+FROM fairlead.runs AS r
+LEFT JOIN runs ON runs.run_id = r.id
+WHERE runs.created IS DISTINCT FROM 1
+    OR runs.created_at <> runs.first
+    OR (runs.started > 0) <> (r.started_at IS NOT NULL)
+    OR (r.status IN ('completed', 'failed', 'cancelled') AND NOT 'run.' || r.status = ANY (runs.types))
+UNION ALL
+SELECT format(
+    'step %s/%s/%s (%s) tells %s%s',
+    s.run_id, s.slug, s.generation, s.status, steps.ended, CASE WHEN steps.started THEN ' after its start' END
+)
+FROM fairlead.steps AS s
+LEFT JOIN steps ON steps.run_id = s.run_id AND steps.step = s.slug AND steps.generation = s.generation
+WHERE steps.ended IS DISTINCT FROM
+        CASE WHEN s.status IN ('completed', 'failed', 'skipped') THEN ARRAY['step.' || s.status] END
+    OR (NOT coalesce(steps.started, false)
+        AND (s.status IN ('running', 'suspended') OR (s.status = 'completed' AND s.elements > 0)))
+    OR (coalesce(steps.started, false)
+        AND (s.status IN ('created', 'skipped') OR s.elements IS NOT DISTINCT FROM 0))
+UNION ALL
+SELECT format(
+    'step %s/%s/%s tells %s retries and had %s',
+    run_id, step, generation, coalesce(steps.retries, 0), coalesce(kept.attempts, 0) - coalesce(failed.tasks, 0)
+)
+FROM steps
+FULL JOIN kept USING (run_id, step, generation)
+FULL JOIN failed USING (run_id, step, generation)
+WHERE coalesce(steps.retries, 0) <> coalesce(kept.attempts, 0) - coalesce(failed.tasks, 0);
