@@ -13,5 +13,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def seeds(request: pytest.FixtureRequest) -> range:
     """The seeds to play."""
-    seeds: int = request.config.getoption("--seeds")
+    seeds = request.config.getoption("--seeds")
+    assert isinstance(seeds, int)
     return range(seeds)
