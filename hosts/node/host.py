@@ -101,6 +101,11 @@ class NodeHost:
         """The queues it serves."""
         return self._queues
 
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and not stopped."""
+        return self._running is not None
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self
