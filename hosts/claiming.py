@@ -23,6 +23,7 @@ class Claiming:
     """Claims by free slots for one host."""
 
     def __init__(self, worker: Worker, ticks: Ticks) -> None:
+        self._worker = worker
         self._slots = worker.slots
         self._ticks = ticks
         self._places = (RUNS, *worker.options.queues)
@@ -34,7 +35,7 @@ class Claiming:
     @property
     def possible(self) -> bool:
         """Whether a claim may find work and a slot for it."""
-        return bool(self._open) and self._slots.free > 0
+        return bool(self._open) and self._slots.free > 0 and not self._worker.congested
 
     def stir(self, *, runs: bool = True, tasks: bool = True) -> None:
         """Something may wait: look there with the next claim."""

@@ -71,15 +71,16 @@ class Settler:
         self._slots = slots
         self._backoff = backoff
         self._waiting: deque[_Waiting] = deque()
+        self._under_way = 0
         self._arrived = asyncio.Event()
         self._closing = False
         self.when_settled: Callable[[Sequence[Outcome]], None] = lambda outcomes: None
         """Called after each batch."""
 
     @property
-    def waiting(self) -> int:
-        """How many outcomes wait for the next batch."""
-        return len(self._waiting)
+    def unsettled(self) -> int:
+        """How many outcomes the store has not answered yet."""
+        return len(self._waiting) + self._under_way
 
     def add(self, outcome: Outcome, lease: Lease, *, continues: bool = False, keeps_slot: bool = False) -> None:
         """Settle an outcome with the next batch.
@@ -135,6 +136,7 @@ class Settler:
         kept = sum(item.keeps_slot for item in batch)
         offered = self._slots.offer(kept) if kept else 0
         used = 0
+        self._under_way += len(batch)
         try:
             settlement = await self._answered(batch, offered, wait=wait)
             used = self._host.adopt(settlement.continuations)
@@ -147,10 +149,13 @@ class Settler:
         except Exception:
             await self._isolate(batch, wait=wait)
         finally:
+            self._under_way -= len(batch)
             self._slots.give(offered - used)
         if used >= offered and any(item.continues for item in batch):
             self._host.overflowed()
         self.when_settled([item.outcome for item in batch])
+        if self._slots.free > 0:
+            self._slots.when_free()
 
     async def _answered(self, batch: Sequence[_Waiting], slots: int, *, wait: bool) -> Settlement:
         """Dispatch until the store answers; the same batch again where it is unknown whether it was committed."""

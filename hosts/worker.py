@@ -29,6 +29,10 @@ from .threads import HandlerThreads
 
 logger = logging.getLogger(__name__)
 
+UNSETTLED_PER_SLOT = 2
+"""Outcomes per slot that may wait for the store before nothing more is claimed: enough to claim while settling, and a
+bound on what a killed process has to repeat."""
+
 
 @frozen(kw_only=True)
 class WorkerOptions:
@@ -101,6 +105,11 @@ class Worker:
     def lost_limit(self) -> int:
         """How many tasks that lost a lease before may be claimed: one at a time is held, since it may be a killer."""
         return 0 if self._lossy else 1
+
+    @property
+    def congested(self) -> bool:
+        """Whether so many outcomes wait for the store that nothing more should be claimed."""
+        return self.settler.unsettled >= UNSETTLED_PER_SLOT * self.slots.total
 
     def capacity(self, slots: int) -> Capacity:
         """This worker as a claim or settle sees it, with that many slots to fill."""

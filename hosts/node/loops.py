@@ -182,6 +182,7 @@ class ReceiveLoop:
 
     def __init__(self, worker: Worker, receiver: Receiver, ticks: Ticks, *, when_claimed: Callable[[], None]) -> None:
         self.occasion = Occasion()
+        self._worker = worker
         self._slots = worker.slots
         self._receiver = receiver
         self._ticks = ticks
@@ -190,7 +191,7 @@ class ReceiveLoop:
 
     async def step(self) -> None:
         """Take some messages, as soon as there is a slot, and claim what they name."""
-        if self._slots.free <= 0:
+        if self._slots.free <= 0 or self._worker.congested:
             await self.occasion.wait()
         elif not self._ticks.may_claim:
             await self.occasion.pause(CLOCK_PAUSE_S)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from fairlead.adapters.memory import CollectingSink
 from fairlead.hosts.errors import HostOptionError, ResourceProblem
 from fairlead.hosts.node import NodeHost
 from fairlead.kernel import Context, Flow, FlowShapeConflict, Kernel, Resource, Start
+from fairlead.kernel.commands import SettleTasks
 from fairlead.ports import Ports
 from fairlead.ports.statuses import RunStatus
 
@@ -407,3 +409,35 @@ def test_options_out_of_bounds_are_refused(option: str, value: object) -> None:
         NodeHost(Kernel(flows=[flow], ports=memory_ports()), **{option: value})  # type: ignore[arg-type]
 
     assert raised.value.option == option
+
+
+async def test_what_runs_ahead_of_the_store_is_bounded(make_kernel: MakeKernel) -> None:
+    """While no outcome can be recorded, claims stop after two outcomes per slot and one more round."""
+    done: list[str] = []
+    blocked, go_on = asyncio.Event(), asyncio.Event()
+    flow = Flow("ahead", version=1, input=int)
+
+    @flow.step
+    async def work(ctx: Context) -> None:
+        done.append(ctx.run_id)
+
+    kernel = make_kernel(flow)
+    dispatch = kernel.dispatch
+
+    async def slow_dispatch(command: Any) -> Any:
+        if isinstance(command, SettleTasks):
+            blocked.set()
+            await go_on.wait()
+        return await dispatch(command)
+
+    kernel.dispatch = slow_dispatch  # type: ignore[method-assign]
+    runs = await kernel.start_many(flow, [Start(input=n) for n in range(200)])
+    async with NodeHost(kernel, concurrency=5):
+        await blocked.wait()
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        assert 10 <= len(done) <= 15
+
+        go_on.set()
+        for run in runs:
+            await run.result(timeout=TIMEOUT_S)

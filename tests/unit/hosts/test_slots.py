@@ -73,6 +73,7 @@ class Places:
         self.claims: list[tuple[str, int, int]] = []
         self.claiming = Claiming(cast(Worker, self), cast(Ticks, self))
         self.failing: Exception | None = None
+        self.congested = False
 
     async def claim(self, slots: int, **_: Any) -> int:
         return self._claim(RUNS, slots)
@@ -139,3 +140,14 @@ async def test_a_failed_claim_leaves_its_place_open() -> None:
         await places.claiming.claim()
 
     assert (places.claiming.possible, places.slots.free) == (True, 4)
+
+
+async def test_a_host_whose_outcomes_pile_up_claims_no_more() -> None:
+    """While too many outcomes wait for the store, free slots stay free."""
+    places = Places(4, runs=2)
+    places.claiming.stir()
+    places.congested = True
+    assert not places.claiming.possible
+
+    places.congested = False
+    assert places.claiming.possible
