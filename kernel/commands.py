@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from attrs import field, frozen
 from attrs.validators import ge, gt
 
-from ..ports.records import ClaimedTask, Lease, LeaseAnswer, PendingRun, TaskKey
+from ..ports.records import ClaimedTask, Lease, LeaseAnswer, PendingRun, Row, TaskKey
 
 Result = TypeVar("Result", covariant=True)
 
@@ -110,8 +110,7 @@ class OutcomeKind(enum.StrEnum):
     RELEASED = "released"
 
 
-@frozen(kw_only=True)
-class Outcome:
+class Outcome(Row, frozen=True, kw_only=True):
     """How the host's attempt at one task ended, written back under its token."""
 
     key: TaskKey

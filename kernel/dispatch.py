@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
 from attrs import evolve
+from msgspec.structs import replace
 
 from ..ports import Ports
 from ..ports.errors import AdapterError, Contention, CorruptionError, UnstorableValue
@@ -345,7 +346,7 @@ def _as_claimed(task: TaskRow) -> ClaimedTask:
 
 def _unstorable(outcome: Outcome, refusal: UnstorableValue) -> Outcome:
     """The outcome that takes the place of one whose values the store refuses."""
-    return evolve(
+    return replace(
         outcome,
         kind=OutcomeKind.FAILED,
         output=None,

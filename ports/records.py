@@ -13,9 +13,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+import msgspec
 from attrs import frozen
 
 from .statuses import RunStatus, StepStatus, TaskStatus
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """A record that is made for every run, step and task.
+
+    These are msgspec structs rather than attrs classes, since making them would else be a third of a host's work: one
+    costs 0.2 µs, as an attrs class 2. They hold values and never each other, so the garbage collector need not look
+    at them. A changed copy is made by `msgspec.structs.replace`.
+    """
 
 
 class TaskKey(NamedTuple):
@@ -42,8 +52,7 @@ class TaskPhase(enum.StrEnum):
     CHECK = "check"
 
 
-@frozen(kw_only=True)
-class ClaimedTask:
+class ClaimedTask(Row, frozen=True, kw_only=True):
     """A task leased to one host: everything the host needs to name it, none of its payload."""
 
     key: TaskKey
@@ -73,8 +82,7 @@ class LeaseAnswer:
     lost: frozenset[Lease]
 
 
-@frozen(kw_only=True)
-class RunRow:
+class RunRow(Row, frozen=True, kw_only=True):
     """A locked run, without its payloads."""
 
     id: str
@@ -90,8 +98,7 @@ class RunRow:
     """The facts of the run's input."""
 
 
-@frozen(kw_only=True)
-class StepRow:
+class StepRow(Row, frozen=True, kw_only=True):
     """A step of a locked run, in its highest generation."""
 
     run_id: str
@@ -110,8 +117,7 @@ class StepRow:
     """The facts of the step's output."""
 
 
-@frozen(kw_only=True)
-class TaskRow:
+class TaskRow(Row, frozen=True, kw_only=True):
     """A task of a locked run."""
 
     key: TaskKey
@@ -139,8 +145,7 @@ class Snapshot:
     """The running tasks of these runs that are leased to `LoadRequest.leased_to`."""
 
 
-@frozen(kw_only=True)
-class PendingRun:
+class PendingRun(Row, frozen=True, kw_only=True):
     """A pending run, locked for its claim, with the payloads its first tasks will ask for."""
 
     id: str
@@ -196,8 +201,7 @@ class LoadRequest:
     """Also answer which running tasks of these runs this worker holds: after an unknown commit."""
 
 
-@frozen(kw_only=True)
-class EventBatch:
+class EventBatch(Row, frozen=True, kw_only=True):
     """Consecutive events of one run that were caused by one transaction: one outbox row."""
 
     run_id: str
@@ -232,8 +236,7 @@ class NewRun:
     event: EventBatch
 
 
-@frozen(kw_only=True)
-class RunUpdate:
+class RunUpdate(Row, frozen=True, kw_only=True):
     """The new state of a locked run. `started_at`, `ended_at`, `reason` and `error` are left alone where None."""
 
     id: str
@@ -246,8 +249,7 @@ class RunUpdate:
     error: bytes | None = None
 
 
-@frozen(kw_only=True)
-class StepWrite:
+class StepWrite(Row, frozen=True, kw_only=True):
     """A step to insert, or the new state of a loaded one.
 
     Times, `reason`, `facts` and `error` are left alone where None.
@@ -269,8 +271,7 @@ class StepWrite:
     error: bytes | None = None
 
 
-@frozen(kw_only=True)
-class NewTasks:
+class NewTasks(Row, frozen=True, kw_only=True):
     """Tasks `first … first + count − 1` of one step, alike in everything but their index.
 
     They are born `queued`, or `running` and leased to `worker` (then token and attempts are 1).
@@ -291,8 +292,7 @@ class NewTasks:
     lease_until: datetime | None = None
 
 
-@frozen(kw_only=True)
-class TaskUpdate:
+class TaskUpdate(Row, frozen=True, kw_only=True):
     """The new state of one running task, guarded by its token.
 
     Where the row is no longer `running` under `token` the guard refuses, and since the token was checked under the
@@ -314,8 +314,7 @@ class TaskUpdate:
     reason: str | None = None
 
 
-@frozen(kw_only=True)
-class NewAttempt:
+class NewAttempt(Row, frozen=True, kw_only=True):
     """An attempt that ended otherwise than completed, kept as history."""
 
     key: TaskKey

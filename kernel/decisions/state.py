@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 from attrs import Factory, define
 
 from ...ports.records import (
@@ -24,8 +25,7 @@ from ...ports.statuses import RunStatus, StepStatus
 from ..plan import Plan
 
 
-@define
-class RunState:
+class RunState(msgspec.Struct, gc=False):
     """The working copy of a run's row."""
 
     id: str
@@ -69,8 +69,7 @@ class RunState:
         )
 
 
-@define
-class StepState:
+class StepState(msgspec.Struct, gc=False):
     """The working copy of a step's row. The fields after `facts` say what this decision did to it."""
 
     slug: str

@@ -145,16 +145,19 @@ async def _start_all(kernel: Kernel, flow: Flow[Any], inputs: Sequence[object]) 
 
 
 def _until_drained(probe: psycopg.Connection[Any]) -> None:
-    """Return when every run is terminal. The first question is answered by an index, the second asked at the end."""
+    """Return when every run is terminal. What is asked all the time is answered by an index, the rest at the end."""
+    probe.execute("SET enable_seqscan = off")
+    _until_none(probe, "SELECT FROM fairlead.runs WHERE pending LIMIT 1", pause_s=2 * POLL_S)
+    probe.execute("RESET enable_seqscan")
+    _until_none(probe, "SELECT FROM fairlead.runs WHERE status IN ('pending', 'running') LIMIT 1", pause_s=POLL_S)
+
+
+def _until_none(probe: psycopg.Connection[Any], question: str, *, pause_s: float) -> None:
     deadline = time.monotonic() + PATIENCE_S
-    for question in (
-        "SELECT EXISTS (SELECT FROM fairlead.runs WHERE pending)",
-        "SELECT EXISTS (SELECT FROM fairlead.runs WHERE status IN ('pending', 'running'))",
-    ):
-        while (probe.execute(question.encode()).fetchone() or (False,))[0]:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"not drained after {PATIENCE_S:g} s")
-            time.sleep(POLL_S)
+    while probe.execute(question.encode()).fetchone() is not None:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not drained after {PATIENCE_S:g} s")
+        time.sleep(pause_s)
 
 
 async def _check(url: str, flow: Flow[Any], run_ids: Sequence[str], inputs: Sequence[object]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from attrs import evolve
+from msgspec.structs import replace
 
 from fairlead.ports.errors import CorruptionError, FairleadError
 from fairlead.ports.persistence import Persistence
@@ -291,7 +291,7 @@ async def test_a_released_task_gets_its_attempt_back_and_never_its_token(store: 
     run = await run_with_tasks(store, flow)
     task = await claim_one(store, flow)
 
-    await apply(store, run, Changes(tasks=(evolve(retried(task, ready_at=at(0)), attempts=0),)))
+    await apply(store, run, Changes(tasks=(replace(retried(task, ready_at=at(0)), attempts=0),)))
 
     again = await claim_one(store, flow)
     assert (again.token, again.attempt) == (2, 1)
@@ -316,7 +316,7 @@ async def test_attempts_are_kept_as_history(store: Persistence, flow: FlowRow) -
     run = await run_with_tasks(store, flow, steps={"pack": 2})
     tasks = await claim_all(store, flow)
     first, second = (tasks[key] for key in keys(run, "pack", [0, 1]))
-    later = evolve(first, token=3, attempt=2)
+    later = replace(first, token=3, attempt=2)
 
     await apply(
         store,
@@ -524,7 +524,7 @@ async def test_a_stale_token_is_corruption(store: Persistence, flow: FlowRow, sw
     await run_with_tasks(store, flow, 1)
     await run_with_tasks(store, flow, 2)
     (task,) = await store.claim_tasks(task_claim(flow, only=keys(run_id(1), "pack", [0])))
-    stale = evolve(completed(task), token=task.token + 1)
+    stale = replace(completed(task), token=task.token + 1)
 
     await _refused(store, flow, bad=Changes(tasks=(stale,)), swallowed=swallowed)
 
@@ -552,7 +552,7 @@ async def test_an_outcome_for_a_missing_task_is_corruption(store: Persistence, f
     await run_with_tasks(store, flow, 1)
     await run_with_tasks(store, flow, 2)
     (task,) = await store.claim_tasks(task_claim(flow, only=keys(run_id(1), "pack", [0])))
-    missing = evolve(completed(task), key=TaskKey(run_id(1), "pack", 1, 5))
+    missing = replace(completed(task), key=TaskKey(run_id(1), "pack", 1, 5))
 
     await _refused(store, flow, bad=Changes(tasks=(missing,)))
 
@@ -562,7 +562,7 @@ async def test_one_refused_outcome_among_good_ones_refuses_them_all(store: Persi
     run = await run_with_tasks(store, flow, 1, steps={"pack": 3})
     await run_with_tasks(store, flow, 2)
     tasks = await store.claim_tasks(task_claim(flow, only=keys(run, "pack", [0, 1, 2])))
-    stale = evolve(completed(tasks[1]), token=9)
+    stale = replace(completed(tasks[1]), token=9)
 
     await _refused(store, flow, bad=Changes(tasks=(completed(tasks[0]), stale, completed(tasks[2]))))
 

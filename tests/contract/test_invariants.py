@@ -6,7 +6,7 @@ own, in `tests/unit/adapters`.
 
 from __future__ import annotations
 
-from attrs import evolve
+from msgspec.structs import replace
 
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.records import Changes, FlowRow
@@ -117,7 +117,7 @@ async def test_a_run_is_healthy_after_every_commit_of_its_life(store: Persistenc
     await assert_healthy(store)
 
     (row,) = (await store.read_tasks(run, step="ship"))[:1]
-    handed_over = evolve(task, key=row.key, token=row.token, attempt=row.attempts, losses=0)
+    handed_over = replace(task, key=row.key, token=row.token, attempt=row.attempts, losses=0)
     await apply(
         store,
         run,

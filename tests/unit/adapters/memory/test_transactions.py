@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 
 import pytest
-from attrs import evolve
+from msgspec.structs import replace
 
 from fairlead.adapters.memory import MemoryPersistence
 from fairlead.adapters.memory.store import Store
@@ -343,7 +343,7 @@ REFUSED: list[tuple[Callable[[ClaimedTask], Changes], str]] = [
     (lambda task: Changes(events=(events(task.key.run_id, 9),) * 2), "event 9 of run .* is written already"),
     (lambda task: Changes(attempts=(attempt(task),) * 2), "token 1 of task .* is recorded already"),
     (lambda task: Changes(new_steps=(step_write("no-such-run"),)), "no-such-run does not exist"),
-    (lambda task: Changes(tasks=(completed(evolve(task, token=2)),)), "under token 2 and is running under token 1"),
+    (lambda task: Changes(tasks=(completed(replace(task, token=2)),)), "under token 2 and is running under token 1"),
 ]
 
 
