@@ -172,6 +172,25 @@ async def test_tasks_with_losses_are_claimed_up_to_their_limit(store: Persistenc
     assert await elements(store, task_claim(flow, limit=9, lost_limit=9)) == [("pack", 1), ("pack", 3)]
 
 
+async def test_the_limit_of_losses_holds_over_all_flows_and_priorities(store: Persistence, flow: FlowRow) -> None:
+    """A host that serves many flows still holds as many dangerous tasks as it asked for, the first in order."""
+    other = await register(store, slug="returns")
+    for number, served, priority in ((1, flow, 0), (2, other, 3), (3, flow, 3), (4, other, 0)):
+        run = await run_with_tasks(store, served, number, steps={"pack": 2}, priority=priority)
+        await store.claim_tasks(task_claim(served, only=keys(run, "pack", [0])))
+        await lose_lease(store, TaskKey(run, "pack", 1, 0))
+
+    claimed = await store.claim_tasks(task_claim(flow, other, limit=6, lost_limit=1))
+
+    assert [(task.key.run_id, task.key.element) for task in claimed] == [
+        (run_id(2), 0),
+        (run_id(2), 1),
+        (run_id(3), 1),
+        (run_id(1), 1),
+        (run_id(4), 1),
+    ]
+
+
 async def test_a_claim_by_name_keeps_its_limits(store: Persistence, flow: FlowRow) -> None:
     """Named tasks are claimed in order up to the limit, and those with losses up to theirs."""
     run = await run_with_tasks(store, flow, steps={"pack": 6})

@@ -2,10 +2,17 @@
 --
 -- Candidates are ranked without locks. For each flow, with and without losses, the recursion steps from one priority
 -- to the next lower one through the index, and reads only what is ready at each; so neither another flow's backlog,
--- nor tasks that wait for their time, nor tasks that have been lost are ever scanned. Then the candidates are locked
--- one by one in their order, until `limit` are ours. A row that is locked stays in its place, so it is updated there.
-WITH ranked AS MATERIALIZED (
-    SELECT candidate.*
+-- nor tasks that wait for their time, nor tasks that have been lost are ever scanned. Of those with losses only the
+-- first `lost_limit` of all flows together stay. Then the candidates are locked one by one in their order, until
+-- `limit` are ours. A row that is locked stays in its place, so it is updated there.
+WITH found AS (
+    SELECT
+        candidate.*, kind.most, row_number() OVER (
+            PARTITION BY kind.lost
+            ORDER BY
+                candidate.priority DESC, candidate.ready_at, candidate.run_id, candidate.step, candidate.generation,
+                candidate.element
+        ) AS place
     FROM unnest(%(flow_ids)s) AS served (flow_id)
     CROSS JOIN (VALUES (false, %(window)s::integer), (true, %(lost_limit)s::integer)) AS kind (lost, most)
     CROSS JOIN LATERAL (
@@ -41,9 +48,11 @@ WITH ranked AS MATERIALIZED (
         ) AS ready
         LIMIT kind.most
     ) AS candidate
-    ORDER BY
-        candidate.priority DESC, candidate.ready_at, candidate.run_id, candidate.step, candidate.generation,
-        candidate.element
+), ranked AS MATERIALIZED (
+    SELECT found.*
+    FROM found
+    WHERE found.place <= found.most
+    ORDER BY found.priority DESC, found.ready_at, found.run_id, found.step, found.generation, found.element
     LIMIT %(window)s
 ), locked AS MATERIALIZED (
     SELECT mine.*
