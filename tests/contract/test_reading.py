@@ -5,10 +5,20 @@ from __future__ import annotations
 import pytest
 
 from fairlead.ports.persistence import Persistence
-from fairlead.ports.reading import RunCursor, RunFilter, RunRecord
-from fairlead.ports.records import Changes, FlowRow
+from fairlead.ports.reading import OutputRequest, Payloads, RunCursor, RunFilter, RunRecord
+from fairlead.ports.records import Changes, FlowRow, Lease, Snapshot, TaskKey
 from fairlead.ports.statuses import RunStatus, StepStatus
-from tests.support.records import at, keys, new_run, new_tasks, run_id, step_write
+from tests.support.records import (
+    at,
+    keys,
+    load_request,
+    new_run,
+    new_tasks,
+    run_claim,
+    run_id,
+    step_write,
+    task_claim,
+)
 from tests.support.scenes import apply, complete_run, register, run_with_tasks, start
 
 
@@ -31,6 +41,27 @@ async def test_what_does_not_exist_is_read_as_nothing(store: Persistence, flow: 
     assert list(await store.read_tasks(unknown)) == []
     assert list(await store.read_attempts(unknown)) == []
     assert list(await store.read_events(unknown)) == []
+
+
+async def test_an_id_that_is_no_uuid_is_an_unknown_one(store: Persistence, flow: FlowRow) -> None:
+    """Whatever text a message or a user brings, it names no run; nothing is refused with an error."""
+    await run_with_tasks(store, flow)
+    for odd in ("", "nonsense", run_id(1) + "0", "{" + run_id(1) + "}", run_id(1).replace("-", ""), "\u00e9'; --"):
+        key = TaskKey(odd, "pack", 1, 0)
+
+        assert await store.read_run(odd) is None
+        assert list(await store.read_steps(odd)) == []
+        assert list(await store.read_tasks(odd)) == []
+        assert list(await store.read_attempts(odd)) == []
+        assert list(await store.read_events(odd)) == []
+        assert (await store.read_payloads([odd], [OutputRequest(odd, "pack")])) == Payloads(runs={}, outputs={})
+        assert list(await store.claim_tasks(task_claim(flow, only=[key]))) == []
+        assert (await store.extend_leases([Lease(key, 1)], at(9))).lost == {Lease(key, 1)}
+        async with store.transaction() as transaction:
+            assert list(await transaction.claim_runs(run_claim(flow, only=[odd]))) == []
+            request = load_request(odd, steps=[(odd, "pack")], tasks=[key], wait=True, leased_to="worker-1")
+            assert await transaction.load(request) == Snapshot(runs={}, steps={}, tasks={}, leased=[])
+            assert list(await transaction.load_steps([(odd, "pack")])) == []
 
 
 async def test_steps_are_read_by_generation(store: Persistence, flow: FlowRow) -> None:

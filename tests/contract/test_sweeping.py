@@ -8,7 +8,7 @@ from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import Due
 from fairlead.ports.records import Changes, FlowRow, TaskKey
 from tests.support.records import at, completed, keys, new_run, new_tasks, retried, run_id, task_claim
-from tests.support.scenes import apply, claim_one, complete_run, register, run_with_tasks, start
+from tests.support.scenes import apply, claim_one, complete_run, lose_lease, register, run_with_tasks, start
 
 QUIET = Due(runs=False, tasks=False, expired=False, outbox=False, next_ready_at=None)
 
@@ -58,6 +58,54 @@ async def test_pending_runs_and_queued_tasks_are_found_oldest_first(store: Persi
         (run_id(2), "", None),
     ]
     assert await unclaimed(store, at(0), flow) == []
+
+
+async def test_a_sweep_looks_past_priorities_and_losses(store: Persistence, flow: FlowRow) -> None:
+    """The oldest come first whatever their priority, so that none is forgotten behind newer, more urgent work."""
+    run = await run_with_tasks(store, flow, 1, steps={})
+    low, high = new_run(flow, 2, priority=-5, created_at=at(1)), new_run(flow, 3, priority=5, created_at=at(3))
+    await store.insert_runs([high, low])
+    await apply(
+        store,
+        run,
+        Changes(
+            new_tasks=(
+                new_tasks(flow, run, "lost", ready_at=at(0)),
+                new_tasks(flow, run, "low", priority=-5, ready_at=at(2)),
+                new_tasks(flow, run, "high", priority=5, ready_at=at(4)),
+            )
+        ),
+    )
+    lost = await claim_one(store, flow, now=at(0))
+    await lose_lease(store, lost.key, ready_at=at(3.5))
+
+    found = await unclaimed(store, at(9), flow)
+
+    assert [job.step if job else run for run, _, job in found] == [run_id(2), "low", run_id(3), "lost", "high"]
+    assert await unclaimed(store, at(9), flow, limit=1) == [(run_id(2), "", None)]
+
+
+async def test_the_next_task_is_found_past_priorities_and_losses(store: Persistence, flow: FlowRow) -> None:
+    """A host wakes for the earliest task, not for the most urgent one; a task with losses counts as well."""
+    run = await run_with_tasks(store, flow, 1, steps={}, published=True)
+    await apply(
+        store,
+        run,
+        Changes(
+            new_tasks=(
+                new_tasks(flow, run, "urgent", priority=9, ready_at=at(60)),
+                new_tasks(flow, run, "idle", priority=-9, ready_at=at(50)),
+                new_tasks(flow, run, "lost", ready_at=at(0)),
+            )
+        ),
+    )
+    lost = await claim_one(store, flow)
+
+    assert (await due(store, flow, now=at(10), expired=at(0))).next_ready_at == at(50)
+    assert (await due(store, flow, now=at(50), expired=at(0))).tasks
+    await lose_lease(store, lost.key, ready_at=at(40))
+    assert (await due(store, flow, now=at(10), expired=at(0))).next_ready_at == at(40)
+    assert (await due(store, flow, now=at(40), expired=at(0))).tasks
 
 
 async def test_only_the_flows_named_are_swept(store: Persistence, flow: FlowRow) -> None:
