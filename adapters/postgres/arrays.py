@@ -161,6 +161,6 @@ def uuids(values: Sequence[str]) -> Uuids:
         data = bytes.fromhex(_UUID_LENGTH + _UUID_LENGTH.join(values).replace("-", ""))
     except ValueError as error:
         raise UnstorableValue("a run id that is not a UUID") from error
-    if len(data) != 20 * len(values):
+    if len(data) != 20 * len(values) or set(map(len, values)) != {36}:
         raise UnstorableValue("a run id that is not a UUID")
     return Uuids(_head(len(values), _UUID) + data)

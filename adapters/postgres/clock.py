@@ -48,7 +48,8 @@ class PostgresClock:
         """What the clock should show when the counter stands at `_base_count`."""
         self._base_count = self._counter()
         self._half_round_trip_s = math.inf
-        self._shown = self._base
+        self._shown = datetime.min.replace(tzinfo=UTC)
+        """The latest time that anybody has seen; nobody has seen any yet."""
         self._shown_count = self._base_count
 
     @property
