@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import pytest
 
+from fairlead.ports.errors import Unavailable
 from fairlead.ports.persistence import Persistence
+from fairlead.ports.reading import RunFilter
 from fairlead.ports.records import Changes, FlowRow, LeaseAnswer
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
 from tests.support.records import (
@@ -25,6 +29,8 @@ from tests.support.records import (
 )
 from tests.support.scenes import claim_one, look, look_at_task, register, run_with_tasks, soon, start
 from tests.support.subjects import StoreSubject
+
+Answer = TypeVar("Answer")
 
 
 class Mishap(Exception):
@@ -55,6 +61,17 @@ async def nothing_happened(store: Persistence, run: str) -> bool:
     assert record is not None
     rows = [*await store.read_steps(run), *await store.read_tasks(run), *(await store.read_events(run))[1:]]
     return record.status is RunStatus.PENDING and record.next_sequence == 2 and not rows
+
+
+async def recovered(operation: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The answer of an operation that is tried again where the store says that this may help."""
+    for _ in range(9):
+        try:
+            return await operation()
+        except Unavailable as error:
+            if not error.retryable:
+                raise
+    return await operation()
 
 
 async def test_nobody_sees_a_transaction_before_its_commit(store: Persistence, flow: FlowRow) -> None:
@@ -123,8 +140,8 @@ async def test_a_cancelled_block_never_commits(store: Persistence, flow: FlowRow
     assert set((await look(store, run, wait=False)).runs) == {run}
 
 
-async def test_a_statement_that_is_cancelled_half_way_leaves_no_trace(store: Persistence, flow: FlowRow) -> None:
-    """Wherever a transaction is cancelled, the store afterwards is as before it or as after it."""
+async def test_a_transaction_that_is_cancelled_anywhere_is_whole_or_nothing(store: Persistence, flow: FlowRow) -> None:
+    """Whichever statement the cancellation meets, the store afterwards is as before the transaction or as after it."""
     (run,) = await start(store, flow)
 
     async def whole() -> None:
@@ -132,10 +149,9 @@ async def test_a_statement_that_is_cancelled_half_way_leaves_no_trace(store: Per
             await transaction.claim_runs(run_claim(flow))
             await transaction.apply(first_steps(flow, run))
 
-    for turns in range(30):
+    for turn in range(60):
         task = asyncio.create_task(whole())
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        await asyncio.wait({task}, timeout=turn * 0.0002)
         task.cancel()
         await soon(task)
         if not task.cancelled() or not await nothing_happened(store, run):
@@ -144,9 +160,68 @@ async def test_a_statement_that_is_cancelled_half_way_leaves_no_trace(store: Per
     async with store.transaction() as transaction:
         again = await transaction.claim_runs(run_claim(flow))
     happened = not await nothing_happened(store, run)
-    assert (len(again), len(await store.read_tasks(run)), len(await store.read_events(run))) == (
-        (0, 1, 2) if happened else (1, 0, 1)
-    )
+    found = (len(again), len(await store.read_tasks(run)), len(await store.read_events(run)))
+    assert found == ((0, 1, 2) if happened else (1, 0, 1))
+
+
+async def test_a_severed_transaction_leaves_no_trace(store_subject: StoreSubject) -> None:
+    """A connection that breaks before the commit: a typed error that says to try again, and nothing was written."""
+    sever = store_subject.sever
+    if sever is None:
+        pytest.skip("nothing of this store can be severed")
+    store = store_subject.store
+    flow = await register(store)
+    (run,) = await start(store, flow)
+
+    async def severed() -> None:
+        async with store.transaction() as transaction:
+            await transaction.claim_runs(run_claim(flow))
+            await transaction.apply(first_steps(flow, run))
+            await sever()
+
+    with pytest.raises(Unavailable) as caught:
+        await severed()
+
+    assert caught.value.retryable
+    assert await recovered(lambda: nothing_happened(store, run))
+    assert set((await recovered(lambda: look(store, run, wait=False))).runs) == {run}
+
+
+async def test_a_wait_that_is_severed_ends(store_subject: StoreSubject) -> None:
+    """Who waits for a lock while the connection breaks is told, and does not wait on."""
+    if store_subject.sever is None:
+        pytest.skip("nothing of this store can be severed")
+    store = store_subject.store
+    (run,) = await start(store, await register(store))
+    async with store.dedicated() as second:
+        waiting: asyncio.Task[object]
+        try:
+            async with second.transaction() as holder:
+                await holder.load(load_request(run))
+                waiting = asyncio.create_task(look(store, run))
+                await store_subject.until_waiting()
+                await store_subject.sever()
+                await soon(waiting)
+        except Unavailable:
+            pass
+
+    assert isinstance(waiting.exception(), Unavailable)
+    assert set((await recovered(lambda: look(store, run))).runs) == {run}
+
+
+async def test_a_store_works_on_after_its_connections_broke(store_subject: StoreSubject) -> None:
+    """A restart of the database costs a retry at most; what was committed is there."""
+    if store_subject.sever is None:
+        pytest.skip("nothing of this store can be severed")
+    store = store_subject.store
+    flow = await register(store)
+    await asyncio.gather(*(start(store, flow, number) for number in range(1, 9)))
+
+    await store_subject.sever()
+
+    page = await recovered(lambda: store.list_runs(RunFilter(), limit=10, after=None))
+    assert len(page.runs) == 8
+    assert (await recovered(lambda: start(store, flow, 9))) == [run_id(9)]
 
 
 async def test_a_transaction_without_changes_changes_nothing(store: Persistence, flow: FlowRow) -> None:

@@ -69,7 +69,10 @@ async def open_store(lock_timeout_s: float) -> AsyncGenerator[StoreSubject]:
             with store.mutex:
                 store.locks.release(holder)
 
-    yield StoreSubject(store=persistence, until_waiting=until_waiting, hold_task=hold_task)
+    async def sever() -> None:
+        persistence.disconnect()
+
+    yield StoreSubject(store=persistence, until_waiting=until_waiting, hold_task=hold_task, sever=sever)
     left = store.locks.held
     await persistence.aclose()
 

@@ -25,6 +25,10 @@ FROM pg_stat_activity
 WHERE wait_event_type = 'Lock' AND datname = current_database()
 """
 
+SEVER = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
 HOLD_TASK = """
 SELECT FROM fairlead.tasks
 WHERE run_id = %s AND step = %s AND generation = %s AND element = %s
@@ -87,7 +91,11 @@ async def open_store(migrated: Migrated, lock_wait_s: float) -> AsyncGenerator[S
                 yield
                 await connection.rollback()
 
-        yield StoreSubject(store=ports.persistence, until_waiting=until_waiting, hold_task=hold_task)
+        async def sever() -> None:
+            async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+                await connection.execute(SEVER)
+
+        yield StoreSubject(store=ports.persistence, until_waiting=until_waiting, hold_task=hold_task, sever=sever)
 
 
 @asynccontextmanager

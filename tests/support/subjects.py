@@ -32,6 +32,8 @@ class StoreSubject:
     """Returns once a transaction of the store waits for a lock that another one holds."""
     hold_task: Callable[[TaskKey], AbstractAsyncContextManager[None]] | None = None
     """Keeps a task's row locked inside the block, as a heartbeat in flight does."""
+    sever: Callable[[], Awaitable[None]] | None = None
+    """Breaks every connection that the store has open, as a restart of the database does."""
 
 
 @frozen(kw_only=True)
