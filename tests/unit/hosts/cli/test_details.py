@@ -65,7 +65,7 @@ async def test_the_text_tells_what_happened(failed: RunDetails, capsys: pytest.C
     assert "Traceback" not in text
     assert "salute(march" not in text
     assert "… and 19 more events before these; --all shows them" in lines
-    assert lines[-2].split()[-1] == "run.failed"
+    assert "run.failed" in lines[-2]
 
 
 async def test_all_means_all(failed: RunDetails, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,218 @@
+"""Starting, working and looking, through the commands alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairlead.adapters.postgres import migration_sql
+from tests.support.commands import PATIENCE_S, Commands
+
+APP = """
+import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
+from fairlead.kernel import Flow, Kernel, Ports, Resource
+
+greet = Flow("greet", version=2)
+
+@greet.step
+async def hello(input: str, greeting: Resource[str]) -> str:
+    return f"{greeting} {input}"
+
+odd = Flow("odd", version=1, max_attempts=1)
+
+@odd.step
+def bad(input: str):
+    return {"answer": object()}
+
+slow = Flow("slow", version=1)
+
+@slow.step
+async def wait(input: str) -> str:
+    Path("begun").touch()
+    while not Path("go").exists():
+        await asyncio.sleep(0.01)
+    return input
+
+@asynccontextmanager
+async def resources():
+    yield {"greeting": "hello"}
+
+def kernel(ports: Ports) -> Kernel:
+    return Kernel(flows=[greet, odd, slow], ports=ports)
+"""
+
+
+@pytest.fixture
+def app(fairlead: Commands, migrated_url: str) -> Commands:
+    """The command, in a folder with an app, and a database in the environment."""
+    (fairlead.folder / "app.py").write_text(APP)
+    fairlead.environment["DATABASE_URL"] = migrated_url
+    return fairlead
+
+
+def start(app: Commands, flow: str, value: str, *arguments: str) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(
+        app.ok("start", flow, "--kernel", "app:kernel", "--input", json.dumps(value), "--json", *arguments)
+    )
+    return answer
+
+
+def test_a_worker_carries_out_what_was_started(app: Commands) -> None:
+    """Started before and after the worker; it ends on SIGTERM, within a moment, with 0."""
+    before = start(app, "greet", "early", "--key", "k")
+    worker = app.begin("worker", "app:kernel", "--resources", "app:resources", "--concurrency", "5")
+    waited = start(app, "greet", "you", "--wait", "--timeout", "60")
+    again = start(app, "greet", "early", "--key", "k", "--wait", "--timeout", "60")
+    worker.send_signal(signal.SIGTERM)
+    _, log = worker.communicate(timeout=PATIENCE_S)
+
+    assert before == {"id": before["id"], "flow": "greet", "version": "2", "created": True, "status": "pending"}
+    assert (waited["status"], waited["output"]) == ("completed", {"hello": "hello you"})
+    assert (again["id"], again["created"], again["output"]) == (before["id"], False, {"hello": "hello early"})
+    assert worker.returncode == 0
+    assert "5 slots, queues default" in log
+    assert "Traceback" not in log
+
+
+def test_a_worker_without_its_resources_does_not_start(app: Commands) -> None:
+    """The missing resource is named, and how to pass it."""
+    found = app("worker", "app:kernel")
+
+    assert found.returncode == 2
+    assert "flow 'greet', step 'hello', parameter 'greeting'" in found.stderr
+
+
+def test_ctrl_c_lets_running_handlers_end(app: Commands) -> None:
+    """What was running is finished and recorded; the log is JSON where that is wanted."""
+    run = start(app, "slow", "x")
+    worker = app.begin("worker", "app:kernel", "--resources", "app:resources", "--json")
+    while not (app.folder / "begun").exists():
+        assert worker.poll() is None, worker.communicate()
+    worker.send_signal(signal.SIGINT)
+    assert worker.stderr is not None
+    log = [json.loads(worker.stderr.readline()) for _ in range(2)]
+    (app.folder / "go").touch()
+    _, rest = worker.communicate(timeout=PATIENCE_S)
+    shown = json.loads(app.ok("runs", "show", run["id"], "--json"))
+
+    assert worker.returncode == 0
+    assert "SIGINT: no further claims" in log[-1]["message"]
+    assert {record["level"] for record in [*log, *map(json.loads, rest.splitlines())]} == {"info"}
+    assert (shown["run"]["status"], shown["tasks"][0]["attempts"]) == ("completed", 1)
+
+
+def test_a_run_that_fails_is_told(app: Commands) -> None:
+    """An output that is no JSON fails its task at once; whoever waits gets code 3, and `show` says why."""
+    app.begin("worker", "app:kernel", "--resources", "app:resources")
+    found = app("start", "odd", "--kernel", "app:kernel", "--input", '"x"', "--wait", "--timeout", "60")
+    listed = json.loads(app.ok("runs", "list", "--status", "failed", "--json"))["runs"]
+    shown = app.ok("runs", "show", listed[0]["id"])
+
+    assert found.returncode == 3
+    assert "is failed (invalid_output)" in found.stderr
+    assert "output of step 'bad': $.answer: an object is not JSON" in found.stderr
+    assert [(run["flow"], run["reason"]) for run in listed] == [("odd", "invalid_output")]
+    assert "output of step 'bad': $.answer" in shown
+    assert "bad[0], attempt 1, invalid_output" in shown
+
+
+def test_runs_are_listed_in_pages(app: Commands) -> None:
+    """Filters hold, pages follow each other without gap or repetition, and plain text has no colour codes."""
+    ids = [start(app, "greet", str(number), "--key", f"k{number}")["id"] for number in range(3)]
+    other = start(app, "odd", "x")["id"]
+
+    def listed(*arguments: str) -> tuple[list[str], str | None]:
+        page = json.loads(app.ok("runs", "list", "--json", *arguments))
+        return [run["id"] for run in page["runs"]], page["next"]
+
+    first, cursor = listed("--limit", "3")
+    assert cursor is not None
+    second, end = listed("--limit", "3", "--after", cursor)
+    text = app.ok("runs", "list", "--limit", "1")
+
+    assert (first + second, end) == ([other, *reversed(ids)], None)
+    assert listed("--flow", "odd")[0] == [other]
+    assert listed("--key", "k1")[0] == [ids[1]]
+    assert listed("--status", "completed", "--status", "failed")[0] == []
+    assert listed("--since", "1h")[0] == [other, *reversed(ids)]
+    assert listed("--before", "1h")[0] == []
+    assert [line.split()[0] for line in text.splitlines()] == ["RUN", other, "more:"]
+    assert "\x1b" not in text
+
+
+def test_a_reader_that_leaves_is_no_error(app: Commands) -> None:
+    """`fairlead runs list | head -0`: nothing on stderr."""
+    start(app, "greet", "x")
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = app.begin("--version").args
+    assert isinstance(program, list)
+    with os.fdopen(writing, "w") as closed:
+        found = subprocess.run(
+            [program[0], "runs", "list"],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            env=app.environment,
+            cwd=app.folder,
+            timeout=PATIENCE_S,
+            check=False,
+            text=True,
+        )
+
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_migrating_twice_changes_nothing(fairlead: Commands, empty_database_url: str) -> None:
+    """The first time tables are made, the second time none; the password stays out of sight."""
+    first = json.loads(fairlead.ok("migrate", "--database", empty_database_url, "--json"))
+    second = fairlead.ok("migrate", "--database", empty_database_url)
+
+    assert first["applied"][0] == "initial"
+    assert ":***@" in first["database"]
+    assert second.endswith(": up to date\n")
+    assert fairlead.ok("runs", "list", "--database", empty_database_url) == "no runs\n"
+
+
+def test_a_schema_can_be_chosen(fairlead: Commands, empty_database_url: str) -> None:
+    """Tables in another schema are found there, and nowhere else."""
+    place = ("--database", empty_database_url)
+    fairlead.ok("migrate", *place, "--schema", "flows")
+
+    assert fairlead.ok("runs", "list", *place, "--schema", "flows") == "no runs\n"
+    assert "run `fairlead migrate`" in fairlead("runs", "list", *place).stderr
+
+
+def test_the_sql_is_printed_for_others_to_run(fairlead: Commands) -> None:
+    """The script alone, without a database; and nothing that would be ignored."""
+    assert fairlead.ok("migrate", "--sql") == migration_sql()
+    assert json.loads(fairlead.ok("migrate", "--sql", "--json", "--schema", "x")) == {"sql": migration_sql(schema="x")}
+    assert fairlead("migrate", "--sql", "--database", "postgresql://x").returncode == 2
+
+
+def test_the_embedded_server_can_stay(fairlead: Commands, tmp_path: Path) -> None:
+    """Started, used by its URL and without one, stopped; each answer also for programs."""
+    folder = ("--data-folder", str(tmp_path / "server"))
+    assert "not running" in fairlead.ok("db", "status", *folder)
+    assert fairlead("db", "url", *folder).returncode == 2
+    try:
+        started = json.loads(fairlead.ok("db", "start", *folder, "--json"))
+        url = fairlead.ok("db", "url", *folder).strip()
+        status = json.loads(fairlead.ok("db", "status", *folder, "--json"))
+
+        assert started == {"running": True, "url": url, "folder": str(tmp_path / "server")}
+        assert status == {"running": True, "stays": True, "folder": str(tmp_path / "server")}
+        assert fairlead.ok("runs", "list", "--database", url) == "no runs\n"
+        assert fairlead.ok("runs", "list", *folder) == "no runs\n"
+        assert fairlead.ok("db", "start", *folder).strip() == url
+    finally:
+        stopped = fairlead.ok("db", "stop", *folder)
+    assert stopped == "stopped\n"
+    assert json.loads(fairlead.ok("db", "stop", *folder, "--json")) == {"stopped": False}
