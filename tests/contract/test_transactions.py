@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import pytest
@@ -193,19 +194,17 @@ async def test_a_wait_that_is_severed_ends(store_subject: StoreSubject) -> None:
         pytest.skip("nothing of this store can be severed")
     store = store_subject.store
     (run,) = await start(store, await register(store))
+    waiting: list[asyncio.Task[object]] = []
     async with store.dedicated() as second:
-        waiting: asyncio.Task[object]
-        try:
+        with suppress(Unavailable):
             async with second.transaction() as holder:
                 await holder.load(load_request(run))
-                waiting = asyncio.create_task(look(store, run))
+                waiting.append(asyncio.create_task(look(store, run)))
                 await store_subject.until_waiting()
                 await store_subject.sever()
-                await soon(waiting)
-        except Unavailable:
-            pass
+                await soon(waiting[0])
 
-    assert isinstance(waiting.exception(), Unavailable)
+    assert isinstance(waiting[0].exception(), Unavailable)
     assert set((await recovered(lambda: look(store, run))).runs) == {run}
 
 
