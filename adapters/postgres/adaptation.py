@@ -1,6 +1,6 @@
 """What a connection of ours sends and receives differently from psycopg's defaults.
 
-Payloads are read as the bytes the server sent, never parsed. Times are read in UTC whatever the session's time zone
+All results are read in binary. Payloads are the bytes the server sent, never parsed. Times are read in UTC whatever the session's time zone
 is, since a session's settings are not ours behind a pooler.
 """
 
@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from psycopg.abc import AdaptContext, Buffer
 from psycopg.adapt import Loader
 from psycopg.pq import Format
-from psycopg.types.string import ByteaBinaryLoader
 
 from .arrays import register_columns
 
@@ -20,8 +19,11 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _microseconds = struct.Struct("!q").unpack
 
 
-class _DocumentTextLoader(ByteaBinaryLoader):
-    format = Format.TEXT
+class _DocumentLoader(Loader):
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> bytes:
+        return bytes(data)
 
 
 class _UtcLoader(Loader):
@@ -35,6 +37,5 @@ def adapt(context: AdaptContext) -> None:
     """Teach a connection our columns, payloads and times."""
     adapters = context.adapters
     register_columns(context)
-    adapters.register_loader("json", ByteaBinaryLoader)
-    adapters.register_loader("json", _DocumentTextLoader)
+    adapters.register_loader("json", _DocumentLoader)
     adapters.register_loader("timestamptz", _UtcLoader)

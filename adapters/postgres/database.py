@@ -32,11 +32,12 @@ SNAPSHOT = Statement(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
 """For several statements that must see one state."""
 PLAN_BY_KEY = Statement(
     b"SELECT set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true),"
-    b" set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)",
+    b" set_config('enable_bitmapscan', 'off', true), set_config('enable_hashjoin', 'off', true),"
+    b" set_config('enable_mergejoin', 'off', true)",
     (),
 )
-"""For statements that find every row by an index. A planner without good statistics would rather read a whole table,
-and one that overestimates a recursion would compile the statement first, which takes longer than running it. The
+"""For statements that find every row by an index, in its order. A planner without good statistics would rather read a
+whole table, or everything that waits in an index in order to sort it; and one that overestimates a recursion would compile the statement first, which takes longer than running it. The
 settings end with the transaction."""
 COMMIT = Statement(b"COMMIT", ())
 ROLLBACK = Statement(b"ROLLBACK", ())

@@ -109,17 +109,17 @@ class PostgresTransaction:
     async def apply(self, changes: Changes) -> None:
         """Write everything in `changes`, in one round trip."""
         parts = parts_of(changes)
-        sent: list[Sent] = [(PLAN_BY_KEY, NONE)]
+        sent: list[Sent] = []
         if parts:
             sent.append(sent_of(parts, self._statements))
         if changes.cancellations:
             sent.append((self._statements["apply/cancel"], cancellation_parameters(changes.cancellations)))
-        if len(sent) == 1:
+        if not sent:
             return
         answers = await self._exchange(sent)
         if parts:
             try:
-                check_counts(parts, (await answers[1].fetchall())[0])
+                check_counts(parts, (await answers[0].fetchall())[0])
             except CorruptionError as error:
                 self._refusal = error
                 raise
@@ -135,18 +135,18 @@ class PostgresTransaction:
         return self._connection
 
     async def _exchange(self, sent: Sequence[Sent]) -> list[AsyncCursor[Row]]:
-        """Send statements, with BEGIN before the first ones."""
+        """Send statements; before the first ones, begin and say how all are planned."""
         if self._refusal is not None:
             raise self._refusal
         connection = self._lease()
-        first = not self._begun
+        before: list[Sent] = [] if self._begun else [(BEGIN, NONE), (PLAN_BY_KEY, NONE)]
         self._begun = True
         try:
-            answers = await self._database.exchange(connection, [(BEGIN, NONE), *sent] if first else sent)
+            answers = await self._database.exchange(connection, [*before, *sent])
         except FairleadError as error:
             self._refusal = error
             raise
-        return answers[1:] if first else answers
+        return answers[len(before) :]
 
     async def _rows(self, name: str, parameters: Parameters) -> list[Row]:
         (answer,) = await self._exchange([(self._statements[name], parameters)])

@@ -69,8 +69,8 @@ async def test_the_shortest_round_trip_counts() -> None:
     clock = server.clock()
     await clock.synchronise()
 
-    assert clock.uncertainty_s < 0.0012
-    assert _off(clock, server) < 0.0012
+    assert clock.uncertainty_s < 0.002
+    assert _off(clock, server) < 0.002
 
 
 async def test_time_passes_by_the_counter() -> None:

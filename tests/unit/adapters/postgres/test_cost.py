@@ -1,0 +1,222 @@
+"""What a batch costs: round trips and statements, whatever its size; and rows that a claim looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import AsyncCursor
+
+from fairlead.adapters.postgres import PostgresPersistence
+from fairlead.adapters.postgres.adaptation import adapt
+from fairlead.adapters.postgres.arrays import ints, texts
+from fairlead.adapters.postgres.connecting import Connection
+from fairlead.adapters.postgres.database import Database, DatabaseSettings, Row, Sent
+from fairlead.adapters.postgres.statements import Statements
+from fairlead.ports.records import Changes, NewRun, RunClaim, TaskKey, TaskUpdate
+from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
+from tests.support.records import START, events, load_request, new_run, new_tasks, run_update, step_write
+from tests.support.scenes import register
+
+ROUND_TRIPS_MAX = 3
+STATEMENTS_MAX = 9
+
+
+class CountingDatabase(Database):
+    """Counts what is sent."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        super().__init__(settings)
+        self.round_trips = 0
+        self.sent = 0
+
+    async def exchange(self, connection: Connection, sent: Sequence[Sent]) -> list[AsyncCursor[Row]]:
+        """One round trip."""
+        self.round_trips += 1
+        self.sent += len(sent)
+        return await super().exchange(connection, sent)
+
+    async def commit(self, connection: Connection) -> None:
+        """One round trip of one statement."""
+        self.round_trips += 1
+        self.sent += 1
+        await super().commit(connection)
+
+
+@pytest.mark.parametrize("size", [1, 200])
+async def test_a_batch_has_a_fixed_price(settings: DatabaseSettings, size: int) -> None:
+    """Claiming runs, then settling their tasks with everything a settle can write."""
+    database = CountingDatabase(settings)
+    store = PostgresPersistence(database)
+    flow = await register(store)
+    runs: list[NewRun] = [new_run(flow, number) for number in range(1, size + 1)]
+    await store.insert_runs(runs)
+
+    database.round_trips = database.sent = 0
+    async with store.transaction() as transaction:
+        claimed = await transaction.claim_runs(RunClaim(flow_ids=(flow.flow_id,), limit=size))
+        await transaction.apply(
+            Changes(
+                runs=tuple(run_update(run.id, next_sequence=4, remaining_steps=2, started_at=START) for run in claimed),
+                new_steps=tuple(
+                    step_write(run.id, slug, elements=1, remaining=1) for run in claimed for slug in ("pack", "ship")
+                ),
+                new_tasks=tuple(
+                    new_tasks(flow, run.id, "pack", count=1, worker="worker-1", lease_until=START) for run in claimed
+                ),
+                events=tuple(events(run.id, 2, ["run.started", "step.started"]) for run in claimed),
+            )
+        )
+    claiming = (database.round_trips, database.sent)
+
+    database.round_trips = database.sent = 0
+    keys = [TaskKey(run.id, "pack", 1, 0) for run in claimed]
+    async with store.transaction() as transaction:
+        snapshot = await transaction.load(
+            load_request(*(run.id for run in claimed), steps=[(key.run_id, "pack") for key in keys], tasks=keys)
+        )
+        await transaction.apply(
+            Changes(
+                runs=tuple(run_update(run.id, next_sequence=6, remaining_steps=1) for run in claimed),
+                steps=tuple(
+                    step_write(run.id, "pack", status=StepStatus.COMPLETED, elements=1, remaining=0) for run in claimed
+                ),
+                tasks=tuple(
+                    TaskUpdate(
+                        key=task.key,
+                        token=task.token,
+                        status=TaskStatus.COMPLETED,
+                        settled_token=task.token,
+                        attempts=task.attempts,
+                        losses=task.losses,
+                        ended_at=START,
+                        output=b"[1, 2]",
+                    )
+                    for task in snapshot.tasks.values()
+                ),
+                new_tasks=tuple(
+                    new_tasks(flow, run.id, "ship", count=1, worker="worker-1", lease_until=START) for run in claimed
+                ),
+                events=tuple(events(run.id, 4, ["step.completed", "step.started"]) for run in claimed),
+            )
+        )
+    settling = (database.round_trips, database.sent)
+    await database.aclose()
+
+    assert len(snapshot.tasks) == size
+    assert claiming == (ROUND_TRIPS_MAX, 5)
+    assert settling == (ROUND_TRIPS_MAX, 7)
+    assert max(claiming[1], settling[1]) <= STATEMENTS_MAX
+
+
+async def test_a_start_is_one_statement(settings: DatabaseSettings, observer: psycopg.Connection[Any]) -> None:
+    """Run and event together, in one round trip, as a transaction of its own."""
+    database = CountingDatabase(settings)
+    store = PostgresPersistence(database)
+    flow = await register(store)
+    await store.insert_runs([new_run(flow, 1)])
+    before = observer.execute("SELECT pg_current_xact_id()::text::bigint").fetchall()[0][0]
+    await store.insert_runs([new_run(flow, 2)])
+    after = observer.execute("SELECT pg_current_xact_id()::text::bigint").fetchall()[0][0]
+    run = await store.read_run(new_run(flow, 2).id)
+    await database.aclose()
+
+    assert run is not None
+    assert run.status is RunStatus.PENDING
+    assert (database.round_trips, after - before) == (0, 2)
+
+
+FILL = """
+INSERT INTO fairlead.tasks
+    (run_id, step, generation, element, flow_id, queue, priority, created_at, ready_at, status, losses, token, ended_at)
+SELECT gen_random_uuid(), 'pack', 1, n, 1, 'default', 0, now(), now(), 'completed', 0, 1, now()
+FROM generate_series(1, 20000) AS n
+UNION ALL
+SELECT gen_random_uuid(), 'pack', 1, n, 1, 'default', 9, now(), now() + interval '1 day', 'queued', 0, 0, NULL
+FROM generate_series(1, 20000) AS n
+UNION ALL
+SELECT gen_random_uuid(), 'pack', 1, n, 2, 'default', 9, now(), now(), 'queued', 0, 0, NULL
+FROM generate_series(1, 20000) AS n
+UNION ALL
+SELECT gen_random_uuid(), 'pack', 1, n, 1, 'default', 9, now(), now(), 'queued', 1, 1, NULL
+FROM generate_series(1, 20000) AS n
+UNION ALL
+SELECT gen_random_uuid(), 'pack', 1, n, 1, 'default', 0, now(), now(), 'queued', 0, 0, NULL
+FROM generate_series(1, 1000) AS n
+"""
+"""Tasks that are done, wait for their time, belong to a flow that is not served, were lost; 1,000 that are ready."""
+
+PLANNERS = {
+    "as it is": "SELECT",
+    "with statistics": "ANALYZE fairlead.tasks",
+    "without nested loops": "SET enable_nestloop = off",
+    "without index scans": "SET enable_indexscan = off",
+    "without hashes": "SET enable_hashjoin = off; SET enable_hashagg = off",
+    "everything parallel": "SET debug_parallel_query = on; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0",
+}
+
+
+@pytest.fixture
+def filled(url: str, observer: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+    """A connection to a database with many tasks, most of which a claim must not look at, without statistics."""
+    observer.execute("ALTER TABLE fairlead.tasks SET (autovacuum_enabled = off)")
+    observer.execute(FILL)
+    adapt(observer)
+    return observer
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+def test_a_claim_gets_its_limit_under_any_plan(filled: psycopg.Connection[Any], planner: str) -> None:
+    """Never more, whatever the planner thinks; `LIMIT … SKIP LOCKED` in a subquery can take every row."""
+    if planner == "everything parallel" and filled.info.server_version < 160_000:
+        pytest.skip("this server calls it otherwise")
+    for statement in PLANNERS[planner].split(";"):
+        filled.execute(statement.encode())
+    statement = Statements()["claim_tasks"]
+    cursor = psycopg.RawCursor(filled)
+    cursor.execute(statement.text, statement.arguments(CLAIM))
+    rows = cursor.fetchall()
+    running = filled.execute("SELECT count(*), count(*) FILTER (WHERE lost) FROM fairlead.tasks WHERE running")
+
+    assert len(rows) == 50
+    assert running.fetchall() == [(50, 1)]
+
+
+@pytest.mark.parametrize("planner", ["as it is", "with statistics"])
+@pytest.mark.parametrize("name", ["claim_tasks", "due"])
+def test_what_cannot_be_claimed_is_not_looked_at(filled: psycopg.Connection[Any], planner: str, name: str) -> None:
+    """A claim of 50 among 81,000 tasks reads some hundred index entries."""
+    filled.execute(PLANNERS[planner].encode())
+    statement = Statements()[name]
+    cursor = psycopg.RawCursor(filled)
+    cursor.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + statement.text, statement.arguments(CLAIM))
+    plan = cursor.fetchall()[0][0]
+    scanned = _scanned(plan[0]["Plan"])
+
+    assert sum(scanned) < 50 * 6
+
+
+CLAIM = {
+    "flow_ids": ints([1]),
+    "queue": "default",
+    "queues": texts(["default"]),
+    "window": 50,
+    "limit": 50,
+    "lost_limit": 1,
+    "worker": "worker-1",
+    "now": START + timedelta(days=3650),
+    "lease_until": START + timedelta(days=3651),
+    "expired_before": START,
+}
+
+
+def _scanned(node: dict[str, Any]) -> list[float]:
+    """How many rows of the table each scan of a plan produced or threw away."""
+    found = [rows for child in node.get("Plans", ()) for rows in _scanned(child)]
+    if node.get("Relation Name") == "tasks" and node["Node Type"] != "ModifyTable":
+        rows = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+        found.append(rows * node["Actual Loops"])
+    return found
