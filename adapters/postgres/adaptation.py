@@ -1,7 +1,7 @@
 """What a connection of ours sends and receives differently from psycopg's defaults.
 
-All results are read in binary. Payloads are the bytes the server sent, never parsed. Times are read in UTC whatever the session's time zone
-is, since a session's settings are not ours behind a pooler.
+All results are read in binary. Payloads are the bytes the server sent, never parsed. Times are read in UTC whatever
+the session's time zone is, since a session's settings are not ours behind a pooler.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ PLAN_BY_KEY = Statement(
     (),
 )
 """For statements that find every row by an index, in its order. A planner without good statistics would rather read a
-whole table, or everything that waits in an index in order to sort it; and one that overestimates a recursion would compile the statement first, which takes longer than running it. The
-settings end with the transaction."""
+whole table, or everything that waits in an index in order to sort it; and one that overestimates a recursion would
+compile the statement first, which takes longer than running it. The settings end with the transaction."""
 COMMIT = Statement(b"COMMIT", ())
 ROLLBACK = Statement(b"ROLLBACK", ())
 _OPEN = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})

@@ -173,8 +173,8 @@ def test_a_claim_gets_its_limit_under_any_plan(filled: psycopg.Connection[Any], 
     """Never more, whatever the planner thinks; `LIMIT … SKIP LOCKED` in a subquery can take every row."""
     if planner == "everything parallel" and filled.info.server_version < 160_000:
         pytest.skip("this server calls it otherwise")
-    for statement in PLANNERS[planner].split(";"):
-        filled.execute(statement.encode())
+    for setting in PLANNERS[planner].split(";"):
+        filled.execute(setting.encode())
     statement = Statements()["claim_tasks"]
     cursor = psycopg.RawCursor(filled)
     cursor.execute(statement.text, statement.arguments(CLAIM))
