@@ -53,14 +53,14 @@ clean: ## remove what was installed and built
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt pip
 
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing fairlead into $(VENV) …"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt -e '.[$(RUNTIME_EXTRAS)]'
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt -e '.[$(RUNTIME_EXTRAS)]'
 	@touch $@
 
 $(VENV)/.development: $(VENV)/.runtime
 	@echo "installing what the tests need …"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --group dev
 	@touch $@
