@@ -58,7 +58,8 @@ class Claiming:
         for position, place in enumerate(places):
             share = -(-self._slots.free // (len(places) - position))
             taken = self._slots.take(min(share, CLAIM_BATCH_MAX))
-            if not taken:
+            if not taken or self._worker.draining:
+                self._slots.give(taken)
                 break
             self._open.discard(place)
             claimed = 0

@@ -80,7 +80,7 @@ class Heartbeats:
 
     async def beat(self, kernel: Kernel) -> None:
         """One heartbeat for everything that is held."""
-        leases = tuple(self._worker.held)
+        leases = self._worker.leases()
         for start in range(0, len(leases), HEARTBEAT_BATCH_MAX):
             batch = leases[start : start + HEARTBEAT_BATCH_MAX]
             ends_s = self._clock.monotonic() + self._lease_duration.total_seconds()
@@ -104,8 +104,11 @@ class Heartbeats:
     def _give_up_what_ran_out(self) -> None:
         """Stop what others may have begun by now: its lease ended, and they allowed for the skew of clocks."""
         ended_before_s = self._clock.monotonic() - CLOCK_SKEW_MAX.total_seconds()
-        held = list(self._worker.held.items())
-        over = [lease for lease, each in held if each.lease_ends_s < ended_before_s and not each.ended]
+        over: list[Lease] = []
+        for lease in self._worker.leases():
+            execution = self._worker.held.get(lease)
+            if execution is not None and execution.lease_ends_s < ended_before_s and not execution.ended:
+                over.append(lease)
         if over:
             logger.error("%d leases ran out while the store could not be reached", len(over))
             self._tell_lost(over)

@@ -156,6 +156,11 @@ class Ticks:
             claimed += await self._claim_delivered_tasks(queue, of_queue)
         return claimed
 
+    async def decline(self, deliveries: Sequence[Delivery]) -> None:
+        """Let others have these messages, at once."""
+        if deliveries:
+            await self._ports.transport.suspend(deliveries, delay_s=0.0)
+
     async def _claim_delivered_runs(self, deliveries: Sequence[Delivery]) -> int:
         if not deliveries:
             return 0
@@ -170,14 +175,14 @@ class Ticks:
         keys = tuple(dict.fromkeys(each.job.task for each in deliveries if each.job.task is not None))
         taken = worker.slots.take(len(keys))
         if not taken:
-            await self._ports.transport.suspend(deliveries, delay_s=0.0)
+            await self.decline(deliveries)
             return 0
         may_be_lost = worker.lost_limit > 0
         claimed = await self.dequeue(queue, taken, only=keys)
         held = {lease.key for lease in worker.held}
         rest = [each for each in deliveries if each.job.task not in held]
         if claimed == taken < len(keys):
-            await self._ports.transport.suspend(rest, delay_s=0.0)
+            await self.decline(rest)
         elif rest and not (may_be_lost and worker.lost_limit):
             await self._ports.transport.suspend(rest, delay_s=LOST_TASK_PAUSE_S)
         else:

@@ -74,7 +74,7 @@ class Worker:
         self.threads = HandlerThreads(f"fairlead-{options.worker}")
         self.slots = Slots(options.concurrency, attempts_max=attempts_max)
         self.held: dict[Lease, Execution] = {}
-        """Read by heartbeats from their own thread; changed by this worker's loop alone."""
+        """Changed by this worker's loop alone."""
         self.settler = Settler(kernel, self, self.slots, Backoff(self.random))
         self.when_overflowed: Callable[[], None] = lambda: None
         self.started = 0
@@ -110,6 +110,14 @@ class Worker:
     def congested(self) -> bool:
         """Whether so many outcomes wait for the store that nothing more should be claimed."""
         return self.settler.unsettled >= UNSETTLED_PER_SLOT * self.slots.total
+
+    def leases(self) -> tuple[Lease, ...]:
+        """The leases of all that is held. May be called from any thread."""
+        while True:
+            try:
+                return tuple(self.held)
+            except RuntimeError:  # it changed while it was copied
+                continue
 
     def capacity(self, slots: int) -> Capacity:
         """This worker as a claim or settle sees it, with that many slots to fill."""

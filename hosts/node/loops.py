@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from ...kernel.dispatch import CLOCK_SKEW_MAX
 from ...ports.reading import Due
@@ -77,6 +78,19 @@ async def _wait_for(event: asyncio.Event, timeout_s: float | None) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
             await event.wait()
+
+
+class Loop(Protocol):
+    """One of a host's loops."""
+
+    @property
+    def occasion(self) -> Occasion:
+        """What it waits for, and how it is stopped."""
+        ...
+
+    async def step(self) -> None:
+        """Wait for the occasion, then do one bounded piece of work."""
+        ...
 
 
 async def keep_going(step: Callable[[], Awaitable[None]], occasion: Occasion, backoff: Backoff) -> None:
@@ -197,7 +211,9 @@ class ReceiveLoop:
             await self.occasion.pause(CLOCK_PAUSE_S)
         else:
             deliveries = await self._receiver.receive(min(self._slots.free, DELIVERIES_MAX))
-            if deliveries and await self._ticks.claim_delivered(deliveries):
+            if self.occasion.stopped:
+                await self._ticks.decline(deliveries)
+            elif deliveries and await self._ticks.claim_delivered(deliveries):
                 self._when_claimed()
 
 

@@ -14,7 +14,7 @@ from ..claiming import Claiming
 from ..heartbeats import HeartbeatLoop, HeartbeatThread
 from ..ticks import Ticks, isolated
 from ..worker import Worker
-from .loops import ClaimLoop, FlushLoop, ListenLoop, ReceiveLoop, Receiver, WatchLoop, keep_going
+from .loops import ClaimLoop, FlushLoop, ListenLoop, Loop, ReceiveLoop, Receiver, WatchLoop, keep_going
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,8 @@ class Running:
         self._ticks = Ticks(worker, sweep_after=timedelta(seconds=sweep_s))
         self._receiver = Receiver(worker)
         self._settling: asyncio.Task[None] | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._claims: list[asyncio.Task[None]] = []
+        self._others: list[asyncio.Task[None]] = []
         self._flush = FlushLoop(self._ticks, Backoff(worker.random)) if ports.sink is not None else None
         stir: Callable[..., None] | None = None
         if ports.transport.delivers:
@@ -67,9 +68,15 @@ class Running:
     def start(self) -> None:
         """Begin."""
         self._heartbeats.start()
-        self._settling = asyncio.create_task(self._worker.settler.run())
-        for loop in (*self._claiming, self._watch, *self._flushing):
-            self._tasks.append(asyncio.create_task(keep_going(loop.step, loop.occasion, Backoff(self._worker.random))))
+        self._settling = asyncio.create_task(self._worker.settler.run(), name="fairlead-Settler")
+        self._claims = [self._going(loop) for loop in self._claiming]
+        self._others = [self._going(loop) for loop in (self._watch, *self._flushing)]
+
+    def _going(self, loop: Loop) -> asyncio.Task[None]:
+        backoff = Backoff(self._worker.random)
+        return asyncio.create_task(
+            keep_going(loop.step, loop.occasion, backoff), name=f"fairlead-{type(loop).__name__}"
+        )
 
     @property
     def _flushing(self) -> tuple[FlushLoop, ...]:
@@ -98,6 +105,8 @@ class Running:
             loop.occasion.stop()
         self._receiver.interrupt()
         worker.stop_attempts(only_waiting=True)
+        # A claim whose answer is on its way may still bring tasks, which are given back at once.
+        await asyncio.wait(self._claims, timeout=SETTLE_S)
         await self._within(self._drain_s, worker.until_empty())
         if worker.held:
             logger.warning("%d tasks did not end within %g s and are given back", len(worker.held), self._drain_s)
@@ -118,7 +127,7 @@ class Running:
         """End every loop and thread, then what they work with."""
         for loop in (*self._claiming, self._watch, *self._flushing):
             loop.occasion.stop()
-        ending = [*self._tasks, *([] if self._settling is None else [self._settling])]
+        ending = [*self._claims, *self._others, *([] if self._settling is None else [self._settling])]
         await asyncio.wait(ending, timeout=SETTLE_S)
         for task in ending:
             task.cancel()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
 import pytest
 
 from fairlead.hosts.node import NodeHost
 from fairlead.kernel import Context, Flow, RunHandle, Start
+from fairlead.kernel.commands import ClaimRuns
 from fairlead.ports.reading import TaskRecord
 from fairlead.ports.statuses import RunStatus, TaskStatus
 
@@ -212,6 +214,40 @@ async def _tasks(runs: list[RunHandle]) -> list[TaskRecord]:
 
 async def _all_over(runs: list[RunHandle]) -> bool:
     return all([await run.status() is RunStatus.COMPLETED for run in runs])
+
+
+async def test_a_claim_under_way_is_given_back(make_kernel: MakeKernel) -> None:
+    """What a claim brings whose answer comes only after the stop began is released, not left to its lease."""
+    claimed, go_on = asyncio.Event(), asyncio.Event()
+    flow = Flow("claimed", version=1, input=int)
+
+    @flow.step
+    async def work() -> int:
+        raise AssertionError("never begun")
+
+    kernel = make_kernel(flow)
+    dispatch = kernel.dispatch
+
+    async def slow_dispatch(command: Any) -> Any:
+        answer = await dispatch(command)
+        if isinstance(command, ClaimRuns) and answer.runs:
+            claimed.set()
+            await go_on.wait()
+        return answer
+
+    kernel.dispatch = slow_dispatch  # type: ignore[method-assign]
+    host = NodeHost(kernel)
+    await host.start()
+    run = await kernel.start(flow, 1)
+    await claimed.wait()
+    stopping = asyncio.create_task(host.stop())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    go_on.set()
+    await stopping
+
+    task = await _task(run)
+    assert (task.status, task.attempts) == (TaskStatus.QUEUED, 0)
 
 
 async def test_an_error_in_the_block_stops_the_host(make_kernel: MakeKernel) -> None:

@@ -74,6 +74,7 @@ class Places:
         self.claiming = Claiming(cast(Worker, self), cast(Ticks, self))
         self.failing: Exception | None = None
         self.congested = False
+        self.draining = False
 
     async def claim(self, slots: int, **_: Any) -> int:
         return self._claim(RUNS, slots)
