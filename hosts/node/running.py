@@ -69,8 +69,9 @@ class Running:
         """Begin."""
         self._heartbeats.start()
         self._settling = asyncio.create_task(self._worker.settler.run(), name="fairlead-Settler")
+        others: tuple[Loop, ...] = (self._watch, *self._flushing)
         self._claims = [self._going(loop) for loop in self._claiming]
-        self._others = [self._going(loop) for loop in (self._watch, *self._flushing)]
+        self._others = [self._going(loop) for loop in others]
 
     def _going(self, loop: Loop) -> asyncio.Task[None]:
         backoff = Backoff(self._worker.random)

@@ -441,3 +441,43 @@ async def test_what_runs_ahead_of_the_store_is_bounded(make_kernel: MakeKernel) 
         go_on.set()
         for run in runs:
             await run.result(timeout=TIMEOUT_S)
+
+
+async def test_what_is_handed_over_needs_no_read(make_kernel: MakeKernel, ports: Ports) -> None:
+    """A run whose steps follow each other on one host reads no payload back, and each task is born leased."""
+    reads: list[object] = []
+    read_payloads = ports.persistence.read_payloads
+
+    async def counted(*args: Any) -> Any:
+        reads.append(args)
+        return await read_payloads(*args)
+
+    ports.persistence.read_payloads = counted  # type: ignore[method-assign, assignment]
+    flow = Flow("handed", version=1, input=list[int], input_name="numbers")
+
+    @flow.step
+    async def first(numbers: list[int]) -> list[int]:
+        return numbers
+
+    @flow.map(over=first)
+    async def double(item: int) -> int:
+        return 2 * item
+
+    @flow.map(over=double)
+    async def again(item: int, index: int) -> int:
+        return item + index
+
+    @flow.step
+    async def last(first: list[int]) -> int:
+        return len(first)
+
+    kernel = make_kernel(flow)
+    async with NodeHost(kernel, worker="only"):
+        run = await kernel.start(flow, [1, 2, 3])
+        await run.wait(timeout=TIMEOUT_S)
+        tasks = (await run.details()).tasks
+
+    assert not reads
+    assert {(task.worker, task.attempts, task.token) for task in tasks} == {("only", 1, 1)}
+    assert [task.started_at == task.created_at for task in tasks] == [True] * 8
+    assert await run.outputs(again) == [2, 5, 8]
