@@ -69,6 +69,23 @@ async def test_the_limit_takes_the_first_in_order(store: Persistence, flow: Flow
     assert await claimed(store, run_claim(flow, limit=0)) == []
 
 
+async def test_the_order_holds_over_all_flows(store: Persistence, flow: FlowRow) -> None:
+    """However few are taken, they are the first of everything that is served, not of one flow."""
+    other = await register(store, slug="returns")
+    await store.insert_runs(
+        [
+            new_run(flow, 1, created_at=at(5)),
+            new_run(flow, 2, created_at=at(3)),
+            new_run(other, 3, created_at=at(4)),
+            new_run(other, 4, priority=1, created_at=at(9)),
+        ]
+    )
+    order = [run_id(n) for n in (4, 2, 3, 1)]
+
+    for limit in range(1, 5):
+        assert await claimed(store, run_claim(flow, other, limit=limit)) == order[:limit]
+
+
 async def test_only_flows_that_are_served_are_claimed(store: Persistence, flow: FlowRow) -> None:
     """A run of another flow, or of another version, is left alone."""
     newer = await register(store, version="2")

@@ -120,6 +120,20 @@ async def test_the_limit_takes_the_first_in_order(store: Persistence, flow: Flow
     assert await elements(store, task_claim(flow, limit=9)) == [("pack", 2), ("pack", 3), ("pack", 4)]
 
 
+async def test_the_order_holds_over_all_flows(store: Persistence, flow: FlowRow) -> None:
+    """However few are taken, they are the first of everything that is served, not of one flow."""
+    other = await register(store, slug="returns")
+    for number, served, ready_at, priority in ((1, flow, 5, 0), (2, flow, 3, 0), (3, other, 4, 0), (4, other, 9, 1)):
+        await run_with_tasks(store, served, number, ready_at=at(ready_at), priority=priority)
+
+    taken = [
+        [task.key.run_id for task in await store.claim_tasks(task_claim(flow, other, limit=limit, now=at(9)))]
+        for limit in (1, 2, 3)
+    ]
+
+    assert taken == [[run_id(4)], [run_id(2), run_id(3)], [run_id(1)]]
+
+
 async def test_only_the_queue_and_the_flows_that_are_served_are_claimed(store: Persistence, flow: FlowRow) -> None:
     """A host without a flow's code, or of another queue, leaves its tasks alone."""
     other = await register(store, slug="returns")

@@ -168,7 +168,9 @@ async def test_a_ready_task_is_due_to_who_serves_its_flow_and_queue(store: Persi
     other = await register(store, slug="returns")
     await run_with_tasks(store, flow, ready_at=at(5), queue="cpu", published=True)
 
-    assert (await due(store, flow, queues=("gpu", "cpu"), now=at(5), expired=at(0))).tasks
+    assert await due(store, flow, queues=("gpu", "cpu"), now=at(5), expired=at(0)) == Due(
+        runs=False, tasks=True, expired=False, outbox=False, next_ready_at=None
+    )
     assert await due(store, flow, queues=("gpu",), now=at(5), expired=at(0)) == QUIET
     assert await due(store, other, queues=("cpu",), now=at(5), expired=at(0)) == QUIET
     assert await due(store, flow, queues=(), now=at(5), expired=at(0)) == QUIET
