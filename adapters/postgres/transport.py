@@ -1,8 +1,9 @@
 """Wake-ups through LISTEN and NOTIFY: a transport that only hints.
 
 A NOTIFY takes an instance-wide lock at its commit, so it never rides in a transaction that writes: `enqueue` wakes
-this process's own waiters at once and leaves the others to a statement of its own, sent in the background, at most one
-every `coalesce_s` seconds however much was announced. Every effect may be lost; hosts poll.
+this process's own waiters at once and leaves the others to a statement of its own, sent in the background: at once
+after a quiet moment, then in pauses that double up to `coalesce_s` while there is always more to announce. Every effect
+may be lost; hosts poll.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from ...ports.transport import Delivery, Job
 from .database import Database
 from .listening import Listener
 
+COALESCE_FIRST_S = 0.001
+"""The pause after the first wake-up of one process: whoever starts one run after the other waits for none of them."""
+
 COALESCE_S = 0.01
-"""Wake-ups of one process are at least this far apart: nobody notices the delay, and a busy host sends few."""
+"""The longest pause between two wake-ups of one process: nobody notices the delay, and a busy host sends few."""
 
 PAYLOAD_BYTES_MAX = 7000
 """PostgreSQL refuses 8,000; beyond this everybody is woken."""
@@ -36,7 +40,7 @@ class PostgresTransport:
     Args:
         database: sends the notifications.
         listen_conninfo: where to listen; None to hear nothing from other processes.
-        coalesce_s: the shortest time between two notifications.
+        coalesce_s: the longest pause between two notifications while there is more to announce.
     """
 
     def __init__(self, database: Database, *, listen_conninfo: str | None, coalesce_s: float = COALESCE_S) -> None:
@@ -141,9 +145,11 @@ class PostgresTransport:
             self._wake(message[1])
 
     async def _send(self) -> None:
+        pause_s = min(COALESCE_FIRST_S, self._coalesce_s)
         while self._unsent:
             await self._notify()
-            await asyncio.sleep(self._coalesce_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, self._coalesce_s)
 
     async def _notify(self) -> None:
         announced, self._unsent = self._unsent, set()
