@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-FOLDER ?= .
+FOLDER ?=
 MINUTES ?= 1
 SEEDS ?= 2000
 BENCH ?=

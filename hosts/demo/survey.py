@@ -13,8 +13,8 @@ from .paths import path_bytes
 from .report import Survey, remove_file, render, staged_path, write_file
 from .totals import Totals, total
 
-FILES_MAX = 50_000
-"""Their analyses, at some 300 bytes each, are one payload of `combine`, and a payload ends at 16 MiB."""
+FILES_MAX = 100_000
+"""Their paths are one payload, the output of `list_files`; at 160 bytes each they fill the 16 MiB that one may have."""
 
 
 @frozen(kw_only=True)

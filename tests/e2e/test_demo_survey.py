@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import psycopg
 import pytest
 
 from fairlead.hosts.demo import path_bytes
-from tests.support.commands import PATIENCE_S, Commands
+from tests.support.commands import PATIENCE_S, PROGRAM, Commands
 
 FILES = 1_000
 HALF_WAY = FILES // 4
@@ -204,3 +205,37 @@ def running(fairlead: Commands) -> bool:
     """Whether the embedded server of the test's data folder runs."""
     status: dict[str, Any] = json.loads(fairlead.ok("db", "status", "--json"))
     return bool(status["running"])
+
+
+def test_a_terminal_sees_bars(fairlead: Commands, migrated_url: str, tmp_path: Path) -> None:
+    """Where stderr is a terminal the survey is drawn; what is written to stdout stays plain in a pipe."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "file").write_text("x")
+    reading, terminal = os.openpty()
+    process = subprocess.Popen(
+        [PROGRAM, "demo", tmp_path / "one", "--database", migrated_url],
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        env={**fairlead.environment, "TERM": "xterm"},
+        cwd=fairlead.folder,
+        text=True,
+    )
+    os.close(terminal)
+    picture = drawn(reading)
+    output, _ = process.communicate(timeout=PATIENCE_S)
+
+    assert process.returncode == 0
+    assert "\x1b" not in output
+    assert "Plain text" in output
+    assert "write report" in picture
+    assert "1 of 1" in picture
+    assert "━" in picture
+
+
+def drawn(terminal: int) -> str:
+    """What was written to a terminal until its last writer closed it."""
+    parts: list[bytes] = []
+    with os.fdopen(terminal, "rb", buffering=0) as reading, suppress(OSError):
+        while part := reading.read(65_536):
+            parts.append(part)
+    return b"".join(parts).decode(errors="replace")
