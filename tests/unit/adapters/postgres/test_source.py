@@ -24,7 +24,7 @@ REST = "ann:p%40ss%3A%2Fword@db.example:6543/app"
         create_engine(f"postgresql+psycopg://{REST}"),
         create_async_engine(f"postgresql+psycopg://{REST}"),
     ],
-    ids=str,
+    ids=lambda source: source if isinstance(source, str) else type(source).__name__,
 )
 def test_every_way_to_name_a_database(source: Source) -> None:
     """The address is the same, whatever named it; an engine gives its password too."""
