@@ -51,12 +51,14 @@ def translated(*, committing: bool = False) -> Generator[None]:
     """
     try:
         yield
-    except (psycopg.Error, TimeoutError, OSError) as error:
+    except (psycopg.Error, TimeoutError, OSError, UnicodeEncodeError) as error:
         raise translate(error, committing=committing) from error
 
 
 def translate(error: Exception, *, committing: bool = False) -> AdapterError | CorruptionError:
     """The error of the port that stands for a driver's error."""
+    if isinstance(error, UnicodeEncodeError):
+        return UnstorableValue(f"text that is not Unicode: {error}")
     if not isinstance(error, psycopg.Error):
         return _lost(str(error) or "the database did not answer in time", committing)
     text = _first_line(error)

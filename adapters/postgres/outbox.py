@@ -43,7 +43,7 @@ class OutboxKeeping:
             "run_ids": uuids([run_id for run_id, _ in rows]),
             "first_sequences": ints([sequence for _, sequence in rows]),
         }
-        ((held,),) = await self._database.write("mark_published", parameters)
+        ((held,),) = await self._database.write("mark_published", parameters, by_key=True)
         return bool(held)
 
     async def read_events(self, run_id: str) -> Sequence[OutboxRow]:

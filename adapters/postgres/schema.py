@@ -91,7 +91,7 @@ def _runs(metadata: MetaData) -> None:
         Column("config", JSON),
         Column("facts", JSON),
         Column("error", JSON),
-        postgresql_with={"fillfactor": 75},
+        postgresql_with={"fillfactor": 50},
     )
     Index("runs_key", runs.c.flow, runs.c.key, unique=True, postgresql_where=runs.c.key.is_not(None))
     Index(
@@ -124,7 +124,7 @@ def _steps(metadata: MetaData) -> None:
         Column("facts", JSON),
         Column("error", JSON),
         PrimaryKeyConstraint("run_id", "slug", "generation"),
-        postgresql_with={"fillfactor": 60},
+        postgresql_with={"fillfactor": 45},
     )
 
 
@@ -156,7 +156,7 @@ def _tasks(metadata: MetaData) -> None:
         Column("output", JSON),
         Column("error", JSON),
         PrimaryKeyConstraint("run_id", "step", "generation", "element"),
-        postgresql_with={"fillfactor": 75},
+        postgresql_with={"fillfactor": 50},
     )
     Index(
         "tasks_queued",

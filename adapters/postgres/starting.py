@@ -59,7 +59,7 @@ class RunStarting:
 
     async def _insert_one(self, run: NewRun) -> list[StartedRun] | None:
         """One statement where nothing stands in the way, as nearly always."""
-        if await self._database.write("insert_runs", run_parameters([run])):
+        if await self._database.write("insert_run", _run_values(run)):
             return [_created(run)]
         holders = await self._database.read("find_holders", _names([run]))
         return _answers([run], frozenset(), holders)
@@ -68,7 +68,7 @@ class RunStarting:
         """All of them or, where a key is held by another request, none."""
         database = self._database
         async with database.transaction() as connection:
-            inserted = {row[0] for row in await database.fetch(connection, "insert_runs", run_parameters(runs))}
+            inserted = {row[0] for row in await database.fetch(connection, "insert_runs", _run_columns(runs))}
             if len(inserted) == len(runs):
                 return [_created(run) for run in runs]
             holders = await database.fetch(connection, "find_holders", _names(runs))
@@ -82,8 +82,33 @@ class RunStarting:
             return answers
 
 
-def run_parameters(runs: Sequence[NewRun]) -> Parameters:
-    """The parameters of `insert_runs`."""
+def _run_values(run: NewRun) -> Parameters:
+    event = run.event
+    return {
+        "id": run.id,
+        "flow_id": run.flow_id,
+        "flow": run.flow,
+        "version": run.version,
+        "fingerprint": run.fingerprint,
+        "key": run.key,
+        "request_digest": run.request_digest,
+        "priority": run.priority,
+        "next_sequence": event.first_sequence + event.count,
+        "created_at": run.created_at,
+        "input": run.input.decode(),
+        "config": None if run.config is None else run.config.decode(),
+        "facts": None if run.facts is None else run.facts.decode(),
+        "first_sequence": event.first_sequence,
+        "count": event.count,
+        "generation": event.generation,
+        "shard": shard_of(run.id),
+        "published": event.published,
+        "at": event.at,
+        "events": event.events.decode(),
+    }
+
+
+def _run_columns(runs: Sequence[NewRun]) -> Parameters:
     events = [run.event for run in runs]
     return {
         "ids": uuids([run.id for run in runs]),

@@ -69,6 +69,7 @@ def test_states_have_their_families(
         (psycopg.InterfaceError("the connection is closed"), Unavailable, CommitUnknown),
         (TimeoutError(), Unavailable, CommitUnknown),
         (ConnectionResetError("reset by peer"), Unavailable, CommitUnknown),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), UnstorableValue, UnstorableValue),
         (psycopg.DataError("text fields cannot contain NUL"), UnstorableValue, UnstorableValue),
         (psycopg.ProgrammingError("cannot adapt"), AdapterError, AdapterError),
     ],
