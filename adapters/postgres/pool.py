@@ -53,7 +53,7 @@ class ConnectionPool:
         self._prove = prove
         self._proven = False
         self._idle: deque[tuple[Connection, float]] = deque()
-        self._free = asyncio.Semaphore(size)
+        self._places = asyncio.Semaphore(size)
         self._open: set[Connection] = set()
 
     @asynccontextmanager
@@ -64,7 +64,8 @@ class ConnectionPool:
             PoolExhausted: none came free in time.
             Unavailable: a new one could not be opened.
         """
-        await self._wait_for_place()
+        places = self._places
+        await self._wait_for_place(places)
         try:
             connection = self._take_idle() or await self._connect()
             try:
@@ -72,23 +73,27 @@ class ConnectionPool:
             finally:
                 self._give_back(connection)
         finally:
-            self._free.release()
+            places.release()
 
     async def aclose(self) -> None:
-        """Close the connections that lie idle; those in use are closed when they come back."""
+        """Close the connections that lie idle; those in use are closed when they come back.
+
+        Afterwards the pool belongs to no event loop, and to the next that uses it.
+        """
         self._proven = False
         self._open.clear()
+        self._places = asyncio.Semaphore(self._size)
         while self._idle:
             connection, _ = self._idle.popleft()
             await connection.close()
 
-    async def _wait_for_place(self) -> None:
-        if not self._free.locked():
-            await self._free.acquire()
+    async def _wait_for_place(self, places: asyncio.Semaphore) -> None:
+        if not places.locked():
+            await places.acquire()
             return
         try:
             async with asyncio.timeout(self._wait_s):
-                await self._free.acquire()
+                await places.acquire()
         except TimeoutError as error:
             raise PoolExhausted(
                 f"all {self._size} connections were in use for {self._wait_s:g} s; "

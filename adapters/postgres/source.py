@@ -30,7 +30,7 @@ class InvalidSource(UsageError):
 
 
 def conninfo_of(source: Source) -> str:
-    """The libpq connection string that `source` stands for.
+    """The libpq connection string that `source` stands for. Text is sent as UTF-8, whatever the database stores it in.
 
     Args:
         source: `postgresql://…` or `postgres://…`, also with a SQLAlchemy driver as in `postgresql+psycopg://…`;
@@ -49,6 +49,6 @@ def conninfo_of(source: Source) -> str:
         raise InvalidSource(f"a database's URL begins with postgresql://; {text!r} does not")
     try:
         defaults = {"application_name": "fairlead", **KEEPALIVES}
-        return make_conninfo("", **{**defaults, **conninfo_to_dict(text)})
+        return make_conninfo("", **{**defaults, **conninfo_to_dict(text), "client_encoding": "UTF8"})
     except psycopg.ProgrammingError as error:
         raise InvalidSource(f"not a PostgreSQL URL: {str(error).strip()}") from error

@@ -1,5 +1,5 @@
 -- The outcome of a lease is written under its token and nothing else: I1, I3, I4. A task that leaves `running` has no
--- lease; one whose lease was lost, or given back, is nobody's.
+-- lease; one that goes back to the queue without an outcome of its holder's was lost, and is nobody's.
 UPDATE fairlead.tasks AS t
 SET
     status = new.status,

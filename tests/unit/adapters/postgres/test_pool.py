@@ -183,6 +183,19 @@ async def test_a_closed_store_may_be_used_again(store: PostgresPersistence, obse
         await _until_gone(observer)
 
 
+def test_a_closed_store_may_be_used_in_another_event_loop(settings: DatabaseSettings) -> None:
+    """As by a program that calls `asyncio.run` twice; callers wait for one connection both times."""
+    store = PostgresPersistence(Database(evolve(settings, pool_size=1, pool_wait_s=10.0)))
+
+    async def use() -> int:
+        read = (store.read_run("0197f000-0000-7000-8000-000000000001") for _ in range(5))
+        found = await asyncio.gather(*read)
+        await store.aclose()
+        return len(found)
+
+    assert [asyncio.run(use()), asyncio.run(use())] == [5, 5]
+
+
 async def test_what_is_lent_while_the_store_is_closed_is_closed_when_it_comes_back(
     database: Database, observer: Observer
 ) -> None:
