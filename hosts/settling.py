@@ -43,7 +43,7 @@ class Settled(Protocol):
         ...
 
     def overflowed(self) -> None:
-        """Tasks may have become ready that were not handed over."""
+        """Tasks may wait in their queues that were not handed over."""
         ...
 
     def adopt(self, tasks: Sequence[ClaimedTask]) -> int:
@@ -57,7 +57,6 @@ class _Waiting:
 
     outcome: Outcome
     lease: Lease
-    continues: bool
     keeps_slot: bool
     misses: int = 0
 
@@ -82,16 +81,15 @@ class Settler:
         """How many outcomes the store has not answered yet."""
         return len(self._waiting) + self._under_way
 
-    def add(self, outcome: Outcome, lease: Lease, *, continues: bool = False, keeps_slot: bool = False) -> None:
+    def add(self, outcome: Outcome, lease: Lease, *, keeps_slot: bool = False) -> None:
         """Settle an outcome with the next batch.
 
         Args:
             outcome: how the attempt ended.
             lease: of the attempt.
-            continues: whether it can make tasks ready.
             keeps_slot: whether its slot was kept for one of them.
         """
-        self._waiting.append(_Waiting(outcome, lease, continues, keeps_slot))
+        self._waiting.append(_Waiting(outcome, lease, keeps_slot))
         self._arrived.set()
 
     def close(self) -> None:
@@ -141,6 +139,8 @@ class Settler:
             settlement = await self._answered(batch, offered, wait=wait)
             used = self._host.adopt(settlement.continuations)
             self._conclude(batch, settlement)
+            if settlement.queued:
+                self._host.overflowed()
         except Contention:  # the run is locked for longer than a transaction may wait: others go first
             for item in batch:
                 item.misses = 1
@@ -151,8 +151,6 @@ class Settler:
         finally:
             self._under_way -= len(batch)
             self._slots.give(offered - used)
-        if used >= offered and any(item.continues for item in batch):
-            self._host.overflowed()
         self.when_settled([item.outcome for item in batch])
         if self._slots.free > 0:
             self._slots.when_free()

@@ -108,7 +108,7 @@ class Ticks:
             # Runs are claimed in order of priority, so none that waits has a higher one than the last.
             more = len(claimed.runs) >= limit
             worker.slots.minimum_priority = min(run.priority for run in claimed.runs) if more else None
-        if claimed.tasks and used >= slots:
+        if claimed.queued:
             worker.overflowed()
         return len(claimed.runs)
 

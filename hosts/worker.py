@@ -229,7 +229,7 @@ class Worker:
         keeps_slot = free and continues and not (executable.is_map and self.slots.contended)
         if free and not keeps_slot:
             self.slots.give(1)
-        self.settler.add(outcome, execution.lease, continues=continues, keeps_slot=keeps_slot)
+        self.settler.add(outcome, execution.lease, keeps_slot=keeps_slot)
 
     def gone(self, execution: Execution, *, running: bool) -> None:
         """A handler that outlived its attempt has ended, or did not within its grace.

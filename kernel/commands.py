@@ -89,6 +89,8 @@ class ClaimedRuns:
 
     runs: tuple[PendingRun, ...]
     tasks: tuple[ClaimedTask, ...]
+    queued: bool = False
+    """Whether there are first tasks that found no slot and wait in their queues."""
 
 
 @frozen(kw_only=True)
@@ -163,6 +165,8 @@ class Settlement:
     continuations: tuple[ClaimedTask, ...]
     """Tasks that became ready and are leased to the host. After a repetition these are all of its tasks in the runs
     concerned, and the host leaves out those it knows already."""
+    queued: bool = False
+    """Whether there are tasks that became ready and wait in their queues. After a repetition there may be."""
 
 
 @frozen(kw_only=True)

@@ -150,7 +150,7 @@ class Dispatcher:
             )
             await transaction.apply(changes.frozen())
         await self._wake_for(changes, {}, now)
-        return ClaimedRuns(runs=tuple(runs), tasks=tuple(changes.claimed))
+        return ClaimedRuns(runs=tuple(runs), tasks=tuple(changes.claimed), queued=changes.queues_tasks)
 
     # Tasks
 
@@ -193,6 +193,7 @@ class Dispatcher:
         return Settlement(
             verdicts={**first.verdicts, **second.verdicts},
             continuations=first.continuations + second.continuations,
+            queued=first.queued or second.queued,
         )
 
     async def _settle_batch(self, command: SettleTasks) -> Settlement:
@@ -223,7 +224,11 @@ class Dispatcher:
         await self._wake_for(settled.changes, snapshot.runs, now)
         mine = {outcome.key for outcome in outcomes}
         adopted = (_as_claimed(task) for task in snapshot.leased if task.key not in mine)
-        return Settlement(verdicts=settled.verdicts, continuations=(*settled.changes.claimed, *adopted))
+        return Settlement(
+            verdicts=settled.verdicts,
+            continuations=(*settled.changes.claimed, *adopted),
+            queued=settled.changes.queues_tasks or command.repeated,
+        )
 
     async def _reap_tasks(self, command: ReapTasks) -> int:
         before = self._ports.clock.now() - CLOCK_SKEW_MAX

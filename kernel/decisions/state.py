@@ -131,6 +131,11 @@ class ChangeSet:
     """The tasks among `new_tasks` that are leased to the commanding host."""
 
     @property
+    def queues_tasks(self) -> bool:
+        """Whether some of the new tasks are nobody's yet."""
+        return any(tasks.worker is None for tasks in self.new_tasks)
+
+    @property
     def empty(self) -> bool:
         """Whether there is nothing to write."""
         return not (self.runs or self.tasks or self.new_steps or self.events)

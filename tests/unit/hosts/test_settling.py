@@ -38,10 +38,12 @@ def _lease(outcome: Outcome) -> Lease:
     return Lease(outcome.key, outcome.token)
 
 
-def _all(verdict: Verdict, *continuations: ClaimedTask) -> Answer:
+def _all(verdict: Verdict, *continuations: ClaimedTask, queued: bool = False) -> Answer:
     def answer(command: SettleTasks) -> Settlement:
         return Settlement(
-            verdicts={_lease(outcome): verdict for outcome in command.outcomes}, continuations=continuations
+            verdicts={_lease(outcome): verdict for outcome in command.outcomes},
+            continuations=continuations,
+            queued=queued,
         )
 
     return answer
@@ -218,7 +220,7 @@ async def test_slots_are_offered_and_what_is_not_used_comes_back(script: Script)
     """A batch that can make tasks ready offers its own slots and the free ones; one that cannot offers none."""
     assert script.slots.take(4) == 4
     script.answers = [_all(Verdict.SETTLED, _continuation(0), _continuation(1))]
-    script.add(_outcome(0), _outcome(1), continues=True, keeps_slot=True)
+    script.add(_outcome(0), _outcome(1), keeps_slot=True)
     await script.finish()
 
     assert [command.capacity.slots for command in script.commands] == [8]
@@ -227,11 +229,11 @@ async def test_slots_are_offered_and_what_is_not_used_comes_back(script: Script)
     assert script.overflows == 0
 
 
-async def test_full_use_of_the_offer_tells_of_more(script: Script) -> None:
-    """When every slot that was offered was used, there may be tasks that got none: the host looks for them."""
+async def test_what_was_queued_is_looked_for(script: Script) -> None:
+    """When tasks that became ready were queued, the host looks for them."""
     script.slots.take(10)
-    script.answers = [_all(Verdict.SETTLED, _continuation(0))]
-    script.add(_outcome(0), continues=True, keeps_slot=True)
+    script.answers = [_all(Verdict.SETTLED, _continuation(0), queued=True)]
+    script.add(_outcome(0), keeps_slot=True)
     script.add(_outcome(1))
     await script.finish()
 
