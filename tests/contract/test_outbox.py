@@ -143,6 +143,7 @@ async def test_a_released_shard_is_free_at_once(store: Persistence, flow: FlowRo
     leases = await lease_all(store, "flusher-1", until=1000)
 
     await store.release_shards("flusher-1", leases)
+    assert not await store.mark_published(leases[0], [(run_id(1), 1)])
     (lease,) = await lease_all(store, "flusher-2", now=1)
 
     assert not await store.mark_published(leases[0], [(run_id(1), 1)])
@@ -161,6 +162,18 @@ async def test_a_stale_release_changes_nothing(store: Persistence, flow: FlowRow
 
     assert await lease_all(store, "flusher-3", now=40) == []
     assert await store.mark_published(lease, [(run_id(1), 1)])
+
+
+async def test_a_release_of_an_earlier_lease_leaves_the_later_one(store: Persistence, flow: FlowRow) -> None:
+    """A worker that has leased a shard anew keeps it when its old lease is given back late."""
+    await start(store, flow)
+    old = await lease_all(store, "flusher-1", until=30)
+    (new,) = await lease_all(store, "flusher-1", now=31, until=60)
+
+    await store.release_shards("flusher-1", old)
+
+    assert await lease_all(store, "flusher-2", now=40) == []
+    assert await store.mark_published(new, [(run_id(1), 1)])
 
 
 async def test_published_rows_are_read_no_more(store: Persistence, flow: FlowRow) -> None:

@@ -88,6 +88,19 @@ async def test_another_flow_has_keys_of_its_own(store: Persistence, flow: FlowRo
     assert (started.id, started.created) == (run_id(2), True)
 
 
+async def test_a_taken_key_answers_the_run_of_its_own_flow(store: Persistence, flow: FlowRow) -> None:
+    """Where several flows have a run under one key, each is answered with its own, alone and in a batch."""
+    other = await register(store, slug="returns")
+    await store.insert_runs([new_run(flow, 1, key="k", digest="one")])
+    await store.insert_runs([new_run(other, 2, key="k", digest="two")])
+
+    (alone,) = await store.insert_runs([new_run(other, 3, key="k", digest="two")])
+    batch = await store.insert_runs([new_run(flow, 4, key="k", digest="one"), new_run(other, 5, key="k", digest="two")])
+
+    assert alone == StartedRun(id=run_id(2), created=False, request_digest="two")
+    assert [(run.id, run.created) for run in batch] == [(run_id(1), False), (run_id(2), False)]
+
+
 async def test_runs_without_a_key_never_collide(store: Persistence, flow: FlowRow) -> None:
     """No key is not a key."""
     started = await store.insert_runs([new_run(flow, 1), new_run(flow, 2)])
