@@ -33,6 +33,8 @@ PATIENCE_S = 600.0
 POLL_S = 0.005
 """How exactly the end of a drain is known."""
 
+UNFINISHED = b"SELECT id FROM fairlead.runs WHERE id = ANY (%s::uuid[]) AND status IN ('pending', 'running')"
+
 IDLE_BEFORE_S = 5.0
 """How long a worker is left alone before its idle cost is measured."""
 
@@ -116,7 +118,7 @@ def _drain(
             began = time.perf_counter()
             for host in hosts:
                 host.go()
-            _until_drained(probe)
+            _until_drained(probe, run_ids)
             took_s = time.perf_counter() - began
             costs = server.read(hosts).since(before)
         writes_of_drain = count_row_writes(url, "fairlead") - writes
@@ -144,20 +146,22 @@ async def _start_all(kernel: Kernel, flow: Flow[Any], inputs: Sequence[object]) 
     return found
 
 
-def _until_drained(probe: psycopg.Connection[Any]) -> None:
-    """Return when every run is terminal. What is asked all the time is answered by an index, the rest at the end."""
-    probe.execute("SET enable_seqscan = off")
-    _until_none(probe, "SELECT FROM fairlead.runs WHERE pending LIMIT 1", pause_s=2 * POLL_S)
-    probe.execute("RESET enable_seqscan")
-    _until_none(probe, "SELECT FROM fairlead.runs WHERE status IN ('pending', 'running') LIMIT 1", pause_s=POLL_S)
-
-
-def _until_none(probe: psycopg.Connection[Any], question: str, *, pause_s: float) -> None:
+def _until_drained(probe: psycopg.Connection[Any], run_ids: Sequence[str]) -> None:
+    """Return when every run is terminal. Both questions are answered by an index, so asking costs next to nothing."""
     deadline = time.monotonic() + PATIENCE_S
-    while probe.execute(question.encode()).fetchone() is not None:
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"not drained after {PATIENCE_S:g} s")
-        time.sleep(pause_s)
+    probe.execute("SET enable_seqscan = off")
+    while probe.execute("SELECT FROM fairlead.runs WHERE pending LIMIT 1").fetchone() is not None:
+        _pause(deadline)
+    left: list[Any] = list(run_ids)
+    while left:
+        _pause(deadline)
+        left = [run_id for (run_id,) in probe.execute(UNFINISHED, (left,))]
+
+
+def _pause(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise RuntimeError(f"not drained after {PATIENCE_S:g} s")
+    time.sleep(POLL_S)
 
 
 async def _check(url: str, flow: Flow[Any], run_ids: Sequence[str], inputs: Sequence[object]) -> None:
