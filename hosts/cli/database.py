@@ -18,6 +18,7 @@ from attrs import frozen
 
 from ...ports import Ports
 from .command import DatabaseChoice
+from .extras import importing_postgres
 
 
 @frozen(kw_only=True)
@@ -37,13 +38,15 @@ class Database:
 
     def ports(self) -> Ports:
         """New ports on it; nothing is connected yet. Whoever asks closes them."""
-        from ...adapters.postgres import postgres_ports
+        with importing_postgres():
+            from ...adapters.postgres import postgres_ports
 
         return postgres_ports(self.url) if self.schema is None else postgres_ports(self.url, schema=self.schema)
 
     async def migrate(self) -> list[str]:
         """Bring its tables up to date; returns the names of the migrations that were applied."""
-        from ...adapters.postgres import migrate
+        with importing_postgres():
+            from ...adapters.postgres import migrate
 
         return await (migrate(self.url) if self.schema is None else migrate(self.url, schema=self.schema))
 
@@ -58,9 +61,10 @@ def open_database(choice: DatabaseChoice, *, progress: Callable[[str], None] | N
 
     Raises:
         UsageError: a URL is none of PostgreSQL's.
-        AdapterError: the embedded server cannot run here.
+        AdapterError: the embedded server cannot run here, or the driver is not installed.
     """
-    from ...adapters.postgres.embedded import resolve_database_url
+    with importing_postgres():
+        from ...adapters.postgres.embedded import resolve_database_url
 
     environment: Mapping[str, str] = {} if choice.folder is not None else os.environ
     told = tell if progress is None else progress

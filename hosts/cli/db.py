@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from .command import DatabaseChoice, FairleadCommand, common_options, data_folder_option
+from .extras import importing_postgres
 from .output import print_json
 from .program import NamingGroup
 
@@ -35,8 +36,9 @@ def start(port: int | None, data_folder: Path | None, as_json: bool) -> None:
     \b
     fairlead db start --port 5433
     """
-    from ...adapters.postgres.embedded import server_url, start_server
-    from ...adapters.postgres.embedded.resolution import DATABASE
+    with importing_postgres():
+        from ...adapters.postgres.embedded import server_url, start_server
+        from ...adapters.postgres.embedded.resolution import DATABASE
     from .database import open_database, tell
 
     status = start_server(data_folder, port=port, progress=tell)
@@ -57,7 +59,8 @@ def stop(data_folder: Path | None, as_json: bool) -> None:
     \b
     fairlead db stop
     """
-    from ...adapters.postgres.embedded import stop_server
+    with importing_postgres():
+        from ...adapters.postgres.embedded import stop_server
 
     stopped = stop_server(data_folder)
     if as_json:
@@ -75,8 +78,9 @@ def url(data_folder: Path | None, as_json: bool) -> None:
     \b
     psql "$(fairlead db url)"
     """
-    from ...adapters.postgres.embedded import server_url
-    from ...adapters.postgres.embedded.resolution import DATABASE
+    with importing_postgres():
+        from ...adapters.postgres.embedded import server_url
+        from ...adapters.postgres.embedded.resolution import DATABASE
 
     found = server_url(data_folder, database=DATABASE)
     if as_json:
@@ -94,7 +98,8 @@ def status(data_folder: Path | None, as_json: bool) -> None:
     \b
     fairlead db status --json
     """
-    from ...adapters.postgres.embedded import server_status
+    with importing_postgres():
+        from ...adapters.postgres.embedded import server_status
 
     found = server_status(data_folder)
     if as_json:

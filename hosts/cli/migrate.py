@@ -7,6 +7,7 @@ import asyncio
 import click
 
 from .command import DatabaseChoice, FairleadCommand, common_options, database_options
+from .extras import importing_postgres
 from .output import print_json
 
 
@@ -41,7 +42,8 @@ def migrate(sql: bool, as_json: bool, choice: DatabaseChoice) -> None:
 
 
 def _print_sql(schema: str | None, as_json: bool) -> None:
-    from ...adapters.postgres import migration_sql
+    with importing_postgres():
+        from ...adapters.postgres import migration_sql
 
     script = migration_sql() if schema is None else migration_sql(schema=schema)
     if as_json:
