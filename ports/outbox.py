@@ -36,6 +36,17 @@ class OutboxRow:
     events: bytes
 
 
+class OutboxPlace(NamedTuple):
+    """Where a row stands in its shard."""
+
+    run_id: str
+    first_sequence: int
+
+
+FIRST_PLACE = OutboxPlace("00000000-0000-0000-0000-000000000000", 0)
+"""The place before every row."""
+
+
 class ShardLease(NamedTuple):
     """A flusher's lease on one shard; `token` is its fence."""
 
@@ -69,8 +80,14 @@ class Outbox(Protocol):
         """Give leases back. A lease that is no longer the worker's changes nothing."""
         ...
 
-    async def read_unpublished(self, lease: ShardLease, *, limit: int) -> Sequence[OutboxRow]:
-        """The oldest unpublished rows of a shard: by run, then sequence; a run's rows are a gapless prefix."""
+    async def read_unpublished(
+        self, lease: ShardLease, *, after: OutboxPlace = FIRST_PLACE, limit: int
+    ) -> Sequence[OutboxRow]:
+        """The first unpublished rows of a shard behind a place: by run, then sequence.
+
+        Read from the first place on, a run's rows are a gapless prefix of what is unpublished. None where the lease
+        was lost.
+        """
         ...
 
     async def mark_published(self, lease: ShardLease, rows: Sequence[tuple[str, int]]) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from heapq import nsmallest
 
-from ...ports.outbox import OUTBOX_SHARDS, OutboxRow, ShardLease, shard_of
+from ...ports.outbox import OUTBOX_SHARDS, OutboxPlace, OutboxRow, ShardLease, shard_of
 from .rows import Batch
 
 
@@ -70,15 +70,17 @@ class OutboxShards:
             if shard.worker == worker and shard.token == lease.token:
                 shard.worker = shard.lease_until = None
 
-    def read(self, lease: ShardLease, limit: int) -> list[OutboxRow]:
-        """The first `limit` unpublished rows of a leased shard; none where the lease was lost."""
+    def read(self, lease: ShardLease, after: OutboxPlace, limit: int) -> list[OutboxRow]:
+        """The first `limit` unpublished rows of a leased shard behind a place; none where the lease was lost."""
         if not self._holds(lease):
             return []
         shard = self.shards[lease.shard]
         rows: list[OutboxRow] = []
-        for run_id in nsmallest(limit, shard.unpublished):
+        # One more run than rows: the place's own run may have none behind it.
+        for run_id in nsmallest(limit + 1, (each for each in shard.unpublished if each >= after.run_id)):
             batches = shard.unpublished[run_id]
-            rows += [batches[sequence].loaded() for sequence in nsmallest(limit - len(rows), batches)]
+            behind = (number for number in batches if (run_id, number) > after)
+            rows += [batches[sequence].loaded() for sequence in nsmallest(limit - len(rows), behind)]
             if len(rows) == limit:
                 break
         return rows

@@ -13,7 +13,7 @@ from heapq import merge
 from itertools import islice
 
 from ...ports.errors import Unavailable
-from ...ports.outbox import OutboxRow, ShardLease
+from ...ports.outbox import FIRST_PLACE, OutboxPlace, OutboxRow, ShardLease
 from ...ports.persistence import Persistence
 from ...ports.reading import (
     AttemptRecord,
@@ -236,10 +236,12 @@ class MemoryPersistence:
         with self._store.mutex:
             self._store.outbox.release(worker, leases)
 
-    async def read_unpublished(self, lease: ShardLease, *, limit: int) -> Sequence[OutboxRow]:
-        """The oldest unpublished rows of a shard; none where the lease was lost."""
+    async def read_unpublished(
+        self, lease: ShardLease, *, after: OutboxPlace = FIRST_PLACE, limit: int
+    ) -> Sequence[OutboxRow]:
+        """The first unpublished rows of a shard behind a place; none where the lease was lost."""
         with self._store.mutex:
-            return self._store.outbox.read(lease, limit)
+            return self._store.outbox.read(lease, after, limit)
 
     async def mark_published(self, lease: ShardLease, rows: Sequence[tuple[str, int]]) -> bool:
         """Mark rows as published, if the lease still holds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from ...ports.outbox import OutboxRow, ShardLease
+from ...ports.outbox import FIRST_PLACE, OutboxPlace, OutboxRow, ShardLease
 from .arrays import ints, uuids
 from .database import Database, Row
 from .rows import is_run_id
@@ -30,9 +30,17 @@ class OutboxKeeping:
         }
         await self._database.write("release_shards", parameters)
 
-    async def read_unpublished(self, lease: ShardLease, *, limit: int) -> Sequence[OutboxRow]:
-        """The oldest unpublished rows of a shard; none where the lease was lost."""
-        parameters = {"shard": lease.shard, "token": lease.token, "limit": limit}
+    async def read_unpublished(
+        self, lease: ShardLease, *, after: OutboxPlace = FIRST_PLACE, limit: int
+    ) -> Sequence[OutboxRow]:
+        """The first unpublished rows of a shard behind a place; none where the lease was lost."""
+        parameters = {
+            "shard": lease.shard,
+            "token": lease.token,
+            "after_run": after.run_id,
+            "after_sequence": after.first_sequence,
+            "limit": limit,
+        }
         return [_outbox_row(row) for row in await self._database.read("read_unpublished", parameters)]
 
     async def mark_published(self, lease: ShardLease, rows: Sequence[tuple[str, int]]) -> bool:

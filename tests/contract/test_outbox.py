@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from fairlead.ports.outbox import OUTBOX_SHARDS, OutboxRow, ShardLease, shard_of
+from fairlead.ports.outbox import FIRST_PLACE, OUTBOX_SHARDS, OutboxPlace, OutboxRow, ShardLease, shard_of
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.records import Changes, FlowRow
 from tests.support.records import at, events, load_request, new_run, run_id, run_update
@@ -239,6 +239,39 @@ async def test_a_runs_rows_are_read_in_sequence_from_its_first(store: Persistenc
     assert flushed == every
 
 
+async def test_rows_are_read_behind_a_place(store: Persistence, flow: FlowRow) -> None:
+    """A flusher that sets one run's rows aside reads on behind them; the place itself is not read again."""
+    one, two, three = (run_id(number) for number in TOGETHER)
+    await start(store, flow, *TOGETHER)
+    for run in (one, two):
+        await add_events(store, run, 2, "run.started", "step.started")
+        await add_events(store, run, 4, "step.completed")
+    (lease,) = await lease_all(store)
+
+    async def behind(run: str, first: int, *, limit: int = 100) -> list[tuple[str, int]]:
+        rows = await store.read_unpublished(lease, after=OutboxPlace(run, first), limit=limit)
+        return [(row.run_id, row.first_sequence) for row in rows]
+
+    assert await behind(one, 2) == [(one, 4), (two, 1), (two, 2), (two, 4), (three, 1)]
+    assert await behind(one, 3, limit=2) == [(one, 4), (two, 1)]
+    assert await behind(one, 4, limit=1) == [(two, 1)]
+    assert await behind(two, 0) == [(two, 1), (two, 2), (two, 4), (three, 1)]
+    assert await behind(three, 1) == []
+    assert await behind(*FIRST_PLACE) == await unpublished(store, lease)
+
+
+async def test_nothing_is_read_under_a_lost_lease(store: Persistence, flow: FlowRow) -> None:
+    """Expired and taken over, or released: whoever lost a shard is given none of its rows."""
+    await start(store, flow)
+    (lost,) = await lease_all(store, "flusher-1", until=30)
+    (lease,) = await lease_all(store, "flusher-2", now=31, until=60)
+
+    assert await unpublished(store, lost) == []
+    assert await unpublished(store, lease) == [(run_id(1), 1)]
+    await store.release_shards("flusher-2", [lease])
+    assert await unpublished(store, lease) == []
+
+
 async def test_rows_that_are_not_committed_are_not_read(store: Persistence, flow: FlowRow) -> None:
     """An open transaction's events are nowhere; once committed, they follow what was there."""
     (run,) = await start(store, flow)
@@ -288,3 +321,21 @@ async def test_the_limit_bounds_how_many_shards_are_leased(store: Persistence, f
     none = await lease_all(store, "flusher-2", limit=0)
 
     assert (len(first), none) == (3, [])
+
+
+async def test_pages_continue_behind_a_place(store: Persistence, flow: FlowRow) -> None:
+    """Reading on behind the last row of a page meets every row once, whatever was marked meanwhile."""
+    await store.insert_runs([new_run(flow, number) for number in TOGETHER])
+    await add_events(store, run_id(TOGETHER[0]), 2, "run.started")
+    (lease,) = await lease_all(store)
+    everything = await unpublished(store, lease)
+
+    met: list[tuple[str, int]] = []
+    place = FIRST_PLACE
+    while rows := await store.read_unpublished(lease, after=place, limit=2):
+        place = OutboxPlace(rows[-1].run_id, rows[-1].first_sequence)
+        met += [(row.run_id, row.first_sequence) for row in rows]
+        await store.mark_published(lease, met[:1])
+
+    assert met == everything
+    assert len(met) == 4

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from fairlead.adapters.memory import CollectingSink, ManualClock
+from fairlead.adapters.memory import ManualClock
 from fairlead.kernel import Flow, Kernel, RunDidNotComplete, RunStatus
-from fairlead.kernel.commands import Capacity, FlushOutbox, SettleTasks, Verdict
+from fairlead.kernel.commands import Capacity, SettleTasks, Verdict
 from fairlead.ports import Ports
 from fairlead.ports.records import Lease, LoadRequest
 from tests.support.hands import LEASE, Hands
@@ -377,23 +377,3 @@ async def test_hand_over_respects_slots_queues_and_priority(world: Ports) -> Non
     (third,) = await hands.claim_tasks(1)
     after = await kernel.dispatch(SettleTasks(outcomes=(hands.completed(third, 1),), capacity=urgent))
     assert after.continuations == ()
-
-
-async def test_events_are_published_in_order_once_accepted(world: Ports, sink: CollectingSink) -> None:
-    """Behaviour 67: in sequence per run; a second flush publishes nothing."""
-    flow = single()
-    kernel = Kernel(flows=[flow], ports=world)
-    runs = [await kernel.start(flow, None) for _ in range(5)]
-    await Hands(kernel).drain(1)
-    command = FlushOutbox(worker="flusher", lease_duration=timedelta(seconds=10))
-
-    flushed = 0
-    while published := (await kernel.dispatch(command)).published:
-        flushed += published
-
-    assert flushed == len(sink.events)
-    for run in runs:
-        mine = [event for event in sink.events if event.run_id == run.id]
-        assert [event.sequence for event in mine] == [1, 2, 3, 4, 5]
-        assert [event.type for event in mine][-1] == "run.completed"
-    assert (await kernel.dispatch(command)).published == 0
