@@ -20,6 +20,7 @@ from attrs import evolve, frozen
 
 from ..kernel import Kernel
 from ..kernel.commands import OutcomeKind
+from ..kernel.dispatch import CLOCK_SKEW_MAX
 from ..kernel.durations import Duration
 from ..ports.clock import Clock
 from ..ports.errors import AdapterError
@@ -63,6 +64,10 @@ class CallReport:
     """Tasks whose handler could not be stopped, or whose outcome could not be recorded; their leases run out."""
     acknowledged: bool
     """Whether the message has done its work and may be deleted. Otherwise it is to be delivered again."""
+
+
+DECLINED = CallReport(claimed=0, completed=0, failed=0, released=0, unfinished=0, acknowledged=False)
+"""The report of a call that takes nothing on, so that its message goes to another."""
 
 
 class ServerlessHost:
@@ -143,14 +148,16 @@ class ServerlessHost:
             AdapterError: the store cannot be reached; the message is to be delivered again.
         """
         job = job_of(message)
-        await self.kernel.register()
+        await self._prepare()
         clock = self.kernel.ports.clock
         early = job.not_before is not None and job.not_before > clock.now()
         foreign = job.task is not None and job.queue not in self._options.queues
         time = _Time(clock, deadline)
         if early or foreign or time.left_s() < self._claim_margin_s:
-            return CallReport(claimed=0, completed=0, failed=0, released=0, unfinished=0, acknowledged=False)
+            return DECLINED
         async with self._call(time) as call:
+            if not call.ticks.may_claim:
+                return DECLINED
             slots = call.worker.slots
             if job.task is None:
                 claimed = await call.ticks.claim(slots.take(slots.total), limit=1, only=(job.run_id,))
@@ -171,7 +178,7 @@ class ServerlessHost:
             ResourceProblem, AdapterError: as for `handle_job`.
         """
         checked_count("max_jobs", max_jobs, most=JOBS_MAX)
-        await self.kernel.register()
+        await self._prepare()
         time = _Time(self.kernel.ports.clock, deadline)
         async with self._call(time, attempts_max=max_jobs) as call:
             claimed = await call.claim_until_done()
@@ -193,6 +200,13 @@ class ServerlessHost:
         async with asyncio.timeout(None if deadline is None else max(left_s, 0)):
             worker = Worker(self.kernel, self._options_of_call(), {})
             return await Ticks(worker, sweep_after=self._options.lease_duration).maintain()
+
+    async def _prepare(self) -> None:
+        """See that flows are registered and that the clock is good for leases: nobody looks at it between calls."""
+        await self.kernel.register()
+        clock = self.kernel.ports.clock
+        if clock.uncertainty_s > CLOCK_SKEW_MAX.total_seconds():
+            await clock.synchronise()
 
     @asynccontextmanager
     async def _call(self, time: _Time, *, attempts_max: int | None = None) -> AsyncGenerator[_Call]:

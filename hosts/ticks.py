@@ -76,7 +76,7 @@ class Ticks:
         uncertainty_s = self._ports.clock.uncertainty_s
         good = uncertainty_s <= CLOCK_SKEW_MAX.total_seconds()
         if not good and not self._told_of_the_clock:
-            logger.error("the clock may be %.1f s wrong: claiming pauses until it is synchronised", uncertainty_s)
+            logger.error("the clock may be %.1f s wrong: no lease is taken until it is synchronised", uncertainty_s)
         self._told_of_the_clock = not good
         return good
 
@@ -216,19 +216,20 @@ class Ticks:
     # Maintenance
 
     async def reap(self) -> int:
-        """Take back tasks whose leases ran out.
+        """Take back tasks whose leases ran out; none while this host's clock may be too far ahead to tell.
 
         Returns:
             How many.
         """
         total = 0
-        while True:
+        while self.may_claim:
             reaped = await self._kernel.dispatch(ReapTasks(limit=REAP_BATCH))
             total += reaped
             if reaped:
                 logger.warning("%d tasks were taken back from hosts that lost their leases", reaped)
             if reaped < REAP_BATCH:
-                return total
+                break
+        return total
 
     async def sweep(self) -> int:
         """Announce again what nobody claimed, where a transport's messages can be lost.

@@ -10,12 +10,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from attrs import evolve
 
-from fairlead.adapters.memory import MemoryTransport
+from fairlead.adapters.memory import ManualClock, MemoryTransport, memory_ports
 from fairlead.hosts.errors import HostOptionError, MalformedJob, ResourceProblem
 from fairlead.hosts.jobs import job_of, message_of
 from fairlead.hosts.serverless import CallReport, ServerlessHost
-from fairlead.kernel import Context, Flow, Resource, RunHandle, Start
+from fairlead.kernel import Context, Flow, Kernel, Resource, RunHandle, Start
 from fairlead.ports import Ports
 from fairlead.ports.reading import TaskRecord
 from fairlead.ports.records import TaskKey
@@ -215,6 +216,49 @@ async def test_maintenance_publishes_and_announces(make_kernel: MakeKernel, port
     swept = 1 if isinstance(ports.transport, MemoryTransport) else 0
     assert dict(report.counts) == {"synchronise": 0, "reap": 0, "sweep": swept, "flush": 1}
     assert not report.errors
+
+
+class UnfollowingClock(ManualClock):
+    """A clock that is good only after it was synchronised, where that helps at all."""
+
+    def __init__(self, *, helps: bool) -> None:
+        super().__init__()
+        self._helps = helps
+        self._uncertainty_s = float("inf")
+
+    async def synchronise(self) -> None:
+        if self._helps:
+            self._uncertainty_s = 0.001
+
+    @property
+    def uncertainty_s(self) -> float:
+        return self._uncertainty_s
+
+
+async def test_a_call_synchronises_its_clock(nothing_left_open: None) -> None:
+    """Leases are taken by the clock that hosts agree on, from the first call of a process on."""
+    flow = _sums()
+    kernel = Kernel(flows=[flow], ports=memory_ports(clock=UnfollowingClock(helps=True)))
+    run, other = await kernel.start_many(flow, [Start(input=[1]), Start(input=[2])])
+    async with ServerlessHost(kernel) as host:
+        assert await host.handle_job({"run_id": run.id}) == _report(claimed=1, completed=2)
+
+    kernel = Kernel(flows=[flow], ports=evolve(kernel.ports, clock=UnfollowingClock(helps=True)))
+    async with ServerlessHost(kernel) as host:
+        assert (await host.process_available_jobs(100)).completed == 2
+    assert await kernel.run(other.id).result() == {"total": 4}
+    await kernel.aclose()
+
+
+async def test_a_call_with_an_uncertain_clock_takes_on_nothing(nothing_left_open: None) -> None:
+    """A message is not acknowledged, so it comes again."""
+    flow = _sums()
+    async with Kernel(flows=[flow], ports=memory_ports(clock=UnfollowingClock(helps=False))) as kernel:
+        run = await kernel.start(flow, [1])
+        async with ServerlessHost(kernel) as host:
+            assert await host.handle_job({"run_id": run.id}) == _report(acknowledged=False)
+            assert await host.process_available_jobs(10) == _report()
+            assert await run.status() is RunStatus.PENDING
 
 
 async def test_early_and_foreign_messages_come_again(make_kernel: MakeKernel) -> None:

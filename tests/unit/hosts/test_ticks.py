@@ -15,6 +15,7 @@ from fairlead.hosts.node import NodeHost
 from fairlead.hosts.ticks import LOST_TASK_PAUSE_S, Ticks
 from fairlead.hosts.worker import Worker, WorkerOptions
 from fairlead.kernel import Context, Flow, Kernel, Start
+from fairlead.kernel.commands import Capacity, ClaimRuns
 from fairlead.ports import Ports
 from fairlead.ports.outbox import EventRecord
 from fairlead.ports.records import TaskRow
@@ -132,6 +133,18 @@ async def test_a_host_with_an_uncertain_clock_does_not_claim(clock: DriftingCloc
         assert world.ticks.may_claim
 
 
+async def test_a_host_with_an_uncertain_clock_takes_nothing_back(clock: DriftingClock) -> None:
+    """A lease that seems to have run out may be alive; once the clock is good again it is taken back."""
+    async with World(memory_ports(clock=clock)) as world:
+        await world.kernel.start(world.flow, 1)
+        await world.kernel.dispatch(ClaimRuns(capacity=_capacity_of_another(world), limit=10))
+        clock.advance(60)
+        clock.uncertain_s = 5.1
+        assert await world.ticks.reap() == 0
+        clock.uncertain_s = 0.0
+        assert await world.ticks.reap() == 1
+
+
 async def test_a_message_is_acknowledged_once_its_job_is_claimed(clock: DriftingClock) -> None:
     """From then on the lease decides; a second message for the same job is acknowledged with nothing to claim."""
     transport = MemoryTransport(clock)
@@ -182,20 +195,21 @@ async def test_one_task_that_lost_a_lease_at_a_time(clock: DriftingClock) -> Non
 
 async def _lose_all(world: World, transport: MemoryTransport, clock: DriftingClock) -> Any:
     """Have another worker claim everything and die; the messages for what it lost."""
-    from fairlead.kernel.commands import Capacity, ClaimRuns
+    await transport.complete(await transport.dequeue(queues=["default"], limit=10, wait_s=0))
+    await world.kernel.dispatch(ClaimRuns(capacity=_capacity_of_another(world), limit=10))
+    clock.advance(60)
+    await world.ticks.reap()
+    return await transport.dequeue(queues=["default"], limit=10, wait_s=0)
 
-    capacity = Capacity(
+
+def _capacity_of_another(world: World) -> Capacity:
+    return Capacity(
         worker="dying",
         flow_ids=world.kernel.flow_ids,
         queues=("default",),
         slots=10,
         lease_duration=timedelta(seconds=30),
     )
-    await transport.complete(await transport.dequeue(queues=["default"], limit=10, wait_s=0))
-    await world.kernel.dispatch(ClaimRuns(capacity=capacity, limit=10))
-    clock.advance(60)
-    await world.ticks.reap()
-    return await transport.dequeue(queues=["default"], limit=10, wait_s=0)
 
 
 async def test_messages_without_a_slot_come_again_at_once(clock: DriftingClock) -> None:
