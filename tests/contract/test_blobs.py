@@ -89,8 +89,8 @@ async def test_a_deleted_blob_is_gone(blobs: BlobStore) -> None:
 
 async def test_blobs_are_listed_by_key_and_prefix(blobs: BlobStore) -> None:
     """By their characters; a prefix is text, not a folder and not a pattern."""
-    for key in ("b", "a/2", "a/10", "a_c", "B", "a.c", "ab", "a-1"):
-        await blobs.put(key, b"")
+    for size, key in enumerate(("b", "a/2", "a/10", "a_c", "B", "a.c", "ab", "a-1")):
+        await blobs.put(key, bytes(size))
 
     assert await listed(blobs) == ["B", "a-1", "a.c", "a/10", "a/2", "a_c", "ab", "b"]
     assert await listed(blobs, "a/") == ["a/10", "a/2"]
