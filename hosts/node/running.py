@@ -44,7 +44,8 @@ class Running:
         self._receiver = Receiver(worker)
         self._settling: asyncio.Task[None] | None = None
         self._claims: list[asyncio.Task[None]] = []
-        self._others: list[asyncio.Task[None]] = []
+        self._watching: asyncio.Task[None] | None = None
+        self._flushing: asyncio.Task[None] | None = None
         self._flush = FlushLoop(self._ticks, Backoff(worker.random)) if ports.sink is not None else None
         stir: Callable[..., None] | None = None
         if ports.transport.delivers:
@@ -69,19 +70,16 @@ class Running:
         """Begin."""
         self._heartbeats.start()
         self._settling = asyncio.create_task(self._worker.settler.run(), name="fairlead-Settler")
-        others: tuple[Loop, ...] = (self._watch, *self._flushing)
         self._claims = [self._going(loop) for loop in self._claiming]
-        self._others = [self._going(loop) for loop in others]
+        self._watching = self._going(self._watch)
+        if self._flush is not None:
+            self._flushing = self._going(self._flush)
 
     def _going(self, loop: Loop) -> asyncio.Task[None]:
         backoff = Backoff(self._worker.random)
         return asyncio.create_task(
             keep_going(loop.step, loop.occasion, backoff), name=f"fairlead-{type(loop).__name__}"
         )
-
-    @property
-    def _flushing(self) -> tuple[FlushLoop, ...]:
-        return () if self._flush is None else (self._flush,)
 
     def _flush_soon(self) -> None:
         if self._flush is not None:
@@ -121,14 +119,26 @@ class Running:
         for lease, execution in worker.held.items():
             what = "its outcome is not recorded" if execution.ended else "its handler still runs"
             logger.error("task %s: %s; its lease will run out", lease.key, what)
-        if self._flush is not None:
+        await self._flush_the_rest()
+
+    async def _flush_the_rest(self) -> None:
+        """Publish what the last outcomes committed, once nobody else in this host does.
+
+        Two flushes at a time would share their shards, and give the sink one run's events twice at once.
+        """
+        if self._flush is None or self._flushing is None:
+            return
+        self._flush.occasion.stop()
+        ended, _ = await asyncio.wait([self._flushing], timeout=SETTLE_S)
+        if ended:
             await self._within(SETTLE_S, isolated({"flush": self._ticks.flush}))
 
     async def _close(self) -> None:
         """End every loop and thread, then what they work with."""
-        for loop in (*self._claiming, self._watch, *self._flushing):
+        for loop in (*self._claiming, self._watch, *([] if self._flush is None else [self._flush])):
             loop.occasion.stop()
-        ending = [*self._claims, *self._others, *([] if self._settling is None else [self._settling])]
+        others = (self._watching, self._flushing, self._settling)
+        ending = [*self._claims, *(task for task in others if task is not None)]
         await asyncio.wait(ending, timeout=SETTLE_S)
         for task in ending:
             task.cancel()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from fairlead.adapters.memory import CollectingSink, memory_ports
 from fairlead.hosts.node import NodeHost
-from fairlead.kernel import Context, Flow, RunHandle, Start
+from fairlead.kernel import Context, Flow, Kernel, RunHandle, Start
 from fairlead.kernel.commands import ClaimRuns
+from fairlead.ports.outbox import EventRecord
 from fairlead.ports.reading import TaskRecord
 from fairlead.ports.statuses import RunStatus, TaskStatus
 
@@ -22,6 +25,52 @@ TIMEOUT_S = 10.0
 async def _task(run: RunHandle) -> TaskRecord:
     (task,) = (await run.details()).tasks
     return task
+
+
+class SlowSink(CollectingSink):
+    """Takes events when it is told to, and notes whether two batches of one run ever came at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered, self.released = asyncio.Event(), asyncio.Event()
+        self.overlapped = False
+        self._publishing: set[str] = set()
+
+    async def publish(self, batch: Sequence[EventRecord]) -> int:
+        run_id = batch[0].run_id
+        self.overlapped = self.overlapped or run_id in self._publishing
+        self._publishing.add(run_id)
+        self.entered.set()
+        await self.released.wait()
+        self._publishing.discard(run_id)
+        return await super().publish(batch)
+
+
+async def test_the_last_flush_begins_when_the_one_under_way_has_ended(nothing_left_open: None) -> None:
+    """A sink never gets the events of one run twice at once, and has all of them when the host has ended."""
+    sink = SlowSink()
+    flow = Flow("published", version=1, input=int, input_name="n")
+
+    @flow.step
+    async def work(n: int) -> int:
+        return n
+
+    async with Kernel(flows=[flow], ports=memory_ports(sink=sink)) as kernel:
+        host = NodeHost(kernel)
+        await host.start()
+        run = await kernel.start(flow, 1)
+        await sink.entered.wait()
+        await run.result(timeout=TIMEOUT_S)
+        stopping = asyncio.create_task(host.stop())
+        for _ in range(1000):  # more turns of the loop than a drain needs that does not wait
+            await asyncio.sleep(0)
+        assert not stopping.done()
+        sink.released.set()
+        await stopping
+
+        assert not sink.overlapped
+        sequences = [event.sequence for event in sink.events]
+        assert sequences == list(range(1, (await run.record()).next_sequence))
 
 
 async def test_running_handlers_finish_and_are_recorded(make_kernel: MakeKernel) -> None:
