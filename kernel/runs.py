@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar, overload
 
 import msgspec
 from attrs import frozen
 
 from ..ports import Ports
+from ..ports.errors import UsageError
 from ..ports.outbox import EventRecord
 from ..ports.reading import AttemptRecord, OutputRequest, RunRecord, StepOutput, StepRecord, TaskRecord
 from ..ports.statuses import TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus
-from .codec import JsonValue
+from .codec import SIZE_UNLIMITED, JsonValue
 from .codec import decode as decode_json
 from .definition import Flow, Step
-from .errors import RunDidNotComplete, RunNotFound, WaitTimeout
+from .errors import NotAMap, OtherShape, RunDidNotComplete, RunNotFound, WaitTimeout
 from .events import event_records
 from .failures import decode_failure
 from .plan import StepKind
@@ -25,7 +27,7 @@ T = TypeVar("T")
 POLL_FIRST_S = 0.001
 """The pause after the first look at a run that is not finished."""
 
-POLL_GROWTH = 1.5
+POLL_GROWTH = 1.2
 POLL_LONGEST_S = 0.25
 """The longest pause between two looks."""
 
@@ -81,9 +83,10 @@ class RunHandle:
         """Everything that is kept of the run."""
         record = await self.record()
         events = [event for row in await self._persistence.read_events(self.id) for event in event_records(row)]
+        steps = await self._persistence.read_steps(self.id)
         return RunDetails(
             run=record,
-            steps=await self._persistence.read_steps(self.id),
+            steps=sorted(steps, key=self._order_of_steps(record)),
             tasks=await self._persistence.read_tasks(self.id),
             attempts=await self._persistence.read_attempts(self.id),
             events=events,
@@ -109,11 +112,11 @@ class RunHandle:
         """
         record = await self.wait(timeout=timeout)
         _require_completed(record)
-        flow = self._find_flow(record.flow, record.version)
+        flow = self._flow_of(record)
         wanted = [OutputRequest(self.id, slug) for slug in flow.plan.leaves]
         payloads = await self._persistence.read_payloads((), wanted)
         return {
-            request.step: decode_json(_joined(flow.steps[request.step], payloads.outputs[request]))
+            request.step: _untyped(flow.steps[request.step], payloads.outputs[request])
             for request in wanted
             if payloads.outputs[request].status is StepStatus.COMPLETED
         }
@@ -142,7 +145,7 @@ class RunHandle:
         settled = await self._settled(found, timeout)
         if settled is None:
             return None
-        return found.produced.decode(_joined(found, settled))
+        return found.produced.decode(_joined(found, settled), size_bytes_max=SIZE_UNLIMITED)
 
     @overload
     async def outputs(
@@ -153,16 +156,32 @@ class RunHandle:
     @overload
     async def outputs(self, step: str | Step, *, timeout: float | None = None) -> list[Any]: ...
     async def outputs(self, step: Any, *, timeout: float | None = None) -> Any:
-        """Wait for a map and return the outputs of its elements in order of index; as `output` does for a step."""
+        """Wait for a map and return the outputs of its elements in order of index; errors as for `output`.
+
+        Raises:
+            NotAMap: the step has one output.
+        """
         flow = await self._flow()
         found = flow.step_named(step)
         if found.kind is not StepKind.MAP:
-            raise TypeError(f"step {found.slug!r} is not a map; read it with run.output(…)")
+            raise NotAMap(found.slug)
         return await self.output(found, timeout=timeout) or []
 
     async def _flow(self) -> Flow[Any]:
-        record = await self.record()
-        return self._find_flow(record.flow, record.version)
+        return self._flow_of(await self.record())
+
+    def _flow_of(self, record: RunRecord) -> Flow[Any]:
+        flow = self._find_flow(record.flow, record.version)
+        if flow.shape.fingerprint != record.fingerprint:
+            raise OtherShape(run_id=record.id, flow=record.flow, version=record.version)
+        return flow
+
+    def _order_of_steps(self, record: RunRecord) -> Callable[[StepRecord], tuple[int, int, str]]:
+        """Generation, then place in the flow where it is known here, then slug."""
+        places: dict[str, int] = {}
+        with suppress(UsageError):
+            places = {slug: place for place, slug in enumerate(self._flow_of(record).plan.steps)}
+        return lambda step: (step.generation, places.get(step.slug, 0), step.slug)
 
     async def _settled(self, step: Step, timeout: float | None) -> StepOutput | None:
         """Wait until a step has its output. None where it was skipped."""
@@ -179,6 +198,8 @@ class RunHandle:
             return found
         if found is not None and found.status is StepStatus.SKIPPED:
             return None
+        if record.status not in TERMINAL_RUN:  # it was read before the step, which ended in between
+            record = await self.wait()
         raise _did_not_complete(record)
 
     async def _wait_until(self, done: Callable[[RunRecord], bool], timeout: float | None) -> RunRecord:
@@ -210,6 +231,11 @@ def _joined(step: Step, output: StepOutput) -> bytes:
     if step.kind is StepKind.MAP:
         return msgspec.json.encode([msgspec.Raw(each) for each in outputs])
     return outputs[0]
+
+
+def _untyped(step: Step, output: StepOutput) -> JsonValue:
+    values = [None if each is None else decode_json(each) for each in output.outputs]
+    return values if step.kind is StepKind.MAP else values[0]
 
 
 def _require_completed(record: RunRecord) -> None:

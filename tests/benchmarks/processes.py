@@ -34,8 +34,8 @@ SETTINGS = {
 class WorkerProcess:
     """One worker in a process of its own; leaving the block drains it."""
 
-    def __init__(self, url: str, slots: int) -> None:
-        command = [sys.executable, "-m", "tests.benchmarks.worker", url, str(slots)]
+    def __init__(self, url: str, slots: int, *, prepare: bool) -> None:
+        command = [sys.executable, "-m", "tests.benchmarks.worker", url, str(slots), *(["prepare"] if prepare else [])]
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )

@@ -79,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         idle_s=options.idle,
         memory_runs=options.memory_runs,
         slots=options.slots,
+        prepare=options.prepare,
     )
     report = Report()
     with Server.opened(options.binaries) as server:
@@ -137,6 +138,12 @@ def _parser() -> argparse.ArgumentParser:
     }
     for name, (default, help_) in number.items():
         parser.add_argument(f"--{name}", type=_positive, default=default, metavar="N", help=f"{help_} ({default})")
+    parser.add_argument(
+        "--prepare",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="let workers prepare statements on the server, as is right where no old pooler stands before it (yes)",
+    )
     parser.add_argument("--binaries", type=Path, metavar="FOLDER", help="of another PostgreSQL's programs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements there")
     return parser

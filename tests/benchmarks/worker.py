@@ -1,6 +1,7 @@
 """A worker in a process of its own, told by lines on standard input what to do next.
 
-`python -m tests.benchmarks.worker URL SLOTS` connects, registers its flows and prints a line of JSON when it is ready.
+`python -m tests.benchmarks.worker URL SLOTS [prepare]` connects, registers its flows and prints a line of JSON when it
+is ready.
 `go` starts its host. `report` prints its counters. `stop`, or the end of its input, drains it.
 """
 
@@ -30,11 +31,11 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
         return runner.run(work)
 
 
-async def serve(url: str, slots: int) -> None:
+async def serve(url: str, slots: int, *, prepare: bool) -> None:
     """Do what standard input says."""
     counter = StatementCounter()
     counter.install()
-    async with Kernel(flows=FLOWS, ports=postgres_ports(url)) as kernel:
+    async with Kernel(flows=FLOWS, ports=postgres_ports(url, prepare=prepare)) as kernel:
         await kernel.register()
         host = NodeHost(kernel, concurrency=slots)
         _say({"ready": True})
@@ -51,4 +52,4 @@ def _say(message: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    run(serve(sys.argv[1], int(sys.argv[2])))
+    run(serve(sys.argv[1], int(sys.argv[2]), prepare="prepare" in sys.argv[3:]))

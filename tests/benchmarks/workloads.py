@@ -50,6 +50,8 @@ class Sizes:
     idle_s: float
     memory_runs: int
     slots: int
+    prepare: bool
+    """Whether statements are prepared on the server, as is right where no old pooler stands before it."""
 
 
 # Drains
@@ -58,20 +60,18 @@ class Sizes:
 def drain_one_step(server: Server, sizes: Sizes, *, workers: int = 1) -> Figure:
     """W1, W1b: runs of one step, started beforehand."""
     name = "W1" if workers == 1 else "W1b"
-    return _drain(
-        server, name, one_step, [_order()] * sizes.runs, steps=1, unit="runs", slots=sizes.slots, workers=workers
-    )
+    return _drain(server, sizes, name, one_step, [_order()] * sizes.runs, steps=1, unit="runs", workers=workers)
 
 
 def drain_chains(server: Server, sizes: Sizes) -> Figure:
     """W2: runs of five steps in sequence."""
-    return _drain(server, "W2", five_steps, [_order()] * sizes.chains, steps=5, unit="steps", slots=sizes.slots)
+    return _drain(server, sizes, "W2", five_steps, [_order()] * sizes.chains, steps=5, unit="steps")
 
 
 def drain_fan_out(server: Server, sizes: Sizes) -> Figure:
     """W3: one run that maps over an array, then reduces."""
     batch = Batch([_order()] * sizes.elements)
-    return _drain(server, "W3", fan_out, [batch], steps=sizes.elements + 1, unit="tasks", slots=sizes.slots)
+    return _drain(server, sizes, "W3", fan_out, [batch], steps=sizes.elements + 1, unit="tasks")
 
 
 def drain_raw(server: Server, workload: str, unit: str, jobs: int, *, steps: int, batch: int) -> Figure:
@@ -97,13 +97,13 @@ def drain_raw(server: Server, workload: str, unit: str, jobs: int, *, steps: int
 
 def _drain(
     server: Server,
+    sizes: Sizes,
     name: str,
     flow: Flow[Any],
     inputs: Sequence[object],
     *,
     steps: int,
     unit: str,
-    slots: int,
     workers: int = 1,
 ) -> Figure:
     with server.database() as url:
@@ -113,7 +113,9 @@ def _drain(
         writes = count_row_writes(url, "fairlead")
         with ExitStack() as stack:
             probe = stack.enter_context(psycopg.connect(url, autocommit=True))
-            hosts = [stack.enter_context(WorkerProcess(url, slots)) for _ in range(workers)]
+            hosts = [
+                stack.enter_context(WorkerProcess(url, sizes.slots, prepare=sizes.prepare)) for _ in range(workers)
+            ]
             before = server.read(hosts)
             began = time.perf_counter()
             for host in hosts:
@@ -203,7 +205,7 @@ def _expected(flow: Flow[Any], value: object) -> object:
 
 def latency(server: Server, sizes: Sizes) -> Figure:
     """W4: an idle worker; start one run and wait for its result, one after the other. Then the cost of idling."""
-    with server.database() as url, WorkerProcess(url, sizes.slots) as host:
+    with server.database() as url, WorkerProcess(url, sizes.slots, prepare=sizes.prepare) as host:
         host.go()
         found = run(_round_trips(url, sizes.latencies))
         time.sleep(IDLE_BEFORE_S)
