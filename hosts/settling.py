@@ -59,6 +59,8 @@ class _Waiting:
     lease: Lease
     keeps_slot: bool
     misses: int = 0
+    repeated: bool = False
+    """Whether a commit of it is unknown that may have handed tasks over; until the store has answered."""
 
 
 class Settler:
@@ -158,8 +160,8 @@ class Settler:
     async def _answered(self, batch: Sequence[_Waiting], slots: int, *, wait: bool) -> Settlement:
         """Dispatch until the store answers; the same batch again where it is unknown whether it was committed."""
         outcomes = tuple(item.outcome for item in batch)
-        repeated = False
         while True:
+            repeated = any(item.repeated for item in batch)
             command = SettleTasks(outcomes=outcomes, capacity=self._host.capacity(slots), wait=wait, repeated=repeated)
             try:
                 settlement = await self._kernel.dispatch(command)
@@ -168,7 +170,9 @@ class Settler:
             except AdapterError as error:
                 if not error.retryable:
                     raise
-                repeated = repeated or isinstance(error, CommitUnknown)
+                if isinstance(error, CommitUnknown):
+                    for item in batch:
+                        item.repeated = True
                 pause_s = self._backoff.pause_s()
                 if self._backoff.failures == 1:
                     logger.warning("cannot settle %d tasks for now, trying on: %s", len(outcomes), error)

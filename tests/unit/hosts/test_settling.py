@@ -153,6 +153,26 @@ async def test_the_same_batch_again_after_an_outage(script: Script, error: Excep
     assert script.verdicts == [(0, Verdict.SETTLED), (1, Verdict.SETTLED)]
 
 
+@pytest.mark.parametrize(
+    "then",
+    [_all(Verdict.DEFERRED), _raising(Contention("locked")), _raising(CorruptionError("one of them"))],
+    ids=["deferred", "contended", "isolated"],
+)
+async def test_an_unknown_commit_is_remembered_until_it_is_answered(script: Script, then: Answer) -> None:
+    """What it may have handed over is asked for whenever one of its outcomes is tried again, and never by others."""
+    script.answers = [_raising(CommitUnknown("cut off")), then]
+    script.add(_outcome(0), _outcome(1))
+    await script.finish()
+    script.add(_outcome(2))
+    await script.finish()
+
+    assert [command.repeated for command in script.commands[:3]] == [False, True, True]
+    assert script.batches[-1] == [2]
+    assert not script.commands[-1].repeated
+    assert all(command.repeated for command in script.commands[1:-1])
+    assert sorted(script.verdicts) == [(element, Verdict.SETTLED) for element in range(3)]
+
+
 async def test_a_deferred_outcome_waits_for_the_next_batch(script: Script) -> None:
     """It is not told to the host before it is settled."""
     first, second = _outcome(0, "locked"), _outcome(1, "free")
