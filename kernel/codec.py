@@ -43,6 +43,9 @@ PAYLOAD_SIZE_BYTES_MAX: Final = 16 * 1024 * 1024
 """Largest payload in bytes of canonical JSON. It is held in memory several times over while a task runs, and a row
 of PostgreSQL ends at 1 GB; larger data belongs into a store of the app's own, with its address as the payload."""
 
+SIZE_UNLIMITED: Final = 2**62
+"""Bytes. Every stored value was within the limit when it was recorded; the outputs of a map together need not be."""
+
 
 def _base_value(value: object) -> object:
     """Encode hook: a subclass of str, int or float (as numpy's float64) is the value it is, a model its JSON."""

@@ -104,6 +104,16 @@ class ClaimTasks(Command[tuple[ClaimedTask, ...]]):
     only: tuple[TaskKey, ...] | None = None
 
 
+@frozen
+class RecallTasks(Command[tuple[ClaimedTask, ...]]):
+    """Tell which tasks are leased to this worker, by key. Repeatable: it changes nothing.
+
+    After a claim whose commit is unknown the worker may have leases that it never heard of.
+    """
+
+    worker: str
+
+
 class OutcomeKind(enum.StrEnum):
     """How an attempt ended."""
 

@@ -22,24 +22,16 @@ class Context:
     idempotency_key: str
     """The task's id as text: the same in every attempt, new after a rerun. Hand it to services that deduplicate."""
     _lease_lost: bool = field(default=False, init=False, on_setattr=NO_OP)
-    _cancelled: bool = field(default=False, init=False, on_setattr=NO_OP)
 
     @property
     def lease_lost(self) -> bool:
         """Whether another host may run this task by now, so that whatever this attempt returns is discarded."""
         return self._lease_lost
 
-    @property
-    def cancelled(self) -> bool:
-        """Whether the run was cancelled, so that whatever this attempt returns is discarded."""
-        return self._cancelled
-
-    def tell(self, *, lease_lost: bool = False, cancelled: bool = False) -> None:
+    def tell(self, *, lease_lost: bool = False) -> None:
         """Raise flags; for the executing host alone. A raised flag is never lowered.
 
         Args:
             lease_lost: the lease on this task is gone.
-            cancelled: the run was cancelled.
         """
         self._lease_lost = self._lease_lost or lease_lost
-        self._cancelled = self._cancelled or cancelled

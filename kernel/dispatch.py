@@ -6,7 +6,7 @@ What is decided is none of its business (`kernel.decisions`), nor how it is stor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
@@ -15,15 +15,17 @@ from attrs import evolve
 from msgspec.structs import replace
 
 from ..ports import Ports
-from ..ports.errors import AdapterError, Contention, CorruptionError, UnstorableValue
+from ..ports.errors import AdapterError, CommitUnknown, Contention, CorruptionError, UnstorableValue
 from ..ports.persistence import Transaction
 from ..ports.records import (
     ClaimedTask,
     LeaseAnswer,
     LoadRequest,
+    NewRun,
     RunClaim,
     RunRow,
     Snapshot,
+    StartedRun,
     TaskClaim,
     TaskKey,
     TaskRow,
@@ -43,6 +45,7 @@ from .commands import (
     Outcome,
     OutcomeKind,
     ReapTasks,
+    RecallTasks,
     RunStart,
     Settlement,
     SettleTasks,
@@ -63,9 +66,10 @@ from .registry import Registry
 from .waking import jobs_of_changes, jobs_of_runs
 
 Result = TypeVar("Result")
+Done = TypeVar("Done")
 
 CONTENTION_TRIES_MAX = 6
-"""How often a command is taken from the top after a deadlock, serialization failure or lock timeout."""
+"""How often a transaction is tried that ends in a deadlock, serialization failure or lock timeout."""
 
 CONTENTION_DELAY_S = 0.01
 """The pause before the second try; it doubles with each further one."""
@@ -87,6 +91,7 @@ class Dispatcher:
             StartRuns: self._start_runs,
             ClaimRuns: self._claim_runs,
             ClaimTasks: self._claim_tasks,
+            RecallTasks: self._recall_tasks,
             SettleTasks: self._settle_tasks,
             HeartbeatTasks: self._heartbeat_tasks,
             ReapTasks: self._reap_tasks,
@@ -95,7 +100,7 @@ class Dispatcher:
         }
 
     async def dispatch(self, command: Command[Result]) -> Result:
-        """Carry out a command, again from the top where transactions got into each other's way.
+        """Carry out a command; a transaction that got into another's way is taken again from the top.
 
         Raises:
             UsageError: the command is wrong; it had no effect.
@@ -103,14 +108,16 @@ class Dispatcher:
             CorruptionError: the store contradicts the rules.
         """
         handler = self._handlers[type(command)]
-        for tries in range(1, CONTENTION_TRIES_MAX + 1):
+        return cast(Result, await handler(command))
+
+    async def _from_the_top(self, transact: Callable[[], Awaitable[Done]]) -> Done:
+        """Run one transaction, again where it got into another's way: its rollback left no trace."""
+        for tries in range(1, CONTENTION_TRIES_MAX):
             try:
-                return cast(Result, await handler(command))
+                return await transact()
             except Contention:
-                if tries == CONTENTION_TRIES_MAX:
-                    raise
                 await self._ports.clock.sleep(CONTENTION_DELAY_S * 2 ** (tries - 1))
-        raise AssertionError("unreachable")
+        return await transact()
 
     # Runs
 
@@ -128,7 +135,7 @@ class Dispatcher:
             )
             for request in command.requests
         ]
-        started = await self._persistence.insert_runs(runs)
+        started = await self._insert(runs)
         for run, answer in zip(runs, started, strict=True):
             if answer.request_digest != run.request_digest:  # nothing was inserted then
                 raise IdempotencyConflict(flow=run.flow, key=run.key or "", run_id=answer.id)
@@ -137,7 +144,19 @@ class Dispatcher:
             await self._wake(jobs_of_runs(created, delivers=self._ports.transport.delivers))
         return tuple(RunStart(run_id=answer.id, created=answer.created) for answer in started)
 
+    async def _insert(self, runs: Sequence[NewRun]) -> Sequence[StartedRun]:
+        """Insert runs; after an unknown commit the same ones again, which finds them if they exist."""
+        for tries in range(1, CONTENTION_TRIES_MAX):
+            try:
+                return await self._from_the_top(lambda: self._persistence.insert_runs(runs))
+            except CommitUnknown:
+                await self._ports.clock.sleep(CONTENTION_DELAY_S * 2 ** (tries - 1))
+        return await self._from_the_top(lambda: self._persistence.insert_runs(runs))
+
     async def _claim_runs(self, command: ClaimRuns) -> ClaimedRuns:
+        return await self._from_the_top(lambda: self._claim_runs_once(command))
+
+    async def _claim_runs_once(self, command: ClaimRuns) -> ClaimedRuns:
         capacity = command.capacity
         claim = RunClaim(flow_ids=capacity.flow_ids, limit=command.limit, only=command.only)
         async with self._persistence.transaction() as transaction:
@@ -169,27 +188,33 @@ class Dispatcher:
             lease_until=now + capacity.lease_duration,
             only=command.only,
         )
-        return tuple(await self._persistence.claim_tasks(claim))
+        return tuple(await self._from_the_top(lambda: self._persistence.claim_tasks(claim)))
+
+    async def _recall_tasks(self, command: RecallTasks) -> tuple[ClaimedTask, ...]:
+        leased = await self._persistence.find_leased(command.worker)
+        return tuple(_as_claimed(task) for task in leased if task.flow_id in self._plans)
 
     async def _heartbeat_tasks(self, command: HeartbeatTasks) -> LeaseAnswer:
         until = self._ports.clock.now() + command.lease_duration
-        return await self._persistence.extend_leases(command.leases, until)
+        return await self._from_the_top(lambda: self._persistence.extend_leases(command.leases, until))
 
     async def _settle_tasks(self, command: SettleTasks) -> Settlement:
         """Settle a batch; where the store refuses a value in it, find the culprit by halving and fail its task."""
         _limit("outcomes to settle", SETTLE_BATCH_MAX, len(command.outcomes))
         try:
-            return await self._settle_batch(command)
+            return await self._from_the_top(lambda: self._settle_batch(command))
         except UnstorableValue as refusal:
             if len(command.outcomes) == 1:
-                unstorable = _unstorable(command.outcomes[0], refusal)
-                return await self._settle_batch(evolve(command, outcomes=(unstorable,)))
+                unstorable = evolve(command, outcomes=(_unstorable(command.outcomes[0], refusal),))
+                return await self._from_the_top(lambda: self._settle_batch(unstorable))
         middle = len(command.outcomes) // 2
         first = await self._settle_tasks(evolve(command, outcomes=command.outcomes[:middle]))
         slots = max(0, command.capacity.slots - len(first.continuations))
-        second = await self._settle_tasks(
-            evolve(command, outcomes=command.outcomes[middle:], capacity=evolve(command.capacity, slots=slots))
-        )
+        rest = evolve(command, outcomes=command.outcomes[middle:], capacity=evolve(command.capacity, slots=slots))
+        try:
+            second = await self._settle_tasks(rest)
+        except AdapterError as error:
+            raise CommitUnknown("one half of a batch is recorded, the other is not; repeat all of it") from error
         return Settlement(
             verdicts={**first.verdicts, **second.verdicts},
             continuations=first.continuations + second.continuations,
@@ -231,6 +256,9 @@ class Dispatcher:
         )
 
     async def _reap_tasks(self, command: ReapTasks) -> int:
+        return await self._from_the_top(lambda: self._reap_once(command))
+
+    async def _reap_once(self, command: ReapTasks) -> int:
         before = self._ports.clock.now() - CLOCK_SKEW_MAX
         expired = await self._persistence.find_expired(
             before, flow_ids=tuple(self._registry.by_id), limit=command.limit

@@ -111,10 +111,44 @@ class WaitTimeout(UsageError):
 
 
 class LimitExceeded(UsageError):
-    """A request is larger than a named limit."""
+    """A request is larger than a named limit, or asks for nothing where something is needed."""
 
     def __init__(self, *, what: str, limit: int, found: int) -> None:
         self.what = what
         self.limit = limit
         self.found = found
-        super().__init__(f"{what}: at most {limit} are taken at once, not {found}; split the request")
+        advice = "; split the request" if found > limit else ""
+        super().__init__(f"{what}: 1 to {limit} at once, not {found}{advice}")
+
+
+class NotAMap(UsageError):
+    """The outputs of all elements were asked of a step that is no map."""
+
+    def __init__(self, step: str) -> None:
+        self.step = step
+        super().__init__(f"step {step!r} is not a map and has one output; read it with run.output({step!r})")
+
+
+class ForeignFlow(UsageError):
+    """A `Flow` object that is not this kernel's, though the kernel has one of the same slug and version."""
+
+    def __init__(self, flow: str, version: str) -> None:
+        self.flow = flow
+        self.version = version
+        super().__init__(
+            f"this kernel was made with another object for flow {flow!r} (version {version}); was its module loaded "
+            "twice? pass the kernel's own flow, or its slug"
+        )
+
+
+class OtherShape(UsageError):
+    """A run was started with another shape of its flow than this kernel has, so its outputs cannot be read here."""
+
+    def __init__(self, *, run_id: str, flow: str, version: str) -> None:
+        self.run_id = run_id
+        self.flow = flow
+        self.version = version
+        super().__init__(
+            f"run {run_id} was started with another shape of flow {flow!r} (version {version}) than this kernel has; "
+            "read it with the code that it was started with"
+        )

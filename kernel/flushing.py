@@ -2,9 +2,9 @@
 
 A flusher leases shards of the outbox, reads a shard's unpublished rows page by page, gives each run's events to the
 sink in order of their sequence, and marks the rows that were accepted whole: often, so that a slow sink makes progress
-and a crash publishes little again. A row that was accepted in part is published again from its start, so a sink may see an
-event twice, never out of order. A run whose events the sink refuses is held back alone, until the next flush; the runs
-behind it are read past it.
+and a crash publishes little again. A row that was accepted in part is published again from its start, so a sink may see
+an event twice, never out of order. A run whose events the sink refuses is held back alone, until the next flush; the
+runs behind it are read past it.
 """
 
 from __future__ import annotations

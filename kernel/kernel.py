@@ -200,7 +200,7 @@ class Kernel:
             after: `next` of the page before.
         """
         if not 1 <= limit <= RUNS_PER_PAGE_MAX:
-            raise LimitExceeded(what="runs per page (at least 1)", limit=RUNS_PER_PAGE_MAX, found=limit)
+            raise LimitExceeded(what="runs per page", limit=RUNS_PER_PAGE_MAX, found=limit)
         return await self.ports.persistence.list_runs(chosen or RunFilter(), limit=limit, after=after)
 
     def _handle(self, run_id: str, *, created: bool) -> RunHandle:

@@ -11,7 +11,7 @@ from ..ports.clock import Clock
 from ..ports.persistence import Persistence
 from ..ports.records import NewFlow
 from .definition import Flow, Shape, differences
-from .errors import FlowDefinitionError, FlowShapeConflict, UnknownFlow
+from .errors import FlowDefinitionError, FlowShapeConflict, ForeignFlow, UnknownFlow
 from .plan import Plan
 
 
@@ -91,10 +91,14 @@ class Registry:
 
         Raises:
             UnknownFlow: there is none.
+            ForeignFlow: the kernel has another object of that slug and version.
         """
         if isinstance(flow, Flow):
-            if self._flows.get((flow.slug, flow.version)) is flow:
+            mine = self._flows.get((flow.slug, flow.version))
+            if mine is flow:
                 return flow
+            if mine is not None:
+                raise ForeignFlow(flow.slug, flow.version)
             raise UnknownFlow(flow.slug, flow.version, self._known())
         candidates = [each for each in self._flows.values() if each.slug == flow]
         if version is not None:

@@ -83,10 +83,10 @@ class Transaction(Protocol):
     async def apply(self, changes: Changes) -> None:
         """Write everything in `changes`; called at most once in a transaction, as its last word.
 
-        Order: steps and tasks are inserted and updated, then cancellations, then runs, then the outbox. An update
-        whose guard refuses (a task no longer `running` under its token, a row that is missing) raises
-        `CorruptionError`, and nothing of the transaction remains. A task that is updated to another status loses
-        its lease; one that goes back to `queued` through lease loss loses its `worker` too.
+        A cancellation meets what is live after all other changes. An update whose guard refuses (a task no longer
+        `running` under its token, a row that is missing) raises `CorruptionError`, and nothing of the transaction
+        remains. A task that is updated to another status loses its lease; one that goes back to `queued` through
+        lease loss loses its `worker` too.
         """
         ...
 
@@ -177,6 +177,10 @@ class Persistence(RunReader, Outbox, Protocol):
 
     async def find_expired(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[TaskRow]:
         """Running tasks of these flows whose lease ended before `before`, earliest first; nothing is locked."""
+        ...
+
+    async def find_leased(self, worker: str) -> Sequence[TaskRow]:
+        """The running tasks that are leased to this worker, by key; nothing is locked."""
         ...
 
     async def find_unclaimed(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[Job]:

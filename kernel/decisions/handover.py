@@ -11,19 +11,30 @@ from datetime import datetime
 from ..commands import Capacity
 from ..plan import StepPlan
 
+NEW_TASKS_MAX = 20_000
+"""Tasks that one transaction inserts, however many maps become ready in it: about a second's work of a database. What
+exceeds it is inserted as the first tasks of these maps are settled."""
+
 
 class HandOver:
-    """The slots of one command, given away over all of its runs."""
+    """The slots and the new tasks of one transaction, shared by all of its runs."""
 
-    __slots__ = ("_capacity", "_flow_ids", "_queues", "lease_until", "remaining", "worker")
+    __slots__ = ("_capacity", "_flow_ids", "_queues", "_room", "lease_until", "remaining", "worker")
 
     def __init__(self, capacity: Capacity, now: datetime) -> None:
         self._capacity = capacity
         self._flow_ids = frozenset(capacity.flow_ids)
         self._queues = frozenset(capacity.queues)
+        self._room = NEW_TASKS_MAX
         self.remaining = capacity.slots
         self.worker = capacity.worker
         self.lease_until = now + capacity.lease_duration
+
+    def admit(self, wanted: int) -> int:
+        """How many of `wanted` tasks of one step are inserted by this transaction: at least one, to keep it going."""
+        admitted = max(1, min(wanted, self._room))
+        self._room -= admitted
+        return admitted
 
     def take(self, flow_id: int, step: StepPlan, priority: int, wanted: int) -> int:
         """Reserve slots for up to `wanted` tasks of a ready step.

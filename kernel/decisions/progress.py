@@ -214,6 +214,7 @@ class RunProgress:
         count = min(elements, terminal + window) - state.cursor
         if count <= 0:
             return
+        count = self._hand_over.admit(count)
         leased = self._hand_over.take(self.run.flow_id, plan, self.run.priority, count)
         if leased:
             tasks = self._insert_range(plan, state, leased, leased=True)
@@ -243,7 +244,7 @@ class RunProgress:
     # Rows
 
     def write(self, changes: ChangeSet, *, published: bool, new: bool = False) -> None:
-        """Add the rows that bring the store from what was loaded to what was decided.
+        """Add the rows that bring the store from what was loaded to what was decided, or raise and add nothing.
 
         Args:
             changes: the transaction's changes so far.
@@ -253,16 +254,17 @@ class RunProgress:
         if not self.ended:
             for slug, state in self._advanced_maps.items():
                 self._insert_tasks(self.plan.steps[slug], state)
-        steps = changes.new_steps if new else changes.steps
-        steps.extend(self._step_write(state) for state in self._steps.values() if new or state.changed)
+        steps = [self._step_write(state) for state in self._steps.values() if new or state.changed]
+        events = [self._event_batch(published)] if self._events else []
+        (changes.new_steps if new else changes.steps).extend(steps)
+        changes.events.extend(events)
+        changes.runs.append(self._run_update())
         if self.run.status is RunStatus.FAILED:
             changes.cancellations.append(Cancellation(run_id=self.run.id, at=self.now, reason="run_failed"))
+            self._hand_over.remaining += len(self._claimed)
         else:
             changes.new_tasks.extend(self._new_tasks)
             changes.claimed.extend(self._claimed)
-        changes.runs.append(self._run_update())
-        if self._events:
-            changes.events.append(self._event_batch(published))
 
     def _run_update(self) -> RunUpdate:
         return RunUpdate(

@@ -23,7 +23,7 @@ from ..transitions import TaskTrigger, task_after
 from .handover import HandOver
 from .progress import RunProgress, StepNotLoaded
 from .retrying import later, retry_delay
-from .state import ChangeSet, RunState, loaded_steps
+from .state import ChangeSet, RunState, StepState, loaded_steps
 
 
 @define
@@ -68,10 +68,8 @@ def settle_tasks(
             settled.verdicts.update((Lease(outcome.key, outcome.token), absent) for outcome in of_run)
             continue
 
-        def make(row: RunRow = row) -> _RunSettling:
-            steps = loaded_steps(steps_by_run.get(row.id, {}))
-            run = RunState.loaded(row)
-            return _RunSettling(RunProgress(plans[row.flow_id], run, steps, now=now, hand_over=hand_over))
+        def make(row: RunRow = row, rows: Mapping[str, StepRow] = steps_by_run.get(run_id, {})) -> _RunSettling:
+            return _settling(row, plans, loaded_steps(rows), now, hand_over)
 
         _settle_run(make, of_run, snapshot, settled, hand_over, published)
     return settled
@@ -90,7 +88,7 @@ def reap_tasks(
     """Decide what becomes of tasks whose lease ended before `before`, as they stand under lock.
 
     A task that a heartbeat, a settle or another reaper was quicker with is left alone. The verdicts name the tasks
-    that were taken back.
+    that were taken back. A run whose rules raise fails alone, as `internal_error`.
     """
     settled = Settled(ChangeSet(), {}, [])
     steps_by_run = _steps_by_run(snapshot)
@@ -102,18 +100,27 @@ def reap_tasks(
         if task.lease_until is not None and task.lease_until < before and found.key.run_id in snapshot.runs:
             by_run.setdefault(found.key.run_id, []).append(task)
     for run_id, tasks in by_run.items():
-        run = RunState.loaded(snapshot.runs[run_id])
+        row = snapshot.runs[run_id]
         steps = loaded_steps(steps_by_run.get(run_id, {}))
-        settling = _RunSettling(RunProgress(plans[run.flow_id], run, steps, now=now, hand_over=hand_over))
         try:
+            settling = _settling(row, plans, steps, now, hand_over)
             for task in tasks:
                 if not settling.progress.ended:
                     settling.lose(task)
+            settling.write(settled, published)
         except StepNotLoaded:
             settled.incomplete.append(run_id)
-            continue
-        settling.write(settled, published)
+        except Exception as error:
+            leases = [Lease(task.key, task.token) for task in tasks]
+            _fail_run(_settling(row, plans, {}, now, hand_over), leases, error, settled, published)
     return settled
+
+
+def _settling(
+    row: RunRow, plans: Mapping[int, Plan], steps: dict[str, StepState], now: datetime, hand_over: HandOver
+) -> _RunSettling:
+    progress = RunProgress(plans[row.flow_id], RunState.loaded(row), steps, now=now, hand_over=hand_over)
+    return _RunSettling(progress)
 
 
 def _settle_run(
@@ -124,7 +131,7 @@ def _settle_run(
     hand_over: HandOver,
     published: bool,
 ) -> None:
-    """Settle one run's outcomes; where the rules themselves raise, its tasks fail with `internal_error`."""
+    """Settle one run's outcomes; where the rules themselves raise, its tasks fail with `internal_error`, or the run."""
     slots = hand_over.remaining
     try:
         settling = make()
@@ -135,9 +142,23 @@ def _settle_run(
         settled.incomplete.append(outcomes[0].key.run_id)
     except Exception as error:
         hand_over.remaining = slots
-        settling = make()
-        settling.settle([_internal_error(outcome, error) for outcome in outcomes], snapshot)
-        settling.write(settled, published)
+        try:
+            settling = make()
+            settling.settle([_internal_error(outcome, error) for outcome in outcomes], snapshot)
+            settling.write(settled, published)
+        except Exception as second:
+            leases = [Lease(outcome.key, outcome.token) for outcome in outcomes]
+            _fail_run(make(), leases, second, settled, published)
+
+
+def _fail_run(
+    settling: _RunSettling, leases: Sequence[Lease], error: Exception, settled: Settled, published: bool
+) -> None:
+    """End a run whose rules raise, by what needs no rules; nothing of its tasks is recorded."""
+    settled.verdicts.update((lease, Verdict.STALE) for lease in leases)
+    if not settling.progress.ended:
+        settling.progress.fail("internal_error", failure_of(error))
+        settling.progress.write(settled.changes, published=published)
 
 
 def _internal_error(outcome: Outcome, error: Exception) -> Outcome:
@@ -178,12 +199,12 @@ class _RunSettling:
                 self._apply(task, outcome)
 
     def write(self, settled: Settled, published: bool) -> None:
-        """Add the rows and verdicts of this run to the batch."""
-        settled.verdicts.update(self.verdicts)
+        """Add the rows and verdicts of this run to the batch, or raise and add nothing."""
         if self._tasks:
+            self.progress.write(settled.changes, published=published)
             settled.changes.tasks.extend(self._tasks)
             settled.changes.attempts.extend(self._attempts)
-            self.progress.write(settled.changes, published=published)
+        settled.verdicts.update(self.verdicts)
 
     def _apply(self, task: TaskRow, outcome: Outcome) -> None:
         if outcome.kind is OutcomeKind.COMPLETED:

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from attrs import field, frozen
 
+from ..codec import SIZE_UNLIMITED
 from ..context import Context
 from ..schema import Schema
 from .handler import Handler
@@ -23,8 +24,6 @@ CONFIG = "config"
 CTX = "ctx"
 """The parameter that receives the `Context`, whatever its annotation."""
 
-_SIZE_UNLIMITED = 2**62
-"""Bytes. Every stored value was within the limit when it was recorded; the outputs of a map together need not be."""
 _NO_RESOURCES: Mapping[str, object] = {}
 
 
@@ -88,7 +87,7 @@ class Binding:
         """
         arguments: dict[str, object] = {}
         for name, source, schema, what in self._decoded:
-            arguments[name] = schema.decode(values[source], size_bytes_max=_SIZE_UNLIMITED, what=what)
+            arguments[name] = schema.decode(values[source], size_bytes_max=SIZE_UNLIMITED, what=what)
         for name in self.contexts:
             arguments[name] = context
         if self.index:

@@ -16,7 +16,6 @@ from fairlead.ports import Ports
 from fairlead.ports.outbox import EventRecord, shard_of
 from tests.support.hands import Hands
 
-
 FLUSHES_FOR_ALL_SHARDS = 12
 """Flushes after which every shard had its turn, three times over."""
 
@@ -52,7 +51,8 @@ async def in_one_shard(kernel: Kernel, count: int) -> list[RunHandle]:
     by_shard: dict[int, list[RunHandle]] = {}
     for run in runs:
         by_shard.setdefault(shard_of(run.id), []).append(run)
-    return sorted(max(by_shard.values(), key=len), key=lambda run: run.id)[:count]
+    fullest = max(by_shard.values(), key=lambda of_shard: len(of_shard))
+    return sorted(fullest, key=lambda run: run.id)[:count]
 
 
 async def test_events_are_published_in_order_once_accepted(world: Ports, sink: CollectingSink) -> None:

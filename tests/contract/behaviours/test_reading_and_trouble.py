@@ -1,0 +1,304 @@
+"""Reading runs, and commands that meet trouble: what users see, and what is left behind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from fairlead.adapters.memory import ManualClock
+from fairlead.kernel import (
+    Flow,
+    ForeignFlow,
+    Kernel,
+    LimitExceeded,
+    NotAMap,
+    OtherShape,
+    RunStatus,
+    StepStatus,
+)
+from fairlead.kernel.commands import Verdict
+from fairlead.kernel.decisions import handover
+from fairlead.ports import Ports
+from fairlead.ports.errors import CommitUnknown, Contention, UnstorableValue
+from fairlead.ports.persistence import Transaction
+from fairlead.ports.records import Changes, NewRun, StartedRun
+from tests.support.hands import LEASE, Hands
+
+
+def fan(slug: str = "fan", version: Any = 1) -> Flow[Any]:
+    """A map over the input, and what follows it; not in the order of the alphabet."""
+    flow = Flow(slug, version=version, base_delay=0)
+
+    @flow.map(over="input")
+    def many(item: object) -> object:
+        return item
+
+    @flow.step
+    def after(many: list[object]) -> object:
+        return many
+
+    return flow
+
+
+def break_rules(flow: Flow[Any]) -> None:
+    """Make every decision on the map of a flow raise; what is loaded for it is known already."""
+    assert flow.plan.neighbours
+    object.__setattr__(flow.plan, "steps", {**flow.plan.steps, "many": None})
+
+
+class PatientClock(ManualClock):
+    """A clock that passes by itself when somebody sleeps: a command pauses before it tries again."""
+
+    async def sleep(self, duration_s: float) -> None:
+        self.advance(duration_s)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Instead of the one that only tests move."""
+    return PatientClock()
+
+
+class Troubled:
+    """Persistence that does what a test tells it, once, and otherwise what its store does."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.commit_error: list[Exception | None] = []
+        """For each transaction that applies changes: what its commit raises, after it happened for `CommitUnknown`."""
+        self.insert_error: list[Exception | None] = []
+        self.refused: bytes | None = None
+        """An output that the store refuses."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def insert_runs(self, runs: Sequence[NewRun]) -> Sequence[StartedRun]:
+        error = self.insert_error.pop(0) if self.insert_error else None
+        started: Sequence[StartedRun] = await self._inner.insert_runs(runs)
+        if error is not None:
+            raise error
+        return started
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Transaction]:
+        error: Exception | None = None
+        async with self._inner.transaction() as transaction:
+            watched: Any = _Watched(transaction, self)
+            yield watched
+            if watched.applied and self.commit_error:
+                error = self.commit_error.pop(0)
+                if isinstance(error, Contention):
+                    raise error
+        if error is not None:
+            raise error
+
+
+class _Watched:
+    def __init__(self, inner: Transaction, troubled: Troubled) -> None:
+        self._inner = inner
+        self._troubled = troubled
+        self.applied = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def apply(self, changes: Changes) -> None:
+        if any(task.output is not None and task.output == self._troubled.refused for task in changes.tasks):
+            raise UnstorableValue("refused")
+        self.applied = True
+        await self._inner.apply(changes)
+
+
+@pytest.fixture
+def troubled(world: Ports) -> Troubled:
+    """The adapter's store, with trouble to order."""
+    return Troubled(world.persistence)
+
+
+def kernel_over(world: Ports, troubled: Troubled, *flows: Flow[Any]) -> Kernel:
+    """A kernel over that store."""
+    persistence: Any = troubled
+    return Kernel(flows=flows, ports=evolve(world, persistence=persistence))
+
+
+async def test_outputs_that_are_large_together_can_be_read(world: Ports) -> None:
+    """The limit is on one payload; a map's outputs, and what follows from them, may be larger together."""
+    flow = fan()
+    kernel = Kernel(flows=[flow], ports=world)
+    run = await kernel.start(flow, [0] * 20)
+    hands = Hands(kernel)
+    await hands.claim_runs()
+    for task in await hands.claim_tasks():
+        await hands.complete(task, "x" * 1_000_000)
+
+    outputs = await run.outputs("many")
+
+    assert [len(output) for output in outputs] == [1_000_000] * 20
+
+
+async def test_steps_are_told_in_the_order_of_their_definition(world: Ports) -> None:
+    """Whatever order the store has them in."""
+    flow = fan()
+    kernel = Kernel(flows=[flow], ports=world)
+    run = await kernel.start(flow, [])
+    await Hands(kernel).claim_runs()
+
+    assert [step.slug for step in (await run.details()).steps] == ["many", "after"]
+
+
+async def test_wrong_readings_are_refused_in_their_words(world: Ports) -> None:
+    """A step that is no map, a page of nothing, and a flow object that is not the kernel's."""
+    flow = fan()
+    kernel = Kernel(flows=[flow], ports=world)
+    run = await kernel.start(flow, [])
+
+    with pytest.raises(NotAMap, match=r"'after' is not a map"):
+        await run.outputs("after")
+    with pytest.raises(LimitExceeded, match=r"runs per page: 1 to 1000 at once, not 0$"):
+        await kernel.list_runs(limit=0)
+    with pytest.raises(ForeignFlow, match="loaded twice"):
+        await kernel.start(fan(), [])
+
+
+async def test_a_run_of_another_shape_is_not_read_as_if_it_were_this_one(world: Ports) -> None:
+    """A finished `dev` run whose shape was replaced: a typed error, not a wrong value."""
+    old = fan("work", "dev")
+    first = Kernel(flows=[old], ports=world)
+    run = await first.start(old, [])
+    await Hands(first).drain(1)
+    new = Flow("work", version="dev")
+
+    @new.step
+    def other() -> int:
+        return 1
+
+    second = Kernel(flows=[new], ports=world)
+    await second.register()
+
+    with pytest.raises(OtherShape, match="another shape"):
+        await second.run(run.id).result()
+    assert (await second.run(run.id).details()).run.status is RunStatus.COMPLETED
+
+
+async def test_a_start_whose_answer_was_lost_makes_one_run(world: Ports, troubled: Troubled) -> None:
+    """P7, fault 22: also without a key, the same run is inserted again and found."""
+    flow = fan()
+    kernel = kernel_over(world, troubled, flow)
+    await kernel.register()
+    troubled.insert_error = [CommitUnknown("lost"), Contention("locked"), None]
+
+    run = await kernel.start(flow, [])
+
+    assert run.created
+    assert [record.id for record in (await kernel.list_runs()).runs] == [run.id]
+
+
+async def test_a_batch_is_halved_until_the_refused_value_is_alone(world: Ports, troubled: Troubled) -> None:
+    """SEMANTICS §3: its task fails as `unstorable_output`; the others of the batch are recorded."""
+    flow = fan()
+    kernel = kernel_over(world, troubled, flow)
+    runs = [await kernel.start(flow, [0]) for _ in range(5)]
+    hands = Hands(kernel, slots=5)
+    tasks = await hands.claim_runs()
+    troubled.refused = b'"refused"'
+
+    outcomes = [hands.completed(task, "refused" if n == 3 else "fine") for n, task in enumerate(tasks)]
+    settlement = await hands.settle(outcomes)
+
+    assert set(settlement.verdicts.values()) == {Verdict.SETTLED}
+    records = {run.id: await run.record() for run in runs}
+    assert [records[task.key.run_id].reason for task in tasks] == [None, None, None, "unstorable_output", None]
+    assert len(settlement.continuations) == 4
+
+
+async def test_contention_in_one_half_keeps_what_the_other_handed_over(world: Ports, troubled: Troubled) -> None:
+    """A deadlock after the first half is recorded: that half is not decided again, and its continuations arrive."""
+    flow = fan()
+    kernel = kernel_over(world, troubled, flow)
+    for _ in range(2):
+        await kernel.start(flow, [0])
+    hands = Hands(kernel, slots=5)
+    tasks = await hands.claim_runs()
+    troubled.refused = b'"refused"'
+    troubled.commit_error = [None, Contention("deadlock")]
+
+    settlement = await hands.settle([hands.completed(tasks[0], "fine"), hands.completed(tasks[1], "refused")])
+
+    assert [task.key.step for task in settlement.continuations] == ["after"]
+    assert set(settlement.verdicts.values()) == {Verdict.SETTLED}
+
+
+async def test_a_half_that_failed_is_repeated_with_the_whole_batch(world: Ports, troubled: Troubled) -> None:
+    """The host is told that part of it may exist, repeats, and adopts what the first half handed over."""
+    flow = fan()
+    kernel = kernel_over(world, troubled, flow)
+    for _ in range(2):
+        await kernel.start(flow, [0])
+    hands = Hands(kernel, slots=5)
+    tasks = await hands.claim_runs()
+    outcomes = [hands.completed(tasks[0], "fine"), hands.completed(tasks[1], "refused")]
+    troubled.refused = b'"refused"'
+    troubled.commit_error = [None, CommitUnknown("lost")]
+
+    with pytest.raises(CommitUnknown):
+        await hands.settle(outcomes)
+    settlement = await hands.settle(outcomes, repeated=True)
+
+    assert [task.key.step for task in settlement.continuations] == ["after"]
+
+
+async def test_the_reaper_is_not_stopped_by_one_broken_run(world: Ports, clock: ManualClock) -> None:
+    """P4: a run whose rules raise fails alone; the lost tasks of the others are taken back."""
+    good, bad = fan("good"), fan("bad")
+    kernel = Kernel(flows=[good, bad], ports=world)
+    runs = [await kernel.start(flow, [0]) for flow in (bad, good)]
+    hands = Hands(kernel, slots=5)
+    await hands.claim_runs()
+    clock.advance(LEASE * 2)
+    break_rules(bad)
+
+    await hands.reap()
+
+    assert [await run.status() for run in runs] == [RunStatus.FAILED, RunStatus.RUNNING]
+    assert (await runs[0].record()).reason == "internal_error"
+    assert [task.key.run_id for task in await hands.claim_tasks()] == [runs[1].id]
+
+
+async def test_a_settle_is_not_stopped_by_one_broken_run(world: Ports) -> None:
+    """SEMANTICS §3: that run's task fails with `internal_error`; the rest of the batch is recorded."""
+    good, bad = fan("good"), fan("bad")
+    kernel = Kernel(flows=[good, bad], ports=world)
+    runs = [await kernel.start(flow, [0]) for flow in (bad, good)]
+    hands = Hands(kernel, slots=5)
+    tasks = await hands.claim_runs()
+    outcomes = [hands.completed(task, 1) for task in tasks]
+    break_rules(bad)
+
+    settlement = await hands.settle(outcomes)
+
+    assert set(settlement.verdicts.values()) == {Verdict.SETTLED}
+    assert [await run.status() for run in runs] == [RunStatus.FAILED, RunStatus.RUNNING]
+    assert (await runs[0].record()).reason == "internal_error"
+
+
+async def test_one_transaction_inserts_a_bounded_number_of_tasks(world: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each map that becomes ready gets at least one task, and the rest as these are settled."""
+    monkeypatch.setattr(handover, "NEW_TASKS_MAX", 15)
+    flow = fan()
+    kernel = Kernel(flows=[flow], ports=world)
+    runs = [await kernel.start(flow, [0] * 10) for _ in range(4)]
+    hands = Hands(kernel)
+
+    await hands.claim_runs()
+
+    counts = [len(await world.persistence.read_tasks(run.id)) for run in runs]
+    assert sorted(counts) == [1, 1, 5, 10]
+    await hands.drain("done")
+    assert [await run.status() for run in runs] == [RunStatus.COMPLETED] * 4
+    steps = {step.slug: step for step in (await runs[-1].details()).steps}
+    assert (steps["many"].status, steps["many"].cursor) == (StepStatus.COMPLETED, 10)
