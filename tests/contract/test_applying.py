@@ -1,13 +1,9 @@
-"""Persistence: every kind of change that a transaction writes, and the guards that refuse."""
+"""Persistence: every kind of change that a transaction writes."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-
-import pytest
 from msgspec.structs import replace
 
-from fairlead.ports.errors import CorruptionError, FairleadError
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import AttemptRecord, OutputRequest
 from fairlead.ports.records import Changes, FlowRow, TaskKey, TaskPhase
@@ -15,7 +11,6 @@ from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
 from tests.support.records import (
     at,
     attempt,
-    cancellation,
     completed,
     events,
     failed,
@@ -23,7 +18,6 @@ from tests.support.records import (
     load_request,
     new_tasks,
     retried,
-    run_id,
     run_update,
     step_write,
     task_claim,
@@ -376,218 +370,3 @@ async def test_several_runs_are_changed_in_one_transaction(store: Persistence, f
         first, second = await store.read_tasks(run)
         assert (first.status, second.status) == (TaskStatus.COMPLETED, TaskStatus.RUNNING)
         assert [row.first_sequence for row in await store.read_events(run)] == [1, 2, 4]
-
-
-async def test_cancellation_makes_every_live_child_terminal(store: Persistence, flow: FlowRow) -> None:
-    """Live steps and tasks become cancelled with time and reason; terminal ones stay as they are."""
-    run = await run_with_tasks(store, flow, 1, steps={"done": 1, "pack": 3})
-    other = await run_with_tasks(store, flow, 2)
-    (done,) = await store.claim_tasks(task_claim(flow, only=keys(run, "done", [0])))
-    await apply(
-        store,
-        run,
-        Changes(
-            tasks=(completed(done, ended_at=at(1)),),
-            steps=(step_write(run, "done", status=StepStatus.COMPLETED, remaining=0, ended_at=at(1)),),
-            new_steps=(step_write(run, "waiting", status=StepStatus.CREATED, elements=None, remaining=None),),
-        ),
-    )
-    await store.claim_tasks(task_claim(flow, only=keys(run, "pack", [1])))
-
-    await apply(store, run, Changes(cancellations=(cancellation(run, reason="run_failed"),)))
-
-    steps = {step.slug: (step.status, step.ended_at, step.reason) for step in await store.read_steps(run)}
-    assert steps == {
-        "done": (StepStatus.COMPLETED, at(1), None),
-        "pack": (StepStatus.CANCELLED, at(9), "run_failed"),
-        "waiting": (StepStatus.CANCELLED, at(9), "run_failed"),
-    }
-    tasks = await store.read_tasks(run)
-    assert [(task.key.step, task.status, task.ended_at, task.reason) for task in tasks] == [
-        ("done", TaskStatus.COMPLETED, at(1), None),
-        *[("pack", TaskStatus.CANCELLED, at(9), "run_failed")] * 3,
-    ]
-    assert all(task.lease_until is None for task in tasks)
-    (untouched,) = await store.read_tasks(other)
-    assert untouched.status is TaskStatus.QUEUED
-
-
-async def test_cancellation_comes_after_the_other_changes(store: Persistence, flow: FlowRow) -> None:
-    """The task that made the run fail is failed, not cancelled; what the same transaction inserted is cancelled."""
-    run = await run_with_tasks(store, flow, steps={"pack": 2})
-    tasks = await claim_all(store, flow)
-    first, second = keys(run, "pack", [0, 1])
-
-    await apply(
-        store,
-        run,
-        Changes(
-            runs=(run_update(run, RunStatus.FAILED, next_sequence=6, ended_at=at(9)),),
-            steps=(step_write(run, status=StepStatus.FAILED, elements=2, remaining=0, failed=1, ended_at=at(8)),),
-            new_steps=(step_write(run, "ship"),),
-            new_tasks=(
-                new_tasks(flow, run, "ship"),
-                new_tasks(flow, run, "bill", worker="worker-1", lease_until=at(30)),
-            ),
-            tasks=(failed(tasks[first]),),
-            cancellations=(cancellation(run),),
-        ),
-    )
-
-    assert {step.slug: step.status for step in await store.read_steps(run)} == {
-        "pack": StepStatus.FAILED,
-        "ship": StepStatus.CANCELLED,
-    }
-    statuses = {task.key: task.status for task in await store.read_tasks(run)}
-    assert statuses == {
-        first: TaskStatus.FAILED,
-        second: TaskStatus.CANCELLED,
-        TaskKey(run, "ship", 1, 0): TaskStatus.CANCELLED,
-        TaskKey(run, "bill", 1, 0): TaskStatus.CANCELLED,
-    }
-    assert list(await store.claim_tasks(task_claim(flow, now=at(99)))) == []
-
-
-async def test_cancelled_tasks_are_found_by_nobody(store: Persistence, flow: FlowRow) -> None:
-    """After a cancellation no claim, no reaper and no sweep sees the run's tasks."""
-    run = await run_with_tasks(store, flow, steps={"pack": 2})
-    await store.claim_tasks(task_claim(flow, limit=1))
-
-    await apply(
-        store,
-        run,
-        Changes(runs=(run_update(run, RunStatus.CANCELLED, next_sequence=5),), cancellations=(cancellation(run),)),
-    )
-
-    ids = [flow.flow_id]
-    assert list(await store.claim_tasks(task_claim(flow, now=at(999)))) == []
-    assert list(await store.find_expired(at(999), flow_ids=ids, limit=10)) == []
-    assert list(await store.find_unclaimed(at(999), flow_ids=ids, limit=10)) == []
-
-
-async def _state(store: Persistence, *runs: str) -> list[object]:
-    """All that readers see of runs."""
-    return [
-        (
-            await store.read_run(run),
-            sorted(await store.read_steps(run), key=lambda step: (step.slug, step.generation)),
-            list(await store.read_tasks(run)),
-            list(await store.read_attempts(run)),
-            list(await store.read_events(run)),
-        )
-        for run in runs
-    ]
-
-
-async def _write(store: Persistence, changes: Changes, *runs: str) -> None:
-    """Lock runs and write `changes`."""
-    async with store.transaction() as transaction:
-        await transaction.load(load_request(*runs))
-        await transaction.apply(changes)
-
-
-async def _refused(store: Persistence, flow: FlowRow, *, bad: Changes, swallowed: bool = False) -> None:
-    """Apply good changes together with bad ones: corruption, and nothing of either remains."""
-    run, extra = run_id(1), run_id(2)
-    before = await _state(store, run, extra)
-    good = Changes(
-        runs=(run_update(extra, next_sequence=50),),
-        new_steps=(step_write(extra, "new"),),
-        steps=(step_write(extra, remaining=0),),
-        new_tasks=(new_tasks(flow, extra, "new"),),
-        events=(events(extra, 4, ["step.started"]),),
-    )
-    both = Changes(
-        runs=good.runs + bad.runs,
-        new_steps=good.new_steps + bad.new_steps,
-        steps=good.steps + bad.steps,
-        new_tasks=good.new_tasks + bad.new_tasks,
-        tasks=bad.tasks,
-        events=good.events,
-    )
-    if swallowed:
-        with suppress(FairleadError):
-            async with store.transaction() as transaction:
-                await transaction.load(load_request(run, extra))
-                with pytest.raises(CorruptionError):
-                    await transaction.apply(both)
-    else:
-        with pytest.raises(CorruptionError):
-            await _write(store, both, run, extra)
-
-    assert await _state(store, run, extra) == before
-
-
-@pytest.mark.parametrize("swallowed", [False, True], ids=["raised", "swallowed"])
-async def test_a_stale_token_is_corruption(store: Persistence, flow: FlowRow, swallowed: bool) -> None:
-    """An outcome under another token than the row's leaves no trace, even where the block goes on after the error."""
-    await run_with_tasks(store, flow, 1)
-    await run_with_tasks(store, flow, 2)
-    (task,) = await store.claim_tasks(task_claim(flow, only=keys(run_id(1), "pack", [0])))
-    stale = replace(completed(task), token=task.token + 1)
-
-    await _refused(store, flow, bad=Changes(tasks=(stale,)), swallowed=swallowed)
-
-
-@pytest.mark.parametrize("status", [TaskStatus.QUEUED, TaskStatus.COMPLETED, TaskStatus.CANCELLED])
-async def test_an_outcome_for_a_task_that_does_not_run_is_corruption(
-    store: Persistence, flow: FlowRow, status: TaskStatus
-) -> None:
-    """Even the right token does not change a task that is queued or terminal."""
-    run = await run_with_tasks(store, flow, 1)
-    await run_with_tasks(store, flow, 2)
-    (task,) = await store.claim_tasks(task_claim(flow, only=keys(run, "pack", [0])))
-    left = {
-        TaskStatus.QUEUED: Changes(tasks=(retried(task, ready_at=at(0)),)),
-        TaskStatus.COMPLETED: Changes(tasks=(completed(task, output=b"1"),)),
-        TaskStatus.CANCELLED: Changes(cancellations=(cancellation(run),)),
-    }
-    await apply(store, run, left[status])
-
-    await _refused(store, flow, bad=Changes(tasks=(completed(task, output=b"2"),)))
-
-
-async def test_an_outcome_for_a_missing_task_is_corruption(store: Persistence, flow: FlowRow) -> None:
-    """There is no row to update."""
-    await run_with_tasks(store, flow, 1)
-    await run_with_tasks(store, flow, 2)
-    (task,) = await store.claim_tasks(task_claim(flow, only=keys(run_id(1), "pack", [0])))
-    missing = replace(completed(task), key=TaskKey(run_id(1), "pack", 1, 5))
-
-    await _refused(store, flow, bad=Changes(tasks=(missing,)))
-
-
-async def test_one_refused_outcome_among_good_ones_refuses_them_all(store: Persistence, flow: FlowRow) -> None:
-    """Atomic means all of the batch."""
-    run = await run_with_tasks(store, flow, 1, steps={"pack": 3})
-    await run_with_tasks(store, flow, 2)
-    tasks = await store.claim_tasks(task_claim(flow, only=keys(run, "pack", [0, 1, 2])))
-    stale = replace(completed(tasks[1]), token=9)
-
-    await _refused(store, flow, bad=Changes(tasks=(completed(tasks[0]), stale, completed(tasks[2]))))
-
-
-async def test_an_update_of_a_missing_step_is_corruption(store: Persistence, flow: FlowRow) -> None:
-    """A step, or its generation, that was never inserted cannot be updated."""
-    await run_with_tasks(store, flow, 1)
-    await run_with_tasks(store, flow, 2)
-
-    await _refused(store, flow, bad=Changes(steps=(step_write(run_id(1), "nothing"),)))
-    await _refused(store, flow, bad=Changes(steps=(step_write(run_id(1), generation=2),)))
-
-
-async def test_an_update_of_a_missing_run_is_corruption(store: Persistence, flow: FlowRow) -> None:
-    """A run that does not exist cannot be updated."""
-    await run_with_tasks(store, flow, 1)
-    await run_with_tasks(store, flow, 2)
-
-    await _refused(store, flow, bad=Changes(runs=(run_update(run_id(77)),)))
-
-
-async def test_inserting_what_is_there_is_corruption(store: Persistence, flow: FlowRow) -> None:
-    """Keys are derived under the run's lock, so a second row for one can only be a mistake."""
-    run = await run_with_tasks(store, flow, 1)
-    await run_with_tasks(store, flow, 2)
-
-    await _refused(store, flow, bad=Changes(new_steps=(step_write(run),)))
-    await _refused(store, flow, bad=Changes(new_tasks=(new_tasks(flow, run, count=2),)))
