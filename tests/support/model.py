@@ -1,0 +1,236 @@
+"""A store that is a few dictionaries: what `Changes` mean, said once more and as plainly as can be.
+
+`Model.apply` checks the guards that a store has to keep; it writes rows and nothing else. Whatever a test asks of the
+decisions is asked of the rows that come out. Its predicates stand beside it in `model_invariants`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from attrs import Factory, define
+from msgspec.structs import replace
+
+from fairlead.ports.records import (
+    Changes,
+    ClaimedTask,
+    EventBatch,
+    Lease,
+    NewRun,
+    NewTasks,
+    PendingRun,
+    RunRow,
+    RunUpdate,
+    Snapshot,
+    StepRow,
+    StepWrite,
+    TaskKey,
+    TaskPhase,
+    TaskRow,
+    TaskUpdate,
+)
+from fairlead.ports.statuses import LIVE_STEP, LIVE_TASK, TERMINAL_TASK, RunStatus, StepStatus, TaskStatus
+
+FIRST_GENERATION = 1
+
+
+@define
+class Model:
+    """Rows by their keys, and what a store would keep as history."""
+
+    runs: dict[str, RunRow] = Factory(dict[str, RunRow])
+    inputs: dict[str, bytes] = Factory(dict[str, bytes])
+    steps: dict[tuple[str, str], StepRow] = Factory(dict[tuple[str, str], StepRow])
+    tasks: dict[TaskKey, TaskRow] = Factory(dict[TaskKey, TaskRow])
+    ready_at: dict[TaskKey, datetime] = Factory(dict[TaskKey, datetime])
+    queues: dict[TaskKey, str] = Factory(dict[TaskKey, str])
+    events: dict[str, list[dict[str, Any]]] = Factory(dict[str, list[dict[str, Any]]])
+    """The events of each run, in the order of their sequence numbers."""
+    outcomes: list[tuple[Lease, TaskStatus]] = Factory(list[tuple[Lease, TaskStatus]])
+    """Every outcome that was recorded, with what it made of its task."""
+    lost: list[Lease] = Factory(list[Lease])
+    attempts: list[Lease] = Factory(list[Lease])
+    """Every attempt in the history."""
+    started: set[tuple[str, str]] = Factory(set[tuple[str, str]])
+    """Steps that were given a `started_at`."""
+
+    def rows(self) -> Model:
+        """The rows as they stand now, to compare later ones with."""
+        return Model(runs=dict(self.runs), steps=dict(self.steps), tasks=dict(self.tasks))
+
+    def insert(self, run: NewRun) -> None:
+        """Put a pending run down."""
+        assert run.id not in self.runs
+        self.runs[run.id] = RunRow(
+            id=run.id,
+            flow_id=run.flow_id,
+            flow=run.flow,
+            status=RunStatus.PENDING,
+            generation=FIRST_GENERATION,
+            priority=run.priority,
+            next_sequence=1,
+            remaining_steps=0,
+            facts=run.facts,
+        )
+        self.inputs[run.id] = run.input
+        self._write_events(run.event)
+        self.runs[run.id] = replace(self.runs[run.id], next_sequence=2)
+
+    def pending(self) -> list[PendingRun]:
+        """The pending runs, as a claim gets them."""
+        return [
+            PendingRun(
+                id=run.id,
+                flow_id=run.flow_id,
+                flow=run.flow,
+                generation=run.generation,
+                priority=run.priority,
+                next_sequence=run.next_sequence,
+                facts=run.facts,
+                input=self.inputs[run.id],
+                config=None,
+            )
+            for run in self.runs.values()
+            if run.status is RunStatus.PENDING
+        ]
+
+    def claim(self, key: TaskKey, *, worker: str, until: datetime) -> ClaimedTask:
+        """Lease a queued task, as the Persistence port does it."""
+        task = self.tasks[key]
+        assert task.status is TaskStatus.QUEUED
+        claimed = replace(
+            task,
+            status=TaskStatus.RUNNING,
+            token=task.token + 1,
+            attempts=task.attempts + 1,
+            worker=worker,
+            lease_until=until,
+        )
+        self.tasks[key] = claimed
+        return ClaimedTask(
+            key=key,
+            flow_id=task.flow_id,
+            token=claimed.token,
+            attempt=claimed.attempts,
+            losses=task.losses,
+            lease_until=until,
+        )
+
+    def snapshot(self, tasks: Iterable[TaskKey], steps: Sequence[tuple[str, str]]) -> Snapshot:
+        """What a transaction that locked the runs of these tasks reads."""
+        keys = [key for key in tasks if key in self.tasks]
+        runs = {key.run_id: self.runs[key.run_id] for key in keys}
+        running = {run_id: run for run_id, run in runs.items() if run.status is not RunStatus.PENDING}
+        return Snapshot(
+            runs=running,
+            steps={key: self.steps[key] for key in steps if key in self.steps},
+            tasks={key: self.tasks[key] for key in keys},
+        )
+
+    def apply(self, changes: Changes) -> None:
+        """Write a transaction's changes; every guard that does not hold fails."""
+        told = {batch.run_id: batch.count for batch in changes.events}
+        assert len(told) == len(changes.events), "one batch of events per run and transaction"
+        for run in changes.runs:
+            self._write_run(run, told.get(run.id, 0))
+        for step in changes.new_steps:
+            assert (step.run_id, step.slug) not in self.steps
+            self._write_step(step, None)
+        for step in changes.steps:
+            self._write_step(step, self.steps[step.run_id, step.slug])
+        for task in changes.tasks:
+            self._write_task(task)
+        for tasks in changes.new_tasks:
+            self._insert_tasks(tasks)
+        self.attempts.extend(Lease(attempt.key, attempt.token) for attempt in changes.attempts)
+        for cancellation in changes.cancellations:
+            self._cancel(cancellation.run_id)
+        for batch in changes.events:
+            self._write_events(batch)
+
+    def _write_run(self, run: RunUpdate, told: int) -> None:
+        before = self.runs[run.id]
+        assert run.next_sequence == before.next_sequence + told
+        self.runs[run.id] = replace(
+            before, status=run.status, next_sequence=run.next_sequence, remaining_steps=run.remaining_steps
+        )
+
+    def _write_step(self, step: StepWrite, before: StepRow | None) -> None:
+        key = (step.run_id, step.slug)
+        if step.started_at is not None:
+            assert key not in self.started
+            self.started.add(key)
+        self.steps[key] = StepRow(
+            run_id=step.run_id,
+            slug=step.slug,
+            generation=step.generation,
+            status=step.status,
+            remaining_dependencies=step.remaining_dependencies,
+            elements=step.elements,
+            remaining_tasks=step.remaining_tasks,
+            failed_tasks=step.failed_tasks,
+            cursor=step.cursor,
+            facts=step.facts if step.facts is not None or before is None else before.facts,
+        )
+
+    def _insert_tasks(self, new: NewTasks) -> None:
+        assert new.count > 0
+        leased = new.worker is not None
+        for element in range(new.first, new.first + new.count):
+            key = TaskKey(new.run_id, new.step, new.generation, element)
+            assert key not in self.tasks
+            self.ready_at[key] = new.ready_at
+            self.queues[key] = new.queue
+            self.tasks[key] = TaskRow(
+                key=key,
+                flow_id=new.flow_id,
+                status=TaskStatus.RUNNING if leased else TaskStatus.QUEUED,
+                token=int(leased),
+                settled_token=0,
+                attempts=int(leased),
+                losses=0,
+                phase=TaskPhase.RUN,
+                worker=new.worker,
+                lease_until=new.lease_until,
+            )
+
+    def _write_task(self, task: TaskUpdate) -> None:
+        before = self.tasks[task.key]
+        assert (before.status, before.token) == (TaskStatus.RUNNING, task.token), "the guard of a task update"
+        lease = Lease(task.key, task.token)
+        if task.settled_token == task.token:
+            self.outcomes.append((lease, task.status))
+        else:
+            assert task.settled_token == before.settled_token
+            self.lost.append(lease)
+        if task.ready_at is not None:
+            self.ready_at[task.key] = task.ready_at
+        assert (task.status is TaskStatus.QUEUED) == (task.ready_at is not None)
+        assert (task.status in TERMINAL_TASK) == (task.ended_at is not None)
+        self.tasks[task.key] = replace(
+            before,
+            status=task.status,
+            settled_token=task.settled_token,
+            attempts=task.attempts,
+            losses=task.losses,
+            worker=None,
+            lease_until=None,
+        )
+
+    def _cancel(self, run_id: str) -> None:
+        for name, step in self.steps.items():
+            if step.run_id == run_id and step.status in LIVE_STEP:
+                self.steps[name] = replace(step, status=StepStatus.CANCELLED)
+        for key, task in self.tasks.items():
+            if key.run_id == run_id and task.status in LIVE_TASK:
+                self.tasks[key] = replace(task, status=TaskStatus.CANCELLED)
+
+    def _write_events(self, batch: EventBatch) -> None:
+        written = self.events.setdefault(batch.run_id, [])
+        assert batch.first_sequence == len(written) + 1, "sequence numbers have no gap and no double"
+        told: list[dict[str, Any]] = msgspec.json.decode(batch.events)
+        assert batch.count == len(told) > 0
+        written.extend(told)

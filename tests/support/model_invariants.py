@@ -1,0 +1,143 @@
+"""The invariants of FAULTS as questions to the model's rows. Each counts anew what the decisions keep as counters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Set
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from fairlead.kernel.plan import Plan
+from fairlead.kernel.transitions import RUN_TRANSITIONS, STEP_TRANSITIONS, TASK_TRANSITIONS
+from fairlead.ports.records import StepRow, TaskRow
+from fairlead.ports.statuses import (
+    LIVE_STEP,
+    LIVE_TASK,
+    TERMINAL_RUN,
+    TERMINAL_STEP,
+    TERMINAL_TASK,
+    RunStatus,
+    StepStatus,
+    TaskStatus,
+)
+
+from .model import Model
+
+Status = TypeVar("Status", bound=StrEnum)
+
+TERMINAL_EVENTS = {RunStatus.COMPLETED: "run.completed", RunStatus.FAILED: "run.failed"}
+STEP_EVENTS = {StepStatus.COMPLETED: "step.completed", StepStatus.FAILED: "step.failed"}
+
+
+def check_rows(model: Model, plans: Mapping[int, Plan]) -> None:
+    """I3, I8, I10 to I15, I17 to I19 and I25, for all runs."""
+    settled = [lease for lease, _ in model.outcomes]
+    assert len(settled) == len(set(settled)), "I3: two outcomes under one token"
+    assert not set(settled) & set(model.lost), "I3: an outcome under a token that was lost"
+    for run_id, run in model.runs.items():
+        steps = {slug: step for (of, slug), step in model.steps.items() if of == run_id}
+        tasks = [task for key, task in model.tasks.items() if key.run_id == run_id]
+        plan = plans[run.flow_id]
+        assert set(steps) in (set(), set(plan.steps)), "a claim inserts every step, or none where it fails"
+        for slug, step in steps.items():
+            _check_step(plan, steps, slug, [task for task in tasks if task.key.step == slug], run.status)
+            _check_step_events(model, run_id, step)
+        for task in tasks:
+            _check_task(model, plan, task)
+        _check_run(model, run_id, list(steps.values()), tasks)
+
+
+def check_changed(before: Model, after: Model) -> None:
+    """I1, I2 and I5: what a transaction made of rows that were there."""
+    for run_id, run in before.runs.items():
+        once = _next(RUN_TRANSITIONS, {run.status})
+        # A run whose steps are all empty maps is claimed and completed in one transaction.
+        assert after.runs[run_id].status in {run.status} | once | _next(RUN_TRANSITIONS, once)
+    for name, step in before.steps.items():
+        assert after.steps[name].status in {step.status} | _next(STEP_TRANSITIONS, {step.status})
+    for key, task in before.tasks.items():
+        once_or_twice = _next(TASK_TRANSITIONS, {task.status})
+        # A task that goes back to its queue is cancelled at once where another one ends the run.
+        once_or_twice |= _next(TASK_TRANSITIONS, once_or_twice - {TaskStatus.RUNNING})
+        assert after.tasks[key].status in {task.status} | once_or_twice
+        assert after.tasks[key].token >= task.token
+        assert after.tasks[key].settled_token >= task.settled_token
+
+
+def _next(table: Mapping[tuple[Status, Any], Status], statuses: Set[Status]) -> set[Status]:
+    return {after for (before, _), after in table.items() if before in statuses}
+
+
+def _check_step(
+    plan: Plan, steps: Mapping[str, StepRow], slug: str, tasks: list[TaskRow], run_status: RunStatus
+) -> None:
+    step = steps[slug]
+    terminal = sum(task.status in TERMINAL_TASK for task in tasks)
+    assert sorted(task.key.element for task in tasks) == list(range(len(tasks)))
+    assert step.failed_tasks == sum(task.status is TaskStatus.FAILED for task in tasks), "I11: failed tasks"
+    open_dependencies = sum(
+        steps[dependency].status is not StepStatus.COMPLETED for dependency in plan.steps[slug].dependencies
+    )
+    if run_status is RunStatus.RUNNING:
+        assert step.cursor == len(tasks), "I11: the cursor"
+        if step.elements is not None:
+            assert step.remaining_tasks == step.elements - terminal >= 0, "I11: remaining tasks"
+        assert step.remaining_dependencies == open_dependencies, "I12"
+        assert step.status is not StepStatus.RUNNING or step.remaining_tasks, "I14: nothing left, and not completed"
+        assert step.status is not StepStatus.CREATED or open_dependencies, "I14: ready, and not started"
+    if step.status is StepStatus.COMPLETED:
+        assert step.elements == terminal, "I14"
+        assert step.remaining_tasks == 0, "I14"
+        assert {task.status for task in tasks} <= {TaskStatus.COMPLETED}, "I14"
+    if tasks:
+        assert not open_dependencies, "I10"
+    window = plan.steps[slug].max_concurrency
+    live = sum(task.status in LIVE_TASK for task in tasks)
+    assert window is None or live <= window, "more tasks than max_concurrency"
+    if step.status is StepStatus.RUNNING and step.elements is not None:
+        assert live == min(window or live, step.elements - terminal), "a window that is not full"
+
+
+def _check_step_events(model: Model, run_id: str, step: StepRow) -> None:
+    told = Counter(event["type"] for event in model.events[run_id] if event.get("step") == step.slug)
+    for status, name in STEP_EVENTS.items():
+        assert told[name] == (step.status is status), f"I17: {name} of {step.slug}"
+    assert told["step.started"] == ((run_id, step.slug) in model.started), "I18: step.started"
+
+
+def _check_task(model: Model, plan: Plan, task: TaskRow) -> None:
+    assert task.attempts <= plan.steps[task.key.step].max_attempts, "I8"
+    endings = [status for lease, status in model.outcomes if lease.key == task.key and status in TERMINAL_TASK]
+    ended_by_loss = any(lease == (task.key, task.token) for lease in model.lost) and task.status is TaskStatus.FAILED
+    by_itself = task.status in {TaskStatus.COMPLETED, TaskStatus.FAILED} and not ended_by_loss
+    assert len(endings) == by_itself, "I3"
+    assert task.settled_token <= task.token, "I4"
+    assert task.status is not TaskStatus.RUNNING or task.lease_until is not None, "I6"
+    kept = sum(attempt.key == task.key for attempt in model.attempts)
+    told = sum(
+        event["type"] in {"task.retrying", "step.failed"}
+        and (event["step"], event["element"]) == (task.key.step, task.key.element)
+        for event in model.events[task.key.run_id]
+    )
+    assert kept == told, "I18: every attempt that ended badly has its event"
+
+
+def _check_run(model: Model, run_id: str, steps: list[StepRow], tasks: list[TaskRow]) -> None:
+    run = model.runs[run_id]
+    live = sum(step.status in LIVE_STEP for step in steps)
+    told = [event["type"] for event in model.events[run_id]]
+    assert run.next_sequence == len(told) + 1, "I19"
+    assert told[0] == "run.created"
+    assert told.count("run.started") == (len(told) > 1 and told[1] == "run.started")
+    if run.status is RunStatus.RUNNING:
+        assert run.remaining_steps == live > 0, "I13, I15"
+        assert not any(step.status is StepStatus.FAILED for step in steps), "I15"
+    for status, name in TERMINAL_EVENTS.items():
+        assert told.count(name) == (run.status is status), f"I17: {name}"
+    if run.status in TERMINAL_RUN:
+        assert told[-1] == TERMINAL_EVENTS[run.status], "I17: nothing after the end"
+        assert all(step.status in TERMINAL_STEP for step in steps), "I25"
+        assert all(task.status in TERMINAL_TASK for task in tasks), "I25"
+    if run.status is RunStatus.COMPLETED:
+        assert {step.status for step in steps} == {StepStatus.COMPLETED}, "I15"
+        assert run.remaining_steps == 0

@@ -1,0 +1,112 @@
+"""Flows and outcomes as hypothesis draws them: what the decisions see of them, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import msgspec
+from hypothesis import strategies as st
+
+from fairlead.kernel.commands import Outcome, OutcomeKind
+from fairlead.kernel.facts import Facts, Kind
+from fairlead.kernel.failures import encode_failure
+from fairlead.kernel.plan import INPUT, MapSource, Plan, StepKind, StepPlan
+from fairlead.ports.records import ClaimedTask
+
+STEPS_MAX = 6
+ELEMENTS_MAX = 4
+QUEUES = ("default", "bulk")
+
+_ODD: tuple[Kind, ...] = ("nothing", "null", "an object")
+# Mostly arrays, empty ones among them; now and then something that is none.
+_LENGTHS = st.one_of(*[st.integers(0, ELEMENTS_MAX)] * 9, st.sampled_from(_ODD))
+
+
+@st.composite
+def random_plans(draw: st.DrawFn, slug: str = "flow") -> Plan:
+    """A flow of some steps and maps, in any shape that can be defined."""
+    steps: dict[str, StepPlan] = {}
+    for number in range(draw(st.integers(1, STEPS_MAX))):
+        step = draw(_steps(f"step{number}", steps))
+        steps[step.slug] = step
+    return Plan(slug=slug, version="1", fingerprint="shape", steps=steps)
+
+
+@st.composite
+def _steps(draw: st.DrawFn, slug: str, earlier: dict[str, StepPlan]) -> StepPlan:
+    wanted = set(draw(st.lists(st.sampled_from(list(earlier)), max_size=3))) if earlier else set[str]()
+    source = draw(_sources(earlier)) if draw(st.booleans()) else None
+    if source is not None and source.name != INPUT:
+        wanted.add(source.name)
+    return StepPlan(
+        slug=slug,
+        kind=StepKind.STEP if source is None else StepKind.MAP,
+        dependencies=tuple(name for name in earlier if name in wanted),
+        source=source,
+        queue=draw(st.sampled_from(QUEUES)),
+        max_attempts=draw(st.integers(1, 3)),
+        base_delay_s=draw(st.sampled_from([0.0, 5.0])),
+        jitter=draw(st.sampled_from([0.0, 0.5])),
+        start_delay_s=draw(st.sampled_from([0.0, 0.0, 7.0])),
+        max_concurrency=None if source is None else draw(st.sampled_from([None, 1, 2])),
+    )
+
+
+@st.composite
+def _sources(draw: st.DrawFn, earlier: dict[str, StepPlan]) -> MapSource:
+    name = draw(st.sampled_from([INPUT, *earlier]))
+    if name in earlier and earlier[name].kind is StepKind.MAP:
+        return MapSource(name=name)
+    return MapSource(name=name, path=draw(st.sampled_from([(), ("items",), ("order", "items")])))
+
+
+@st.composite
+def random_facts(draw: st.DrawFn, sources: Sequence[MapSource]) -> bytes | None:
+    """The facts of a payload in which these arrays were looked for."""
+    if not sources:
+        return None
+    return msgspec.json.encode(Facts(lengths={source.dotted: draw(_LENGTHS) for source in sources}))
+
+
+@st.composite
+def random_outcomes(draw: st.DrawFn, task: ClaimedTask, plan: Plan) -> Outcome:
+    """How an attempt may end: mostly well."""
+    kind = draw(st.sampled_from([OutcomeKind.COMPLETED] * 6 + [OutcomeKind.FAILED] * 3 + [OutcomeKind.RELEASED]))
+    if kind is OutcomeKind.COMPLETED:
+        step = plan.steps[task.key.step]
+        facts = None if step.kind is StepKind.MAP else draw(random_facts(plan.mapped_paths.get(step.slug, ())))
+        return completed(task, facts)
+    if kind is OutcomeKind.RELEASED:
+        return Outcome(key=task.key, token=task.token, flow_id=task.flow_id, kind=kind)
+    return failed(
+        task,
+        retryable=draw(st.sampled_from([True, True, True, False])),
+        retry_after=draw(st.sampled_from([None, None, timedelta(0), timedelta(seconds=3)])),
+    )
+
+
+def completed(task: ClaimedTask, facts: bytes | None = None) -> Outcome:
+    """A task's output, which no decision looks at."""
+    return Outcome(
+        key=task.key,
+        token=task.token,
+        flow_id=task.flow_id,
+        kind=OutcomeKind.COMPLETED,
+        output=b'"done"',
+        facts=facts,
+    )
+
+
+def failed(task: ClaimedTask, *, retryable: bool = True, retry_after: timedelta | None = None) -> Outcome:
+    """An exception that the handler raised."""
+    return Outcome(
+        key=task.key,
+        token=task.token,
+        flow_id=task.flow_id,
+        kind=OutcomeKind.FAILED,
+        error=encode_failure(type="ValueError", message="no", attempt=task.attempt),
+        reason="handler_failed",
+        retryable=retryable,
+        retry_after=retry_after,
+    )

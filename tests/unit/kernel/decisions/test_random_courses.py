@@ -1,0 +1,297 @@
+"""The decisions over random flows and random courses, on a store of dictionaries.
+
+Every decision is taken on the rows that the dispatcher would load, and again on all rows in another order; whatever
+it writes is applied to the model, whose rows are counted anew after each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from attrs import evolve
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from msgspec.structs import replace
+
+from fairlead.kernel.commands import Capacity, Outcome, RunRequest, Verdict
+from fairlead.kernel.decisions.claim import claim_runs
+from fairlead.kernel.decisions.handover import HandOver
+from fairlead.kernel.decisions.settle import Settled, reap_tasks, settle_tasks
+from fairlead.kernel.decisions.start import start_run
+from fairlead.kernel.decisions.state import ChangeSet
+from fairlead.kernel.facts import Facts
+from fairlead.kernel.plan import INPUT, Plan
+from fairlead.kernel.waking import jobs_of_changes
+from fairlead.ports.records import Changes, ClaimedTask, Lease, Snapshot, TaskKey
+from fairlead.ports.statuses import TERMINAL_RUN, RunStatus, TaskStatus
+from tests.support.model import Model
+from tests.support.model_invariants import check_changed, check_rows
+from tests.support.random_flows import (
+    ELEMENTS_MAX,
+    QUEUES,
+    STEPS_MAX,
+    completed,
+    random_facts,
+    random_outcomes,
+    random_plans,
+)
+from tests.support.records import LEASE_S, START, run_id
+
+RUNS_MAX = 3
+FLOW_IDS = (1, 2)
+ROUNDS_MAX = 2 * RUNS_MAX * STEPS_MAX * ELEMENTS_MAX
+"""Enough for every task to be claimed and to end one after the other."""
+
+
+class Course(RuleBasedStateMachine):
+    """Some runs, hosts that come and go, and every order in which they can meet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Model()
+        self.plans: dict[int, Plan] = {}
+        self.now = START
+        self.given: list[ClaimedTask] = []
+        """Every lease that any host was ever given; most do not hold any more."""
+
+    # What happens
+
+    @initialize(plans=st.tuples(random_plans("first"), random_plans("second")), data=st.data())
+    def start(self, plans: tuple[Plan, ...], data: st.DataObject) -> None:
+        """Put some runs of two flows down."""
+        self.plans = dict(zip(FLOW_IDS, plans, strict=True))
+        for number in range(1, 1 + data.draw(st.integers(1, RUNS_MAX))):
+            flow_id = data.draw(st.sampled_from(FLOW_IDS))
+            plan = self.plans[flow_id]
+            facts = data.draw(random_facts(plan.mapped_paths.get(INPUT, ())))
+            request = RunRequest(flow_id=flow_id, input=b"{}", facts=facts, priority=data.draw(st.integers(-1, 1)))
+            new = start_run(request, flow_id, plan, run_id=run_id(number), now=self.now, published=False)
+            assert new == start_run(request, flow_id, plan, run_id=run_id(number), now=self.now, published=False)
+            self.model.insert(new)
+        check_rows(self.model, self.plans)
+
+    @precondition(lambda self: any(self.model.pending()))
+    @rule(data=st.data())
+    def claim_pending_runs(self, data: st.DataObject) -> None:
+        """A host claims some pending runs."""
+        pending = self.model.pending()
+        self._claim(data.draw(st.integers(1, len(pending))), _capacity(data))
+
+    @precondition(lambda self: any(self._claimable()))
+    @rule(data=st.data())
+    def claim_a_task(self, data: st.DataObject) -> None:
+        """A host claims a queued task."""
+        key = data.draw(st.sampled_from(self._claimable()))
+        self.given.append(self.model.claim(key, worker="claiming", until=self._lease_end()))
+
+    @precondition(lambda self: self.given)
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        """A host writes outcomes back: under tokens that hold, that never held again, that were used before."""
+        tasks = data.draw(st.lists(st.sampled_from(self.given), min_size=1, max_size=5, unique_by=_lease_of))
+        self._settle([data.draw(random_outcomes(task, self.plans[task.flow_id])) for task in tasks], _capacity(data))
+
+    @precondition(lambda self: any(self._held()))
+    @rule(data=st.data())
+    def settle_together(self, data: st.DataObject) -> None:
+        """A host settles everything that it holds in one batch."""
+        tasks = self._held()
+        self._settle([data.draw(random_outcomes(task, self.plans[task.flow_id])) for task in tasks], _capacity(data))
+
+    @rule(seconds=st.sampled_from([1, 6, LEASE_S + 1]))
+    def pass_time(self, seconds: float) -> None:
+        """Delays end, leases run out."""
+        self.now += timedelta(seconds=seconds)
+
+    @rule(late_s=st.sampled_from([0, 2]))
+    def reap(self, late_s: float) -> None:
+        """Somebody takes back what nobody extended."""
+        before = self.now - timedelta(seconds=late_s)
+        expired = [task for task in self.model.tasks.values() if task.lease_until and task.lease_until < before]
+        # What the search for them saw may have changed since.
+        expired += [replace(task, token=task.token - 1) for task in expired if task.token > 1]
+
+        def decide(snapshot: Snapshot) -> Settled:
+            return reap_tasks(
+                expired,
+                snapshot,
+                self.plans,
+                now=self.now,
+                before=before,
+                hand_over=HandOver(_NOBODY, self.now),
+                published=False,
+            )
+
+        settled = self._decide([task.key for task in expired], decide)
+        running = {task.key for task in expired if task.status is TaskStatus.RUNNING}
+        assert {lease.key for lease in settled.verdicts} <= running
+        assert not settled.changes.claimed
+
+    # The end
+
+    def teardown(self) -> None:
+        """Where attempts do not fail any more, every run comes to its end."""
+        for _ in range(ROUNDS_MAX):
+            if self.model.pending():
+                self._claim(RUNS_MAX, _NOBODY)
+            self.now = max([self.now, *self.model.ready_at.values()])
+            for key in self._claimable():
+                self.given.append(self.model.claim(key, worker="last", until=self._lease_end()))
+            tasks = self._held()
+            if not tasks:
+                break
+            self._settle([completed(task, self._plain_facts(task)) for task in tasks], _NOBODY)
+
+        assert {run.status for run in self.model.runs.values()} <= TERMINAL_RUN
+
+    # Deciding
+
+    def _claim(self, count: int, capacity: Capacity) -> None:
+        pending = self.model.pending()[:count]
+
+        def decide() -> ChangeSet:
+            hand_over = HandOver(capacity, self.now)
+            return claim_runs(pending, self.plans, now=self.now, hand_over=hand_over, published=False)
+
+        changes = decide()
+        assert changes == decide()
+        self._apply(changes, capacity)
+        assert all(self.model.runs[run.id].status is not RunStatus.PENDING for run in pending)
+
+    def _settle(self, outcomes: Sequence[Outcome], capacity: Capacity) -> None:
+        def decide(snapshot: Snapshot) -> Settled:
+            return settle_tasks(
+                outcomes,
+                snapshot,
+                self.plans,
+                now=self.now,
+                hand_over=HandOver(capacity, self.now),
+                published=False,
+                absent=Verdict.STALE,
+            )
+
+        held = {_lease_of(task) for task in self._held()}
+        keys = [outcome.key for outcome in outcomes]
+        settled = self._decide(keys, decide, capacity)
+        assert set(settled.verdicts) == {Lease(outcome.key, outcome.token) for outcome in outcomes}
+        recorded = {lease for lease, _ in self.model.outcomes}
+        assert {lease for lease, verdict in settled.verdicts.items() if verdict is Verdict.SETTLED} <= recorded
+        assert {Lease(task.key, task.token) for task in settled.changes.tasks} <= held, "a stale write"
+        again = self._decide(keys, decide, capacity)
+        assert again.changes.empty, "the same command twice"
+        # A task remembers its latest outcome only: an older one in the same batch is stale by now.
+        for lease, verdict in settled.verdicts.items():
+            assert again.verdicts[lease] is verdict or (lease not in held and again.verdicts[lease] is Verdict.STALE)
+
+    def _decide(
+        self, keys: Sequence[TaskKey], decide: Callable[[Snapshot], Settled], capacity: Capacity | None = None
+    ) -> Settled:
+        """Decide on the neighbours, and on all steps where these do not do; then compare with knowing everything."""
+        near = self.model.snapshot(keys, [step for key in keys for step in self._neighbours(key)])
+        settled = decide(near)
+        assert settled == decide(near), "the same rows, the same decision"
+        if settled.incomplete:
+            more = {key: step for key, step in self.model.steps.items() if key[0] in settled.incomplete}
+            settled = decide(evolve(near, steps={**near.steps, **more}))
+        assert not settled.incomplete
+        whole = decide(self.model.snapshot(reversed(keys), list(reversed(self.model.steps))))
+        assert _sorted(settled.changes.frozen()) == _sorted(whole.changes.frozen())
+        assert settled.verdicts == whole.verdicts
+        self._apply(settled.changes, _NOBODY if capacity is None else capacity)
+        return settled
+
+    def _apply(self, changes: ChangeSet, capacity: Capacity) -> None:
+        before = self.model.rows()
+        self.model.apply(changes.frozen())
+        check_changed(before, self.model)
+        check_rows(self.model, self.plans)
+        self._check_handed_over(changes, before, capacity)
+        self._check_jobs(changes, before)
+        self.given.extend(changes.claimed)
+
+    def _check_handed_over(self, changes: ChangeSet, before: Model, capacity: Capacity) -> None:
+        assert len(changes.claimed) <= capacity.slots
+        for claimed in changes.claimed:
+            task = self.model.tasks[claimed.key]
+            run = self.model.runs[claimed.key.run_id]
+            step = self.plans[run.flow_id].steps[claimed.key.step]
+            assert (task.status, task.token, task.worker) == (TaskStatus.RUNNING, 1, capacity.worker)
+            assert (claimed.token, claimed.attempt, claimed.lease_until) == (1, 1, task.lease_until)
+            assert run.flow_id in capacity.flow_ids
+            assert step.queue in capacity.queues
+            assert step.start_delay_s == 0
+            assert capacity.minimum_priority is None or run.priority >= capacity.minimum_priority
+        new = self.model.tasks.keys() - before.tasks.keys()
+        assert {key for key in new if self.model.tasks[key].token} == {claimed.key for claimed in changes.claimed}
+
+    def _check_jobs(self, changes: ChangeSet, before: Model) -> None:
+        """Every task that is nobody's now is announced; what does not deliver gets one hint for each queue."""
+        plans = {run_id: self.plans[run.flow_id] for run_id, run in self.model.runs.items()}
+        told = jobs_of_changes(changes, plans, now=self.now, delivers=True)
+        queued = {
+            key
+            for key, task in self.model.tasks.items()
+            if task.status is TaskStatus.QUEUED and before.tasks.get(key) != task
+        }
+        cancelled = {job.task for job in told if self.model.runs[job.run_id].status is RunStatus.FAILED}
+        assert {job.task for job in told} - cancelled == queued
+        assert all(job.task and job.queue == self.model.queues[job.task] for job in told if job.task in queued)
+        hints = [job.queue for job in jobs_of_changes(changes, plans, now=self.now, delivers=False)]
+        due = {self.model.queues[key] for key in queued if self.model.ready_at[key] <= self.now}
+        assert len(hints) == len(set(hints))
+        assert due <= set(hints)
+
+    # Looking
+
+    def _neighbours(self, key: TaskKey) -> Iterable[tuple[str, str]]:
+        plan = self.plans[self.model.runs[key.run_id].flow_id]
+        return ((key.run_id, slug) for slug in plan.neighbours[key.step])
+
+    def _claimable(self) -> list[TaskKey]:
+        queued = (key for key, task in self.model.tasks.items() if task.status is TaskStatus.QUEUED)
+        return [key for key in queued if self.model.ready_at[key] <= self.now]
+
+    def _held(self) -> list[ClaimedTask]:
+        return [task for task in self.given if self._holds(task)]
+
+    def _holds(self, task: ClaimedTask) -> bool:
+        row = self.model.tasks[task.key]
+        return row.status is TaskStatus.RUNNING and row.token == task.token
+
+    def _plain_facts(self, task: ClaimedTask) -> bytes | None:
+        paths = self.plans[task.flow_id].mapped_paths.get(task.key.step, ())
+        return msgspec.json.encode(Facts(lengths={path.dotted: 1 for path in paths}))
+
+    def _lease_end(self) -> datetime:
+        return self.now + timedelta(seconds=LEASE_S)
+
+
+def _capacity(data: st.DataObject) -> Capacity:
+    """A host with some slots, which may serve not everything."""
+    return Capacity(
+        worker="handed-over",
+        flow_ids=data.draw(st.sampled_from([FLOW_IDS, FLOW_IDS[:1], ()])),
+        queues=data.draw(st.sampled_from([QUEUES, QUEUES[:1]])),
+        slots=data.draw(st.integers(0, 4)),
+        lease_duration=timedelta(seconds=LEASE_S),
+        minimum_priority=data.draw(st.sampled_from([None, 0, 1])),
+    )
+
+
+_NOBODY = Capacity(worker="", flow_ids=(), queues=(), slots=0, lease_duration=timedelta(0))
+
+
+def _lease_of(task: ClaimedTask) -> Lease:
+    return Lease(task.key, task.token)
+
+
+def _sorted(changes: Changes) -> Changes:
+    """Changes whose steps stand in one order, whatever the order in which their rows were loaded."""
+    return evolve(changes, steps=tuple(sorted(changes.steps, key=lambda step: (step.run_id, step.slug))))
+
+
+TestCourse = Course.TestCase
+TestCourse.settings = settings(max_examples=120, stateful_step_count=25, deadline=None)
