@@ -22,6 +22,8 @@ from fairlead.kernel.transitions import (
     task_after,
 )
 from fairlead.ports.statuses import (
+    LIVE_STEP,
+    LIVE_TASK,
     TERMINAL_RUN,
     TERMINAL_STEP,
     TERMINAL_TASK,
@@ -68,3 +70,42 @@ def test_terminal_statuses_have_no_way_out(table: Mapping[Any, Any], terminal: f
     leaving = {status for status, _ in table}
 
     assert leaving.isdisjoint(terminal)
+
+
+# Statuses that the columns know and no command causes so far.
+RUN_NOT_YET = frozenset({RunStatus.CANCELLED})
+STEP_NOT_YET = frozenset({StepStatus.SUSPENDED, StepStatus.SKIPPED})
+TASK_NOT_YET = frozenset({TaskStatus.SUSPENDED})
+
+
+@pytest.mark.parametrize(
+    ("table", "first", "terminal", "live", "not_yet"),
+    [
+        (RUN_TRANSITIONS, RunStatus.PENDING, TERMINAL_RUN, frozenset(RunStatus) - TERMINAL_RUN, RUN_NOT_YET),
+        (STEP_TRANSITIONS, StepStatus.CREATED, TERMINAL_STEP, LIVE_STEP, STEP_NOT_YET),
+        (TASK_TRANSITIONS, TaskStatus.QUEUED, TERMINAL_TASK, LIVE_TASK, TASK_NOT_YET),
+    ],
+    ids=["runs", "steps", "tasks"],
+)
+def test_live_is_what_has_a_way_out(
+    table: Mapping[Any, Any],
+    first: StrEnum,
+    terminal: frozenset[Any],
+    live: frozenset[Any],
+    not_yet: frozenset[Any],
+) -> None:
+    """The sets of `ports.statuses` say what the tables say: all is reached, and left unless it is terminal."""
+    assert {status for status, _ in table} == live - not_yet
+    assert {first, *table.values()} == (live | terminal) - not_yet
+    assert live | terminal == frozenset(type(first))
+    assert not live & terminal
+
+
+@pytest.mark.parametrize(
+    ("table", "live"),
+    [(STEP_TRANSITIONS, LIVE_STEP - STEP_NOT_YET), (TASK_TRANSITIONS, LIVE_TASK - TASK_NOT_YET)],
+    ids=["steps", "tasks"],
+)
+def test_whatever_is_live_can_be_cancelled(table: Mapping[Any, Any], live: frozenset[Any]) -> None:
+    """The end of a run cancels what is live in it by the sets; the tables allow each of these changes."""
+    assert {status for (status, trigger) in table if trigger.value == "cancel"} == live
