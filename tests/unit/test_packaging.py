@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -50,12 +48,3 @@ def test_every_file_that_is_no_code_is_package_data(project: dict[str, Any]) -> 
 
     assert [path for path in data if not any(fnmatch(path.name, pattern) for pattern in patterns)] == []
     assert {path.parent.parts[0] for path in data if path.name == "py.typed"} == set(FOLDERS)
-
-
-@pytest.mark.parametrize("module", ["fairlead.adapters.postgres", "fairlead.hosts.cli.database", "fairlead.hosts.node"])
-def test_what_few_need_is_imported_by_them(module: str) -> None:
-    """SQLAlchemy belongs to applications that have tables of their own, rich to commands that draw."""
-    program = f"import sys, {module}; print([name for name in ('sqlalchemy', 'rich') if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-
-    assert found.stdout == "[]\n"
