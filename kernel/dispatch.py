@@ -135,6 +135,7 @@ class Dispatcher:
             )
             for request in command.requests
         ]
+        _refuse_two_payloads(runs)
         started = await self._insert(runs)
         for run, answer in zip(runs, started, strict=True):
             if answer.request_digest != run.request_digest:  # nothing was inserted then
@@ -362,6 +363,14 @@ class Dispatcher:
 def _limit(what: str, limit: int, found: int) -> None:
     if found > limit:
         raise LimitExceeded(what=what, limit=limit, found=found)
+
+
+def _refuse_two_payloads(runs: Sequence[NewRun]) -> None:
+    """Within one request a key stands for one payload: otherwise the conflict would name a run that never was."""
+    digests: dict[tuple[str, str], str] = {}
+    for run in runs:
+        if run.key is not None and digests.setdefault((run.flow, run.key), run.request_digest) != run.request_digest:
+            raise IdempotencyConflict(flow=run.flow, key=run.key, run_id=None)
 
 
 def _as_claimed(task: TaskRow) -> ClaimedTask:

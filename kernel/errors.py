@@ -52,14 +52,19 @@ class InvalidInput(PayloadError):
 
 
 class IdempotencyConflict(UsageError):
-    """A key was used before with another payload. The run that holds it is `run_id`; no run was made."""
+    """A key was used with another payload. No run was made.
 
-    def __init__(self, *, flow: str, key: str, run_id: str) -> None:
+    The run that holds the key is `run_id`; None where both payloads are in one request.
+    """
+
+    def __init__(self, *, flow: str, key: str, run_id: str | None) -> None:
         self.flow = flow
         self.key = key
         self.run_id = run_id
         super().__init__(
-            f"flow {flow!r} was started with key {key!r} before, with another input or config, as run {run_id}; "
+            f"key {key!r} stands for different payloads of flow {flow!r} in one request; use a key for each payload"
+            if run_id is None
+            else f"flow {flow!r} was started with key {key!r} before, with another input or config, as run {run_id}; "
             "use another key, or the payload of that run"
         )
 
@@ -108,6 +113,15 @@ class WaitTimeout(UsageError):
         super().__init__(
             f"run {run_id} is still {status} after {waited_s:g} s; is a host that serves its flow running?"
         )
+
+
+class InvalidArgument(UsageError):
+    """An argument of a call is of a kind or value that it cannot have."""
+
+    def __init__(self, name: str, expected: str, found: object) -> None:
+        self.name = name
+        self.expected = expected
+        super().__init__(f"{name} must be {expected}, not {found!r:.100}")
 
 
 class LimitExceeded(UsageError):

@@ -35,12 +35,12 @@ def failure_of(error: BaseException, *, attempt: int | None = None) -> bytes:
     """Describe an exception.
 
     Args:
-        error: the exception; nothing about it is trusted, its `__str__` and `__cause__` included.
+        error: the exception; nothing about it is trusted, its class, `__str__` and `__cause__` included.
         attempt: the attempt that raised it, from 1; None where no handler was concerned.
     """
     return encode_failure(
         type=_class_name(error),
-        message=_message(error),
+        message=message_of(error),
         traceback=_traceback(error),
         attempt=attempt,
     )
@@ -66,17 +66,21 @@ def decode_failure(record: bytes) -> Failure:
     return _decoder.decode(record)
 
 
-def _class_name(error: BaseException) -> str:
-    kind = type(error)
-    name = kind.__qualname__
-    return name if kind.__module__ == "builtins" else f"{kind.__module__}.{name}"
-
-
-def _message(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
+    """The text of an exception, whatever its `__str__` does; an exact `str`."""
     try:
-        return str(error)
-    except Exception as problem:  # a broken __str__ must not hide the failure it belongs to
-        return f"<the message could not be made: str() raised {type(problem).__qualname__}>"
+        return str.__str__(str(error))
+    except BaseException as problem:  # a broken __str__ must not hide the failure it belongs to
+        return f"<the message could not be made: str() raised {_class_name(problem)}>"
+
+
+def _class_name(error: BaseException) -> str:
+    try:
+        kind = type(error)
+        name = str.__str__(kind.__qualname__)
+        return name if kind.__module__ == "builtins" else f"{kind.__module__}.{name}"
+    except BaseException:  # a metaclass may answer as it likes
+        return "<a class without a name>"
 
 
 def _traceback(error: BaseException) -> str:
@@ -84,11 +88,11 @@ def _traceback(error: BaseException) -> str:
         frames = tracebacks.format_tb(error.__traceback__, limit=-FRAMES_MAX)
         cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         caused = (
-            "" if cause is None else f"caused by {_class_name(cause)}: {_head(_message(cause), MESSAGE_LENGTH_MAX)}\n"
+            "" if cause is None else f"caused by {_class_name(cause)}: {_head(message_of(cause), MESSAGE_LENGTH_MAX)}\n"
         )
         return "".join(frames) + caused
-    except Exception as problem:  # source lines that cannot be read, a hostile __cause__
-        return f"<the traceback could not be made: {type(problem).__qualname__}>"
+    except BaseException as problem:  # source lines that cannot be read, a hostile __cause__
+        return f"<the traceback could not be made: {_class_name(problem)}>"
 
 
 def _head(text: str, length: int) -> str:

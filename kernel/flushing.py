@@ -21,6 +21,7 @@ from ..ports.persistence import Persistence
 from ..ports.sink import EventSink
 from .commands import Flushed
 from .events import event_records
+from .failures import message_of
 
 SHARDS_PER_FLUSH_MAX = 16
 """Shards leased at once: few enough that several flushers share the work, enough for one to keep up."""
@@ -107,7 +108,10 @@ class _Flushing:
         try:
             accepted = await self._sink.publish(events)
         except Exception as error:  # the sink is user code: whatever it raises concerns this run alone
-            self.held_back[run_id] = f"{type(error).__name__}: {error}"
+            self.held_back[run_id] = f"{type(error).__name__}: {message_of(error)}"
+            return
+        if isinstance(accepted, bool) or not isinstance(accepted, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+            self.held_back[run_id] = f"the sink answered {type(accepted).__name__}, not how many events it accepted"
             return
         for row in rows:
             if row.count > accepted:

@@ -15,7 +15,7 @@ from .commands import Command, RunRequest, StartRuns
 from .definition import Flow
 from .definition.config import join_config
 from .dispatch import Dispatcher
-from .errors import InvalidInput, LimitExceeded, PayloadError
+from .errors import InvalidArgument, InvalidInput, LimitExceeded, PayloadError
 from .facts import facts_of, read_facts
 from .plan import INPUT, Plan
 from .registry import Registry
@@ -177,6 +177,8 @@ class Kernel:
     async def start_many(self, flow: Flow[Any] | str, starts: Sequence[Start]) -> list[RunHandle]:
         """Put many runs of one flow down as pending, all or none of them. Errors as for `start`."""
         found = self._registry.find(flow)
+        if not all(isinstance(start, Start) for start in starts):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidArgument("starts", "a sequence of Start(input=…)", starts)
         await self.register()
         flow_id = self._registry.registered_flow(found).flow_id
         requests = tuple(_request(found, flow_id, start) for start in starts)
@@ -186,7 +188,13 @@ class Kernel:
     # Reading
 
     def run(self, run_id: str) -> RunHandle:
-        """A handle on a run that was started earlier or elsewhere."""
+        """A handle on a run that was started earlier or elsewhere.
+
+        Raises:
+            InvalidArgument: `run_id` is no text.
+        """
+        if not isinstance(run_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidArgument("run_id", "text", run_id)
         return self._handle(run_id, created=False)
 
     async def list_runs(
@@ -199,6 +207,8 @@ class Kernel:
             limit: runs per page, 1 to `RUNS_PER_PAGE_MAX`.
             after: `next` of the page before.
         """
+        if isinstance(limit, bool) or not isinstance(limit, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidArgument("limit", "an int", limit)
         if not 1 <= limit <= RUNS_PER_PAGE_MAX:
             raise LimitExceeded(what="runs per page", limit=RUNS_PER_PAGE_MAX, found=limit)
         return await self.ports.persistence.list_runs(chosen or RunFilter(), limit=limit, after=after)

@@ -17,7 +17,8 @@ from ..ports.statuses import TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus
 from .codec import SIZE_UNLIMITED, JsonValue
 from .codec import decode as decode_json
 from .definition import Flow, Step
-from .errors import NotAMap, OtherShape, RunDidNotComplete, RunNotFound, WaitTimeout
+from .durations import Duration, in_seconds
+from .errors import InvalidArgument, NotAMap, OtherShape, RunDidNotComplete, RunNotFound, WaitTimeout
 from .events import event_records
 from .failures import decode_failure
 from .plan import StepKind
@@ -92,23 +93,23 @@ class RunHandle:
             events=events,
         )
 
-    async def wait(self, *, timeout: float | None = None) -> RunRecord:
+    async def wait(self, *, timeout: Duration | None = None) -> RunRecord:
         """Wait until the run is terminal, however it ends.
 
         Args:
-            timeout: seconds; None waits for as long as it takes.
+            timeout: seconds or a `timedelta`; None waits for as long as it takes.
 
         Raises:
             WaitTimeout: it is not terminal after `timeout`.
         """
         return await self._wait_until(lambda record: record.status in TERMINAL_RUN, timeout)
 
-    async def result(self, *, timeout: float | None = None) -> dict[str, JsonValue]:
+    async def result(self, *, timeout: Duration | None = None) -> dict[str, JsonValue]:
         """Wait for the run and return its output: `{leaf: output}` over the steps that nothing depends on, as JSON.
 
         Raises:
             RunDidNotComplete: the run failed or was cancelled.
-            WaitTimeout: it is not terminal after `timeout` seconds.
+            WaitTimeout: it is not terminal after `timeout`.
         """
         record = await self.wait(timeout=timeout)
         _require_completed(record)
@@ -123,18 +124,18 @@ class RunHandle:
 
     @overload
     async def output(
-        self, step: Callable[..., Coroutine[Any, Any, T]], *, timeout: float | None = None
+        self, step: Callable[..., Coroutine[Any, Any, T]], *, timeout: Duration | None = None
     ) -> T | None: ...
     @overload
-    async def output(self, step: Callable[..., T], *, timeout: float | None = None) -> T | None: ...
+    async def output(self, step: Callable[..., T], *, timeout: Duration | None = None) -> T | None: ...
     @overload
-    async def output(self, step: str | Step, *, timeout: float | None = None) -> Any: ...
-    async def output(self, step: Any, *, timeout: float | None = None) -> Any:
+    async def output(self, step: str | Step, *, timeout: Duration | None = None) -> Any: ...
+    async def output(self, step: Any, *, timeout: Duration | None = None) -> Any:
         """Wait for a step and return its output, typed as its handler declares; None where it was skipped.
 
         Args:
             step: the handler, its slug, or the `Step`. For a map see `outputs`.
-            timeout: seconds; None waits for as long as it takes.
+            timeout: seconds or a `timedelta`; None waits for as long as it takes.
 
         Raises:
             RunDidNotComplete: the run ended without this output.
@@ -149,13 +150,13 @@ class RunHandle:
 
     @overload
     async def outputs(
-        self, step: Callable[..., Coroutine[Any, Any, T]], *, timeout: float | None = None
+        self, step: Callable[..., Coroutine[Any, Any, T]], *, timeout: Duration | None = None
     ) -> list[T]: ...
     @overload
-    async def outputs(self, step: Callable[..., T], *, timeout: float | None = None) -> list[T]: ...
+    async def outputs(self, step: Callable[..., T], *, timeout: Duration | None = None) -> list[T]: ...
     @overload
-    async def outputs(self, step: str | Step, *, timeout: float | None = None) -> list[Any]: ...
-    async def outputs(self, step: Any, *, timeout: float | None = None) -> Any:
+    async def outputs(self, step: str | Step, *, timeout: Duration | None = None) -> list[Any]: ...
+    async def outputs(self, step: Any, *, timeout: Duration | None = None) -> Any:
         """Wait for a map and return the outputs of its elements in order of index; errors as for `output`.
 
         Raises:
@@ -183,7 +184,7 @@ class RunHandle:
             places = {slug: place for place, slug in enumerate(self._flow_of(record).plan.steps)}
         return lambda step: (step.generation, places.get(step.slug, 0), step.slug)
 
-    async def _settled(self, step: Step, timeout: float | None) -> StepOutput | None:
+    async def _settled(self, step: Step, timeout: Duration | None) -> StepOutput | None:
         """Wait until a step has its output. None where it was skipped."""
         request = OutputRequest(self.id, step.slug)
         found: StepOutput | None = None
@@ -202,15 +203,16 @@ class RunHandle:
             record = await self.wait()
         raise _did_not_complete(record)
 
-    async def _wait_until(self, done: Callable[[RunRecord], bool], timeout: float | None) -> RunRecord:
+    async def _wait_until(self, done: Callable[[RunRecord], bool], timeout: Duration | None) -> RunRecord:
         async def look(record: RunRecord) -> bool:
             return done(record)
 
         return await self._wait_for(look, timeout)
 
     async def _wait_for(
-        self, done: Callable[[RunRecord], Coroutine[Any, Any, bool]], timeout: float | None
+        self, done: Callable[[RunRecord], Coroutine[Any, Any, bool]], timeout: Duration | None
     ) -> RunRecord:
+        timeout_s = _seconds(timeout)
         clock = self._ports.clock
         began = clock.monotonic()
         pause_s = POLL_FIRST_S
@@ -219,10 +221,17 @@ class RunHandle:
             if await done(record) or record.status in TERMINAL_RUN:
                 return record
             waited_s = clock.monotonic() - began
-            if timeout is not None and waited_s >= timeout:
-                raise WaitTimeout(run_id=self.id, waited_s=timeout, status=record.status)
-            await clock.sleep(pause_s if timeout is None else min(pause_s, timeout - waited_s))
+            if timeout_s is not None and waited_s >= timeout_s:
+                raise WaitTimeout(run_id=self.id, waited_s=timeout_s, status=record.status)
+            await clock.sleep(pause_s if timeout_s is None else min(pause_s, timeout_s - waited_s))
             pause_s = min(pause_s * POLL_GROWTH, POLL_LONGEST_S)
+
+
+def _seconds(timeout: Duration | None) -> float | None:
+    try:
+        return None if timeout is None else in_seconds(timeout)
+    except ValueError as problem:
+        raise InvalidArgument("timeout", str(problem).partition(",")[0], timeout) from None
 
 
 def _joined(step: Step, output: StepOutput) -> bytes:

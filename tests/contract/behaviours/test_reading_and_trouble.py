@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from attrs import evolve
@@ -13,11 +13,14 @@ from fairlead.adapters.memory import ManualClock
 from fairlead.kernel import (
     Flow,
     ForeignFlow,
+    IdempotencyConflict,
+    InvalidArgument,
     Kernel,
     LimitExceeded,
     NotAMap,
     OtherShape,
     RunStatus,
+    Start,
     StepStatus,
 )
 from fairlead.kernel.commands import Verdict
@@ -163,6 +166,25 @@ async def test_wrong_readings_are_refused_in_their_words(world: Ports) -> None:
         await kernel.list_runs(limit=0)
     with pytest.raises(ForeignFlow, match="loaded twice"):
         await kernel.start(fan(), [])
+    with pytest.raises(InvalidArgument, match="timeout must be a finite number of seconds"):
+        await run.wait(timeout=float("nan"))
+    anything: Any = "x"
+    with pytest.raises(InvalidArgument, match="starts must be"):
+        await kernel.start_many(flow, [anything])
+    with pytest.raises(InvalidArgument, match="run_id must be text"):
+        kernel.run(cast(Any, 5))
+
+
+async def test_two_payloads_under_one_key_in_one_request(world: Ports) -> None:
+    """Behaviour 10: the conflict names no run, since none was ever there."""
+    flow = fan()
+    kernel = Kernel(flows=[flow], ports=world)
+
+    with pytest.raises(IdempotencyConflict, match="in one request") as raised:
+        await kernel.start_many(flow, [Start(input=[1], key="k"), Start(input=[2], key="k")])
+
+    assert raised.value.run_id is None
+    assert (await kernel.list_runs()).runs == []
 
 
 async def test_a_run_of_another_shape_is_not_read_as_if_it_were_this_one(world: Ports) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from fairlead.kernel.failures import (
     FRAMES_MAX,
     MESSAGE_LENGTH_MAX,
@@ -45,6 +47,49 @@ def test_an_exception_without_text() -> None:
     assert "RuntimeError" in failure.message
 
 
+class Exit(Exception):
+    """An exception whose text ends the process."""
+
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
+class Text(str):
+    """Text that cannot be cut."""
+
+    def __getitem__(self, key: object) -> str:
+        raise RuntimeError("no slices")
+
+
+class Odd(Exception):
+    """An exception whose text is no plain text."""
+
+    def __str__(self) -> str:
+        return Text("odd" * 10_000)
+
+
+class Nameless(type):
+    """Classes without a name."""
+
+    def __getattribute__(cls, name: str) -> object:
+        if name == "__qualname__":
+            raise RuntimeError("no name")
+        return super().__getattribute__(name)
+
+
+Unnamed = Nameless("Unnamed", (Exception,), {})
+
+
+@pytest.mark.parametrize("error", [Exit(), Odd(), Unnamed("x")], ids=["exits", "odd", "nameless"])
+def test_nothing_about_an_exception_is_trusted(error: BaseException) -> None:
+    """Whatever it does while it is described, it is recorded, as itself and as a cause."""
+    outer = raised(ValueError("outer"))
+    outer.__cause__ = error
+
+    assert decode_failure(failure_of(error, attempt=1)).message
+    assert decode_failure(failure_of(outer, attempt=1)).message == "outer"
+
+
 def test_a_hundred_megabytes_of_text() -> None:
     """Behaviour 50: text is capped, and says so."""
     record = failure_of(raised(ValueError("x" * 100_000_000)), attempt=1)
@@ -67,24 +112,20 @@ def test_a_recursion_bomb() -> None:
     def bomb() -> None:
         bomb()
 
-    try:
+    with pytest.raises(RecursionError) as caught:
         bomb()
-    except RecursionError as error:
-        failure = decode_failure(failure_of(error, attempt=1))
 
+    failure = decode_failure(failure_of(caught.value, attempt=1))
     assert failure.traceback is not None
     assert failure.traceback.count("in bomb") <= FRAMES_MAX
 
 
 def test_the_cause_is_named() -> None:
     """An exception raised from another tells which."""
-    try:
-        try:
-            raise KeyError("inner")
-        except KeyError as inner:
-            raise ValueError("outer") from inner
-    except ValueError as error:
-        failure = decode_failure(failure_of(error, attempt=1))
+    outer = raised(ValueError("outer"))
+    outer.__cause__ = KeyError("inner")
+
+    failure = decode_failure(failure_of(outer, attempt=1))
 
     assert failure.traceback is not None
     assert "caused by KeyError" in failure.traceback
