@@ -45,7 +45,7 @@ class Claiming:
             self._open.update(self._places[1:])
 
     async def claim(self) -> int:
-        """Claim from every open place as the free slots allow.
+        """Claim from every open place as the free slots allow; first of all take on what was claimed unknowingly.
 
         Returns:
             How many runs and tasks were claimed.
@@ -53,7 +53,7 @@ class Claiming:
         Raises:
             AdapterError: the store could not be reached; places that were not asked stay open.
         """
-        total = 0
+        total = await self._ticks.recall()
         places = list(self._in_turn())
         for position, place in enumerate(places):
             share = -(-self._slots.free // (len(places) - position))

@@ -30,7 +30,7 @@ from .heartbeats import HeartbeatLoop, Heartbeats
 from .jobs import Message, job_of
 from .options import checked_count, checked_duration, checked_queues, checked_worker, queues_of
 from .resources import Resources, check_resources, opened
-from .ticks import TickReport, Ticks
+from .ticks import TickReport, Ticks, isolated
 from .worker import Worker, WorkerOptions
 
 logger = logging.getLogger(__name__)
@@ -331,10 +331,11 @@ class _Call:
         worker.draining = True
         try:
             worker.stop_attempts()
+            await _within(self._settle_s, isolated({"recall": self.ticks.recall}))
             await _within(worker.cancel_grace_s, worker.until_stopped())
             worker.settler.close()
             if self._settling is not None:
-                await asyncio.wait([self._settling], timeout=min(max(self._time.left_s() / 2, 0), SETTLE_S))
+                await asyncio.wait([self._settling], timeout=self._settle_s)
         finally:
             self._unfinished = len(worker.held)
             if self._settling is not None:
@@ -344,6 +345,11 @@ class _Call:
             await worker.close()
         for lease in worker.held:
             logger.error("task %s is not finished and cannot be given back; its lease will run out", lease.key)
+
+    @property
+    def _settle_s(self) -> float:
+        """How long a call that ends may ask the store for one thing more."""
+        return min(max(self._time.left_s() / 2, 0), SETTLE_S)
 
     def report(self, claimed: int) -> CallReport:
         """What the call did."""

@@ -39,6 +39,10 @@ class Slots:
         self.free -= taken
         return taken
 
+    def force(self, count: int) -> None:
+        """Take slots, free or not, for tasks that the host has already."""
+        self.free -= count
+
     def renew(self) -> bool:
         """Whether the slot of an attempt that has ended can be filled again."""
         if self._renewals is None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 
 from attrs import frozen
 
 from ..kernel.commands import ClaimRuns, ClaimTasks, FlushOutbox, ReapTasks, SweepJobs
 from ..kernel.dispatch import CLOCK_SKEW_MAX
+from ..ports.errors import Unavailable
 from ..ports.records import TaskKey
 from ..ports.transport import Delivery
 from .worker import Worker
@@ -69,6 +71,8 @@ class Ticks:
         self._ports = worker.kernel.ports
         self._sweep_after = sweep_after
         self._told_of_the_clock = False
+        self._in_doubt_since: datetime | None = None
+        """When the first claim began whose commit is unknown; None where every claim was answered."""
 
     @property
     def may_claim(self) -> bool:
@@ -99,7 +103,8 @@ class Ticks:
             command = ClaimRuns(
                 capacity=worker.capacity(slots), limit=limit, only=None if only is None else tuple(only)
             )
-            claimed = await self._kernel.dispatch(command)
+            with self._doubting():
+                claimed = await self._kernel.dispatch(command)
             worker.remember_runs(claimed.runs)
             used = worker.adopt(claimed.tasks)
         finally:
@@ -126,11 +131,39 @@ class Ticks:
                 lost_limit=worker.lost_limit,
                 only=None if only is None else tuple(only),
             )
-            tasks = await self._kernel.dispatch(command)
+            with self._doubting():
+                tasks = await self._kernel.dispatch(command)
             used = worker.adopt(tasks)
         finally:
             worker.slots.give(slots - used)
         return len(tasks)
+
+    @contextmanager
+    def _doubting(self) -> Generator[None]:
+        """Remember a claim that may have leased tasks although no answer came."""
+        began = self._ports.clock.now()
+        try:
+            yield
+        except (Unavailable, asyncio.CancelledError):
+            self._in_doubt_since = self._in_doubt_since or began
+            raise
+
+    async def recall(self) -> int:
+        """Take on what was leased by claims whose answers were lost. To be called before any further claim.
+
+        Returns:
+            How many tasks.
+
+        Raises:
+            AdapterError: the store could not be reached; the next call asks again.
+        """
+        since = self._in_doubt_since
+        if since is None:
+            return 0
+        recalled = await self._worker.recall(since)
+        self._in_doubt_since = None
+        self._worker.overflowed()  # tasks that found no slot may have been queued as well
+        return recalled
 
     async def claim_delivered(self, deliveries: Sequence[Delivery]) -> int:
         """Claim what a transport's messages name, and acknowledge them: from the claim on the lease decides.

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 
 from attrs import field, frozen
 
 from ..kernel import Kernel
-from ..kernel.commands import Capacity, Outcome, OutcomeKind, Verdict
+from ..kernel.commands import Capacity, Outcome, OutcomeKind, RecallTasks, Verdict
 from ..ports.errors import AdapterError
 from ..ports.records import ClaimedTask, Lease, PendingRun
 from .backoff import Backoff
@@ -32,6 +32,10 @@ logger = logging.getLogger(__name__)
 UNSETTLED_PER_SLOT = 2
 """Outcomes per slot that may wait for the store before nothing more is claimed: enough to claim while settling, and a
 bound on what a killed process has to repeat."""
+
+
+DROPPED_MAX = 10_000
+"""Leases let go unsettled that are remembered: more than a host loses before the reaper has taken them back."""
 
 
 @frozen(kw_only=True)
@@ -93,6 +97,9 @@ class Worker:
         self._written_off: set[Execution] = set()
         """Stopped attempts whose handlers go on although their slots were given up."""
         self._lossy: set[Lease] = set()
+        self._dropped: dict[Lease, None] = {}
+        """Leases let go that the store may still show as this worker's, oldest first: they are not taken on again."""
+        self._recalling = False
         self._changed = asyncio.Event()
         """Set whenever a task is no longer held."""
 
@@ -137,18 +144,22 @@ class Worker:
         for run in runs:
             self._payloads.remember_run(run)
 
-    def adopt(self, tasks: Sequence[ClaimedTask]) -> int:
+    def adopt(self, tasks: Sequence[ClaimedTask], *, lease_s: float | None = None) -> int:
         """Run claimed tasks; those that are held already are left out. Their slots must have been taken before.
+
+        Args:
+            tasks: leased to this worker.
+            lease_s: how long their leases last from now on, in seconds; None where they were taken just now.
 
         Returns:
             How many were new.
         """
         to_load: list[Execution] = []
-        ends_s = self._clock.monotonic() + self._lease_s
+        ends_s = self._clock.monotonic() + (self._lease_s if lease_s is None else lease_s)
         adopted = 0
         for task in tasks:
             lease = Lease(task.key, task.token)
-            if lease in self.held:
+            if lease in self.held or lease in self._dropped:
                 continue
             adopted += 1
             executable = self._executables.find(task.flow_id, task.key.step)
@@ -166,6 +177,30 @@ class Worker:
                 execution.start(values)
         if to_load:
             self._spawn(self._load(to_load))
+        return adopted
+
+    async def recall(self, since: datetime) -> int:
+        """Adopt what was leased to this worker by commits whose answers were lost; it takes slots, free or not.
+
+        Args:
+            since: when the first of them began. Leases of an earlier process of the same name end before one that
+                was taken then.
+
+        Returns:
+            How many tasks it did not know of.
+        """
+        self._recalling = True
+        try:
+            leased = await self.kernel.dispatch(RecallTasks(self.options.worker))
+        finally:
+            self._recalling = False
+        now, until = self._clock.now(), since + self.options.lease_duration
+        alive = [task for task in leased if task.lease_until >= until and task.lease_until > now]
+        ends_at = min((task.lease_until for task in alive), default=now)
+        adopted = self.adopt(alive, lease_s=(ends_at - now).total_seconds())
+        self.slots.force(adopted)
+        if adopted:
+            logger.info("%d tasks were leased by claims whose answers were lost", adopted)
         return adopted
 
     async def _load(self, executions: list[Execution]) -> None:
@@ -203,8 +238,12 @@ class Worker:
         if execution.claimed.losses:
             self._lossy.add(lease)
 
-    def _let_go(self, lease: Lease) -> None:
+    def _let_go(self, lease: Lease, *, settled: bool) -> None:
         self.held.pop(lease, None)
+        if self._recalling or not settled:
+            self._dropped[lease] = None
+            if len(self._dropped) > DROPPED_MAX:
+                del self._dropped[next(iter(self._dropped))]
         if lease in self._lossy:
             self._lossy.discard(lease)
             self.overflowed()
@@ -216,7 +255,7 @@ class Worker:
         """An attempt is over: free its slot, and settle its outcome."""
         if outcome is None:
             logger.warning("%s was stopped: its lease is lost", execution)
-            self._let_go(execution.lease)
+            self._let_go(execution.lease, settled=False)
             if not running:
                 self._free_slot()
             return
@@ -256,7 +295,7 @@ class Worker:
             self.tally[kind] += 1
         else:
             logger.info("the outcome of task %s came too late: its lease was lost", lease.key)
-        self._let_go(lease)
+        self._let_go(lease, settled=verdict is Verdict.SETTLED)
 
     def overflowed(self) -> None:
         """Tasks may wait in the store that this worker could not take until now."""

@@ -195,6 +195,11 @@ class MemoryPersistence:
         with self._store.mutex:
             return [task.loaded() for task in self._store.leased.expired(before, flow_ids, limit)]
 
+    async def find_leased(self, worker: str) -> Sequence[TaskRow]:
+        """The running tasks that are leased to this worker, by key."""
+        with self._store.mutex:
+            return [task.loaded() for task in self._store.leased.of(worker)]
+
     async def find_unclaimed(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[Job]:
         """Jobs for pending runs created, and for queued tasks ready, before `before`; oldest first."""
         with self._store.mutex:

@@ -255,6 +255,10 @@ class LeasedTasks:
         """Whether this very row is remembered."""
         return self._tasks.get(task.key) is task
 
+    def of(self, worker: str) -> list[Task]:
+        """The running tasks that are leased to this worker, by key."""
+        return [self._tasks[key] for key in sorted(key for key, task in self._tasks.items() if task.worker == worker)]
+
     def expired(self, before: datetime, flow_ids: Sequence[int], limit: int) -> list[Task]:
         """The first `limit` running tasks of these flows whose lease ended before `before`, earliest first."""
         if self._floor is None or self._floor >= before:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from attrs import evolve
 
-from ...ports.errors import AdapterError
+from ...ports.errors import AdapterError, CommitUnknown
 from ...ports.reading import Due
 from ...ports.records import ClaimedTask, Lease, LeaseAnswer, TaskClaim, TaskKey, TaskRow
 from ...ports.transport import Job
@@ -60,6 +60,10 @@ class TaskLeasing:
         parameters = {"before": before, "flow_ids": ints(flow_ids), "limit": limit}
         return [keyed_task_row(row) for row in await self._database.read("find_expired", parameters)]
 
+    async def find_leased(self, worker: str) -> Sequence[TaskRow]:
+        """The running tasks that are leased to this worker, by key."""
+        return [keyed_task_row(row) for row in await self._database.read("find_leased", {"worker": worker})]
+
     async def find_unclaimed(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[Job]:
         """Jobs for pending runs created, and for queued tasks ready, before `before`; oldest first."""
         parameters = {"before": before, "flow_ids": ints(flow_ids), "limit": limit}
@@ -96,6 +100,8 @@ class TaskLeasing:
             )
             try:
                 more, candidates = await self._claim_among(rest, window)
+            except CommitUnknown:
+                raise
             except AdapterError:
                 if not claimed:
                     raise

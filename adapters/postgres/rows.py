@@ -95,7 +95,7 @@ def task_row(key: TaskKey, row: Row) -> TaskRow:
 
 
 def keyed_task_row(row: Row) -> TaskRow:
-    """`load_leased` and `find_expired`: the key's four columns, then those of a task."""
+    """`load_leased`, `find_leased` and `find_expired`: the key's four columns, then those of a task."""
     return task_row(TaskKey(*row[:4]), row[3:])
 
 

@@ -209,6 +209,8 @@ class ReceiveLoop:
             await self.occasion.wait()
         elif not self._ticks.may_claim:
             await self.occasion.pause(CLOCK_PAUSE_S)
+        elif await self._ticks.recall():
+            self._when_claimed()
         else:
             deliveries = await self._receiver.receive(min(self._slots.free, DELIVERIES_MAX))
             if self.occasion.stopped:

@@ -106,6 +106,7 @@ class Running:
         worker.stop_attempts(only_waiting=True)
         # A claim whose answer is on its way may still bring tasks, which are given back at once.
         await asyncio.wait(self._claims, timeout=SETTLE_S)
+        await self._within(SETTLE_S, isolated({"recall": self._ticks.recall}))
         await self._within(self._drain_s, worker.until_empty())
         if worker.held:
             logger.warning("%d tasks did not end within %g s and are given back", len(worker.held), self._drain_s)

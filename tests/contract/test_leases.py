@@ -55,6 +55,24 @@ async def test_a_lease_that_ran_out_can_still_be_extended(store: Persistence, fl
     assert answer.extended == {lease_of(task)}
 
 
+async def test_a_worker_s_leases_are_found(store: Persistence, flow: FlowRow) -> None:
+    """Its running tasks in all runs, by key, as they are now; none that another worker has, nor any that ended."""
+    for number in (2, 1):
+        await run_with_tasks(store, flow, number, steps={"pack": 3})
+    mine = [await claim_one(store, flow) for _ in range(4)]
+    (theirs,) = await store.claim_tasks(task_claim(flow, limit=1, worker="worker-2"))
+    ended = mine.pop(0)
+    await apply(store, ended.key.run_id, Changes(tasks=(completed(ended),)))
+    await store.extend_leases([lease_of(mine[0])], at(90))
+
+    found = await store.find_leased("worker-1")
+
+    assert [row.key for row in found] == sorted(task.key for task in mine)
+    assert list(found) == [await look_at_task(store, row.key) for row in found]
+    assert [row.key for row in await store.find_leased("worker-2")] == [theirs.key]
+    assert list(await store.find_leased("nobody")) == []
+
+
 async def test_no_leases_are_extended_by_an_empty_heartbeat(store: Persistence, flow: FlowRow) -> None:
     """An idle host's heartbeat is no error."""
     assert await store.extend_leases([], at(60)) == LeaseAnswer(extended=NOTHING, lost=NOTHING)

@@ -129,6 +129,36 @@ def _doomed(ledger: Ledger) -> Flow[Any]:
     return flow
 
 
+def _once(ledger: Ledger) -> Flow[Any]:
+    flow = Flow("once", version=1, max_attempts=1)
+
+    @flow.map(over="input")
+    async def each(item: int, ctx: Context) -> int:
+        ledger.enter(ctx)
+        return item
+
+    @flow.step(start_delay=5)
+    async def late(each: list[int], ctx: Context) -> int:
+        ledger.enter(ctx)
+        return sum(each)
+
+    @flow.step
+    async def last(late: int, ctx: Context) -> int:
+        ledger.enter(ctx)
+        return late * 10
+
+    return flow
+
+
+ONCE = Scenario(
+    name="once",
+    flow=_once,
+    inputs={"a": [1, 2, 3], "none": []},
+    expected={"a": {"last": 60}, "none": {"last": 0}},
+    max_attempts=1,
+)
+"""A single attempt per task: an attempt that is lost fails the run."""
+
 SCENARIOS = (
     Scenario(
         name="chain",

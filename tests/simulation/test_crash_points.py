@@ -12,7 +12,7 @@ import pytest
 
 from tests.simulation.faults import Injector, Mode
 from tests.simulation.playing import play
-from tests.simulation.scenarios import SCENARIOS, Scenario
+from tests.simulation.scenarios import ONCE, SCENARIOS, Scenario
 
 DRIVEN = pytest.mark.parametrize("messages", [False, True], ids=["polling", "messages"])
 PLAYED = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
@@ -40,6 +40,19 @@ def test_every_port_call_may_fail(scenario: Scenario, messages: bool, mode: Mode
 
     for point in range(points):
         played = play(scenario, Injector({point: mode}), messages=messages)
+
+        assert len(played.struck) == 1
+
+
+@DRIVEN
+@pytest.mark.parametrize("mode", [Mode.ANSWER_LOST, Mode.FAIL_BEFORE])
+def test_a_port_that_fails_costs_no_attempt(messages: bool, mode: Mode) -> None:
+    """Where processes go on, tasks with a single attempt complete, whichever call fails or is not answered."""
+    points = play(ONCE, Injector({}), messages=messages).points
+
+    assert {"persistence.claim_tasks", "transaction.commit"} <= set(points)
+    for point in range(len(points)):
+        played = play(ONCE, Injector({point: mode}), messages=messages)
 
         assert len(played.struck) == 1
 

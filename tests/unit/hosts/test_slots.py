@@ -76,6 +76,9 @@ class Places:
         self.congested = False
         self.draining = False
 
+    async def recall(self) -> int:
+        return 0
+
     async def claim(self, slots: int, **_: Any) -> int:
         return self._claim(RUNS, slots)
 
