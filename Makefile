@@ -11,7 +11,7 @@ BENCH ?=
 RUNTIME_EXTRAS := postgres,embedded,uvloop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types imports wheel sim bench clean
+.PHONY: help demo test check format lint types imports wheel docs sim bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ types: $(VENV)/.development ## mypy and pyright, both strict
 
 wheel: $(VENV)/.development ## build the wheel and test what is in it
 	tests/wheel.sh $(BIN)/python
+
+docs: $(VENV)/.development ## write the reference pages that follow from the code
+	$(BIN)/python docs/generate.py
 
 sim: $(VENV)/.development ## crash points in memory: SEEDS scenarios, invariants after every commit
 	$(BIN)/python -m pytest -q tests/simulation --seeds $(SEEDS)
