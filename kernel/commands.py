@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Generic, TypeVar
 
-from attrs import field, frozen
-from attrs.validators import ge, gt
-
-from ..ports.records import ClaimedTask, Lease, LeaseAnswer, PendingRun, Row, TaskKey
+from ..ports.record import Record
+from ..ports.records import ClaimedTask, Lease, LeaseAnswer, PendingRun, TaskKey
+from .errors import InvalidArgument
 
 Result = TypeVar("Result", covariant=True)
 
@@ -25,14 +24,11 @@ SETTLE_BATCH_MAX = 500
 """Outcomes in one `SettleTasks`: past this a batch gains nothing and holds its runs' locks for longer."""
 
 
-class Command(Generic[Result]):
+class Command(Record, Generic[Result], frozen=True):
     """Something the kernel can be asked to do; its answer is a `Result`."""
 
-    __slots__ = ()
 
-
-@frozen(kw_only=True)
-class RunRequest:
+class RunRequest(Record, frozen=True, kw_only=True):
     """One run to start. `input` and `config` are canonical JSON that has been validated against the flow."""
 
     flow_id: int
@@ -44,8 +40,7 @@ class RunRequest:
     priority: int = 0
 
 
-@frozen(kw_only=True)
-class RunStart:
+class RunStart(Record, frozen=True, kw_only=True):
     """What became of a requested run."""
 
     run_id: str
@@ -53,38 +48,40 @@ class RunStart:
     """False where the key was known, with the same payload: the run is the one that was started then."""
 
 
-@frozen
-class StartRuns(Command[tuple[RunStart, ...]]):
+class StartRuns(Command[tuple[RunStart, ...]], frozen=True):
     """Put runs down as pending. Repeatable where every request has a key."""
 
     requests: tuple[RunRequest, ...]
 
 
-@frozen(kw_only=True)
-class Capacity:
+class Capacity(Record, frozen=True, kw_only=True):
     """What a host can take on: the flows and queues it serves, and how many tasks it has slots for."""
 
     worker: str
     """The host's worker id, unique among all hosts."""
     flow_ids: tuple[int, ...]
     queues: tuple[str, ...]
-    slots: int = field(validator=ge(0))
+    slots: int
     lease_duration: timedelta
     minimum_priority: int | None = None
     """Hand over nothing below this priority, since a claim left such tasks waiting; None where none waits."""
 
+    def __post_init__(self) -> None:
+        _at_least("slots", self.slots, 0)
 
-@frozen(kw_only=True)
-class ClaimRuns(Command["ClaimedRuns"]):
+
+class ClaimRuns(Command["ClaimedRuns"], frozen=True, kw_only=True):
     """Make pending runs running, their first tasks leased to the host as far as it has slots."""
 
     capacity: Capacity
-    limit: int = field(validator=gt(0))
+    limit: int
     only: tuple[str, ...] | None = None
 
+    def __post_init__(self) -> None:
+        _at_least("limit", self.limit, 1)
 
-@frozen(kw_only=True)
-class ClaimedRuns:
+
+class ClaimedRuns(Record, frozen=True, kw_only=True):
     """The runs that were claimed, and those of their first tasks that are leased to the claiming host."""
 
     runs: tuple[PendingRun, ...]
@@ -93,19 +90,20 @@ class ClaimedRuns:
     """Whether there are first tasks that found no slot and wait in their queues."""
 
 
-@frozen(kw_only=True)
-class ClaimTasks(Command[tuple[ClaimedTask, ...]]):
+class ClaimTasks(Command[tuple[ClaimedTask, ...]], frozen=True, kw_only=True):
     """Lease queued tasks of one queue."""
 
     capacity: Capacity
     queue: str
-    lost_limit: int = field(default=1, validator=ge(0))
+    lost_limit: int = 1
     """How many tasks that lost a lease before may be among them; 0 while the host holds one."""
     only: tuple[TaskKey, ...] | None = None
 
+    def __post_init__(self) -> None:
+        _at_least("lost_limit", self.lost_limit, 0)
 
-@frozen
-class RecallTasks(Command[tuple[ClaimedTask, ...]]):
+
+class RecallTasks(Command[tuple[ClaimedTask, ...]], frozen=True):
     """Tell which tasks are leased to this worker, by key. Repeatable: it changes nothing.
 
     After a claim whose commit is unknown the worker may have leases that it never heard of.
@@ -122,7 +120,7 @@ class OutcomeKind(enum.StrEnum):
     RELEASED = "released"
 
 
-class Outcome(Row, frozen=True, kw_only=True):
+class Outcome(Record, frozen=True, kw_only=True):
     """How the host's attempt at one task ended, written back under its token."""
 
     key: TaskKey
@@ -154,8 +152,7 @@ class Verdict(enum.StrEnum):
     """Another transaction holds the run; nothing changed yet: put it into the next batch."""
 
 
-@frozen(kw_only=True)
-class SettleTasks(Command["Settlement"]):
+class SettleTasks(Command["Settlement"], frozen=True, kw_only=True):
     """Record outcomes and advance their runs, in one transaction. Repeatable: each counts once by (task, token)."""
 
     outcomes: tuple[Outcome, ...]
@@ -167,8 +164,7 @@ class SettleTasks(Command["Settlement"]):
     """An earlier try of this command ended with an unknown commit: adopt what it may have leased."""
 
 
-@frozen(kw_only=True)
-class Settlement:
+class Settlement(Record, frozen=True, kw_only=True):
     """What a settled batch did."""
 
     verdicts: Mapping[Lease, Verdict]
@@ -179,44 +175,53 @@ class Settlement:
     """Whether there are tasks that became ready and wait in their queues. After a repetition there may be."""
 
 
-@frozen(kw_only=True)
-class HeartbeatTasks(Command[LeaseAnswer]):
+class HeartbeatTasks(Command[LeaseAnswer], frozen=True, kw_only=True):
     """Extend the leases of tasks that are being executed. Repeatable."""
 
     leases: tuple[Lease, ...]
     lease_duration: timedelta
 
 
-@frozen(kw_only=True)
-class ReapTasks(Command[int]):
+class ReapTasks(Command[int], frozen=True, kw_only=True):
     """Take back tasks whose lease ran out: queued again, or failed as `worker_lost`. Answers how many. Repeatable."""
 
-    limit: int = field(default=200, validator=gt(0))
+    limit: int = 200
+
+    def __post_init__(self) -> None:
+        _at_least("limit", self.limit, 1)
 
 
-@frozen(kw_only=True)
-class SweepJobs(Command[int]):
+class SweepJobs(Command[int], frozen=True, kw_only=True):
     """Announce again what has been ready for `older_than` and nobody claimed. Answers how many. Repeatable."""
 
     older_than: timedelta
-    limit: int = field(default=200, validator=gt(0))
+    limit: int = 200
+
+    def __post_init__(self) -> None:
+        _at_least("limit", self.limit, 1)
 
 
-@frozen(kw_only=True)
-class FlushOutbox(Command["Flushed"]):
+class FlushOutbox(Command["Flushed"], frozen=True, kw_only=True):
     """Publish committed events through the sink. Repeatable: at worst an event is published again."""
 
     worker: str
     lease_duration: timedelta
-    limit: int = field(default=500, validator=gt(0))
+    limit: int = 500
     """Outbox rows per shard and flush."""
 
+    def __post_init__(self) -> None:
+        _at_least("limit", self.limit, 1)
 
-@frozen(kw_only=True)
-class Flushed:
+
+class Flushed(Record, frozen=True, kw_only=True):
     """What a flush did."""
 
     published: int
     """Events that the sink accepted and that are marked so."""
     held_back: tuple[tuple[str, str], ...] = ()
     """(run id, what the sink raised or did) for each run whose events wait for the next flush."""
+
+
+def _at_least(name: str, found: int, least: int) -> None:
+    if found < least:
+        raise InvalidArgument(name, f"at least {least}", found)

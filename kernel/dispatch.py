@@ -11,7 +11,6 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
-from attrs import evolve
 from msgspec.structs import replace
 
 from ..ports import Ports
@@ -206,12 +205,12 @@ class Dispatcher:
             return await self._from_the_top(lambda: self._settle_batch(command))
         except UnstorableValue as refusal:
             if len(command.outcomes) == 1:
-                unstorable = evolve(command, outcomes=(_unstorable(command.outcomes[0], refusal),))
+                unstorable = replace(command, outcomes=(_unstorable(command.outcomes[0], refusal),))
                 return await self._from_the_top(lambda: self._settle_batch(unstorable))
         middle = len(command.outcomes) // 2
-        first = await self._settle_tasks(evolve(command, outcomes=command.outcomes[:middle]))
+        first = await self._settle_tasks(replace(command, outcomes=command.outcomes[:middle]))
         slots = max(0, command.capacity.slots - len(first.continuations))
-        rest = evolve(command, outcomes=command.outcomes[middle:], capacity=evolve(command.capacity, slots=slots))
+        rest = replace(command, outcomes=command.outcomes[middle:], capacity=replace(command.capacity, slots=slots))
         try:
             second = await self._settle_tasks(rest)
         except AdapterError as error:
@@ -304,7 +303,7 @@ class Dispatcher:
             ]
             rows = await transaction.load_steps(wanted)
             steps = {**snapshot.steps, **{(row.run_id, row.slug): row for row in rows}}
-            settled = decide(evolve(snapshot, steps=steps))
+            settled = decide(replace(snapshot, steps=steps))
         if settled.incomplete:
             raise CorruptionError(f"steps of runs {settled.incomplete} have no rows")
         if not settled.changes.empty:

@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Protocol
 
-from attrs import frozen
-
 from .errors import AdapterError, UsageError
+from .record import Record
 
 KEY_LENGTH_MAX = 512
 """Characters of a key: within what file systems and object stores accept once an adapter has put its prefix before."""
@@ -34,8 +33,7 @@ class BlobNotFound(AdapterError):
     """There is no blob under that key."""
 
 
-@frozen
-class BlobInfo:
+class BlobInfo(Record, frozen=True):
     """What a listing tells of one blob."""
 
     key: str

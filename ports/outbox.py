@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from attrs import frozen
+from .record import Record
 
 OUTBOX_SHARDS = 64
 """Into how many shards runs are spread: enough for dozens of flushers, few enough to lease in one statement."""
@@ -23,8 +23,7 @@ def shard_of(run_id: str) -> int:
     return zlib.crc32(run_id.encode()) % OUTBOX_SHARDS
 
 
-@frozen(kw_only=True)
-class OutboxRow:
+class OutboxRow(Record, frozen=True, kw_only=True):
     """An unpublished outbox row."""
 
     run_id: str
@@ -54,8 +53,7 @@ class ShardLease(NamedTuple):
     token: int
 
 
-@frozen(kw_only=True)
-class EventRecord:
+class EventRecord(Record, frozen=True, kw_only=True):
     """One event as a reader or a sink sees it."""
 
     run_id: str

@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from attrs import frozen
-
+from .record import Record
 from .records import TaskKey, TaskPhase
 from .statuses import RunStatus, StepStatus, TaskStatus
 
 
-@frozen(kw_only=True)
-class RunRecord:
+class RunRecord(Record, frozen=True, kw_only=True):
     """One run. `error` is set for a failed one, `reason` for one that did not complete."""
 
     id: str
@@ -33,8 +31,7 @@ class RunRecord:
     error: bytes | None
 
 
-@frozen(kw_only=True)
-class StepRecord:
+class StepRecord(Record, frozen=True, kw_only=True):
     """One step of a run in one generation."""
 
     run_id: str
@@ -52,8 +49,7 @@ class StepRecord:
     error: bytes | None
 
 
-@frozen(kw_only=True)
-class TaskRecord:
+class TaskRecord(Record, frozen=True, kw_only=True):
     """One task, without its output."""
 
     key: TaskKey
@@ -76,8 +72,7 @@ class TaskRecord:
     has_output: bool
 
 
-@frozen(kw_only=True)
-class AttemptRecord:
+class AttemptRecord(Record, frozen=True, kw_only=True):
     """An attempt that ended otherwise than completed."""
 
     key: TaskKey
@@ -96,8 +91,7 @@ class RunCursor(NamedTuple):
     id: str
 
 
-@frozen(kw_only=True)
-class RunFilter:
+class RunFilter(Record, frozen=True, kw_only=True):
     """Which runs to list; every field that is set must hold."""
 
     flow: str | None = None
@@ -109,8 +103,7 @@ class RunFilter:
     """Exclusive."""
 
 
-@frozen
-class RunPage:
+class RunPage(Record, frozen=True):
     """Runs newest first, and where the next page begins (None at the end)."""
 
     runs: Sequence[RunRecord]
@@ -125,16 +118,14 @@ class OutputRequest(NamedTuple):
     element: int | None = None
 
 
-@frozen(kw_only=True)
-class RunPayload:
+class RunPayload(Record, frozen=True, kw_only=True):
     """What a run was started with, as canonical JSON."""
 
     input: bytes
     config: bytes | None
 
 
-@frozen(kw_only=True)
-class StepOutput:
+class StepOutput(Record, frozen=True, kw_only=True):
     """The recorded output of a step in its highest generation, in order of index; None where a task has none."""
 
     status: StepStatus
@@ -143,16 +134,14 @@ class StepOutput:
     """All tasks' outputs, or the one asked for by index. Empty unless the step is completed."""
 
 
-@frozen(kw_only=True)
-class Payloads:
+class Payloads(Record, frozen=True, kw_only=True):
     """The answer to a batch of requests. What does not exist is absent."""
 
     runs: Mapping[str, RunPayload]
     outputs: Mapping[OutputRequest, StepOutput]
 
 
-@frozen(kw_only=True)
-class Due:
+class Due(Record, frozen=True, kw_only=True):
     """What an idle host would find if it looked: one answer for all ticks."""
 
     runs: bool

@@ -13,19 +13,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-import msgspec
-from attrs import frozen
-
+from .record import Record
 from .statuses import RunStatus, StepStatus, TaskStatus
-
-
-class Row(msgspec.Struct, frozen=True, gc=False):
-    """A record that is made for every run, step and task.
-
-    These are msgspec structs rather than attrs classes, since making them would else be a third of a host's work: one
-    costs 0.2 µs, as an attrs class 2. They hold values and never each other, so the garbage collector need not look
-    at them. A changed copy is made by `msgspec.structs.replace`.
-    """
 
 
 class TaskKey(NamedTuple):
@@ -52,7 +41,7 @@ class TaskPhase(enum.StrEnum):
     CHECK = "check"
 
 
-class ClaimedTask(Row, frozen=True, kw_only=True):
+class ClaimedTask(Record, frozen=True, kw_only=True):
     """A task leased to one host: everything the host needs to name it, none of its payload."""
 
     key: TaskKey
@@ -74,15 +63,14 @@ class Lease(NamedTuple):
     token: int
 
 
-@frozen
-class LeaseAnswer:
+class LeaseAnswer(Record, frozen=True):
     """What a heartbeat learnt. A lease in neither set could not be looked at and is unknown, not lost."""
 
     extended: frozenset[Lease]
     lost: frozenset[Lease]
 
 
-class RunRow(Row, frozen=True, kw_only=True):
+class RunRow(Record, frozen=True, kw_only=True):
     """A locked run, without its payloads."""
 
     id: str
@@ -98,7 +86,7 @@ class RunRow(Row, frozen=True, kw_only=True):
     """The facts of the run's input."""
 
 
-class StepRow(Row, frozen=True, kw_only=True):
+class StepRow(Record, frozen=True, kw_only=True):
     """A step of a locked run, in its highest generation."""
 
     run_id: str
@@ -117,7 +105,7 @@ class StepRow(Row, frozen=True, kw_only=True):
     """The facts of the step's output."""
 
 
-class TaskRow(Row, frozen=True, kw_only=True):
+class TaskRow(Record, frozen=True, kw_only=True):
     """A task of a locked run."""
 
     key: TaskKey
@@ -133,8 +121,7 @@ class TaskRow(Row, frozen=True, kw_only=True):
     lease_until: datetime | None
 
 
-@frozen
-class Snapshot:
+class Snapshot(Record, frozen=True):
     """What a settling transaction saw after its locks: only runs that it holds, their steps and their tasks."""
 
     runs: Mapping[str, RunRow]
@@ -145,7 +132,7 @@ class Snapshot:
     """The running tasks of these runs that are leased to `LoadRequest.leased_to`."""
 
 
-class PendingRun(Row, frozen=True, kw_only=True):
+class PendingRun(Record, frozen=True, kw_only=True):
     """A pending run, locked for its claim, with the payloads its first tasks will ask for."""
 
     id: str
@@ -159,8 +146,7 @@ class PendingRun(Row, frozen=True, kw_only=True):
     config: bytes | None
 
 
-@frozen(kw_only=True)
-class RunClaim:
+class RunClaim(Record, frozen=True, kw_only=True):
     """Which pending runs a host can take."""
 
     flow_ids: tuple[int, ...]
@@ -169,8 +155,7 @@ class RunClaim:
     """These runs and no others, as named by a transport's messages."""
 
 
-@frozen(kw_only=True)
-class TaskClaim:
+class TaskClaim(Record, frozen=True, kw_only=True):
     """Which queued tasks a host can take, and the lease it takes on them."""
 
     flow_ids: tuple[int, ...]
@@ -185,8 +170,7 @@ class TaskClaim:
     """These tasks and no others, as named by a transport's messages."""
 
 
-@frozen(kw_only=True)
-class LoadRequest:
+class LoadRequest(Record, frozen=True, kw_only=True):
     """What a settling transaction locks and reads."""
 
     runs: tuple[str, ...]
@@ -201,7 +185,7 @@ class LoadRequest:
     """Also answer which running tasks of these runs this worker holds: after an unknown commit."""
 
 
-class EventBatch(Row, frozen=True, kw_only=True):
+class EventBatch(Record, frozen=True, kw_only=True):
     """Consecutive events of one run that were caused by one transaction: one outbox row."""
 
     run_id: str
@@ -216,8 +200,7 @@ class EventBatch(Row, frozen=True, kw_only=True):
     """True from birth where no sink is configured."""
 
 
-@frozen(kw_only=True)
-class NewRun:
+class NewRun(Record, frozen=True, kw_only=True):
     """A run to insert as `pending`, together with its first event."""
 
     id: str
@@ -236,7 +219,7 @@ class NewRun:
     event: EventBatch
 
 
-class RunUpdate(Row, frozen=True, kw_only=True):
+class RunUpdate(Record, frozen=True, kw_only=True):
     """The new state of a locked run. `started_at`, `ended_at`, `reason` and `error` are left alone where None."""
 
     id: str
@@ -249,7 +232,7 @@ class RunUpdate(Row, frozen=True, kw_only=True):
     error: bytes | None = None
 
 
-class StepWrite(Row, frozen=True, kw_only=True):
+class StepWrite(Record, frozen=True, kw_only=True):
     """A step to insert, or the new state of a loaded one.
 
     Times, `reason`, `facts` and `error` are left alone where None.
@@ -271,7 +254,7 @@ class StepWrite(Row, frozen=True, kw_only=True):
     error: bytes | None = None
 
 
-class NewTasks(Row, frozen=True, kw_only=True):
+class NewTasks(Record, frozen=True, kw_only=True):
     """Tasks `first … first + count − 1` of one step, alike in everything but their index.
 
     They are born `queued`, or `running` and leased to `worker` (then token and attempts are 1).
@@ -292,7 +275,7 @@ class NewTasks(Row, frozen=True, kw_only=True):
     lease_until: datetime | None = None
 
 
-class TaskUpdate(Row, frozen=True, kw_only=True):
+class TaskUpdate(Record, frozen=True, kw_only=True):
     """The new state of one running task, guarded by its token.
 
     Where the row is no longer `running` under `token` the guard refuses, and since the token was checked under the
@@ -314,7 +297,7 @@ class TaskUpdate(Row, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-class NewAttempt(Row, frozen=True, kw_only=True):
+class NewAttempt(Record, frozen=True, kw_only=True):
     """An attempt that ended otherwise than completed, kept as history."""
 
     key: TaskKey
@@ -326,8 +309,7 @@ class NewAttempt(Row, frozen=True, kw_only=True):
     error: bytes | None
 
 
-@frozen(kw_only=True)
-class Cancellation:
+class Cancellation(Record, frozen=True, kw_only=True):
     """Every live step and task of a run becomes `cancelled`, after all other changes of the transaction."""
 
     run_id: str
@@ -335,8 +317,7 @@ class Cancellation:
     reason: str
 
 
-@frozen(kw_only=True)
-class Changes:
+class Changes(Record, frozen=True, kw_only=True):
     """Everything one transaction writes. Plain data: rows to insert, guarded updates, events."""
 
     runs: tuple[RunUpdate, ...] = ()
@@ -349,8 +330,7 @@ class Changes:
     events: tuple[EventBatch, ...] = ()
 
 
-@frozen(kw_only=True)
-class NewFlow:
+class NewFlow(Record, frozen=True, kw_only=True):
     """The shape of a flow's version, as code declares it."""
 
     slug: str
@@ -360,8 +340,7 @@ class NewFlow:
     registered_at: datetime
 
 
-@frozen(kw_only=True)
-class FlowRow:
+class FlowRow(Record, frozen=True, kw_only=True):
     """A registered shape. `flow_id` stands for exactly one (slug, version, fingerprint)."""
 
     flow_id: int
@@ -371,8 +350,7 @@ class FlowRow:
     shape: bytes
 
 
-@frozen(kw_only=True)
-class StartedRun:
+class StartedRun(Record, frozen=True, kw_only=True):
     """The answer to one inserted run: itself, or the run that holds its key."""
 
     id: str

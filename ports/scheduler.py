@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from attrs import frozen
+from .record import Record
 
 
-@frozen(kw_only=True)
-class ScheduledCommand:
+class ScheduledCommand(Record, frozen=True, kw_only=True):
     """A command and when it is due. `name` identifies it: scheduling a name again replaces what it held."""
 
     name: str
@@ -23,8 +22,7 @@ class ScheduledCommand:
     """The command as canonical JSON, opaque to the adapter."""
 
 
-@frozen(kw_only=True)
-class DueCommand:
+class DueCommand(Record, frozen=True, kw_only=True):
     """A due command, claimed: whoever holds it executes and acknowledges it before `claimed_until`."""
 
     scheduled: ScheduledCommand

@@ -15,13 +15,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from attrs import frozen
-
+from .record import Record
 from .records import TaskKey
 
 
-@frozen(kw_only=True)
-class Job:
+class Job(Record, frozen=True, kw_only=True):
     """“Look at this.” A pending run (`task` is None) or a queued task."""
 
     run_id: str
@@ -31,8 +29,7 @@ class Job:
     """The time before which looking is in vain; a transport may deliver late, never needs to deliver early."""
 
 
-@frozen(kw_only=True)
-class Delivery:
+class Delivery(Record, frozen=True, kw_only=True):
     """A job as it arrived, with the receipt that acknowledges this delivery and no other."""
 
     job: Job

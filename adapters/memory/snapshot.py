@@ -27,7 +27,7 @@ def snapshot_of(store: Store) -> Mapping[str, Table]:
     flows = sorted(store.flows.values(), key=lambda flow: flow.flow_id)
     current = {flow.flow_id for flow in store.current_flows.values()}
     return {
-        "flows": [{**asdict(flow), "current": flow.flow_id in current} for flow in flows],
+        "flows": [{**msgspec.structs.asdict(flow), "current": flow.flow_id in current} for flow in flows],
         "runs": [_plain(run.row) for run in runs],
         "steps": [_plain(run.steps[key]) for run in runs for key in sorted(run.steps)],
         "tasks": [_keyed(run.tasks[key], key) for run in runs for key in sorted(run.tasks)],

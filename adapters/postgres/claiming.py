@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from attrs import evolve
+from msgspec.structs import replace
 
 from ...ports.errors import AdapterError, CommitUnknown
 from ...ports.reading import Due
@@ -93,7 +93,7 @@ class TaskLeasing:
         claimed, candidates = await self._claim_among(claim, window)
         while len(claimed) < claim.limit and candidates == window:
             window += claim.limit + RANKED_BEYOND
-            rest = evolve(
+            rest = replace(
                 claim,
                 limit=claim.limit - len(claimed),
                 lost_limit=claim.lost_limit - sum(task.losses > 0 for task in claimed),

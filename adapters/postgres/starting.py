@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from attrs import evolve
+from msgspec.structs import replace
 
 from ...ports.errors import Contention
 from ...ports.outbox import shard_of
@@ -78,7 +78,7 @@ class RunStarting:
                 return None
             if any(answer.request_digest != run.request_digest for answer, run in zip(answers, runs, strict=True)):
                 await database.roll_back(connection)
-                return [evolve(answer, created=False) if answer.id in inserted else answer for answer in answers]
+                return [replace(answer, created=False) if answer.id in inserted else answer for answer in answers]
             return answers
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from attrs import evolve
+from msgspec.structs import replace
 
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.records import Changes, FlowRow
@@ -27,7 +27,7 @@ async def test_registering_again_answers_the_same_row(store: Persistence) -> Non
     first = await store.register_flow(new_flow(), replace=False)
 
     assert await store.register_flow(new_flow(), replace=False) == first
-    assert await store.register_flow(evolve(new_flow(), registered_at=at(99)), replace=False) == first
+    assert await store.register_flow(replace(new_flow(), registered_at=at(99)), replace=False) == first
     assert await store.register_flow(new_flow(), replace=True) == first
 
 

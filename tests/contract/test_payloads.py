@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
 from msgspec.structs import replace
 
 from fairlead.ports.persistence import Persistence
@@ -44,7 +43,7 @@ async def test_every_payload_comes_back_byte_for_byte(store: Persistence, flow: 
     """Input, configuration, facts, outputs, errors and events: the store looks into none of them."""
     run = run_id(1)
     first = new_run(flow, input=payload, config=payload, facts=payload)
-    await store.insert_runs([evolve(first, event=replace(first.event, events=b"[" + payload + b"]"))])
+    await store.insert_runs([replace(first, event=replace(first.event, events=b"[" + payload + b"]"))])
     async with store.transaction() as transaction:
         (pending,) = await transaction.claim_runs(run_claim(flow))
         await transaction.apply(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from msgspec.structs import replace
 
 from fairlead.adapters.memory import ManualClock, MemoryPersistence, MemoryTransport, memory_ports
 from fairlead.hosts.node import NodeHost
@@ -167,7 +168,7 @@ async def test_a_message_that_comes_early_comes_again(clock: DriftingClock) -> N
         await transport.enqueue([early])
         clock.advance(20)
         (delivery,) = await transport.dequeue(queues=["default"], limit=1, wait_s=0)
-        later = evolve(delivery, job=evolve(early, not_before=clock.now() + timedelta(seconds=7)))
+        later = replace(delivery, job=replace(early, not_before=clock.now() + timedelta(seconds=7)))
         assert await world.ticks.claim_delivered([later]) == 0
 
         clock.advance(6.9)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
-from attrs import evolve
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -195,7 +194,7 @@ class Course(RuleBasedStateMachine):
         assert settled == decide(near), "the same rows, the same decision"
         if settled.incomplete:
             more = {key: step for key, step in self.model.steps.items() if key[0] in settled.incomplete}
-            settled = decide(evolve(near, steps={**near.steps, **more}))
+            settled = decide(replace(near, steps={**near.steps, **more}))
         assert not settled.incomplete
         whole = decide(self.model.snapshot(reversed(keys), list(reversed(self.model.steps))))
         assert _sorted(settled.changes.frozen()) == _sorted(whole.changes.frozen())
@@ -290,7 +289,7 @@ def _lease_of(task: ClaimedTask) -> Lease:
 
 def _sorted(changes: Changes) -> Changes:
     """Changes whose steps stand in one order, whatever the order in which their rows were loaded."""
-    return evolve(changes, steps=tuple(sorted(changes.steps, key=lambda step: (step.run_id, step.slug))))
+    return replace(changes, steps=tuple(sorted(changes.steps, key=lambda step: (step.run_id, step.slug))))
 
 
 TestCourse = Course.TestCase
