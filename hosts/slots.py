@@ -26,12 +26,23 @@ class Slots:
         """Slots that nobody has. Negative while an unknown commit made the host adopt more than it has room for."""
         self.contended = False
         """Whether work is known to wait in the store for a slot of this host."""
-        self.minimum_priority: int | None = None
-        """The highest priority that may be waiting in the store, where that is known."""
+        self._waiting: dict[str, int] = {}
         self.when_free: Callable[[], None] = lambda: None
         """Called whenever a slot becomes free."""
         self._renewals = None if attempts_max is None else attempts_max - self.total
         self._turns = 0
+
+    @property
+    def minimum_priority(self) -> int | None:
+        """The highest priority that may be waiting in the store; None where nothing is known to wait."""
+        return max(self._waiting.values(), default=None)
+
+    def note_waiting(self, place: str, priority: int | None) -> None:
+        """Remember the highest priority that may be waiting in one place; None where nothing waits there."""
+        if priority is None:
+            self._waiting.pop(place, None)
+        else:
+            self._waiting[place] = priority
 
     def take(self, wanted: int) -> int:
         """Take up to `wanted` free slots; answers how many."""

@@ -16,6 +16,7 @@ from attrs import frozen
 
 from ..kernel.commands import ClaimRuns, ClaimTasks, FlushOutbox, ReapTasks, SweepJobs
 from ..kernel.dispatch import CLOCK_SKEW_MAX
+from ..kernel.waking import ANY_QUEUE
 from ..ports.errors import Unavailable
 from ..ports.records import TaskKey
 from ..ports.transport import Delivery
@@ -112,7 +113,7 @@ class Ticks:
         if only is None:
             # Runs are claimed in order of priority, so none that waits has a higher one than the last.
             more = len(claimed.runs) >= limit
-            worker.slots.minimum_priority = min(run.priority for run in claimed.runs) if more else None
+            worker.slots.note_waiting(ANY_QUEUE, min(run.priority for run in claimed.runs) if more else None)
         if claimed.queued:
             worker.overflowed()
         return len(claimed.runs)
@@ -136,6 +137,9 @@ class Ticks:
             used = worker.adopt(tasks)
         finally:
             worker.slots.give(slots - used)
+        if only is None:
+            more = 0 < slots <= len(tasks)
+            worker.slots.note_waiting(queue, min(task.priority for task in tasks) if more else None)
         return len(tasks)
 
     @contextmanager

@@ -382,6 +382,7 @@ def _as_claimed(task: TaskRow) -> ClaimedTask:
         losses=task.losses,
         phase=task.phase,
         lease_until=task.lease_until,
+        priority=task.priority,
     )
 
 

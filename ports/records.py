@@ -54,6 +54,8 @@ class ClaimedTask(Record, frozen=True, kw_only=True):
     """How many leases on this task have been lost so far."""
     phase: TaskPhase = TaskPhase.RUN
     lease_until: datetime
+    priority: int
+    """Its run's: nothing with a higher one waits in a queue from which it was claimed in order."""
 
 
 class Lease(NamedTuple):
@@ -119,6 +121,7 @@ class TaskRow(Record, frozen=True, kw_only=True):
     phase: TaskPhase
     worker: str | None
     lease_until: datetime | None
+    priority: int
 
 
 class Snapshot(Record, frozen=True):

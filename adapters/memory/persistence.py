@@ -167,6 +167,7 @@ class MemoryPersistence:
             losses=task.losses,
             phase=task.phase,
             lease_until=claim.lease_until,
+            priority=task.priority,
         )
 
     async def extend_leases(self, leases: Sequence[Lease], until: datetime) -> LeaseAnswer:

@@ -196,6 +196,7 @@ class Task(msgspec.Struct, gc=False, eq=False):
             phase=self.phase,
             worker=self.worker,
             lease_until=self.lease_until,
+            priority=self.priority,
         )
 
     def record(self) -> TaskRecord:

@@ -91,6 +91,7 @@ def task_row(key: TaskKey, row: Row) -> TaskRow:
         phase=PHASE[row[7]],
         worker=row[8],
         lease_until=row[9],
+        priority=row[10],
     )
 
 
@@ -109,4 +110,5 @@ def claimed_task(row: Row) -> ClaimedTask:
         losses=row[8],
         phase=PHASE[row[9]],
         lease_until=row[10],
+        priority=row[11],
     )

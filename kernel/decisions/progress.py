@@ -336,6 +336,7 @@ def _claimed(tasks: NewTasks, lease_until: datetime) -> Iterable[ClaimedTask]:
             attempt=1,
             losses=0,
             lease_until=lease_until,
+            priority=tasks.priority,
         )
         for element in range(tasks.first, tasks.first + tasks.count)
     )

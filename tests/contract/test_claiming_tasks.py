@@ -32,7 +32,7 @@ async def elements(store: Persistence, claim: TaskClaim) -> list[tuple[str, int]
 
 async def test_a_claim_leases_a_task(store: Persistence, flow: FlowRow) -> None:
     """The task runs now: first token, first attempt, under this worker until its lease ends."""
-    run = await run_with_tasks(store, flow)
+    run = await run_with_tasks(store, flow, priority=7)
 
     (task,) = await store.claim_tasks(task_claim(flow, worker="worker-7", now=at(1), lease_s=60))
 
@@ -45,6 +45,7 @@ async def test_a_claim_leases_a_task(store: Persistence, flow: FlowRow) -> None:
         losses=0,
         phase=TaskPhase.RUN,
         lease_until=at(61),
+        priority=7,
     )
     row = await look_at_task(store, key)
     assert (row.status, row.token, row.settled_token) == (TaskStatus.RUNNING, 1, 0)

@@ -90,7 +90,7 @@ async def test_a_step_is_loaded_as_it_was_written(store: Persistence, flow: Flow
 
 async def test_a_task_is_loaded_as_it_stands(store: Persistence, flow: FlowRow) -> None:
     """A queued task has no token, no attempt and no holder."""
-    run = await run_with_tasks(store, flow)
+    run = await run_with_tasks(store, flow, priority=7)
     key = TaskKey(run, "pack", 1, 0)
 
     assert await look_at_task(store, key) == TaskRow(
@@ -104,6 +104,7 @@ async def test_a_task_is_loaded_as_it_stands(store: Persistence, flow: FlowRow) 
         phase=TaskPhase.RUN,
         worker=None,
         lease_until=None,
+        priority=7,
     )
 
 

@@ -117,6 +117,7 @@ class Model:
             attempt=claimed.attempts,
             losses=task.losses,
             lease_until=until,
+            priority=task.priority,
         )
 
     def snapshot(self, tasks: Iterable[TaskKey], steps: Sequence[tuple[str, str]]) -> Snapshot:
@@ -195,6 +196,7 @@ class Model:
                 phase=TaskPhase.RUN,
                 worker=new.worker,
                 lease_until=new.lease_until,
+                priority=new.priority,
             )
 
     def _write_task(self, task: TaskUpdate) -> None:

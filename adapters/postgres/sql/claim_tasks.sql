@@ -86,7 +86,7 @@ WITH found AS (
 )
 SELECT
     counted.candidates, claimed.run_id::text, claimed.step, claimed.generation, claimed.element, claimed.flow_id,
-    claimed.token, claimed.attempts, claimed.losses, claimed.phase, claimed.lease_until
+    claimed.token, claimed.attempts, claimed.losses, claimed.phase, claimed.lease_until, claimed.priority
 FROM (SELECT count(*)::integer AS candidates FROM ranked) AS counted
 LEFT JOIN claimed ON true
 ORDER BY

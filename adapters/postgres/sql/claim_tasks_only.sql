@@ -55,7 +55,7 @@ WITH ranked AS MATERIALIZED (
 )
 SELECT
     0, claimed.run_id::text, claimed.step, claimed.generation, claimed.element, claimed.flow_id,
-    claimed.token, claimed.attempts, claimed.losses, claimed.phase, claimed.lease_until
+    claimed.token, claimed.attempts, claimed.losses, claimed.phase, claimed.lease_until, claimed.priority
 FROM claimed
 ORDER BY
     claimed.priority DESC, claimed.ready_at, claimed.run_id, claimed.step, claimed.generation, claimed.element;

@@ -1,7 +1,7 @@
 -- The tasks of runs that this transaction holds; `place` says which of the wanted keys a row answers.
 SELECT
     wanted.place, found.flow_id, found.status, found.token, found.settled_token, found.attempts, found.losses,
-    found.phase, found.worker, found.lease_until
+    found.phase, found.worker, found.lease_until, found.priority
 FROM unnest(%(run_ids)s, %(steps)s, %(generations)s, %(elements)s)
     WITH ORDINALITY AS wanted (run_id, step, generation, element, place)
 CROSS JOIN LATERAL (

@@ -111,6 +111,7 @@ class World:
             attempt=1,
             losses=0,
             lease_until=datetime(2026, 1, 1, tzinfo=UTC),
+            priority=0,
         )
         return task, self.executables.find(task.flow_id, step)
 

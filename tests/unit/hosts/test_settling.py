@@ -233,7 +233,8 @@ async def test_one_outcome_that_cannot_be_settled_is_dropped_alone(
 
 def _continuation(element: int) -> ClaimedTask:
     key = TaskKey("run", "next", 1, element)
-    return ClaimedTask(key=key, flow_id=1, token=1, attempt=1, losses=0, lease_until=datetime(2026, 1, 1, tzinfo=UTC))
+    until = datetime(2026, 1, 1, tzinfo=UTC)
+    return ClaimedTask(key=key, flow_id=1, token=1, attempt=1, losses=0, lease_until=until, priority=0)
 
 
 async def test_slots_are_offered_and_what_is_not_used_comes_back(script: Script) -> None:
