@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from random import Random
+from typing import Literal, TypeAlias
 
 from ..kernel import Kernel
 from ..kernel.commands import HeartbeatTasks
@@ -36,6 +37,9 @@ RETRY_LONGEST_S = 2.0
 
 STOP_S = 5.0
 """How long the end of heartbeats may take before it is forced."""
+
+HeartbeatsIn: TypeAlias = Literal["thread", "loop"]
+"""Where heartbeats run: in a thread of their own, or in the host's event loop."""
 
 
 class Heartbeats:
@@ -149,8 +153,9 @@ class HeartbeatLoop:
 class HeartbeatThread:
     """Heartbeats in a thread with an event loop of its own."""
 
-    def __init__(self, heartbeats: Heartbeats, *, name: str) -> None:
+    def __init__(self, heartbeats: Heartbeats, *, name: str, stop_s: float = STOP_S) -> None:
         self._heartbeats = heartbeats
+        self._stop_s = stop_s
         self._ended = asyncio.get_running_loop().create_future()
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -168,7 +173,7 @@ class HeartbeatThread:
         if self._stop is not None:
             self._in_thread(self._stop.set)
         try:
-            async with asyncio.timeout(STOP_S):
+            async with asyncio.timeout(self._stop_s):
                 await asyncio.shield(self._ended)
         except TimeoutError:
             if self._running is not None:

@@ -6,10 +6,12 @@ import os
 import secrets
 import socket
 from collections.abc import Sequence
+from typing import get_args
 
 from ..kernel import Kernel
 from ..kernel.durations import Duration, in_seconds
 from .errors import HostOptionError
+from .heartbeats import HeartbeatsIn
 
 WORKER_ID_LENGTH_MAX = 200
 """Characters of a worker id: a long host name, a pid and more fit into it."""
@@ -52,6 +54,17 @@ def checked_queues(option: str, value: Sequence[str] | None) -> tuple[str, ...] 
     if isinstance(value, str) or not value or not all(value):
         raise HostOptionError(option, f"a list of names of queues, not {value!r}")
     return tuple(dict.fromkeys(value))
+
+
+def checked_heartbeats(value: HeartbeatsIn) -> HeartbeatsIn:
+    """Return where heartbeats run.
+
+    Raises:
+        HostOptionError: it is neither `"thread"` nor `"loop"`.
+    """
+    if value not in get_args(HeartbeatsIn):
+        raise HostOptionError("heartbeats", f"'thread' or 'loop', not {value!r}")
+    return value
 
 
 def checked_worker(value: str | None) -> str:

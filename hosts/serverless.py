@@ -26,9 +26,9 @@ from ..ports.clock import Clock
 from ..ports.errors import AdapterError
 from .claiming import Claiming
 from .errors import HostOptionError
-from .heartbeats import HeartbeatLoop, Heartbeats
+from .heartbeats import HeartbeatLoop, Heartbeats, HeartbeatsIn, HeartbeatThread
 from .jobs import Message, job_of
-from .options import checked_count, checked_duration, checked_queues, checked_worker, queues_of
+from .options import checked_count, checked_duration, checked_heartbeats, checked_queues, checked_worker, queues_of
 from .resources import Resources, check_resources, opened
 from .ticks import TickReport, Ticks, isolated
 from .worker import Worker, WorkerOptions
@@ -82,6 +82,8 @@ class ServerlessHost:
         worker: the worker id, to which each call adds a number; None makes one.
         lease_duration: how long a task stays a call's after the last heartbeat. It decides how soon work goes on
             elsewhere when a function is killed.
+        heartbeats: `"thread"`, which ends with its call, or `"loop"` where threads are not allowed; then a handler
+            that blocks the event loop for longer than a lease loses it.
         claim_margin: with less time left than this, a call takes on nothing new.
         stop_margin: with less time left than this, it stops its handlers and gives their tasks back.
 
@@ -98,6 +100,7 @@ class ServerlessHost:
         resources: Resources | None = None,
         worker: str | None = None,
         lease_duration: Duration = timedelta(seconds=30),
+        heartbeats: HeartbeatsIn = "thread",
         claim_margin: Duration = timedelta(seconds=10),
         stop_margin: Duration = timedelta(seconds=3),
     ) -> None:
@@ -105,6 +108,7 @@ class ServerlessHost:
         self._claim_margin_s = checked_duration("claim_margin", claim_margin, least_s=0.01)
         if self._claim_margin_s < self._stop_margin_s:
             raise HostOptionError("claim_margin", "at least stop_margin: what is claimed must not be stopped at once")
+        self._heartbeats_in = checked_heartbeats(heartbeats)
         self.kernel = kernel
         self._resources = resources
         self._opened: tuple[Mapping[str, object], AsyncExitStack] | None = None
@@ -211,12 +215,28 @@ class ServerlessHost:
     @asynccontextmanager
     async def _call(self, time: _Time, *, attempts_max: int | None = None) -> AsyncGenerator[_Call]:
         worker = Worker(self.kernel, self._options_of_call(), await self._open_resources(), attempts_max=attempts_max)
-        call = _Call(worker, time, claim_margin_s=self._claim_margin_s, stop_margin_s=self._stop_margin_s)
+        call = _Call(
+            worker,
+            self._heartbeats_of(worker),
+            time,
+            claim_margin_s=self._claim_margin_s,
+            stop_margin_s=self._stop_margin_s,
+        )
         call.begin()
         try:
             yield call
         finally:
             await call.end()
+
+    def _heartbeats_of(self, worker: Worker) -> HeartbeatThread | HeartbeatLoop:
+        in_thread = self._heartbeats_in == "thread"
+        interval_s = worker.options.lease_duration.total_seconds() / 3
+        beats = Heartbeats(worker, interval_s=interval_s, own_handle=in_thread)
+        if not in_thread:
+            return HeartbeatLoop(beats)
+        # What a store that hangs does not let go is dropped in time for the response.
+        name = f"fairlead-heartbeats-{worker.options.worker}"
+        return HeartbeatThread(beats, name=name, stop_s=self._stop_margin_s / 3)
 
     def _options_of_call(self) -> WorkerOptions:
         return evolve(self._options, worker=f"{self._options.worker}-{next(self._calls)}")
@@ -253,14 +273,21 @@ class _Time:
 class _Call:
     """One call: a worker, its heartbeats, and the deadline that ends both."""
 
-    def __init__(self, worker: Worker, time: _Time, *, claim_margin_s: float, stop_margin_s: float) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        heartbeats: HeartbeatThread | HeartbeatLoop,
+        time: _Time,
+        *,
+        claim_margin_s: float,
+        stop_margin_s: float,
+    ) -> None:
         self.worker = worker
         self.ticks = Ticks(worker, sweep_after=worker.options.lease_duration)
         self._time = time
         self._claim_margin_s = claim_margin_s
         self._stop_margin_s = stop_margin_s
-        interval_s = worker.options.lease_duration.total_seconds() / 3
-        self._heartbeats = HeartbeatLoop(Heartbeats(worker, interval_s=interval_s, own_handle=False))
+        self._heartbeats = heartbeats
         self._settling: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._over = False

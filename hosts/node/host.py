@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from ...kernel import Kernel
 from ...kernel.durations import Duration
 from ..errors import HostOptionError
-from ..heartbeats import HeartbeatLoop, Heartbeats, HeartbeatThread
-from ..options import checked_count, checked_duration, checked_queues, checked_worker, queues_of
+from ..heartbeats import HeartbeatLoop, Heartbeats, HeartbeatsIn, HeartbeatThread
+from ..options import checked_count, checked_duration, checked_heartbeats, checked_queues, checked_worker, queues_of
 from ..resources import Resources, check_resources, opened
 from ..worker import Worker, WorkerOptions
 from .running import Running
@@ -61,21 +61,19 @@ class NodeHost:
         worker: str | None = None,
         lease_duration: Duration = timedelta(seconds=30),
         heartbeat_interval: Duration | None = None,
-        heartbeats: Literal["thread", "loop"] = "thread",
+        heartbeats: HeartbeatsIn = "thread",
         poll_interval: Duration = timedelta(seconds=1),
         drain_timeout: Duration = timedelta(seconds=30),
         cancel_grace: Duration = timedelta(seconds=5),
         sweep_interval: Duration = timedelta(seconds=30),
     ) -> None:
-        if heartbeats not in ("thread", "loop"):
-            raise HostOptionError("heartbeats", f"'thread' or 'loop', not {heartbeats!r}")
         lease_s = checked_duration("lease_duration", lease_duration, least_s=0.1)
         self._heartbeat_s = lease_s / 3
         if heartbeat_interval is not None:
             self._heartbeat_s = checked_duration("heartbeat_interval", heartbeat_interval, least_s=0.01)
         if self._heartbeat_s > lease_s / 2:
             raise HostOptionError("heartbeat_interval", "at most half of the lease, so that one may be missed")
-        self._heartbeats_in = heartbeats
+        self._heartbeats_in = checked_heartbeats(heartbeats)
         self._poll_s = checked_duration("poll_interval", poll_interval, least_s=0.01)
         self._drain_s = checked_duration("drain_timeout", drain_timeout, least_s=0)
         self._sweep_s = checked_duration("sweep_interval", sweep_interval, least_s=0.1)

@@ -172,7 +172,7 @@ class _World:
             await self._in_process(start)
 
     async def _work(self, kernel: Kernel) -> None:
-        async with ServerlessHost(kernel, lease_duration=30) as host:
+        async with ServerlessHost(kernel, lease_duration=30, heartbeats="loop") as host:
             if not self._messages:
                 await host.process_available_jobs(1_000)
                 return

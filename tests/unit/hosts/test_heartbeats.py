@@ -15,7 +15,9 @@ from attrs import evolve
 
 from fairlead.adapters.memory import MemoryPersistence, memory_ports
 from fairlead.adapters.system import SystemClock
+from fairlead.hosts.heartbeats import HeartbeatsIn
 from fairlead.hosts.node import NodeHost
+from fairlead.hosts.serverless import ServerlessHost
 from fairlead.kernel import Context, Flow, Kernel, RunHandle
 from fairlead.kernel.commands import ReapTasks
 from fairlead.ports.clock import Clock
@@ -84,6 +86,29 @@ async def store(nothing_left_open: None) -> FaultyPersistence:
 
 def _kernel(store: Persistence, *flows: Flow[Any], clock: Clock | None = None) -> Kernel:
     return Kernel(flows=flows, ports=evolve(memory_ports(clock=clock), persistence=store))
+
+
+@pytest.mark.parametrize(("heartbeats", "kept"), [("thread", True), ("loop", False)])
+async def test_a_call_s_heartbeats_go_on_while_its_loop_is_blocked(
+    store: FaultyPersistence, heartbeats: HeartbeatsIn, kept: bool
+) -> None:
+    """In a thread of their own they do; in the loop they cannot. None is left when the call has ended."""
+    flow = Flow("blocking", version=1, input=int)
+
+    @flow.step
+    async def work() -> bool:
+        held_from = store.beaten
+        ends_s = time.monotonic() + (TIMEOUT_S if kept else 0.5)
+        while store.beaten == held_from and time.monotonic() < ends_s:
+            time.sleep(0.005)  # noqa: ASYNC251
+        return store.beaten > held_from
+
+    async with _kernel(store, flow) as kernel, ServerlessHost(kernel, lease_duration=1, heartbeats=heartbeats) as host:
+        run = await kernel.start(flow, 1)
+        report = await host.handle_job({"run_id": run.id})
+
+        assert (report.completed, await run.result()) == (1, {"work": kept})
+        assert not [thread for thread in threading.enumerate() if "heartbeats" in thread.name]
 
 
 async def _until(condition: Callable[[], bool]) -> None:

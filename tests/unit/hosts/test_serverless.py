@@ -340,7 +340,14 @@ async def test_resources_stay_between_calls(make_kernel: MakeKernel) -> None:
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("concurrency", 0), ("claim_margin", 1), ("stop_margin", 0), ("lease_duration", 0), ("queues", ())],
+    [
+        ("concurrency", 0),
+        ("claim_margin", 1),
+        ("stop_margin", 0),
+        ("lease_duration", 0),
+        ("queues", ()),
+        ("heartbeats", "process"),
+    ],
 )
 async def test_options_out_of_bounds_are_refused(make_kernel: MakeKernel, option: str, value: object) -> None:
     """Every option is checked when the host is made, and the error names it."""
