@@ -52,6 +52,8 @@ class Model:
     outcomes: list[tuple[Lease, TaskStatus]] = Factory(list[tuple[Lease, TaskStatus]])
     """Every outcome that was recorded, with what it made of its task."""
     lost: list[Lease] = Factory(list[Lease])
+    released: list[Lease] = Factory(list[Lease])
+    """Every lease that was given back without an attempt in the history."""
     attempts: list[Lease] = Factory(list[Lease])
     """Every attempt in the history."""
     started: set[tuple[str, str]] = Factory(set[tuple[str, str]])
@@ -144,6 +146,9 @@ class Model:
             self._write_step(step, self.steps[step.run_id, step.slug])
         for task in changes.tasks:
             self._write_task(task)
+        tried = {(attempt.key, attempt.token) for attempt in changes.attempts}
+        back = (Lease(task.key, task.token) for task in changes.tasks if task.status is TaskStatus.QUEUED)
+        self.released.extend(lease for lease in back if lease not in tried)
         for tasks in changes.new_tasks:
             self._insert_tasks(tasks)
         self.attempts.extend(Lease(attempt.key, attempt.token) for attempt in changes.attempts)

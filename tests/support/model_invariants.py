@@ -107,6 +107,9 @@ def _check_step_events(model: Model, run_id: str, step: StepRow) -> None:
 
 def _check_task(model: Model, plan: Plan, task: TaskRow) -> None:
     assert task.attempts <= plan.steps[task.key.step].max_attempts, "I8"
+    given_back = sum(lease.key == task.key for lease in model.released)
+    assert task.attempts == task.token - given_back, "I8: each claim is an attempt, unless it was given back"
+    assert task.losses == sum(lease.key == task.key for lease in model.lost)
     endings = [status for lease, status in model.outcomes if lease.key == task.key and status in TERMINAL_TASK]
     ended_by_loss = any(lease == (task.key, task.token) for lease in model.lost) and task.status is TaskStatus.FAILED
     by_itself = task.status in {TaskStatus.COMPLETED, TaskStatus.FAILED} and not ended_by_loss

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from random import Random
 
 import msgspec
 from hypothesis import settings
@@ -29,19 +30,20 @@ from fairlead.ports.statuses import TERMINAL_RUN, RunStatus, TaskStatus
 from tests.support.model import Model
 from tests.support.model_invariants import check_changed, check_rows
 from tests.support.random_flows import (
-    ELEMENTS_MAX,
+    ELEMENTS,
     QUEUES,
     STEPS_MAX,
     completed,
     random_facts,
-    random_outcomes,
+    random_outcome,
     random_plans,
 )
 from tests.support.records import LEASE_S, START, run_id
 
 RUNS_MAX = 3
 FLOW_IDS = (1, 2)
-ROUNDS_MAX = 2 * RUNS_MAX * STEPS_MAX * ELEMENTS_MAX
+SEEDS = st.integers(0, 2**32)
+ROUNDS_MAX = 2 * RUNS_MAX * STEPS_MAX * max(ELEMENTS)
 """Enough for every task to be claimed and to end one after the other."""
 
 
@@ -58,14 +60,15 @@ class Course(RuleBasedStateMachine):
 
     # What happens
 
-    @initialize(plans=st.tuples(random_plans("first"), random_plans("second")), data=st.data())
-    def start(self, plans: tuple[Plan, ...], data: st.DataObject) -> None:
+    @initialize(plans=st.tuples(random_plans("first"), random_plans("second")), data=st.data(), seed=SEEDS)
+    def start(self, plans: tuple[Plan, ...], data: st.DataObject, seed: int) -> None:
         """Put some runs of two flows down."""
+        random = Random(seed)
         self.plans = dict(zip(FLOW_IDS, plans, strict=True))
         for number in range(1, 1 + data.draw(st.integers(1, RUNS_MAX))):
             flow_id = data.draw(st.sampled_from(FLOW_IDS))
             plan = self.plans[flow_id]
-            facts = data.draw(random_facts(plan.mapped_paths.get(INPUT, ())))
+            facts = random_facts(random, plan.mapped_paths.get(INPUT, ()))
             request = RunRequest(flow_id=flow_id, input=b"{}", facts=facts, priority=data.draw(st.integers(-1, 1)))
             new = start_run(request, flow_id, plan, run_id=run_id(number), now=self.now, published=False)
             assert new == start_run(request, flow_id, plan, run_id=run_id(number), now=self.now, published=False)
@@ -87,18 +90,23 @@ class Course(RuleBasedStateMachine):
         self.given.append(self.model.claim(key, worker="claiming", until=self._lease_end()))
 
     @precondition(lambda self: self.given)
-    @rule(data=st.data())
-    def settle(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), seed=SEEDS)
+    def settle_anything(self, data: st.DataObject, seed: int) -> None:
         """A host writes outcomes back: under tokens that hold, that never held again, that were used before."""
         tasks = data.draw(st.lists(st.sampled_from(self.given), min_size=1, max_size=5, unique_by=_lease_of))
-        self._settle([data.draw(random_outcomes(task, self.plans[task.flow_id])) for task in tasks], _capacity(data))
+        self._settle(self._outcomes(tasks, seed), _capacity(data))
 
-    @precondition(lambda self: any(self._held()))
-    @rule(data=st.data())
-    def settle_together(self, data: st.DataObject) -> None:
-        """A host settles everything that it holds in one batch."""
-        tasks = self._held()
-        self._settle([data.draw(random_outcomes(task, self.plans[task.flow_id])) for task in tasks], _capacity(data))
+    @rule(data=st.data(), seed=SEEDS, count=st.integers(1, 9), later_s=st.sampled_from([6, 0]))
+    def work(self, data: st.DataObject, seed: int, count: int, later_s: float) -> None:
+        """A host claims what it can and settles some of what it holds, in one batch."""
+        self.now += timedelta(seconds=later_s)
+        if self.model.pending():
+            self._claim(RUNS_MAX, _capacity(data))
+        for key in self._claimable():
+            self.given.append(self.model.claim(key, worker="claiming", until=self._lease_end()))
+        held = self._held()
+        tasks = Random(seed).sample(held, min(count, len(held)))
+        self._settle(self._outcomes(tasks, seed), _capacity(data))
 
     @rule(seconds=st.sampled_from([1, 6, LEASE_S + 1]))
     def pass_time(self, seconds: float) -> None:
@@ -175,10 +183,11 @@ class Course(RuleBasedStateMachine):
         held = {_lease_of(task) for task in self._held()}
         keys = [outcome.key for outcome in outcomes]
         settled = self._decide(keys, decide, capacity)
-        assert set(settled.verdicts) == {Lease(outcome.key, outcome.token) for outcome in outcomes}
+        mine = {Lease(outcome.key, outcome.token) for outcome in outcomes}
+        assert set(settled.verdicts) == mine
         recorded = {lease for lease, _ in self.model.outcomes}
         assert {lease for lease, verdict in settled.verdicts.items() if verdict is Verdict.SETTLED} <= recorded
-        assert {Lease(task.key, task.token) for task in settled.changes.tasks} <= held, "a stale write"
+        assert {Lease(task.key, task.token) for task in settled.changes.tasks} <= held & mine, "a stale write"
         again = self._decide(keys, decide, capacity)
         assert again.changes.empty, "the same command twice"
         # A task remembers its latest outcome only: an older one in the same batch is stale by now.
@@ -244,6 +253,10 @@ class Course(RuleBasedStateMachine):
         assert due <= set(hints)
 
     # Looking
+
+    def _outcomes(self, tasks: Sequence[ClaimedTask], seed: int) -> list[Outcome]:
+        random = Random(seed)
+        return [random_outcome(random, task, self.plans[task.flow_id]) for task in tasks]
 
     def _neighbours(self, key: TaskKey) -> Iterable[tuple[str, str]]:
         plan = self.plans[self.model.runs[key.run_id].flow_id]
