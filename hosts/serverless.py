@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -25,6 +25,7 @@ from ..kernel.durations import Duration
 from ..ports.clock import Clock
 from ..ports.errors import AdapterError
 from .claiming import Claiming
+from .ending import SETTLE_S, within
 from .errors import HostOptionError
 from .heartbeats import HeartbeatLoop, Heartbeats, HeartbeatsIn, HeartbeatThread
 from .jobs import Message, job_of
@@ -40,9 +41,6 @@ CONCURRENCY_MAX = 1_000
 
 JOBS_MAX = 100_000
 """Attempts in one call: more than any function's time allows."""
-
-SETTLE_S = 5.0
-"""How long a call without a deadline keeps trying to record outcomes once it has been asked to end."""
 
 Deadline: TypeAlias = Callable[[], float] | float
 """When a call must be over: what tells the seconds that are left, or a time of the kernel's monotonic clock."""
@@ -358,8 +356,8 @@ class _Call:
         worker.draining = True
         try:
             worker.stop_attempts()
-            await _within(self._settle_s, isolated({"recall": self.ticks.recall}))
-            await _within(worker.cancel_grace_s, worker.until_stopped())
+            await within(self._settle_s, isolated({"recall": self.ticks.recall}))
+            await within(worker.cancel_grace_s, worker.until_stopped())
             worker.settler.close()
             if self._settling is not None:
                 await asyncio.wait([self._settling], timeout=self._settle_s)
@@ -389,9 +387,3 @@ class _Call:
             unfinished=self._unfinished,
             acknowledged=True,
         )
-
-
-async def _within(duration_s: float, work: Awaitable[object]) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(duration_s):
-            await work

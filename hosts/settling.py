@@ -31,7 +31,7 @@ MISS_PAUSE_S = 0.002
 """The pause before a batch of nothing but outcomes that were deferred: about as long as a transaction takes."""
 
 
-class Settled(Protocol):
+class SettlingHost(Protocol):
     """Who is told what became of outcomes."""
 
     def capacity(self, slots: int) -> Capacity:
@@ -66,7 +66,7 @@ class _Waiting:
 class Settler:
     """Settles outcomes for one host. Belongs to one event loop."""
 
-    def __init__(self, kernel: Kernel, host: Settled, slots: Slots, backoff: Backoff) -> None:
+    def __init__(self, kernel: Kernel, host: SettlingHost, slots: Slots, backoff: Backoff) -> None:
         self._kernel = kernel
         self._host = host
         self._slots = slots

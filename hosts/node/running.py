@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 from ...kernel.commands import Outcome, OutcomeKind
 from ..backoff import Backoff
 from ..claiming import Claiming
+from ..ending import SETTLE_S, within
 from ..heartbeats import HeartbeatLoop, HeartbeatThread
 from ..ticks import Ticks, isolated
 from ..worker import Worker
 from .loops import ClaimLoop, FlushLoop, ListenLoop, Loop, ReceiveLoop, Receiver, WatchLoop, keep_going
 
 logger = logging.getLogger(__name__)
-
-SETTLE_S = 5.0
-"""How long a stopping host keeps trying to record outcomes once its handlers have ended."""
 
 
 class Running:
@@ -106,12 +104,12 @@ class Running:
         worker.stop_attempts(only_waiting=True)
         # A claim whose answer is on its way may still bring tasks, which are given back at once.
         await asyncio.wait(self._claims, timeout=SETTLE_S)
-        await self._within(SETTLE_S, isolated({"recall": self._ticks.recall}))
-        await self._within(self._drain_s, worker.until_empty())
+        await within(SETTLE_S, isolated({"recall": self._ticks.recall}))
+        await within(self._drain_s, worker.until_empty())
         if worker.held:
             logger.warning("%d tasks did not end within %g s and are given back", len(worker.held), self._drain_s)
             worker.stop_attempts()
-            await self._within(worker.cancel_grace_s, worker.until_stopped())
+            await within(worker.cancel_grace_s, worker.until_stopped())
         if exiting:
             worker.release_the_rest()
         worker.settler.close()
@@ -132,7 +130,7 @@ class Running:
         self._flush.occasion.stop()
         ended, _ = await asyncio.wait([self._flushing], timeout=SETTLE_S)
         if ended:
-            await self._within(SETTLE_S, isolated({"flush": self._ticks.flush}))
+            await within(SETTLE_S, isolated({"flush": self._ticks.flush}))
 
     async def _close(self) -> None:
         """End every loop and thread, then what they work with."""
@@ -147,9 +145,3 @@ class Running:
         async with self._resources:
             await self._heartbeats.stop()
             await self._worker.close()
-
-    @staticmethod
-    async def _within(duration_s: float, work: Awaitable[object]) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(duration_s):
-                await work
