@@ -20,7 +20,7 @@ class Backoff:
     def __init__(
         self, random: Random, *, first_s: float = BACKOFF_FIRST_S, longest_s: float = BACKOFF_LONGEST_S
     ) -> None:
-        self._random = random
+        self.random = random
         self._first_s = first_s
         self._longest_s = longest_s
         self._next_s = first_s
@@ -29,7 +29,7 @@ class Backoff:
 
     def pause_s(self) -> float:
         """The pause after one more failure, in seconds."""
-        pause_s = self._next_s * (1 - self._random.random() / 2)
+        pause_s = self._next_s * (1 - self.random.random() / 2)
         self._next_s = min(self._next_s * 2, self._longest_s)
         self.failures += 1
         return pause_s

@@ -76,6 +76,7 @@ class Execution:
         "_handle",
         "_in_thread",
         "_timer",
+        "_times_out_s",
         "claimed",
         "context",
         "ended",
@@ -107,6 +108,8 @@ class Execution:
         self._handle: asyncio.Task[None] | None = None
         self._in_thread = False
         self._timer: asyncio.TimerHandle | None = None
+        self._times_out_s = float("inf")
+        """When it takes too long, in seconds of the loop's clock."""
 
     @property
     def begun(self) -> bool:
@@ -123,15 +126,13 @@ class Execution:
         except PayloadError as error:
             self._end(invalid_input(self.claimed, error))
             return
-        except Exception as error:  # classes of users may raise anything while they are made
+        except BaseException as error:  # classes of users may raise anything while they are made
             self._end(failed(self.claimed, self.executable, error))
             return
         if binding.is_async:
             self._handle = attempts.loop.create_task(self._run(binding.handler, arguments))
         else:
-            self._in_thread = True
-            self._start_timer()
-            attempts.threads.submit(partial(self._run_in_thread, arguments))
+            self._start_in_thread(arguments)
 
     def refuse(self, error: BaseException) -> None:
         """The host cannot call the handler."""
@@ -171,10 +172,17 @@ class Execution:
         self._start_timer()
         try:
             value = await handler(**arguments)
+            self._note_overrun()
             outcome = self._judged(completed(self.claimed, self.executable, value))
         except BaseException as error:
+            self._note_overrun()
             outcome = self._outcome_of_stop() if self.stopped else failed(self.claimed, self.executable, error)
         self._handler_ended(outcome)
+
+    def _note_overrun(self) -> None:
+        """A handler that blocked the loop past its timeout has timed out, although nobody could stop it then."""
+        if self.stopped is None and self._overran:
+            self.stopped = Stop.TIMED_OUT
 
     def _judged(self, outcome: Outcome) -> Outcome | None:
         """What counts of a result: one that comes after a timeout or without a lease is discarded."""
@@ -203,17 +211,30 @@ class Execution:
 
     # Plain functions
 
-    def _run_in_thread(self, arguments: dict[str, object]) -> None:
+    def _start_in_thread(self, arguments: dict[str, object]) -> None:
+        self._in_thread = True
+        self._start_timer()
         try:
-            outcome = completed(self.claimed, self.executable, self.executable.step.binding.handler(**arguments))
-        except BaseException as error:
-            outcome = failed(self.claimed, self.executable, error)
+            self._attempts.threads.submit(partial(self._run_in_thread, arguments))
+        except Exception as error:  # the process may have no thread more
+            self._in_thread = False
+            self.refuse(error)
+
+    def _run_in_thread(self, arguments: dict[str, object]) -> None:
+        outcome = None if self.ended else self._outcome_of_call(arguments)
         try:
             self._attempts.loop.call_soon_threadsafe(self._thread_ended, outcome)
         except RuntimeError:  # the loop is closed: the host ended without waiting for this thread
             logger.info("%s ended after its host", self)
 
-    def _thread_ended(self, outcome: Outcome) -> None:
+    def _outcome_of_call(self, arguments: dict[str, object]) -> Outcome:
+        try:
+            outcome = completed(self.claimed, self.executable, self.executable.step.binding.handler(**arguments))
+        except BaseException as error:
+            outcome = failed(self.claimed, self.executable, error)
+        return timed_out(self.claimed, self.executable) if self._overran else outcome
+
+    def _thread_ended(self, outcome: Outcome | None) -> None:
         self._in_thread = False
         self._handler_ended(outcome)
 
@@ -236,6 +257,12 @@ class Execution:
     def _start_timer(self) -> None:
         timeout_s = self.executable.step.policy.timeout_s
         self._timer = self._attempts.loop.call_later(timeout_s, self.stop, Stop.TIMED_OUT)
+        self._times_out_s = self._timer.when()
+
+    @property
+    def _overran(self) -> bool:
+        """Whether its timeout has passed, noticed or not."""
+        return self._attempts.loop.time() > self._times_out_s
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

@@ -1,14 +1,22 @@
-"""How attempts end, as data: whatever a handler returns or raises becomes an `Outcome`."""
+"""How attempts end, as data: whatever a handler returns or raises becomes an `Outcome`.
+
+Making one from an exception never raises, whatever the exception's class does: an attempt without an outcome would
+keep its slot for ever.
+"""
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
 from ..kernel import GiveUp, PayloadError, RetryAfter
 from ..kernel.commands import Outcome, OutcomeKind
+from ..kernel.durations import in_seconds
 from ..kernel.failures import encode_failure, failure_of
 from ..ports.records import ClaimedTask
 from .executables import Executable
+
+logger = logging.getLogger(__name__)
 
 
 def completed(task: ClaimedTask, executable: Executable, value: object) -> Outcome:
@@ -28,12 +36,16 @@ def completed(task: ClaimedTask, executable: Executable, value: object) -> Outco
 
 
 def failed(task: ClaimedTask, executable: Executable, error: BaseException) -> Outcome:
-    """The handler raised."""
-    if isinstance(error, RetryAfter):
-        delay = timedelta(seconds=error.delay_s)
-        return _failed(task, error, reason="handler_failed", retry_after=delay)
-    final = isinstance(error, (GiveUp, *executable.step.non_retryable))
-    return _failed(task, error, reason="handler_failed", retryable=not final)
+    """The handler raised. A delay or a class that makes no sense leaves the step's own retries."""
+    retryable, retry_after = True, None
+    try:
+        if isinstance(error, RetryAfter):
+            retry_after = timedelta(seconds=in_seconds(error.delay_s))
+        else:
+            retryable = not isinstance(error, (GiveUp, *executable.step.non_retryable))
+    except BaseException:
+        logger.warning("what task %s raised does not say how to go on; it is tried again as its step says", task.key)
+    return _failed(task, error, reason="handler_failed", retryable=retryable, retry_after=retry_after)
 
 
 def invalid_input(task: ClaimedTask, error: PayloadError) -> Outcome:
@@ -77,8 +89,15 @@ def _failed(
         token=task.token,
         flow_id=task.flow_id,
         kind=OutcomeKind.FAILED,
-        error=failure_of(error, attempt=task.attempt),
+        error=_described(error, task.attempt),
         reason=reason,
         retryable=retryable,
         retry_after=retry_after,
     )
+
+
+def _described(error: BaseException, attempt: int) -> bytes:
+    try:
+        return failure_of(error, attempt=attempt)
+    except BaseException:  # `failure_of` trusts nothing, but memory may be short
+        return encode_failure(type="Indescribable", message="what was raised cannot be described", attempt=attempt)

@@ -3,6 +3,9 @@
 Whatever has ended while one transaction was under way goes into the next one together, so a busy host settles many
 tasks per commit and an idle one settles each at once. Nothing is dropped: an outcome stays until the store has said
 what became of it, however often it takes.
+
+A run that somebody else's transaction holds for long is set apart: its outcomes are settled by a task of their own,
+which waits for the run, while those of all other runs go on.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from attrs import define
@@ -20,12 +23,19 @@ from ..kernel.commands import SETTLE_BATCH_MAX, Capacity, Outcome, OutcomeKind, 
 from ..ports.errors import AdapterError, CommitUnknown, Contention
 from ..ports.records import ClaimedTask, Lease
 from .backoff import Backoff
+from .cancelling import ends_task
 from .slots import Slots
 
 logger = logging.getLogger(__name__)
 
+SETTLE_BYTES_MAX = 32 * 2**20
+"""Outputs and errors in one batch, in bytes: far below what a statement can carry, however large each may be."""
+
 MISSES_MAX = 3
-"""How often an outcome waits for the next batch because its run was locked; then its run is settled alone."""
+"""How often an outcome waits for the next batch because its run was locked; then its run is set apart."""
+
+APART_AT_A_TIME = 3
+"""Runs set apart that are settled at a time: each keeps a connection while it waits, out of a pool of ten or so."""
 
 MISS_PAUSE_S = 0.002
 """The pause before a batch of nothing but outcomes that were deferred: about as long as a transaction takes."""
@@ -61,6 +71,13 @@ class _Waiting:
     misses: int = 0
     repeated: bool = False
     """Whether a commit of it is unknown that may have handed tasks over; until the store has answered."""
+    apart: bool = False
+    """Whether its run is set apart."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What it adds to a statement."""
+        return len(self.outcome.output or b"") + len(self.outcome.error or b"")
 
 
 class Settler:
@@ -71,17 +88,19 @@ class Settler:
         self._host = host
         self._slots = slots
         self._backoff = backoff
+        self._random = backoff.random
         self._waiting: deque[_Waiting] = deque()
-        self._under_way = 0
+        self._apart: dict[str, tuple[deque[_Waiting], asyncio.Task[None]]] = {}
+        """The outcomes of each run that is set apart, and the task that settles them."""
+        self._apart_turns = asyncio.Semaphore(APART_AT_A_TIME)
+        self.unsettled = 0
+        """How many outcomes the store has not answered yet."""
+        self.unsettled_apart = 0
+        """How many of them belong to runs that are set apart."""
         self._arrived = asyncio.Event()
         self._closing = False
         self.when_settled: Callable[[Sequence[Outcome]], None] = lambda outcomes: None
         """Called after each batch."""
-
-    @property
-    def unsettled(self) -> int:
-        """How many outcomes the store has not answered yet."""
-        return len(self._waiting) + self._under_way
 
     def add(self, outcome: Outcome, lease: Lease, *, keeps_slot: bool = False) -> None:
         """Settle an outcome with the next batch.
@@ -91,67 +110,123 @@ class Settler:
             lease: of the attempt.
             keeps_slot: whether its slot was kept for one of them.
         """
-        self._waiting.append(_Waiting(outcome, lease, keeps_slot))
-        self._arrived.set()
+        item = _Waiting(outcome, lease, keeps_slot)
+        self.unsettled += 1
+        if outcome.key.run_id in self._apart:  # for how long is unknown: its slot goes to others
+            item.keeps_slot = False
+            self._slots.give(int(keeps_slot))
+        self._put_back([item])
 
     def close(self) -> None:
         """Let `run` return once everything is settled."""
         self._closing = True
         self._arrived.set()
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed and everything is settled."""
+        return self._closing and not self.unsettled
+
     async def run(self) -> None:
-        """Settle until closed."""
-        while True:
-            if self._waiting:
-                await self._settle_next()
-            elif self._closing:
-                return
-            else:
-                self._arrived.clear()
-                await self._arrived.wait()
+        """Settle until closed; where it is cancelled, what was set apart is left too."""
+        try:
+            while True:
+                if self._waiting:
+                    await self._settle_next()
+                elif self._closing and not self._apart:
+                    return
+                else:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except asyncio.CancelledError as error:
+            if ends_task(error):
+                await self._leave_apart()
+            raise
+
+    async def _leave_apart(self) -> None:
+        tasks = [task for _, task in self._apart.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def _settle_next(self) -> None:
         first = self._waiting[0]
         if first.misses >= MISSES_MAX:
-            batch = self._take_run(first.outcome.key.run_id)
-            await self._settle(batch, wait=True)
+            self._set_apart(first.outcome.key.run_id)
             return
         if first.misses and all(item.misses for item in self._waiting):
             await asyncio.sleep(MISS_PAUSE_S * first.misses)
-        count = min(len(self._waiting), SETTLE_BATCH_MAX)
-        await self._settle([self._waiting.popleft() for _ in range(count)], wait=False)
+        await self._settle(_taken(self._waiting), wait=False)
 
-    def _take_run(self, run_id: str) -> list[_Waiting]:
-        """Take the outcomes of one run out of the queue, as many as fit into a batch."""
-        taken: list[_Waiting] = []
-        others: deque[_Waiting] = deque()
-        for item in self._waiting:
-            fits = item.outcome.key.run_id == run_id and len(taken) < SETTLE_BATCH_MAX
-            (taken if fits else others).append(item)
-        self._waiting = others
-        return taken
+    # Runs that are locked
+
+    def _set_apart(self, run_id: str) -> None:
+        """Let a task of their own settle the outcomes of one run, those to come included, until none is left."""
+        waiting, self._waiting = self._waiting, deque()
+        task = asyncio.get_running_loop().create_task(self._settle_apart(run_id), name=f"fairlead-Settler-{run_id}")
+        self._apart[run_id] = deque(), task
+        task.add_done_callback(lambda _: self._end_apart(run_id))
+        self._put_back(waiting)
+
+    async def _settle_apart(self, run_id: str) -> None:
+        items, _ = self._apart[run_id]
+        backoff = Backoff(self._random)
+        while items:
+            for item in items:
+                item.misses = 0
+            async with self._apart_turns:
+                await self._settle(_taken(items), wait=True)
+            if any(item.misses for item in items):
+                if backoff.failures == 0:
+                    logger.warning("run %s is locked by somebody else; its outcomes wait, trying on", run_id)
+                await asyncio.sleep(backoff.pause_s())
+
+    def _end_apart(self, run_id: str) -> None:
+        """The run is one like any other again."""
+        items, task = self._apart.pop(run_id)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("settling run %s failed and is begun again", run_id, exc_info=task.exception())
+        for item in items:
+            item.misses, item.apart = 0, False
+            self.unsettled_apart -= 1
+        self._put_back(items)
+        self._arrived.set()
+
+    def _put_back(self, items: Iterable[_Waiting]) -> None:
+        """Let outcomes wait where those of their runs do."""
+        for item in items:
+            place = self._apart.get(item.outcome.key.run_id)
+            if place is None:
+                self._waiting.append(item)
+                continue
+            place[0].append(item)
+            if not item.apart:
+                item.apart = True
+                self.unsettled_apart += 1
+        self._arrived.set()
+
+    # Batches
 
     async def _settle(self, batch: list[_Waiting], *, wait: bool) -> None:
         """Settle a batch, or find the part of it that cannot be settled and drop that alone."""
         kept = sum(item.keeps_slot for item in batch)
         offered = self._slots.offer(kept) if kept else 0
         used = 0
-        self._under_way += len(batch)
         try:
             settlement = await self._answered(batch, offered, wait=wait)
             used = self._host.adopt(settlement.continuations)
             self._conclude(batch, settlement)
             if settlement.queued:
                 self._host.overflowed()
-        except Contention:  # the run is locked for longer than a transaction may wait: others go first
-            for item in batch:
-                item.misses = 1
-                item.keeps_slot = False
-            self._waiting.extend(batch)
-        except Exception:
+        except Contention:  # something is locked for longer than a transaction may wait: find out which run
+            self._miss(batch, misses=MISSES_MAX)
+        except BaseException as error:
+            if ends_task(error):
+                self._give_up(batch)
+                raise
             await self._isolate(batch, wait=wait)
         finally:
-            self._under_way -= len(batch)
             self._slots.give(offered - used)
         self.when_settled([item.outcome for item in batch])
         if self._slots.free > 0:
@@ -165,12 +240,12 @@ class Settler:
             command = SettleTasks(outcomes=outcomes, capacity=self._host.capacity(slots), wait=wait, repeated=repeated)
             try:
                 settlement = await self._kernel.dispatch(command)
-            except Contention:
-                raise
-            except AdapterError as error:
-                if not error.retryable:
+            except (AdapterError, asyncio.CancelledError) as error:
+                if isinstance(error, Contention) or ends_task(error):
                     raise
-                if isinstance(error, CommitUnknown):
+                if isinstance(error, AdapterError) and not error.retryable:
+                    raise
+                if not isinstance(error, AdapterError) or isinstance(error, CommitUnknown):
                     for item in batch:
                         item.repeated = True
                 pause_s = self._backoff.pause_s()
@@ -187,21 +262,52 @@ class Settler:
         for item in batch:
             verdict = settlement.verdicts.get(item.lease, Verdict.STALE)
             if verdict is Verdict.DEFERRED:
-                item.misses += 1
-                item.keeps_slot = False
-                self._waiting.append(item)
+                self._miss([item], misses=item.misses + 1)
             else:
-                self._host.settled(item.lease, item.outcome.kind, verdict)
+                self._settled(item, verdict)
+
+    def _miss(self, items: Sequence[_Waiting], *, misses: int) -> None:
+        for item in items:
+            item.misses = misses
+        self._give_up(items)
+
+    def _give_up(self, items: Sequence[_Waiting]) -> None:
+        """Let outcomes wait for a later batch; what was kept for them has been given back."""
+        for item in items:
+            item.keeps_slot = False
+        self._put_back(items)
+
+    def _settled(self, item: _Waiting, verdict: Verdict) -> None:
+        self.unsettled -= 1
+        self.unsettled_apart -= item.apart
+        self._host.settled(item.lease, item.outcome.kind, verdict)
 
     async def _isolate(self, batch: list[_Waiting], *, wait: bool) -> None:
         """Something in the batch cannot be settled at all: halve it until the culprit is alone, and let that go."""
         if len(batch) == 1:
             lease = batch[0].lease
             logger.exception("the outcome of task %s cannot be settled; its lease will run out", lease.key)
-            self._host.settled(lease, batch[0].outcome.kind, Verdict.STALE)
+            self._settled(batch[0], Verdict.STALE)
             return
         for item in batch:
             item.keeps_slot = False
         middle = len(batch) // 2
-        await self._settle(batch[:middle], wait=wait)
-        await self._settle(batch[middle:], wait=wait)
+        rest = batch[middle:]
+        try:
+            await self._settle(batch[:middle], wait=wait)
+        except BaseException:
+            self._give_up(rest)
+            raise
+        await self._settle(rest, wait=wait)
+
+
+def _taken(waiting: deque[_Waiting]) -> list[_Waiting]:
+    """Take the next batch out of a queue: at least one outcome, and no more than a statement should carry."""
+    taken: list[_Waiting] = []
+    size_bytes = 0
+    while waiting and len(taken) < SETTLE_BATCH_MAX:
+        size_bytes += waiting[0].size_bytes
+        if taken and size_bytes > SETTLE_BYTES_MAX:
+            break
+        taken.append(waiting.popleft())
+    return taken

@@ -12,6 +12,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 logger = logging.getLogger(__name__)
 
@@ -34,18 +35,30 @@ class HandlerThreads:
         self._made = 0
         self._lock = threading.Lock()
         self._idle = 0
-        """Threads that wait for work, less the work that waits for them."""
+        """Threads that wait for work, less the work that waits for them; negative where threads are short."""
+        self._short = False
         self._busy: set[threading.Thread] = set()
 
     def submit(self, work: Work) -> None:
-        """Run `work` in a thread of its own, at once, with a copy of the current context variables."""
+        """Run `work` in a thread of its own, at once, with a copy of the current context variables.
+
+        Where the process gets no further thread, it waits for the next one of these that becomes free.
+
+        Raises:
+            RuntimeError: there is no thread at all, nor can one be started.
+        """
+        item = (contextvars.copy_context(), work)
         with self._lock:
-            needed = self._idle == 0
-            if not needed:
-                self._idle -= 1
-        self._work.put((contextvars.copy_context(), work))
+            needed = self._idle <= 0
+            self._idle -= 1
         if needed:
-            self._add_thread()
+            try:
+                self._add_thread()
+            except BaseException:
+                with self._lock:
+                    self._idle += 1
+                raise
+        self._work.put(item)
 
     @property
     def alive(self) -> int:
@@ -53,7 +66,10 @@ class HandlerThreads:
         return sum(thread.is_alive() for thread in self._threads)
 
     def close(self) -> None:
-        """End every thread that is idle; one that is still busy ends when its work does."""
+        """End every thread that is idle; one that is still busy ends when its work does. Work that waits is dropped."""
+        with suppress(queue.Empty):
+            while True:
+                self._work.get_nowait()
         for _ in self._threads:
             self._work.put(None)
         with self._lock:
@@ -65,10 +81,24 @@ class HandlerThreads:
             thread.join(LEAVE_S / len(busy))
 
     def _add_thread(self) -> None:
+        """Start one more thread, or see to it that there is one already."""
+        thread = threading.Thread(target=self._run, name=f"{self._name}-{self._made + 1}", daemon=True)
+        try:
+            thread.start()
+        except Exception as error:
+            if not self.alive:
+                raise
+            if not self._short:
+                logger.warning(
+                    "no further thread can be started beside %d, handlers wait for them: %s", self.alive, error
+                )
+            self._short = True
+            return
+        self._short = False
         self._made += 1
-        thread = threading.Thread(target=self._run, name=f"{self._name}-{self._made}", daemon=True)
         self._threads.append(thread)
-        thread.start()
+        with self._lock:
+            self._idle += 1
 
     def _run(self) -> None:
         while True:

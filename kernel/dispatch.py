@@ -70,6 +70,10 @@ Done = TypeVar("Done")
 CONTENTION_TRIES_MAX = 6
 """How often a transaction is tried that ends in a deadlock, serialization failure or lock timeout."""
 
+SETTLE_PATIENCE_S = 1.0
+"""After this long no settle is tried again: it ran into a lock rather than a deadlock, and its host has others to
+settle meanwhile."""
+
 CONTENTION_DELAY_S = 0.01
 """The pause before the second try; it doubles with each further one."""
 
@@ -109,13 +113,17 @@ class Dispatcher:
         handler = self._handlers[type(command)]
         return cast(Result, await handler(command))
 
-    async def _from_the_top(self, transact: Callable[[], Awaitable[Done]]) -> Done:
+    async def _from_the_top(self, transact: Callable[[], Awaitable[Done]], *, patience_s: float = float("inf")) -> Done:
         """Run one transaction, again where it got into another's way: its rollback left no trace."""
+        clock = self._ports.clock
+        ends_s = clock.monotonic() + patience_s
         for tries in range(1, CONTENTION_TRIES_MAX):
             try:
                 return await transact()
             except Contention:
-                await self._ports.clock.sleep(CONTENTION_DELAY_S * 2 ** (tries - 1))
+                if clock.monotonic() >= ends_s:
+                    raise
+                await clock.sleep(CONTENTION_DELAY_S * 2 ** (tries - 1))
         return await transact()
 
     # Runs
@@ -202,11 +210,11 @@ class Dispatcher:
         """Settle a batch; where the store refuses a value in it, find the culprit by halving and fail its task."""
         _limit("outcomes to settle", SETTLE_BATCH_MAX, len(command.outcomes))
         try:
-            return await self._from_the_top(lambda: self._settle_batch(command))
+            return await self._from_the_top(lambda: self._settle_batch(command), patience_s=SETTLE_PATIENCE_S)
         except UnstorableValue as refusal:
             if len(command.outcomes) == 1:
                 unstorable = replace(command, outcomes=(_unstorable(command.outcomes[0], refusal),))
-                return await self._from_the_top(lambda: self._settle_batch(unstorable))
+                return await self._from_the_top(lambda: self._settle_batch(unstorable), patience_s=SETTLE_PATIENCE_S)
         middle = len(command.outcomes) // 2
         first = await self._settle_tasks(replace(command, outcomes=command.outcomes[:middle]))
         slots = max(0, command.capacity.slots - len(first.continuations))

@@ -9,9 +9,10 @@ from random import Random
 from typing import Any, TypeAlias, cast
 
 import pytest
+from msgspec.structs import replace
 
 from fairlead.hosts.backoff import Backoff
-from fairlead.hosts.settling import MISSES_MAX, Settler
+from fairlead.hosts.settling import MISSES_MAX, SETTLE_BYTES_MAX, Settler
 from fairlead.hosts.slots import Slots
 from fairlead.kernel import CorruptionError, Kernel
 from fairlead.kernel.commands import (
@@ -25,6 +26,7 @@ from fairlead.kernel.commands import (
 )
 from fairlead.ports.errors import CommitUnknown, Contention, Unavailable
 from fairlead.ports.records import ClaimedTask, Lease, TaskKey
+from tests.support.waiting import until
 
 Answer: TypeAlias = "Callable[[SettleTasks], Settlement]"
 
@@ -49,7 +51,7 @@ def _all(verdict: Verdict, *continuations: ClaimedTask, queued: bool = False) ->
     return answer
 
 
-def _raising(error: Exception) -> Answer:
+def _raising(error: BaseException) -> Answer:
     def answer(command: SettleTasks) -> Settlement:
         raise error
 
@@ -201,14 +203,107 @@ async def test_after_three_misses_a_run_is_settled_alone_and_waits(script: Scrip
 
 
 async def test_a_run_that_stays_locked_does_not_hold_the_others_up(script: Script) -> None:
-    """After a lock timeout the others are settled before it is tried again."""
-    script.answers = [_all(Verdict.DEFERRED)] * MISSES_MAX
-    script.answers.append(script.adding(_outcome(1, "other"), _raising(Contention("locked"))))
+    """While its outcomes wait for it, those of others are settled, and give back no slot later than else."""
+    unlocked, others = asyncio.Event(), asyncio.Event()
+
+    async def dispatch(command: SettleTasks) -> Settlement:
+        script.commands.append(command)
+        if command.outcomes[0].key.run_id != "locked":
+            others.set()
+            return _all(Verdict.SETTLED)(command)
+        if not command.wait:
+            return _all(Verdict.DEFERRED)(command)
+        await unlocked.wait()
+        return _all(Verdict.SETTLED)(command)
+
+    script.dispatch = dispatch  # type: ignore[method-assign]
     script.add(_outcome(0, "locked"))
+    running = asyncio.create_task(script.settler.run())
+    await until(lambda: any(command.wait for command in script.commands))
+    script.slots.take(2)
+    script.add(_outcome(1, "other"))
+    script.add(_outcome(2, "locked"), keeps_slot=True)
+    async with asyncio.timeout(10):
+        await others.wait()
+    await until(lambda: script.verdicts)
+
+    assert script.verdicts == [(1, Verdict.SETTLED)]
+    assert (script.settler.unsettled, script.settler.unsettled_apart) == (2, 2)
+    assert script.slots.free == 9
+    script.settler.close()
+    assert not running.done()
+    unlocked.set()
+    await running
+    assert script.settler.closed
+    assert sorted(script.verdicts) == [(element, Verdict.SETTLED) for element in range(3)]
+    assert script.settler.unsettled_apart == 0
+
+
+async def test_after_a_lock_timeout_each_run_goes_on_alone(script: Script) -> None:
+    """Which run of a batch was in the way is unknown: each is tried by itself, the locked one until it is free."""
+    locked = [True, True, False]
+
+    def answer(command: SettleTasks) -> Settlement:
+        if command.outcomes[0].key.run_id == "locked" and locked.pop(0):
+            raise Contention("locked")
+        return _all(Verdict.SETTLED)(command)
+
+    script.answers = [answer] * 4
+    script.add(_outcome(0, "locked"), _outcome(1, "other"))
     await script.finish()
 
-    assert script.batches == [[0]] * MISSES_MAX + [[0], [1, 0]]
-    assert sorted(script.verdicts) == [(0, Verdict.SETTLED), (1, Verdict.SETTLED)]
+    assert script.batches == [[0, 1], [0], [1], [0]]
+    assert [command.wait for command in script.commands] == [False, True, True, True]
+    assert script.verdicts == [(1, Verdict.SETTLED), (0, Verdict.SETTLED)]
+
+
+async def test_a_settler_that_is_cancelled_leaves_nothing_running(script: Script) -> None:
+    """Neither itself nor what it had set apart; its outcomes stay unsettled."""
+    script.answers = [_all(Verdict.DEFERRED)] * MISSES_MAX
+    never = asyncio.Event()
+    answered = script.dispatch
+
+    async def dispatch(command: SettleTasks) -> Settlement:
+        if command.wait:
+            await never.wait()
+        return await answered(command)
+
+    script.dispatch = dispatch  # type: ignore[method-assign]
+    script.add(_outcome(0))
+    running = asyncio.create_task(script.settler.run())
+    await until(lambda: script.settler.unsettled_apart)
+    running.cancel()
+    await asyncio.wait([running])
+
+    assert running.cancelled()
+    assert script.settler.unsettled == 1
+
+
+async def test_a_batch_is_bounded_in_bytes(script: Script) -> None:
+    """Large outputs and errors are spread over batches; one that is too large for any goes alone."""
+    third = SETTLE_BYTES_MAX // 3
+    sizes = [third, third, third, third, 2 * SETTLE_BYTES_MAX, 1]
+    for element, size in enumerate(sizes):
+        large = bytes(size)
+        outcome = _outcome(element)
+        script.add(replace(outcome, error=large) if element % 2 else replace(outcome, output=large))
+    await script.finish()
+
+    assert script.batches == [[0, 1, 2], [3], [4], [5]]
+
+
+class Panic(BaseException):
+    """What nobody expects."""
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), Panic()], ids=["cancelled", "panic"])
+async def test_nothing_that_a_store_raises_ends_the_settler(script: Script, error: BaseException) -> None:
+    """A cancellation that nobody asked for is an unknown answer; anything else is isolated."""
+    script.answers = [_raising(error)]
+    script.add(_outcome(0), _outcome(1))
+    await script.finish()
+
+    assert sorted(script.verdicts) == [(element, Verdict.SETTLED) for element in range(2)]
 
 
 async def test_one_outcome_that_cannot_be_settled_is_dropped_alone(
