@@ -25,6 +25,7 @@ from ..kernel.commands import HeartbeatTasks
 from ..kernel.dispatch import CLOCK_SKEW_MAX
 from ..ports.records import Lease
 from .backoff import Backoff
+from .cancelling import ends_task
 from .worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -69,7 +70,9 @@ class Heartbeats:
                     return
                 async with kernel.ports.persistence.dedicated() as persistence:
                     await self._beat_on(kernel.on(persistence), stop)
-            except Exception as error:  # whatever it is, the next heartbeat must go out
+            except BaseException as error:  # whatever it is, the next heartbeat must go out
+                if ends_task(error):
+                    raise
                 self._give_up_what_ran_out()
                 await _wait(stop, min(self._failed(error), self._interval_s))
 
@@ -117,7 +120,7 @@ class Heartbeats:
             logger.error("%d leases ran out while the store could not be reached", len(over))
             self._tell_lost(over)
 
-    def _failed(self, error: Exception) -> float:
+    def _failed(self, error: BaseException) -> float:
         """Note a failure; answers how long to wait before the next try, in seconds."""
         pause_s = self._backoff.pause_s()
         if self._backoff.failures == 1:
@@ -158,6 +161,7 @@ class HeartbeatThread:
         self._stop_s = stop_s
         self._ended = asyncio.get_running_loop().create_future()
         self._ready = threading.Event()
+        self._ending = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._running: asyncio.Task[None] | None = None
@@ -170,6 +174,7 @@ class HeartbeatThread:
 
     async def stop(self) -> None:
         """End, and close what was opened; what the store does not let go in time is dropped."""
+        self._ending.set()
         if self._stop is not None:
             self._in_thread(self._stop.set)
         try:
@@ -187,19 +192,23 @@ class HeartbeatThread:
                 self._loop.call_soon_threadsafe(call)
 
     def _main(self) -> None:
-        try:
-            asyncio.run(self._run())
-        except asyncio.CancelledError:
-            logger.warning("the last heartbeat was cut off")
-        except BaseException:
-            logger.exception("the heartbeat thread died; leases of this host will run out")
-        finally:
+        backoff = Backoff(Random(self._thread.name), longest_s=RETRY_LONGEST_S)
+        while not self._ending.is_set():
+            try:
+                asyncio.run(self._run())
+            except asyncio.CancelledError:
+                logger.warning("the last heartbeat was cut off")
+            except BaseException:  # such as no file descriptor left for an event loop
+                logger.exception("heartbeats have ended although their host goes on, and are begun again")
             self._ready.set()
-            with suppress(RuntimeError):  # the host's loop is closed
-                self._ended.get_loop().call_soon_threadsafe(self._note_end)
+            self._ending.wait(0 if self._ending.is_set() else backoff.pause_s())
+        with suppress(RuntimeError):  # the host's loop is closed
+            self._ended.get_loop().call_soon_threadsafe(self._note_end)
 
     async def _run(self) -> None:
         self._loop, self._stop, self._running = asyncio.get_running_loop(), asyncio.Event(), asyncio.current_task()
+        if self._ending.is_set():
+            self._stop.set()
         self._ready.set()
         await self._heartbeats.run(self._stop)
 

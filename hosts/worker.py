@@ -21,7 +21,7 @@ from ..ports.records import ClaimedTask, Lease, PendingRun
 from .backoff import Backoff
 from .executables import Executables
 from .execution import Execution, Stop
-from .outcomes import released
+from .outcomes import internal_error, released
 from .payloads import KEPT_BYTES_MAX, PayloadMissing, Payloads
 from .settling import Settler
 from .slots import Slots
@@ -33,6 +33,8 @@ UNSETTLED_PER_SLOT = 2
 """Outcomes per slot that may wait for the store before nothing more is claimed: enough to claim while settling, and a
 bound on what a killed process has to repeat."""
 
+APART_PER_SLOT = 20
+"""As many again may wait for runs that somebody else has locked, since those must not hold the others up."""
 
 DROPPED_MAX = 10_000
 """Leases let go unsettled that are remembered: more than a host loses before the reaper has taken them back."""
@@ -116,7 +118,9 @@ class Worker:
     @property
     def congested(self) -> bool:
         """Whether so many outcomes wait for the store that nothing more should be claimed."""
-        return self.settler.unsettled >= UNSETTLED_PER_SLOT * self.slots.total
+        settler, total = self.settler, self.slots.total
+        apart = settler.unsettled_apart
+        return settler.unsettled - apart >= UNSETTLED_PER_SLOT * total or apart >= APART_PER_SLOT * total
 
     def leases(self) -> tuple[Lease, ...]:
         """The leases of all that is held. May be called from any thread."""
@@ -162,22 +166,42 @@ class Worker:
             if lease in self.held or lease in self._dropped:
                 continue
             adopted += 1
-            executable = self._executables.find(task.flow_id, task.key.step)
-            execution = Execution(task, lease, executable, self)
-            execution.lease_ends_s = ends_s
-            self._hold(lease, execution)
-            if self.draining:
-                execution.stop(Stop.DRAINED)
-                continue
-            self.started += 1
-            values = self._payloads.find(task, executable)
-            if values is None:
-                to_load.append(execution)
+            try:
+                execution = self._take_on(task, lease, ends_s)
+            except Exception as error:  # the others must not be left behind, whatever is the matter with this one
+                self._refuse(task, lease, error)
             else:
-                execution.start(values)
+                if execution is not None:
+                    to_load.append(execution)
         if to_load:
             self._spawn(self._load(to_load))
         return adopted
+
+    def _take_on(self, task: ClaimedTask, lease: Lease, ends_s: float) -> Execution | None:
+        """Hold one task and begin its attempt; answers it where its input has to be read first."""
+        executable = self._executables.find(task.flow_id, task.key.step)
+        execution = Execution(task, lease, executable, self)
+        execution.lease_ends_s = ends_s
+        self._hold(lease, execution)
+        if self.draining:
+            execution.stop(Stop.DRAINED)
+            return None
+        self.started += 1
+        values = self._payloads.find(task, executable)
+        if values is None:
+            return execution
+        execution.start(values)
+        return None
+
+    def _refuse(self, task: ClaimedTask, lease: Lease, error: Exception) -> None:
+        """A task cannot even be begun: fail its attempt, whose slot is free again at once."""
+        logger.error("task %s cannot be begun", task.key, exc_info=error)
+        execution = self.held.get(lease)
+        if execution is not None:
+            execution.refuse(error)
+        else:
+            self._free_slot()
+            self.settler.add(internal_error(task, error), lease)
 
     async def recall(self, since: datetime) -> int:
         """Adopt what was leased to this worker by commits whose answers were lost; it takes slots, free or not.

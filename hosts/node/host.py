@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 from collections.abc import Mapping, Sequence
@@ -88,6 +89,8 @@ class NodeHost:
             cancel_grace_s=checked_duration("cancel_grace", cancel_grace, least_s=0),
         )
         self._running: Running | None = None
+        self._changing = asyncio.Lock()
+        """Held while it starts or stops, so that it does one of them at a time."""
 
     @property
     def worker(self) -> str:
@@ -121,28 +124,35 @@ class NodeHost:
             ResourceProblem: handlers ask for resources that are missing or of another class.
             AdapterError: the store cannot be reached.
         """
-        if self._running is not None:
-            raise RuntimeError("the host is running already")
+        async with self._changing:
+            if self._running is not None:
+                raise RuntimeError("the host is running already")
+            await self._start()
+        logger.info(
+            "host %s runs: %d slots, queues %s", self.worker, self._options.concurrency, ", ".join(self._queues)
+        )
+
+    async def _start(self) -> None:
         await self.kernel.register()
         await self.kernel.ports.clock.synchronise()
         async with AsyncExitStack() as stack:
             resources = await stack.enter_async_context(opened(self._resources))
             check_resources(self.kernel.flows, resources, queues=self._queues)
-            self._running = self._begin(resources, stack.pop_all())
-        logger.info(
-            "host %s runs: %d slots, queues %s", self.worker, self._options.concurrency, ", ".join(self._queues)
-        )
+            self._running = self._begin(resources, stack)
 
     def _begin(self, resources: Mapping[str, object], opened: AsyncExitStack) -> Running:
+        """Begin to run; what was `opened` is the running host's from then on, and not before."""
         worker = Worker(self.kernel, self._options, resources)
         beats = Heartbeats(worker, interval_s=self._heartbeat_s)
         in_thread = self._heartbeats_in == "thread"
         name = f"fairlead-heartbeats-{self.worker}"
         heartbeats = HeartbeatThread(beats, name=name) if in_thread else HeartbeatLoop(beats)
+        owned = AsyncExitStack()
         running = Running(
-            worker, heartbeats, opened, poll_interval_s=self._poll_s, sweep_s=self._sweep_s, drain_s=self._drain_s
+            worker, heartbeats, owned, poll_interval_s=self._poll_s, sweep_s=self._sweep_s, drain_s=self._drain_s
         )
         running.start()
+        owned.push_async_exit(opened.pop_all())
         return running
 
     async def stop(self, *, exiting: bool = False) -> None:
@@ -152,10 +162,11 @@ class NodeHost:
             exiting: the process ends right after. Only then is a task given back whose handler cannot be stopped,
                 since otherwise it would run twice at a time.
         """
-        running, self._running = self._running, None
-        if running is None:
-            return
-        await running.stop(exiting=exiting)
+        async with self._changing:
+            running, self._running = self._running, None
+            if running is None:
+                return
+            await running.stop(exiting=exiting)
         logger.info("host %s has ended", self.worker)
 
     async def run_until_signal(self) -> signal.Signals:

@@ -17,6 +17,7 @@ from ...kernel.dispatch import CLOCK_SKEW_MAX
 from ...ports.reading import Due
 from ...ports.transport import Delivery
 from ..backoff import Backoff
+from ..cancelling import ends_task
 from ..claiming import Claiming
 from ..ticks import FLUSH_BATCH, Ticks, isolated
 from ..worker import Worker
@@ -94,11 +95,13 @@ class Loop(Protocol):
 
 
 async def keep_going(step: Callable[[], Awaitable[None]], occasion: Occasion, backoff: Backoff) -> None:
-    """Repeat a step until its occasion is stopped; after one that fails, pause."""
+    """Repeat a step until its occasion is stopped; after one that fails, by whatever it raises, pause."""
     while not occasion.stopped:
         try:
             await step()
-        except Exception as error:
+        except BaseException as error:
+            if ends_task(error):
+                raise
             pause_s = backoff.pause_s()
             if backoff.failures == 1:
                 name = getattr(step, "__qualname__", repr(step))
@@ -106,6 +109,25 @@ async def keep_going(step: Callable[[], Awaitable[None]], occasion: Occasion, ba
             await occasion.pause(pause_s)
         else:
             backoff.reset()
+
+
+async def kept_up(loop: Callable[[], Awaitable[None]], over: Callable[[], bool], backoff: Backoff) -> None:
+    """Run a loop until it is over; where it ends before, by whatever, say so and begin it again after a pause."""
+    name = getattr(loop, "__qualname__", repr(loop))
+    while True:
+        problem: BaseException | None = None
+        try:
+            await loop()
+        except BaseException as error:
+            if ends_task(error):
+                if not over():
+                    logger.error("%s was ended from outside although its host goes on", name, exc_info=error)
+                raise
+            problem = error
+        if over():
+            return
+        logger.error("%s has ended although its host goes on, and is begun again", name, exc_info=problem)
+        await asyncio.sleep(backoff.pause_s())
 
 
 class Receiver:

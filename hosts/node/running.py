@@ -15,7 +15,7 @@ from ..ending import SETTLE_S, within
 from ..heartbeats import HeartbeatLoop, HeartbeatThread
 from ..ticks import Ticks, isolated
 from ..worker import Worker
-from .loops import ClaimLoop, FlushLoop, ListenLoop, Loop, ReceiveLoop, Receiver, WatchLoop, keep_going
+from .loops import ClaimLoop, FlushLoop, ListenLoop, Loop, ReceiveLoop, Receiver, WatchLoop, keep_going, kept_up
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class Running:
         self._heartbeats = heartbeats
         self._resources = resources
         self._drain_s = drain_s
+        self._closing = False
         self._ticks = Ticks(worker, sweep_after=timedelta(seconds=sweep_s))
         self._receiver = Receiver(worker)
         self._settling: asyncio.Task[None] | None = None
@@ -67,17 +68,21 @@ class Running:
     def start(self) -> None:
         """Begin."""
         self._heartbeats.start()
-        self._settling = asyncio.create_task(self._worker.settler.run(), name="fairlead-Settler")
+        settler, backoff = self._worker.settler, Backoff(self._worker.random)
+        settling = kept_up(settler.run, lambda: settler.closed or self._closing, backoff)
+        self._settling = asyncio.create_task(settling, name="fairlead-Settler")
         self._claims = [self._going(loop) for loop in self._claiming]
         self._watching = self._going(self._watch)
         if self._flush is not None:
             self._flushing = self._going(self._flush)
 
     def _going(self, loop: Loop) -> asyncio.Task[None]:
-        backoff = Backoff(self._worker.random)
-        return asyncio.create_task(
-            keep_going(loop.step, loop.occasion, backoff), name=f"fairlead-{type(loop).__name__}"
-        )
+        async def steps() -> None:
+            await keep_going(loop.step, loop.occasion, Backoff(self._worker.random))
+
+        steps.__qualname__ = type(loop).__name__
+        going = kept_up(steps, lambda: loop.occasion.stopped, Backoff(self._worker.random))
+        return asyncio.create_task(going, name=f"fairlead-{type(loop).__name__}")
 
     def _flush_soon(self) -> None:
         if self._flush is not None:
@@ -136,6 +141,7 @@ class Running:
         """End every loop and thread, then what they work with."""
         for loop in (*self._claiming, self._watch, *([] if self._flush is None else [self._flush])):
             loop.occasion.stop()
+        self._closing = True
         others = (self._watching, self._flushing, self._settling)
         ending = [*self._claims, *(task for task in others if task is not None)]
         await asyncio.wait(ending, timeout=SETTLE_S)
