@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from typing import TypeVar
 
 from ..ports.errors import CorruptionError
 from ..ports.statuses import RunStatus, StepStatus, TaskStatus
@@ -94,36 +95,26 @@ TASK_TRANSITIONS: Mapping[tuple[TaskStatus, TaskTrigger], TaskStatus] = {
 
 
 def run_after(status: RunStatus, trigger: RunTrigger) -> RunStatus:
-    """The status that a run has after `trigger`.
-
-    Raises:
-        IllegalTransition: the table has no such change.
-    """
-    try:
-        return RUN_TRANSITIONS[status, trigger]
-    except KeyError:
-        raise IllegalTransition("run", status, trigger) from None
+    """The status that a run has after `trigger`; raises `IllegalTransition` where the table has no such change."""
+    return _after(RUN_TRANSITIONS, "run", status, trigger)
 
 
 def step_after(status: StepStatus, trigger: StepTrigger) -> StepStatus:
-    """The status that a step has after `trigger`.
-
-    Raises:
-        IllegalTransition: the table has no such change.
-    """
-    try:
-        return STEP_TRANSITIONS[status, trigger]
-    except KeyError:
-        raise IllegalTransition("step", status, trigger) from None
+    """The status that a step has after `trigger`; raises `IllegalTransition` where the table has no such change."""
+    return _after(STEP_TRANSITIONS, "step", status, trigger)
 
 
 def task_after(status: TaskStatus, trigger: TaskTrigger) -> TaskStatus:
-    """The status that a task has after `trigger`.
+    """The status that a task has after `trigger`; raises `IllegalTransition` where the table has no such change."""
+    return _after(TASK_TRANSITIONS, "task", status, trigger)
 
-    Raises:
-        IllegalTransition: the table has no such change.
-    """
+
+Status = TypeVar("Status", bound=enum.StrEnum)
+Trigger = TypeVar("Trigger", bound=enum.StrEnum)
+
+
+def _after(table: Mapping[tuple[Status, Trigger], Status], what: str, status: Status, trigger: Trigger) -> Status:
     try:
-        return TASK_TRANSITIONS[status, trigger]
+        return table[status, trigger]
     except KeyError:
-        raise IllegalTransition("task", status, trigger) from None
+        raise IllegalTransition(what, status, trigger) from None
