@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TypeAlias
 
@@ -27,6 +27,7 @@ class _Job(msgspec.Struct, frozen=True, omit_defaults=True):
     queue: str = ""
     task: _Task | None = None
     not_before: datetime | None = None
+    flow_id: int | None = None
 
 
 _decoder = msgspec.json.Decoder(_Job)
@@ -50,10 +51,17 @@ def job_of(message: Message) -> Job:
         raise MalformedJob("'not_before' has no time zone")
     task = read.task
     key = None if task is None else TaskKey(read.run_id, task.step, task.generation, task.element)
-    return Job(run_id=read.run_id, queue=read.queue, task=key, not_before=read.not_before)
+    return Job(run_id=read.run_id, queue=read.queue, task=key, not_before=read.not_before, flow_id=read.flow_id)
 
 
 def message_of(job: Job) -> bytes:
     """Return a job as JSON text, which `job_of` reads."""
     task = None if job.task is None else _Task(job.task.step, job.task.generation, job.task.element)
-    return msgspec.json.encode(_Job(job.run_id, job.queue, task, job.not_before))
+    return msgspec.json.encode(_Job(job.run_id, job.queue, task, job.not_before, job.flow_id))
+
+
+def is_served(job: Job, *, flow_ids: Collection[int], queues: Collection[str]) -> bool:
+    """Whether a host of these flows and queues can do anything about a job; else it is left to another host."""
+    if job.flow_id is not None and job.flow_id not in flow_ids:
+        return False
+    return job.task is None or job.queue in queues

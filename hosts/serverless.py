@@ -28,7 +28,7 @@ from .claiming import Claiming
 from .ending import SETTLE_S, within
 from .errors import HostOptionError
 from .heartbeats import HeartbeatLoop, Heartbeats, HeartbeatsIn, HeartbeatThread
-from .jobs import Message, job_of
+from .jobs import Message, is_served, job_of
 from .options import checked_count, checked_duration, checked_heartbeats, checked_queues, checked_worker, queues_of
 from .resources import Resources, check_resources, opened
 from .ticks import TickReport, Ticks, isolated
@@ -153,9 +153,9 @@ class ServerlessHost:
         await self._prepare()
         clock = self.kernel.ports.clock
         early = job.not_before is not None and job.not_before > clock.now()
-        foreign = job.task is not None and job.queue not in self._options.queues
+        served = is_served(job, flow_ids=self.kernel.flow_ids, queues=self._options.queues)
         time = _Time(clock, deadline)
-        if early or foreign or time.left_s() < self._claim_margin_s:
+        if early or not served or time.left_s() < self._claim_margin_s:
             return DECLINED
         async with self._call(time) as call:
             if not call.ticks.may_claim:

@@ -20,6 +20,7 @@ from ..kernel.waking import ANY_QUEUE
 from ..ports.errors import Unavailable
 from ..ports.records import TaskKey
 from ..ports.transport import Delivery
+from .jobs import is_served
 from .worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,9 @@ FLUSH_LEASE = timedelta(seconds=30)
 
 FLUSH_BATCH = 500
 """Outbox rows per shard and flush."""
+
+FOREIGN_JOB_PAUSE_S = 5.0
+"""When a job that this host does not serve is delivered again, to another one if possible."""
 
 LOST_TASK_PAUSE_S = 5.0
 """When a task that lost a lease is delivered again, because the host already holds one."""
@@ -172,15 +176,21 @@ class Ticks:
     async def claim_delivered(self, deliveries: Sequence[Delivery]) -> int:
         """Claim what a transport's messages name, and acknowledge them: from the claim on the lease decides.
 
-        A job whose time has not come, and one for which there is no slot, is delivered again later. Whatever else
-        cannot be claimed is somebody else's, over, or found again by the sweep.
+        A job of a flow or queue that this host does not serve, one whose time has not come, and one for which there is
+        no slot, is delivered again later. Whatever else cannot be claimed is somebody else's, over, or found again by
+        the sweep.
 
         Returns:
             How many runs and tasks were claimed.
         """
         now = self._ports.clock.now()
-        early = [each for each in deliveries if each.job.not_before is not None and each.job.not_before > now]
-        ready = [each for each in deliveries if each not in early]
+        flow_ids, queues = self._kernel.flow_ids, self._worker.options.queues
+        mine = [each for each in deliveries if is_served(each.job, flow_ids=flow_ids, queues=queues)]
+        foreign = [each for each in deliveries if each not in mine]
+        if foreign:
+            await self._ports.transport.suspend(foreign, delay_s=FOREIGN_JOB_PAUSE_S)
+        early = [each for each in mine if each.job.not_before is not None and each.job.not_before > now]
+        ready = [each for each in mine if each not in early]
         for each in early:
             assert each.job.not_before is not None
             await self._ports.transport.suspend([each], delay_s=(each.job.not_before - now).total_seconds())

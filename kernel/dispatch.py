@@ -339,8 +339,10 @@ class Dispatcher:
         )
 
     async def _wake_for(self, changes: ChangeSet, runs: Mapping[str, RunRow], now: datetime) -> None:
-        plans = {run_id: self._plans[row.flow_id] for run_id, row in runs.items()}
-        await self._wake(jobs_of_changes(changes, plans, now=now, delivers=self._ports.transport.delivers))
+        flow_ids = {run_id: row.flow_id for run_id, row in runs.items()}
+        plans = {run_id: self._plans[flow_id] for run_id, flow_id in flow_ids.items()}
+        delivers = self._ports.transport.delivers
+        await self._wake(jobs_of_changes(changes, plans, flow_ids=flow_ids, now=now, delivers=delivers))
 
     async def _wake(self, jobs: Sequence[Job]) -> None:
         """Announce jobs; where that fails, hosts find them by polling, or a sweep announces them again."""

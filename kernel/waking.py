@@ -18,20 +18,23 @@ ANY_QUEUE = ""
 def jobs_of_runs(runs: Sequence[NewRun], *, delivers: bool) -> list[Job]:
     """The jobs for runs that were put down: one each, or a single hint where the transport does not deliver."""
     told = runs if delivers else runs[:1]
-    return [Job(run_id=run.id, queue=ANY_QUEUE) for run in told]
+    return [Job(run_id=run.id, queue=ANY_QUEUE, flow_id=run.flow_id) for run in told]
 
 
-def jobs_of_changes(changes: ChangeSet, plans: Mapping[str, Plan], *, now: datetime, delivers: bool) -> list[Job]:
+def jobs_of_changes(
+    changes: ChangeSet, plans: Mapping[str, Plan], *, flow_ids: Mapping[str, int], now: datetime, delivers: bool
+) -> list[Job]:
     """The jobs for tasks that were queued.
 
     Args:
         changes: as committed.
         plans: by run id, for every run whose task went back to its queue.
+        flow_ids: likewise.
         now: the time of the decision.
         delivers: whether each task needs its message. Otherwise one hint for each queue with something to claim now
             is enough; what is due later is found by polling.
     """
-    jobs = (*_new_jobs(changes.new_tasks, delivers), *_requeued_jobs(changes.tasks, plans))
+    jobs = (*_new_jobs(changes.new_tasks, delivers), *_requeued_jobs(changes.tasks, plans, flow_ids))
     if delivers:
         return list(jobs)
     hints = {job.queue: job for job in jobs if job.not_before is None or job.not_before <= now}
@@ -43,12 +46,21 @@ def _new_jobs(new_tasks: Sequence[NewTasks], delivers: bool) -> Iterator[Job]:
         if tasks.worker is None:
             for element in range(tasks.first, tasks.first + (tasks.count if delivers else 1)):
                 key = TaskKey(tasks.run_id, tasks.step, tasks.generation, element)
-                yield Job(run_id=tasks.run_id, queue=tasks.queue, task=key, not_before=tasks.ready_at)
+                yield Job(
+                    run_id=tasks.run_id,
+                    queue=tasks.queue,
+                    task=key,
+                    not_before=tasks.ready_at,
+                    flow_id=tasks.flow_id,
+                )
 
 
-def _requeued_jobs(updates: Sequence[TaskUpdate], plans: Mapping[str, Plan]) -> Iterator[Job]:
+def _requeued_jobs(
+    updates: Sequence[TaskUpdate], plans: Mapping[str, Plan], flow_ids: Mapping[str, int]
+) -> Iterator[Job]:
     for update in updates:
         if update.status is TaskStatus.QUEUED:
             key = update.key
-            queue = plans[key.run_id].steps[key.step].queue
-            yield Job(run_id=key.run_id, queue=queue, task=key, not_before=update.ready_at)
+            run_id = key.run_id
+            queue = plans[run_id].steps[key.step].queue
+            yield Job(run_id=run_id, queue=queue, task=key, not_before=update.ready_at, flow_id=flow_ids[run_id])

@@ -27,6 +27,8 @@ class Job(Record, frozen=True, kw_only=True):
     task: TaskKey | None = None
     not_before: datetime | None = None
     """The time before which looking is in vain; a transport may deliver late, never needs to deliver early."""
+    flow_id: int | None = None
+    """Of the run: a host that does not serve it leaves the job to others. None where whoever made it did not know."""
 
 
 class Delivery(Record, frozen=True, kw_only=True):

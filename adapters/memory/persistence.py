@@ -206,9 +206,16 @@ class MemoryPersistence:
         with self._store.mutex:
             runs = self._store.pending.oldest(before, flow_ids, limit)
             tasks = self._store.queued.oldest(before, flow_ids, limit)
-        of_runs = ((created_at, run_id, Job(run_id=run_id, queue="")) for created_at, run_id in runs)
+            of_runs = [
+                (created_at, run_id, Job(run_id=run_id, queue="", flow_id=self._store.runs[run_id].row.flow_id))
+                for created_at, run_id in runs
+            ]
         of_tasks = (
-            (task.ready_at, task.key.run_id, Job(run_id=task.key.run_id, queue=task.queue, task=task.key))
+            (
+                task.ready_at,
+                task.key.run_id,
+                Job(run_id=task.key.run_id, queue=task.queue, task=task.key, flow_id=task.flow_id),
+            )
             for task in tasks
         )
         oldest = merge(of_runs, of_tasks, key=lambda found: found[:2])

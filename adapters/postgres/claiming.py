@@ -69,8 +69,13 @@ class TaskLeasing:
         parameters = {"before": before, "flow_ids": ints(flow_ids), "limit": limit}
         rows = await self._database.read("find_unclaimed", parameters, by_key=True)
         return [
-            Job(run_id=run_id, queue=queue, task=None if step is None else TaskKey(run_id, step, generation, element))
-            for run_id, queue, step, generation, element, _ in rows
+            Job(
+                run_id=run_id,
+                queue=queue,
+                task=None if step is None else TaskKey(run_id, step, generation, element),
+                flow_id=flow_id,
+            )
+            for run_id, queue, step, generation, element, _, flow_id in rows
         ]
 
     async def due(

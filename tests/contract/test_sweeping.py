@@ -18,6 +18,10 @@ async def unclaimed(
 ) -> list[tuple[str, str, TaskKey | None]]:
     """The jobs a sweep finds, without the time that a transport may wait for."""
     jobs = await store.find_unclaimed(before, flow_ids=[flow.flow_id for flow in flows], limit=limit)
+    for job in jobs:
+        record = await store.read_run(job.run_id)
+        assert record is not None
+        assert job.flow_id in {flow.flow_id for flow in flows if flow.slug == record.flow}
     return [(job.run_id, job.queue, job.task) for job in jobs]
 
 

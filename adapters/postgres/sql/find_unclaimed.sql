@@ -54,7 +54,7 @@ WITH RECURSIVE run_groups AS (
     FROM task_groups AS higher
     WHERE higher.priority IS NOT NULL
 ), unclaimed AS (
-    SELECT oldest.since, oldest.run_id, '' AS queue, NULL::text AS step, 0 AS generation, 0 AS element
+    SELECT oldest.since, oldest.run_id, '' AS queue, NULL::text AS step, 0 AS generation, 0 AS element, g.flow_id
     FROM run_groups AS g
     CROSS JOIN LATERAL (
         SELECT r.created_at AS since, r.id AS run_id
@@ -64,7 +64,7 @@ WITH RECURSIVE run_groups AS (
         LIMIT %(limit)s
     ) AS oldest
     UNION ALL
-    SELECT oldest.since, oldest.run_id, g.queue, oldest.step, oldest.generation, oldest.element
+    SELECT oldest.since, oldest.run_id, g.queue, oldest.step, oldest.generation, oldest.element, g.flow_id
     FROM task_groups AS g
     CROSS JOIN LATERAL (
         SELECT t.ready_at AS since, t.run_id, t.step, t.generation, t.element
@@ -75,7 +75,7 @@ WITH RECURSIVE run_groups AS (
         LIMIT %(limit)s
     ) AS oldest
 )
-SELECT run_id::text, queue, step, generation, element, since
+SELECT run_id::text, queue, step, generation, element, since, flow_id
 FROM unclaimed
 ORDER BY since, run_id, step COLLATE "C" NULLS FIRST, generation, element
 LIMIT %(limit)s;

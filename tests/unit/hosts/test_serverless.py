@@ -270,6 +270,8 @@ async def test_early_and_foreign_messages_come_again(make_kernel: MakeKernel) ->
         for message in (
             {"run_id": "r", "not_before": "2999-01-01T00:00:00Z"},
             {"run_id": "r", "queue": "rare", "task": key},
+            {"run_id": "r", "flow_id": 999},
+            {"run_id": "r", "flow_id": 999, "queue": "default", "task": key},
         ):
             assert await host.handle_job(message) == _report(acknowledged=False)
 
@@ -302,7 +304,7 @@ def test_a_job_survives_its_message() -> None:
     """What a message carries is read back, and fields that later versions add are ignored."""
     for job in (
         Job(run_id="r", queue=""),
-        Job(run_id="r", queue="q", task=TaskKey("r", "s", 2, 7)),
+        Job(run_id="r", queue="q", task=TaskKey("r", "s", 2, 7), flow_id=3),
     ):
         assert job_of(message_of(job)) == job
     assert job_of({"run_id": "r", "new": 1}) == Job(run_id="r", queue="")

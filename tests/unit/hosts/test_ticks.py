@@ -13,13 +13,13 @@ from msgspec.structs import replace
 
 from fairlead.adapters.memory import ManualClock, MemoryPersistence, MemoryTransport, memory_ports
 from fairlead.hosts.node import NodeHost
-from fairlead.hosts.ticks import LOST_TASK_PAUSE_S, Ticks
+from fairlead.hosts.ticks import FOREIGN_JOB_PAUSE_S, LOST_TASK_PAUSE_S, Ticks
 from fairlead.hosts.worker import Worker, WorkerOptions
 from fairlead.kernel import Context, Flow, Kernel, Start
 from fairlead.kernel.commands import Capacity, ClaimRuns
 from fairlead.ports import Ports
 from fairlead.ports.outbox import EventRecord
-from fairlead.ports.records import TaskRow
+from fairlead.ports.records import TaskKey, TaskRow
 from fairlead.ports.transport import Job
 
 from .conftest import MakeKernel
@@ -158,6 +158,32 @@ async def test_a_message_is_acknowledged_once_its_job_is_claimed(clock: Drifting
 
         assert (transport.pending, len(world.worker.held)) == (0, 1)
         assert world.worker.slots.free == 9
+
+
+async def test_messages_of_another_host_s_flows_and_queues_come_again(clock: DriftingClock) -> None:
+    """A host that lacks the code, or does not serve the queue, leaves the message to one that does."""
+    transport = MemoryTransport(clock)
+    async with World(memory_ports(clock=clock, transport=transport)) as world:
+        other = Flow("other", version=1, input=int)
+
+        @other.step
+        async def work() -> int:
+            return 1
+
+        await Kernel(flows=[other], ports=world.ports).start(other, 1)
+        run = await world.kernel.start(world.flow, 1)
+        await transport.enqueue([Job(run_id=run.id, queue="rare", task=TaskKey(run.id, "work", 1, 0))])
+        deliveries = await transport.dequeue(queues=["default", "rare"], limit=10, wait_s=0)
+        assert await world.ticks.claim_delivered(deliveries) == 1
+
+        assert (len(deliveries), transport.pending) == (3, 2)
+        assert not await transport.dequeue(queues=["default", "rare"], limit=10, wait_s=0)
+        clock.advance(FOREIGN_JOB_PAUSE_S + 0.1)
+        again = await transport.dequeue(queues=["default", "rare"], limit=10, wait_s=0)
+        assert {(each.job.flow_id in world.kernel.flow_ids, each.job.queue) for each in again} == {
+            (False, ""),
+            (False, "rare"),
+        }
 
 
 async def test_a_message_that_comes_early_comes_again(clock: DriftingClock) -> None:

@@ -115,9 +115,11 @@ def test_what_finds_a_slot_is_born_leased() -> None:
     assert {task.lease_until for task in changes.claimed} == {at(LEASE_S)}
     assert deciding.task("each", 1).status is TaskStatus.RUNNING
     assert deciding.task("each", 2).status is TaskStatus.QUEUED
-    jobs = jobs_of_changes(changes, {deciding.run: deciding.plan}, now=START, delivers=True)
+    jobs = jobs_of_changes(changes, {deciding.run: deciding.plan}, flow_ids={deciding.run: 1}, now=START, delivers=True)
     assert [job.task.element for job in jobs if job.task] == [2, 3, 4]
-    hints = jobs_of_changes(changes, {deciding.run: deciding.plan}, now=START, delivers=False)
+    hints = jobs_of_changes(
+        changes, {deciding.run: deciding.plan}, flow_ids={deciding.run: 1}, now=START, delivers=False
+    )
     assert [hint.queue for hint in hints] == ["default"]
 
 
@@ -151,5 +153,8 @@ def test_what_is_due_later_is_announced_only_where_each_task_needs_its_message()
     changes = deciding.claim_run()
     plans = {deciding.run: deciding.plan}
 
-    assert jobs_of_changes(changes, plans, now=START, delivers=False) == []
-    assert [job.not_before for job in jobs_of_changes(changes, plans, now=START, delivers=True)] == [at(7)]
+    assert jobs_of_changes(changes, plans, flow_ids=dict.fromkeys(plans, 1), now=START, delivers=False) == []
+    assert [
+        job.not_before
+        for job in jobs_of_changes(changes, plans, flow_ids=dict.fromkeys(plans, 1), now=START, delivers=True)
+    ] == [at(7)]

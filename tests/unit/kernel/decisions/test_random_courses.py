@@ -238,7 +238,7 @@ class Course(RuleBasedStateMachine):
     def _check_jobs(self, changes: ChangeSet, before: Model) -> None:
         """Every task that is nobody's now is announced; what does not deliver gets one hint for each queue."""
         plans = {run_id: self.plans[run.flow_id] for run_id, run in self.model.runs.items()}
-        told = jobs_of_changes(changes, plans, now=self.now, delivers=True)
+        told = jobs_of_changes(changes, plans, flow_ids=dict.fromkeys(plans, 1), now=self.now, delivers=True)
         queued = {
             key
             for key, task in self.model.tasks.items()
@@ -247,7 +247,10 @@ class Course(RuleBasedStateMachine):
         cancelled = {job.task for job in told if self.model.runs[job.run_id].status is RunStatus.FAILED}
         assert {job.task for job in told} - cancelled == queued
         assert all(job.task and job.queue == self.model.queues[job.task] for job in told if job.task in queued)
-        hints = [job.queue for job in jobs_of_changes(changes, plans, now=self.now, delivers=False)]
+        hints = [
+            job.queue
+            for job in jobs_of_changes(changes, plans, flow_ids=dict.fromkeys(plans, 1), now=self.now, delivers=False)
+        ]
         due = {self.model.queues[key] for key in queued if self.model.ready_at[key] <= self.now}
         assert len(hints) == len(set(hints))
         assert due <= set(hints)

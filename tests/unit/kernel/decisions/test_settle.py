@@ -35,7 +35,9 @@ def test_the_last_task_completes_its_step_and_the_next_is_handed_over() -> None:
     assert settled.verdicts == {lease_of(task): Verdict.SETTLED}
     assert [each.key for each in settled.changes.claimed] == [deciding.key("b")]
     assert deciding.told[-2:] == ["step.completed a", "step.started b"]
-    assert not jobs_of_changes(settled.changes, {deciding.run: deciding.plan}, now=START, delivers=True)
+    assert not jobs_of_changes(
+        settled.changes, {deciding.run: deciding.plan}, flow_ids={deciding.run: 1}, now=START, delivers=True
+    )
 
 
 def test_a_join_waits_for_all() -> None:
@@ -98,7 +100,9 @@ def test_a_released_attempt_is_not_spent() -> None:
 
     assert (deciding.task("a").status, deciding.task("a").attempts) == (TaskStatus.QUEUED, 0)
     assert deciding.told == before
-    (job,) = jobs_of_changes(settled.changes, {deciding.run: deciding.plan}, now=START, delivers=True)
+    (job,) = jobs_of_changes(
+        settled.changes, {deciding.run: deciding.plan}, flow_ids={deciding.run: 1}, now=START, delivers=True
+    )
     assert job.task == deciding.key("a")
 
 
