@@ -15,6 +15,7 @@ from fairlead.hosts.node import NodeHost
 from fairlead.kernel import Context, Flow, GiveUp, Kernel, RetryAfter, RunHandle
 from fairlead.kernel.failures import decode_failure
 from fairlead.ports.statuses import RunStatus
+from tests.support.waiting import until
 
 from .conftest import MakeKernel
 
@@ -265,7 +266,9 @@ async def test_a_handler_that_swallows_its_cancellation_gives_its_slot_up(make_k
     assert await _attempts(run) == [(1, "timed_out", "StepTimeout")]
 
 
-async def test_handlers_that_never_end_do_not_pile_up_without_bound(make_kernel: MakeKernel) -> None:
+async def test_handlers_that_never_end_do_not_pile_up_without_bound(
+    make_kernel: MakeKernel, caplog: pytest.LogCaptureFixture
+) -> None:
     """As many as there are slots are written off; the next ones keep their slots until they end."""
     release = threading.Event()
     begun: list[int] = []
@@ -281,7 +284,9 @@ async def test_handlers_that_never_end_do_not_pile_up_without_bound(make_kernel:
         runs = [await kernel.start(flow, n) for n in range(8)]
         for run in runs[:4]:
             await run.wait(timeout=TIMEOUT_S)
-        await asyncio.sleep(0.1)  # time in which a host without the bound would begin the others
+        await until(lambda: caplog.text.count("does not end") == 4)  # the grace of all four is over
+        for _ in range(1000):  # more turns of the loop than a host without the bound needs to begin another
+            await asyncio.sleep(0)
         assert len(begun) == 4
         release.set()
         for run in runs:

@@ -204,13 +204,13 @@ async def test_failures_are_recorded_and_retried_later(make_kernel: MakeKernel) 
         assert await run.result() == {"work": 3}
 
 
-async def test_maintenance_publishes_and_announces(make_kernel: MakeKernel, ports: Ports) -> None:
+async def test_maintenance_publishes_and_announces(ports: Ports, nothing_left_open: None) -> None:
     """The tick answers what each step found: events published, lost jobs announced."""
-    flow = _sums()
-    kernel = make_kernel(flow)
+    flow, clock = _sums(), ManualClock()
+    kernel = Kernel(flows=[flow], ports=evolve(ports, clock=clock))
     await kernel.start(flow, [1])
-    async with ServerlessHost(kernel, lease_duration=0.1) as host:
-        await asyncio.sleep(0.15)  # older than what the sweep takes for lost
+    async with ServerlessHost(kernel, lease_duration=30) as host:
+        clock.advance(31)  # older than what the sweep takes for lost
         report = await host.run_maintenance_tick()
 
     swept = 1 if isinstance(ports.transport, MemoryTransport) else 0
