@@ -84,3 +84,89 @@ def test_context_variables_come_along(caplog: pytest.LogCaptureFixture) -> None:
 
     assert found == ["seen"]
     assert "nobody handled" in caplog.text
+
+
+def _refuse_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+def test_work_waits_for_a_thread_where_no_further_one_can_be_started(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It runs in the next one that is free, in order, and it is said once; later work may have a thread again."""
+    threads = HandlerThreads("test")
+    release, done = threading.Event(), threading.Event()
+    ran: list[int] = []
+
+    def hold() -> None:
+        release.wait(TIMEOUT_S)
+
+    threads.submit(hold)
+    with monkeypatch.context() as patched:
+        _refuse_threads(patched)
+        for number in range(3):
+            threads.submit(lambda number=number: ran.append(number))  # type: ignore[misc]
+        assert threads.alive == 1
+    assert caplog.text.count("no further thread") == 1
+
+    release.set()
+    threads.submit(done.set)
+    assert done.wait(TIMEOUT_S)
+    barrier = threading.Barrier(3)
+
+    def meet() -> None:
+        barrier.wait(TIMEOUT_S)
+
+    for _ in range(2):
+        threads.submit(meet)
+    barrier.wait(TIMEOUT_S)
+    threads.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("test-"):
+            thread.join(TIMEOUT_S)
+
+    assert ran == [0, 1, 2]
+    assert threads.alive == 0
+
+
+def test_without_a_thread_work_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left behind that would run later."""
+    threads = HandlerThreads("test")
+    ran: list[str] = []
+    done = threading.Event()
+    with monkeypatch.context() as patched:
+        _refuse_threads(patched)
+        with pytest.raises(RuntimeError, match="new thread"):
+            threads.submit(lambda: ran.append("refused"))
+    threads.submit(done.set)
+    assert done.wait(TIMEOUT_S)
+    threads.close()
+
+    assert not ran
+
+
+def test_work_that_waits_is_dropped_by_closing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler must not begin after its host has ended."""
+    threads = HandlerThreads("test")
+    begun, release = threading.Event(), threading.Event()
+    ran: list[str] = []
+
+    def work() -> None:
+        begun.set()
+        release.wait(TIMEOUT_S)
+
+    threads.submit(work)
+    assert begun.wait(TIMEOUT_S)
+    _refuse_threads(monkeypatch)
+    threads.submit(lambda: ran.append("late"))
+    threads.close()
+    release.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("test-"):
+            thread.join(TIMEOUT_S)
+
+    assert not ran
+    assert threads.alive == 0
