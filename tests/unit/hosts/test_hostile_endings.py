@@ -14,7 +14,7 @@ import pytest
 from fairlead.hosts import outcomes
 from fairlead.hosts.node import NodeHost
 from fairlead.hosts.payloads import Payloads
-from fairlead.kernel import Context, Flow, RetryAfter, RunHandle
+from fairlead.kernel import Context, Flow, Kernel, RetryAfter, RunHandle
 from fairlead.kernel.failures import decode_failure
 from fairlead.ports.statuses import RunStatus
 
@@ -27,6 +27,24 @@ RUNS = 5
 
 async def _reasons(run: RunHandle) -> list[str]:
     return [attempt.reason for attempt in (await run.details()).attempts]
+
+
+def _meeting(parties: int) -> Flow[int]:
+    """A flow whose tasks end once so many of them run at a time."""
+    barrier = asyncio.Barrier(parties)
+    flow = Flow("meeting", version=1, input=int)
+
+    @flow.step
+    async def meet() -> None:
+        await barrier.wait()
+
+    return flow
+
+
+async def _use_every_slot(kernel: Kernel, slots: int) -> None:
+    """Fails where a host that has so many slots cannot fill them all."""
+    for run in [await kernel.start("meeting", 1) for _ in range(slots)]:
+        await run.result(timeout=TIMEOUT_S)
 
 
 class Panic(BaseException):
@@ -212,12 +230,11 @@ async def test_handlers_wait_for_threads_where_there_are_too_few(
             running -= 1
         return item
 
-    kernel = make_kernel(flow)
-    async with NodeHost(kernel, concurrency=12, worker="few") as host:
+    kernel = make_kernel(flow, _meeting(12))
+    async with NodeHost(kernel, concurrency=12, worker="few"):
         run = await kernel.start(flow, list(range(30)))
         assert await run.result(timeout=TIMEOUT_S) == {"work": list(range(30))}
-        assert host._running is not None
-        assert host._running._worker.slots.free == 12
+        await _use_every_slot(kernel, 12)
 
     assert most == 2
     assert {task.attempts for task in (await run.details()).tasks} == {1}
@@ -263,11 +280,10 @@ async def test_a_task_that_cannot_be_begun_does_not_keep_others_from_it(
     async def work(item: int) -> int:
         return item
 
-    kernel = make_kernel(flow)
-    async with NodeHost(kernel, concurrency=3) as host:
+    kernel = make_kernel(flow, _meeting(3))
+    async with NodeHost(kernel, concurrency=3):
         run = await kernel.start(flow, list(range(9)))
         assert await run.result(timeout=TIMEOUT_S) == {"work": list(range(9))}
-        assert host._running is not None
-        assert host._running._worker.slots.free == 3
+        await _use_every_slot(kernel, 3)
 
     assert await _reasons(run) == ["internal_error"]

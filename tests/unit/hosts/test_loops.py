@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Any
 
 import pytest
 
@@ -148,7 +148,7 @@ async def test_resources_are_closed_where_the_start_fails_last(
     opened = closed = 0
 
     @asynccontextmanager
-    async def resources() -> Any:
+    async def resources() -> AsyncGenerator[dict[str, object]]:
         nonlocal opened, closed
         opened += 1
         try:
