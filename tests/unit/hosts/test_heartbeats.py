@@ -30,7 +30,10 @@ from fairlead.ports.statuses import TaskStatus
 TIMEOUT_S = 10.0
 
 SPEED = 20
-"""How much faster than the handlers the fast clock runs: a lease of ten seconds lasts half a second, which a busy machine's pauses stay below."""
+"""How much faster than the handlers the fast clock runs: a lease of ten seconds lasts half a second.
+
+A busy machine's pauses stay below that.
+"""
 
 
 class MovableClock(SystemClock):
