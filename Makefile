@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 FOLDER ?=
-MINUTES ?= 1
 SEEDS ?= 2000
 BENCH ?=
 
@@ -17,7 +16,7 @@ help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.runtime ## survey FOLDER (default: this checkout) with a flow on an embedded PostgreSQL
-	@$(BIN)/fairlead demo $(FOLDER)
+	@$(BIN)/fairlead demo $(if $(FOLDER),'$(FOLDER)')
 
 test: $(VENV)/.development ## run all tests; those of PostgreSQL start a server of their own
 	$(BIN)/pytest -n 2

@@ -14,6 +14,7 @@ from ..ports.reading import RunCursor, RunFilter, RunPage
 from .commands import Command, RunRequest, StartRuns
 from .definition import Flow
 from .definition.config import join_config
+from .definition.unknown_fields import unknown_fields
 from .dispatch import Dispatcher
 from .errors import InvalidArgument, InvalidInput, LimitExceeded, PayloadError
 from .facts import facts_of, read_facts
@@ -221,6 +222,7 @@ def _request(flow: Flow[Any], flow_id: int, start: Start) -> RunRequest:
     """Validate everything about one start, and report all that is wrong with it at once."""
     problems: list[tuple[str, str]] = [*_key_problems(start.key), *_priority_problems(start.priority)]
     data, config = b"null", None
+    problems += unknown_fields(flow.input_schema, start.input)
     try:
         data = flow.input_schema.encode(start.input)
     except PayloadError as error:

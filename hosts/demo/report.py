@@ -121,7 +121,7 @@ def _duplicates(totals: Totals) -> Iterator[str]:
     yield ""
     groups = totals.duplicates
     if not groups:
-        yield "No two files have the same content."
+        yield "No two files that are not empty have the same content."
         yield ""
         return
     yield f"{len(groups):,} contents occur more than once and take {totals.wasted_bytes:,} bytes too many."

@@ -14,8 +14,8 @@ from ..schema_types import type_name
 from .binding import CONFIG
 from .handler import Unannotated
 from .names import nearest
-from .sources import fields_hint
 from .step import Step
+from .unknown_fields import unknown_fields
 
 Problem: typing.TypeAlias = tuple[str, str]
 """A path and what is wrong there, as `PayloadError` lists them."""
@@ -92,7 +92,7 @@ def _settings(step: Step) -> Schema | None:
 def _merged(schema: Schema, given: object) -> bytes:
     if not isinstance(given, Mapping):
         return schema.encode(given)  # An instance of the class, which has its defaults already.
-    unknown = tuple(_unknown_fields(schema, cast(object, given), "$"))
+    unknown = tuple(unknown_fields(schema, cast(object, given)))
     try:
         merged = schema.encode(schema.decode(ANY.encode(cast(object, given))))
     except PayloadError as error:
@@ -100,16 +100,6 @@ def _merged(schema: Schema, given: object) -> bytes:
     if unknown:
         raise PayloadError(unknown)
     return merged
-
-
-def _unknown_fields(schema: Schema, given: object, path: str) -> Iterator[Problem]:
-    """Yield the keys that no field has: a misspelt setting must not fall back to its default in silence."""
-    for key, value in _items(given):
-        inner = schema.field(str(key))
-        if inner is None:
-            yield f"{path}.{key}", f"there is no such field in {schema.name}{fields_hint(str(key), schema)}"
-        else:
-            yield from _unknown_fields(inner, value, f"{path}.{key}")
 
 
 def _items(given: object) -> Iterator[tuple[object, object]]:
@@ -120,4 +110,6 @@ def _items(given: object) -> Iterator[tuple[object, object]]:
 def _not_configurable(slug: str, steps: Mapping[str, Step], schemas: Mapping[str, Schema]) -> str:
     if slug in steps:
         return "this step takes no settings (it has no parameter `config`)"
+    if not schemas:
+        return "no step of this flow takes settings"
     return f"there is no such step; {nearest(slug, schemas)}"

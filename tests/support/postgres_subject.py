@@ -26,7 +26,12 @@ WHERE wait_event_type = 'Lock' AND datname = current_database()
 """
 
 SEVER = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+SELECT pg_terminate_backend(pid)
+FROM (
+    SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+    ORDER BY wait_event_type = 'Lock' DESC NULLS LAST
+) AS others
 """
 
 HOLD_TASK = """

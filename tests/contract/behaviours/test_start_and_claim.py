@@ -102,6 +102,17 @@ async def test_all_input_errors_are_reported_with_their_paths(world: Ports) -> N
     assert (await kernel.list_runs()).runs == []
 
 
+async def test_a_misspelt_field_of_the_input_is_refused(world: Ports) -> None:
+    """Behaviour 9: also deep inside, and also where the field it stands for has a default."""
+    kernel = Kernel(flows=[order_flow()], ports=world)
+    wrong = {"customer": "ada", "lines": [{"sku": "rope", "quantity": 2, "colour": "red"}], "urgent": True}
+
+    with pytest.raises(InvalidInput) as raised:
+        await kernel.start("fulfil", wrong)
+
+    assert {path for path, _ in raised.value.problems} == {"$.urgent", "$.lines[0].colour"}
+
+
 async def test_an_input_that_is_no_array_where_a_map_needs_one_is_refused(world: Ports) -> None:
     """Behaviour 31: for a root map, start is refused and no run exists."""
     flow = Flow("untyped", version=1)
