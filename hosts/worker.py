@@ -16,6 +16,7 @@ from attrs import field, frozen
 
 from ..kernel import Kernel
 from ..kernel.commands import Capacity, Outcome, OutcomeKind, RecallTasks, Verdict
+from ..kernel.failures import decode_failure
 from ..ports.errors import AdapterError
 from ..ports.records import ClaimedTask, Lease, PendingRun
 from .backoff import Backoff
@@ -284,6 +285,8 @@ class Worker:
                 self._free_slot()
             return
         executable = execution.executable
+        if outcome.kind is OutcomeKind.FAILED:
+            _tell_failure(execution, outcome)
         continues = outcome.kind is OutcomeKind.COMPLETED and (executable.is_map or executable.has_dependents)
         free = not running and self.slots.renew()
         if outcome.output is not None:
@@ -373,3 +376,20 @@ class Worker:
         if self._loading:
             await asyncio.wait(self._loading)
         self.threads.close()
+
+
+def _tell_failure(execution: Execution, outcome: Outcome) -> None:
+    """Say in the log what an operator would look for: which attempt failed and why, loudly if it was the last."""
+    most = execution.executable.step.policy.max_attempts
+    final = not outcome.retryable or execution.claimed.attempt >= most
+    failure = None if outcome.error is None else decode_failure(outcome.error)
+    logger.log(
+        logging.WARNING if final else logging.INFO,
+        "task %s: attempt %d of %d failed (%s)%s%s",
+        execution.claimed.key,
+        execution.claimed.attempt,
+        most,
+        outcome.reason,
+        "" if failure is None else f": {failure.type}: {failure.message}",
+        ", for good" if final else "",
+    )

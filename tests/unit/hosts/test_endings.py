@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
 import time
@@ -330,3 +331,21 @@ async def test_context_names_the_attempt(make_kernel: MakeKernel) -> None:
     assert sorted(seen, key=str) == [
         (run.id, "known", "work", index, attempt, f"{run.id}/work/1/{index}") for index in (0, 1) for attempt in (1, 2)
     ]
+
+
+async def test_a_failed_attempt_is_told_in_the_log(make_kernel: MakeKernel, caplog: pytest.LogCaptureFixture) -> None:
+    """One line for each: quietly while there are further attempts, as a warning for the last."""
+    flow = Flow("failing", version=1, input=int, max_attempts=2, base_delay=0)
+
+    @flow.step
+    async def work() -> None:
+        raise ValueError("no stock")
+
+    kernel = make_kernel(flow)
+    with caplog.at_level(logging.INFO, logger="fairlead.hosts.worker"):
+        await _end(kernel, flow)
+
+    told = [(record.levelname, record.getMessage()) for record in caplog.records if "attempt" in record.getMessage()]
+    assert [level for level, _ in told] == ["INFO", "WARNING"]
+    assert "attempt 1 of 2 failed (handler_failed): ValueError: no stock" in told[0][1]
+    assert told[1][1].endswith("attempt 2 of 2 failed (handler_failed): ValueError: no stock, for good")
