@@ -52,7 +52,7 @@ async def _write(store: Persistence, changes: Changes, *runs: str) -> None:
         await transaction.apply(changes)
 
 
-async def _refused(store: Persistence, flow: FlowRow, *, bad: Changes, swallowed: bool = False) -> None:
+async def _assert_refused(store: Persistence, flow: FlowRow, *, bad: Changes, swallowed: bool = False) -> None:
     """Apply good changes together with bad ones: corruption, and nothing of either remains."""
     run, extra = run_id(1), run_id(2)
     before = await _state(store, run, extra)
@@ -92,7 +92,7 @@ async def test_a_stale_token_is_corruption(store: Persistence, flow: FlowRow, sw
     (task,) = await store.claim_tasks(task_claim(flow, only=keys(run_id(1), "pack", [0])))
     stale = replace(completed(task), token=task.token + 1)
 
-    await _refused(store, flow, bad=Changes(tasks=(stale,)), swallowed=swallowed)
+    await _assert_refused(store, flow, bad=Changes(tasks=(stale,)), swallowed=swallowed)
 
 
 @pytest.mark.parametrize("status", [TaskStatus.QUEUED, TaskStatus.COMPLETED, TaskStatus.CANCELLED])
@@ -110,7 +110,7 @@ async def test_an_outcome_for_a_task_that_does_not_run_is_corruption(
     }
     await apply(store, run, left[status])
 
-    await _refused(store, flow, bad=Changes(tasks=(completed(task, output=b"2"),)))
+    await _assert_refused(store, flow, bad=Changes(tasks=(completed(task, output=b"2"),)))
 
 
 async def test_an_outcome_for_a_missing_task_is_corruption(store: Persistence, flow: FlowRow) -> None:
@@ -120,7 +120,7 @@ async def test_an_outcome_for_a_missing_task_is_corruption(store: Persistence, f
     (task,) = await store.claim_tasks(task_claim(flow, only=keys(run_id(1), "pack", [0])))
     missing = replace(completed(task), key=TaskKey(run_id(1), "pack", 1, 5))
 
-    await _refused(store, flow, bad=Changes(tasks=(missing,)))
+    await _assert_refused(store, flow, bad=Changes(tasks=(missing,)))
 
 
 async def test_one_refused_outcome_among_good_ones_refuses_them_all(store: Persistence, flow: FlowRow) -> None:
@@ -130,7 +130,7 @@ async def test_one_refused_outcome_among_good_ones_refuses_them_all(store: Persi
     tasks = await store.claim_tasks(task_claim(flow, only=keys(run, "pack", [0, 1, 2])))
     stale = replace(completed(tasks[1]), token=9)
 
-    await _refused(store, flow, bad=Changes(tasks=(completed(tasks[0]), stale, completed(tasks[2]))))
+    await _assert_refused(store, flow, bad=Changes(tasks=(completed(tasks[0]), stale, completed(tasks[2]))))
 
 
 async def test_an_update_of_a_missing_step_is_corruption(store: Persistence, flow: FlowRow) -> None:
@@ -138,8 +138,8 @@ async def test_an_update_of_a_missing_step_is_corruption(store: Persistence, flo
     await run_with_tasks(store, flow, 1)
     await run_with_tasks(store, flow, 2)
 
-    await _refused(store, flow, bad=Changes(steps=(step_write(run_id(1), "nothing"),)))
-    await _refused(store, flow, bad=Changes(steps=(step_write(run_id(1), generation=2),)))
+    await _assert_refused(store, flow, bad=Changes(steps=(step_write(run_id(1), "nothing"),)))
+    await _assert_refused(store, flow, bad=Changes(steps=(step_write(run_id(1), generation=2),)))
 
 
 async def test_an_update_of_a_missing_run_is_corruption(store: Persistence, flow: FlowRow) -> None:
@@ -147,7 +147,7 @@ async def test_an_update_of_a_missing_run_is_corruption(store: Persistence, flow
     await run_with_tasks(store, flow, 1)
     await run_with_tasks(store, flow, 2)
 
-    await _refused(store, flow, bad=Changes(runs=(run_update(run_id(77)),)))
+    await _assert_refused(store, flow, bad=Changes(runs=(run_update(run_id(77)),)))
 
 
 async def test_inserting_what_is_there_is_corruption(store: Persistence, flow: FlowRow) -> None:
@@ -155,5 +155,5 @@ async def test_inserting_what_is_there_is_corruption(store: Persistence, flow: F
     run = await run_with_tasks(store, flow, 1)
     await run_with_tasks(store, flow, 2)
 
-    await _refused(store, flow, bad=Changes(new_steps=(step_write(run),)))
-    await _refused(store, flow, bad=Changes(new_tasks=(new_tasks(flow, run, count=2),)))
+    await _assert_refused(store, flow, bad=Changes(new_steps=(step_write(run),)))
+    await _assert_refused(store, flow, bad=Changes(new_tasks=(new_tasks(flow, run, count=2),)))

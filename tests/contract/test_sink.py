@@ -65,6 +65,10 @@ async def test_runs_do_not_mix(sink_subject: SinkSubject) -> None:
 
 
 async def test_a_sink_can_be_closed_twice(sink_subject: SinkSubject) -> None:
-    """Closing is harmless, before any event and after one."""
+    """Closing again is harmless, and what was accepted stays accepted."""
+    await publish_all(sink_subject, [event(1)])
+
     await sink_subject.sink.aclose()
     await sink_subject.sink.aclose()
+
+    assert [found.sequence for found in sink_subject.accepted()] == [1]

@@ -78,7 +78,9 @@ async def test_an_announcement_is_not_overslept(transport_subject: TransportSubj
     for element in range(3):
         waiting = asyncio.create_task(transport.dequeue(queues=["default"], limit=1, wait_s=3600))
         await announce_until_heard(transport_subject, waiting, job(element))
-        await transport.complete(await waiting)
+        heard = await waiting
+        assert all(delivery.job.run_id == job(element).run_id for delivery in heard)
+        await transport.complete(heard)
 
 
 async def test_announcing_nothing_is_no_error(transport_subject: TransportSubject) -> None:
@@ -118,7 +120,11 @@ async def test_jobs_with_every_field_are_announced(transport_subject: TransportS
         *[job(element) for element in range(1000)],
     ]
 
-    await transport_subject.transport.enqueue(jobs)
+    transport = transport_subject.transport
+    await transport.enqueue(jobs)
+
+    found = await transport.dequeue(queues=[jobs[1].queue], limit=5, wait_s=0)
+    assert [delivery.job for delivery in found] == ([jobs[1]] if transport.delivers else [])
 
 
 async def test_a_waiting_dequeue_can_be_cancelled(transport_subject: TransportSubject) -> None:

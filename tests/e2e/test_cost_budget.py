@@ -216,7 +216,7 @@ async def test_a_settled_batch_of_many_runs(database: Database, size: int, hands
         hands = Hands(kernel, slots=size)
         tasks = await _claimed(hands, size)
         hands.slots = size if hands_over else 0
-        await _settled_within_budget(database, hands, tasks)
+        await _assert_settled_within_budget(database, hands, tasks)
 
 
 @pytest.mark.parametrize("size", [1, 50, 500])
@@ -225,7 +225,7 @@ async def test_a_settled_batch_that_ends_runs(database: Database, size: int) -> 
     async with database.silent_kernel(one_step()) as kernel:
         await kernel.start_many("one_step", [Start(input=number) for number in range(size)])
         hands = Hands(kernel, slots=size)
-        await _settled_within_budget(database, hands, await _claimed(hands, size))
+        await _assert_settled_within_budget(database, hands, await _claimed(hands, size))
 
 
 @pytest.mark.parametrize("size", [1, 500])
@@ -235,7 +235,7 @@ async def test_a_settled_batch_of_one_map(database: Database, size: int) -> None
         await kernel.start("fan_out", list(range(2 * size)))
         hands = Hands(kernel, slots=0)
         await hands.claim_runs()
-        await _settled_within_budget(database, hands, await hands.claim_tasks(size))
+        await _assert_settled_within_budget(database, hands, await hands.claim_tasks(size))
 
 
 async def _claimed(hands: Hands, size: int) -> list[ClaimedTask]:
@@ -245,7 +245,7 @@ async def _claimed(hands: Hands, size: int) -> list[ClaimedTask]:
     return tasks
 
 
-async def _settled_within_budget(database: Database, hands: Hands, tasks: list[ClaimedTask]) -> None:
+async def _assert_settled_within_budget(database: Database, hands: Hands, tasks: list[ClaimedTask]) -> None:
     outcomes = [hands.completed(task, 1) for task in tasks]
     database.traffic.reset()
     await hands.kernel.dispatch(SettleTasks(outcomes=tuple(outcomes), capacity=hands.capacity()))

@@ -194,6 +194,8 @@ async def test_without_heartbeats_such_a_task_is_taken_back(store: FaultyPersist
         run = await kernel.start(flow, 1)
         await _until_lost(run)
 
+        assert (await _task(run)).losses >= 1
+
 
 async def test_heartbeats_in_the_loop_keep_leases_too(store: FaultyPersistence) -> None:
     """Where threads are not allowed, a handler that waits keeps its lease."""

@@ -30,12 +30,13 @@ def test_a_store_outlives_its_event_loops() -> None:
         (run,) = await start(store, await register(store))
         return run
 
-    async def go_on(run: str) -> None:
+    async def go_on(run: str) -> list[str]:
         async with store.transaction() as transaction:
-            await transaction.load(load_request(run, wait=True))
+            return list((await transaction.load(load_request(run, wait=True))).runs)
 
     run = asyncio.run(begin())
-    asyncio.run(go_on(run))
+
+    assert asyncio.run(go_on(run)) == [run]
 
 
 def test_a_lock_is_handed_to_a_waiter_in_another_threads_loop() -> None:
