@@ -6,10 +6,13 @@ A `Plan` is compiled once from a sealed `Flow`. It holds no handlers and no type
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
+from typing import Literal, TypeAlias
 
 from attrs import field, frozen
+
+from .containment import elements_of
 
 INPUT = "input"
 """The canonical name of the run's input among the sources of a step, whatever `input_name` handlers use."""
@@ -39,6 +42,62 @@ class MapSource:
         return ".".join((self.name, *self.path))
 
 
+class Consequence(enum.StrEnum):
+    """What follows where a step's condition is unmet, or its attempts are used up."""
+
+    FAIL = "fail"
+    """The run fails."""
+    SKIP = "skip"
+    """The step is skipped; the steps after it decide for themselves."""
+    SKIP_CASCADE = "skip_cascade"
+    """The step is skipped, and with it every step that depends on it, directly or not."""
+
+
+@frozen
+class Pattern:
+    """What a value must contain: objects partially and recursively, arrays by "contains", scalars by equality."""
+
+    name: str
+    """Whose value: `INPUT`, or the slug of an earlier step. That of a skipped step contains nothing."""
+    document: bytes
+    """The pattern as canonical JSON."""
+
+
+@frozen(kw_only=True)
+class Condition:
+    """Whether a step runs: every pattern of `when` is met and not all of `unless` are, or, negated, the opposite."""
+
+    when: tuple[Pattern, ...] = ()
+    unless: tuple[Pattern, ...] = ()
+    negated: bool = False
+    """For `branch.otherwise()`."""
+
+    @property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """All of its patterns."""
+        return (*self.when, *self.unless)
+
+
+@frozen(kw_only=True)
+class Questions:
+    """What decisions ask about one value. Whoever holds the value answers them, as its facts (`kernel.facts`)."""
+
+    arrays: tuple[MapSource, ...] = ()
+    """The arrays in it that maps work over."""
+    patterns: tuple[bytes, ...] = ()
+    """Patterns that it may contain, canonical JSON in ascending order; for the output of one task of a map, the elements
+    of such patterns."""
+
+    def __bool__(self) -> bool:
+        return bool(self.arrays or self.patterns)
+
+
+NO_QUESTIONS = Questions()
+
+Tolerance: TypeAlias = int | float | Literal["all"]
+"""How many elements of a map may fail: a count, a fraction of all (rounded down), or every one."""
+
+
 @frozen(kw_only=True)
 class StepPlan:
     """One step, as the decisions see it. Durations are seconds."""
@@ -59,6 +118,32 @@ class StepPlan:
     start_delay_s: float = 0.0
     max_concurrency: int | None = None
     """For maps: the largest number of non-terminal tasks at a time."""
+    condition: Condition | None = None
+    """The step's own."""
+    branches: tuple[Condition, ...] = ()
+    """Those of the branches that the step stands in, outermost first. Unmet, they skip the step, and no more."""
+    requires: tuple[str, ...] = ()
+    """Dependencies that must have run: if one was skipped, so is this step."""
+    on_unmet: Consequence = Consequence.SKIP
+    """What follows where `condition` is unmet."""
+    on_exhausted: Consequence = Consequence.FAIL
+    """What follows where a task has failed for good, or for a map, more of them than are tolerated."""
+    tolerate_failures: Tolerance = 0
+    """For maps: how many elements may fail."""
+
+    @property
+    def conditions(self) -> Iterator[Condition]:
+        """Every condition that the step is under, in the order in which they are evaluated."""
+        yield from self.branches
+        if self.condition is not None:
+            yield self.condition
+
+    def tolerated(self, elements: int) -> int:
+        """How many of so many elements may fail."""
+        tolerance = self.tolerate_failures
+        if tolerance == "all":
+            return elements
+        return tolerance if isinstance(tolerance, int) else int(tolerance * elements)
 
 
 @frozen(kw_only=True)
@@ -84,14 +169,24 @@ class Plan:
     def neighbours(self) -> Mapping[str, tuple[str, ...]]:
         """For each slug the steps that the end of one of its tasks touches, unless empty maps make it cascade.
 
-        The step, its dependents, and the steps whose arrays these work over.
+        The step, its dependents, and the steps that these ask about: those whose arrays they work over, those that
+        their conditions name, and those that they require. For a map over a map, that one too: its elements are asked
+        for as the window advances.
         """
         found: dict[str, tuple[str, ...]] = {}
         for slug, dependents in self.dependents.items():
-            sources = (self.steps[dependent].source for dependent in dependents)
-            arrays = (source.name for source in sources if source is not None and source.name in self.steps)
-            found[slug] = tuple(dict.fromkeys((slug, *dependents, *arrays)))
+            asked = (name for dependent in dependents for name in self._asked_about(self.steps[dependent]))
+            source = self.steps[slug].source
+            mine = () if source is None or not self.is_map(source.name) else (source.name,)
+            found[slug] = tuple(dict.fromkeys((slug, *dependents, *asked, *mine)))
         return found
+
+    def _asked_about(self, step: StepPlan) -> Iterator[str]:
+        """The steps whose rows say whether and how `step` starts."""
+        names = [pattern.name for condition in step.conditions for pattern in condition.patterns]
+        if step.source is not None:
+            names.append(step.source.name)
+        return (name for name in (*names, *step.requires) if name in self.steps)
 
     @cached_property
     def leaves(self) -> tuple[str, ...]:
@@ -106,3 +201,23 @@ class Plan:
             if step.source is not None:
                 found.setdefault(step.source.name, {})[step.source.dotted] = step.source
         return {name: tuple(sources.values()) for name, sources in found.items()}
+
+    @cached_property
+    def questions(self) -> Mapping[str, Questions]:
+        """For `INPUT` and each slug what decisions ask about its value; for a map, about the output of each task."""
+        patterns: dict[str, set[bytes]] = {}
+        for step in self.steps.values():
+            for pattern in (each for condition in step.conditions for each in condition.patterns):
+                asked = elements_of(pattern.document) if self.is_map(pattern.name) else (pattern.document,)
+                patterns.setdefault(pattern.name, set()).update(asked)
+        return {
+            name: Questions(
+                arrays=() if self.is_map(name) else self.mapped_paths.get(name, ()),
+                patterns=tuple(sorted(patterns.get(name, ()))),
+            )
+            for name in (INPUT, *self.steps)
+        }
+
+    def is_map(self, name: str) -> bool:
+        """Whether a name is that of a map."""
+        return name in self.steps and self.steps[name].kind is StepKind.MAP

@@ -39,6 +39,7 @@ from .reading import (
 from .records import (
     Changes,
     ClaimedTask,
+    ElementRequest,
     FlowRow,
     Lease,
     LeaseAnswer,
@@ -80,10 +81,19 @@ class Transaction(Protocol):
         """Read further (run id, slug) steps of runs that this transaction holds, each in its highest generation."""
         ...
 
+    async def load_elements(self, requests: Sequence[ElementRequest]) -> Mapping[ElementRequest, Sequence[int]]:
+        """Read which tasks of a map are completed, in a run that this transaction holds.
+
+        Returns:
+            For each request the indices of the step's completed tasks from `first` on in ascending order, at most
+            `limit`. Nothing for a run that is not held.
+        """
+        ...
+
     async def apply(self, changes: Changes) -> None:
         """Write everything in `changes`; called at most once in a transaction, as its last word.
 
-        A cancellation meets what is live after all other changes. An update whose guard refuses (a task no longer
+        A cancellation meets what is live after all other changes: of a run its steps and tasks, of a step its tasks. An update whose guard refuses (a task no longer
         `running` under its token, a row that is missing) raises `CorruptionError`, and nothing of the transaction
         remains. A task that is updated to another status loses its lease; one that goes back to `queued` through
         lease loss loses its `worker` too.
@@ -170,8 +180,9 @@ class Persistence(RunReader, Outbox, Protocol):
     async def extend_leases(self, leases: Sequence[Lease], until: datetime) -> LeaseAnswer:
         """Set the leases of running tasks to `until` where their token is still the same; a stale one changes nothing.
 
-        A row that cannot be locked at once is in neither set of the answer. `lost` holds only rows that were read
-        with another token or another status, or that no longer exist.
+        A row that cannot be locked at once is in no set of the answer. `cancelled` holds tasks that were read as
+        cancelled under this token, `lost` those that were read with another token or any other status, or that no
+        longer exist.
         """
         ...
 

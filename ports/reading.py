@@ -47,6 +47,8 @@ class StepRecord(Record, frozen=True, kw_only=True):
     ended_at: datetime | None
     reason: str | None
     error: bytes | None
+    gaps: int = 0
+    """Elements that have no task, since the task of the map below that makes them has failed."""
 
 
 class TaskRecord(Record, frozen=True, kw_only=True):

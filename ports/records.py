@@ -66,10 +66,12 @@ class Lease(NamedTuple):
 
 
 class LeaseAnswer(Record, frozen=True):
-    """What a heartbeat learnt. A lease in neither set could not be looked at and is unknown, not lost."""
+    """What a heartbeat learnt. A lease in none of these sets could not be looked at and is unknown, not lost."""
 
     extended: frozenset[Lease]
     lost: frozenset[Lease]
+    cancelled: frozenset[Lease] = frozenset()
+    """The task was cancelled under this token: nobody runs it any more."""
 
 
 class RunRow(Record, frozen=True, kw_only=True):
@@ -99,12 +101,14 @@ class StepRow(Record, frozen=True, kw_only=True):
     elements: int | None
     """How many tasks the step has in all: 1 for a plain step, an array's length for a map, None before it is known."""
     remaining_tasks: int | None
-    """`elements` less the tasks that are terminal; None before the step is ready."""
+    """`elements` less `gaps` and the tasks that are terminal; None before the step is ready."""
     failed_tasks: int
     cursor: int
-    """The index of the first task that has no row yet."""
+    """The index from which on no task has a row yet."""
     facts: bytes | None
     """The facts of the step's output."""
+    gaps: int = 0
+    """For a map over a map: how many elements have no task, because the task of that map which makes them has failed."""
 
 
 class TaskRow(Record, frozen=True, kw_only=True):
@@ -133,6 +137,8 @@ class Snapshot(Record, frozen=True):
     tasks: Mapping[TaskKey, TaskRow]
     leased: Sequence[TaskRow] = ()
     """The running tasks of these runs that are leased to `LoadRequest.leased_to`."""
+    elements: Mapping[ElementRequest, Sequence[int]] = {}
+    """Answers of `Transaction.load_elements`."""
 
 
 class PendingRun(Record, frozen=True, kw_only=True):
@@ -186,6 +192,17 @@ class LoadRequest(Record, frozen=True, kw_only=True):
     """Lock the tasks too, leaving out those that are locked already: for lease loss, which a heartbeat may race."""
     leased_to: str | None = None
     """Also answer which running tasks of these runs this worker holds: after an unknown commit."""
+
+
+class ElementRequest(Record, frozen=True, kw_only=True):
+    """Asks which elements of a map have an output: those that a map over it makes its next tasks for."""
+
+    run_id: str
+    step: str
+    generation: int
+    first: int
+    """The lowest index that is wanted."""
+    limit: int
 
 
 class EventBatch(Record, frozen=True, kw_only=True):
@@ -250,6 +267,7 @@ class StepWrite(Record, frozen=True, kw_only=True):
     remaining_tasks: int | None
     failed_tasks: int
     cursor: int
+    gaps: int = 0
     facts: bytes | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -313,11 +331,15 @@ class NewAttempt(Record, frozen=True, kw_only=True):
 
 
 class Cancellation(Record, frozen=True, kw_only=True):
-    """Every live step and task of a run becomes `cancelled`, after all other changes of the transaction."""
+    """Everything live below a run or a step becomes `cancelled`, after all other changes of the transaction."""
 
     run_id: str
     at: datetime
     reason: str
+    step: str | None = None
+    """The slug of the step whose live tasks are meant; None where all live steps and tasks of the run are."""
+    generation: int | None = None
+    """Of that step."""
 
 
 class Changes(Record, frozen=True, kw_only=True):
