@@ -1,8 +1,8 @@
 """Containment: whether a JSON value contains a pattern.
 
-An object contains an object that has some of its keys, each with a value that is contained in its own. An array contains
-an array each of whose elements is contained in one of its own. A scalar contains what equals it: numbers by value, so
-`1` contains `1.0`; `true` is no number, and `null` contains only `null`. Nothing else contains anything.
+An object contains an object that has some of its keys, each with a value that is contained in its own. An array
+contains an array each of whose elements is contained in one of its own. A scalar contains what equals it: numbers by
+value, so `1` contains `1.0`; `true` is no number, and `null` contains only `null`. Nothing else contains anything.
 """
 
 from __future__ import annotations

@@ -85,8 +85,8 @@ class Questions:
     arrays: tuple[MapSource, ...] = ()
     """The arrays in it that maps work over."""
     patterns: tuple[bytes, ...] = ()
-    """Patterns that it may contain, canonical JSON in ascending order; for the output of one task of a map, the elements
-    of such patterns."""
+    """Patterns that it may contain, canonical JSON in ascending order; for the output of one task of a map, the
+    elements of such patterns."""
 
     def __bool__(self) -> bool:
         return bool(self.arrays or self.patterns)

@@ -82,21 +82,21 @@ class Transaction(Protocol):
         ...
 
     async def load_elements(self, requests: Sequence[ElementRequest]) -> Mapping[ElementRequest, Sequence[int]]:
-        """Read which tasks of a map are completed, in a run that this transaction holds.
+        """Read which elements the next tasks of maps are for, in runs that this transaction holds.
 
         Returns:
-            For each request the indices of the step's completed tasks from `first` on in ascending order, at most
-            `limit`. Nothing for a run that is not held.
+            For each request the indices of completed tasks of `source` in its generation, behind the last task that
+            `step` has a row of in its own: in ascending order, at most `limit`. Nothing for a run that is not held.
         """
         ...
 
     async def apply(self, changes: Changes) -> None:
         """Write everything in `changes`; called at most once in a transaction, as its last word.
 
-        A cancellation meets what is live after all other changes: of a run its steps and tasks, of a step its tasks. An update whose guard refuses (a task no longer
-        `running` under its token, a row that is missing) raises `CorruptionError`, and nothing of the transaction
-        remains. A task that is updated to another status loses its lease; one that goes back to `queued` through
-        lease loss loses its `worker` too.
+        A cancellation meets what is live after all other changes: of a run its steps and tasks, of a step its tasks.
+        An update whose guard refuses (a task no longer `running` under its token, a row that is missing) raises
+        `CorruptionError`, and nothing of the transaction remains. A task that is updated to another status loses its
+        lease; one that goes back to `queued` through lease loss loses its `worker` too.
         """
         ...
 

@@ -104,11 +104,11 @@ class StepRow(Record, frozen=True, kw_only=True):
     """`elements` less `gaps` and the tasks that are terminal; None before the step is ready."""
     failed_tasks: int
     cursor: int
-    """The index from which on no task has a row yet."""
+    """How many of its tasks have rows. Rows are made in order of index, so without gaps it is the next one's index."""
     facts: bytes | None
     """The facts of the step's output."""
     gaps: int = 0
-    """For a map over a map: how many elements have no task, because the task of that map which makes them has failed."""
+    """For a map over a map: how many elements never get a task, since the task there that should give them failed."""
 
 
 class TaskRow(Record, frozen=True, kw_only=True):
@@ -195,13 +195,14 @@ class LoadRequest(Record, frozen=True, kw_only=True):
 
 
 class ElementRequest(Record, frozen=True, kw_only=True):
-    """Asks which elements of a map have an output: those that a map over it makes its next tasks for."""
+    """Asks for which elements a map over a map makes its next tasks, where some of its source's tasks have failed."""
 
     run_id: str
     step: str
     generation: int
-    first: int
-    """The lowest index that is wanted."""
+    source: str
+    """The map whose outputs are the elements."""
+    source_generation: int
     limit: int
 
 
