@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping
+
 from attrs import frozen
 
-from ..kernel import Kernel, Step
+from ..kernel import Kernel, Step, StepStatus
 from ..kernel.definition.binding import CONFIG, ITEM
 from ..kernel.facts import facts_of
-from ..kernel.plan import INPUT, MapSource, StepKind
+from ..kernel.plan import INPUT, MapSource, StepKind, StepPlan
 
 
 @frozen(kw_only=True)
@@ -31,6 +33,14 @@ class Executable:
     """Whether a handler of the flow takes this step's output, in whole or in part."""
     mapped: tuple[MapSource, ...]
     """The arrays in this step's output that maps work over."""
+
+    completed: tuple[str, ...]
+    """The steps that have an output whenever this one runs."""
+
+    def statuses(self, skipped: Collection[str]) -> Mapping[str, StepStatus]:
+        """How the steps ended that the handler knows of, given which of those it takes outputs of were skipped."""
+        taken = {slug: StepStatus.SKIPPED if slug in skipped else StepStatus.COMPLETED for slug, _ in self.outputs}
+        return {**taken, **dict.fromkeys(self.completed, StepStatus.COMPLETED)}
 
     def facts(self, output: bytes) -> bytes | None:
         """The facts of an output of this step, as the decisions need them."""
@@ -71,7 +81,18 @@ class Executables:
             has_dependents=bool(plan.dependents[slug]),
             is_read=any(_reads(other, slug) for other in flow.steps.values()),
             mapped=() if is_map else tuple(plan.mapped_paths.get(slug, ())),
+            completed=tuple(dict.fromkeys(_completed(plan.steps[slug]))),
         )
+
+
+def _completed(step: StepPlan) -> Iterator[str]:
+    """The steps without whose output `step` would not run: whose elements it takes, requires, or has patterns for."""
+    if step.source is not None and step.source.name != INPUT:
+        yield step.source.name
+    yield from step.requires
+    for condition in step.conditions:
+        if not condition.negated:
+            yield from (pattern.name for pattern in condition.when if pattern.name != INPUT)
 
 
 def _reads(step: Step, slug: str) -> bool:

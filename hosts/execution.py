@@ -122,7 +122,9 @@ class Execution:
             return
         binding, attempts = self.executable.step.binding, self._attempts
         try:
-            arguments = binding.arguments(values, self.context, attempts.resources)
+            if binding.contexts:
+                self.context.learn(self.executable.statuses(values.skipped))
+            arguments = binding.arguments(values.payloads, self.context, attempts.resources)
         except PayloadError as error:
             self._end(invalid_input(self.claimed, error))
             return

@@ -10,9 +10,10 @@ from __future__ import annotations
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
+from attrs import define, field
 
 from ..kernel.definition.binding import CONFIG, ITEM
 from ..kernel.definition.config import split_config
@@ -30,13 +31,13 @@ KEPT_BYTES_MAX = 64 * 1024 * 1024
 ENTRY_BYTES = 300
 """What one kept payload costs beside its bytes: key, record, place in the table."""
 
-Values: TypeAlias = dict[str, bytes]
-"""Canonical JSON by source, as `Binding.arguments` takes it."""
-
 _RunKey: TypeAlias = tuple[str]
 _OutputKey: TypeAlias = tuple[str, int, str, int | None]
 _ElementsKey: TypeAlias = tuple[str, int, str]
 _Key: TypeAlias = _RunKey | _OutputKey | _ElementsKey
+
+Skipped: TypeAlias = Literal[StepStatus.SKIPPED]
+"""What is known instead of the output of a step that was skipped."""
 
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -48,6 +49,16 @@ class PayloadMissing(FairleadError):
     def __init__(self, task: TaskKey, missing: str) -> None:
         self.task = task
         super().__init__(f"task {task} needs {missing}, which the store does not have")
+
+
+@define
+class Values:
+    """What a handler is called with."""
+
+    payloads: dict[str, bytes | None] = field(factory=dict[str, "bytes | None"])
+    """Canonical JSON by source, as `Binding.arguments` takes it."""
+    skipped: set[str] = field(factory=set[str])
+    """The steps among the sources that were skipped. The list of a map that was is empty."""
 
 
 class Elements:
@@ -165,7 +176,7 @@ class Payloads:
                 if data is not None:
                     key = _output_key(task.key, request)
                     found[key] = data
-                    self._kept.put(key, data, len(data))
+                    self._kept.put(key, data, 0 if data is StepStatus.SKIPPED else len(data))
 
         def look(key: _Key) -> object | None:
             value = found.get(key)
@@ -184,23 +195,29 @@ class Payloads:
     def _assemble(self, task: ClaimedTask, executable: Executable, look: Callable[[_Key], object | None]) -> Values:
         """Collect a handler's values; raises `_NotHere` for the first that cannot be found."""
         key = task.key
-        values: Values = {}
+        values = Values()
+        payloads = values.payloads
         if executable.needs_run:
             payload = look((key.run_id,))
             if not isinstance(payload, RunPayload):
                 raise _NotHere("its run's input")
-            values[INPUT] = payload.input
+            payloads[INPUT] = payload.input
             if payload.config is not None and CONFIG in executable.step.binding.sources:
-                values[CONFIG] = split_config(payload.config)[key.step]
-        for slug, _ in executable.outputs:
-            values[slug] = _bytes(look((key.run_id, key.generation, slug, None)), slug)
+                payloads[CONFIG] = split_config(payload.config)[key.step]
+        for slug, is_map in executable.outputs:
+            output = look((key.run_id, key.generation, slug, None))
+            if output is StepStatus.SKIPPED:
+                values.skipped.add(slug)
+                payloads[slug] = b"[]" if is_map else None
+            else:
+                payloads[slug] = _bytes(output, slug)
         source = executable.element_of
         if source is not None:
             if executable.element_is_output:
                 element = look((key.run_id, key.generation, source.name, key.element))
-                values[ITEM] = _bytes(element, f"{source.name}[{key.element}]")
+                payloads[ITEM] = _bytes(element, f"{source.name}[{key.element}]")
             else:
-                values[ITEM] = self._element(key, source, look)
+                payloads[ITEM] = self._element(key, source, look)
         return values
 
     def _element(self, key: TaskKey, source: MapSource, look: Callable[[_Key], object | None]) -> bytes:
@@ -248,8 +265,10 @@ def _is_map(executable: Executable, request: OutputRequest) -> bool:
     return request.element is None and (request.step, True) in executable.outputs
 
 
-def _joined(output: StepOutput, *, is_map: bool) -> bytes | None:
+def _joined(output: StepOutput, *, is_map: bool) -> bytes | Skipped | None:
     """A step's output as one JSON text; None where it has none."""
+    if output.status is StepStatus.SKIPPED:
+        return StepStatus.SKIPPED
     if output.status is not StepStatus.COMPLETED:
         return None
     if is_map:

@@ -143,6 +143,19 @@ class NotAMap(UsageError):
         super().__init__(f"step {step!r} is not a map and has one output; read it with run.output({step!r})")
 
 
+class StatusUnknown(UsageError):
+    """A handler asked `ctx.status` for a step that it is told nothing of."""
+
+    def __init__(self, *, step: str, known: tuple[str, ...]) -> None:
+        self.step = step
+        self.known = known
+        have = f"it knows of {', '.join(known)}" if known else "it knows of none"
+        super().__init__(
+            f"ctx.status({step!r}): this handler is not told how that step ended; {have}. Take its output as a "
+            "parameter, or name it in requires="
+        )
+
+
 class ForeignFlow(UsageError):
     """A `Flow` object that is not this kernel's, though the kernel has one of the same slug and version."""
 

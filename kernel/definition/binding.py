@@ -36,6 +36,8 @@ class PayloadParameter:
     """`plan.INPUT`, the slug of an earlier step, `ITEM` or `CONFIG`."""
     schema: Schema
     """What the handler's annotation says, `ANY` where it says nothing."""
+    has_default: bool = False
+    """Whether the handler has a value of its own for it, which is taken where its source was skipped."""
 
 
 @frozen(kw_only=True)
@@ -61,16 +63,16 @@ class Binding:
         return frozenset(payload.source for payload in self.payloads)
 
     @cached_property
-    def _decoded(self) -> tuple[tuple[str, str, Schema, str], ...]:
-        """Parameter, source, schema, and what an error calls the value."""
+    def _decoded(self) -> tuple[tuple[str, str, Schema, str, bool], ...]:
+        """Parameter, source, schema, what an error calls the value, and whether it has a default."""
         return tuple(
-            (each.name, each.source, each.schema, f"step {self.step!r}, parameter {each.name!r}")
+            (each.name, each.source, each.schema, f"step {self.step!r}, parameter {each.name!r}", each.has_default)
             for each in self.payloads
         )
 
     def arguments(
         self,
-        values: Mapping[str, bytes],
+        values: Mapping[str, bytes | None],
         context: Context,
         resources: Mapping[str, object] = _NO_RESOURCES,
     ) -> dict[str, object]:
@@ -78,7 +80,8 @@ class Binding:
 
         Args:
             values: canonical JSON for each of `sources`. A map that is a dependency is one array of its outputs; the
-                element of a map task stands under `ITEM`, the step's settings stand under `CONFIG`.
+                element of a map task stands under `ITEM`, the step's settings stand under `CONFIG`. None is the value
+                of a step that was skipped: its parameter keeps its default, or becomes None.
             context: of this attempt; its `index` is the element's.
             resources: at least those of `resources`, by name.
 
@@ -86,8 +89,12 @@ class Binding:
             PayloadError: a value does not fit its parameter, which the message names.
         """
         arguments: dict[str, object] = {}
-        for name, source, schema, what in self._decoded:
-            arguments[name] = schema.decode(values[source], size_bytes_max=SIZE_UNLIMITED, what=what)
+        for name, source, schema, what, has_default in self._decoded:
+            data = values[source]
+            if data is not None:
+                arguments[name] = schema.decode(data, size_bytes_max=SIZE_UNLIMITED, what=what)
+            elif not has_default:
+                arguments[name] = None
         for name in self.contexts:
             arguments[name] = context
         if self.index:

@@ -36,6 +36,7 @@ class Parameter:
     name: str
     annotation: object
     """Resolved, with its extras; `Unannotated` where there is none."""
+    has_default: bool = False
 
 
 @frozen(kw_only=True)
@@ -89,7 +90,11 @@ def read_handler(handler: object) -> Signature:
     scope = _scope(function)
     bound = _bound_by_partial(function)
     parameters = tuple(
-        Parameter(name=name, annotation=_resolve(parameter.annotation, f"parameter {name!r}", scope))
+        Parameter(
+            name=name,
+            annotation=_resolve(parameter.annotation, f"parameter {name!r}", scope),
+            has_default=parameter.default is not parameter.empty,
+        )
         for name, parameter in signature.parameters.items()
         if name not in bound and _nameable(parameter)
     )

@@ -43,7 +43,9 @@ def bind(handler: Handler, signature: Signature, site: Site, *, is_map: bool) ->
         else:
             source = _source(parameter, site, is_map=is_map)
             schema = schema_of(parameter.annotation, f"parameter {parameter.name!r}", site, signature.names)
-            payloads.append(PayloadParameter(name=parameter.name, source=source, schema=schema))
+            payloads.append(
+                PayloadParameter(name=parameter.name, source=source, schema=schema, has_default=parameter.has_default)
+            )
     return Binding(
         step=site.step or "",
         handler=handler,

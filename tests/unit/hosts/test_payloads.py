@@ -12,8 +12,8 @@ from attrs import frozen
 
 from fairlead.adapters.memory import memory_ports
 from fairlead.hosts.executables import Executables
-from fairlead.hosts.payloads import Elements, Kept, PayloadMissing, Payloads
-from fairlead.kernel import Flow, Kernel
+from fairlead.hosts.payloads import Elements, Kept, PayloadMissing, Payloads, Values
+from fairlead.kernel import Context, Flow, Kernel
 from fairlead.kernel.definition.config import join_config
 from fairlead.ports.persistence import RunReader
 from fairlead.ports.reading import OutputRequest, RunPayload, StepOutput
@@ -49,7 +49,7 @@ def _flow() -> Flow[dict[str, list[int]]]:
         return item
 
     @flow.step
-    async def reduce(over_map: list[int], plain: dict[str, list[int]], config: Settings) -> int:
+    async def reduce(over_map: list[int], plain: dict[str, list[int]], config: Settings, ctx: Context) -> int:
         return sum(over_map)
 
     @flow.step(after=[reduce])
@@ -59,10 +59,16 @@ def _flow() -> Flow[dict[str, list[int]]]:
     return flow
 
 
+class Skip:
+    """Stands for the outputs of a step that was skipped."""
+
+
 class Reader:
     """A store that counts what it is asked for."""
 
-    def __init__(self, runs: Mapping[str, bytes], outputs: Mapping[tuple[str, str], Sequence[bytes]]) -> None:
+    def __init__(
+        self, runs: Mapping[str, bytes], outputs: Mapping[tuple[str, str], Sequence[bytes | None] | Skip]
+    ) -> None:
         self.runs = runs
         self.outputs = outputs
         self.asked: list[tuple[tuple[str, ...], tuple[OutputRequest, ...]]] = []
@@ -78,6 +84,8 @@ class Reader:
 
     def _output(self, request: OutputRequest) -> StepOutput:
         all_of_it = self.outputs[request.run_id, request.step]
+        if isinstance(all_of_it, Skip):
+            return StepOutput(status=StepStatus.SKIPPED, elements=None, outputs=())
         chosen = all_of_it if request.element is None else [all_of_it[request.element]]
         return StepOutput(status=StepStatus.COMPLETED, elements=len(all_of_it), outputs=chosen)
 
@@ -89,7 +97,7 @@ INPUT = b'{"numbers":[10,20,30]}'
 class World:
     """Payloads over a counting reader."""
 
-    def __init__(self, **outputs: Sequence[bytes]) -> None:
+    def __init__(self, **outputs: Sequence[bytes | None] | Skip) -> None:
         kernel = Kernel(flows=[_flow()], ports=memory_ports())
         self.kernel = kernel
         self.reader = Reader({"run": INPUT}, {("run", slug): data for slug, data in outputs.items()})
@@ -116,6 +124,11 @@ class World:
         return task, self.executables.find(task.flow_id, step)
 
 
+def _payloads(found: Values | PayloadMissing | None) -> dict[str, bytes | None]:
+    assert isinstance(found, Values)
+    return found.payloads
+
+
 async def test_one_read_serves_a_whole_claim_and_what_follows() -> None:
     """Tasks of several steps are loaded in one round trip; asking again reads nothing."""
     async with World(plain=[b'{"numbers":[7,8]}'], over_input=[b"1", b"null", b"3"], over_map=[b"4", b"5"]) as world:
@@ -137,8 +150,8 @@ async def test_one_read_serves_a_whole_claim_and_what_follows() -> None:
             {"input": INPUT, "config": b'{"dpi":300}', "plain": b'{"numbers":[7,8]}', "over_map": b"[4,5]"},
             {},
         ]
-        assert loaded == expected
-        assert [world.payloads.find(*each) for each in wanted] == expected
+        assert [_payloads(each) for each in loaded] == expected
+        assert [_payloads(world.payloads.find(*each)) for each in wanted] == expected
         assert world.reader.asked == [
             (
                 ("run",),
@@ -168,17 +181,40 @@ async def test_what_the_host_knows_already_is_not_read() -> None:
             )
         )
         plain = world.task("plain")
-        assert world.payloads.find(*plain) == {"input": INPUT}
+        assert _payloads(world.payloads.find(*plain)) == {"input": INPUT}
 
         world.payloads.remember_output(*plain, b'{"numbers":[7,8]}')
         world.payloads.remember_output(*world.task("over_input", 1), b"2")
-        assert world.payloads.find(*world.task("over_output", 0)) == {"item": b"7"}
-        assert world.payloads.find(*world.task("over_map", 1)) == {"item": b"2"}
+        assert _payloads(world.payloads.find(*world.task("over_output", 0))) == {"item": b"7"}
+        assert _payloads(world.payloads.find(*world.task("over_map", 1))) == {"item": b"2"}
         assert world.payloads.find(*world.task("over_map", 2)) is None
         assert world.reader.asked == []
 
         await world.payloads.load([world.task("reduce")])
         assert world.reader.asked == [((), (OutputRequest("run", "over_map"),))]
+
+
+async def test_a_skipped_step_is_here_and_has_nothing() -> None:
+    """A skipped step is None and a skipped map an empty list; that they were skipped is known, and known for good."""
+    async with World(plain=Skip(), over_map=Skip()) as world:
+        wanted = world.task("reduce")
+        (loaded,) = await world.payloads.load([wanted])
+
+        expected = {"input": INPUT, "config": b'{"dpi":300}', "plain": None, "over_map": b"[]"}
+        assert [_payloads(loaded), _payloads(world.payloads.find(*wanted))] == [expected, {**expected}]
+        assert isinstance(loaded, Values)
+        assert loaded.skipped == {"plain", "over_map"}
+        assert len(world.reader.asked) == 1
+        assert wanted[1].statuses(loaded.skipped) == {"plain": "skipped", "over_map": "skipped"}
+        assert world.task("over_map")[1].statuses(()) == {"over_input": "completed"}
+
+
+async def test_a_failed_element_that_was_tolerated_is_null() -> None:
+    """A completed map has null in the place of an element without output."""
+    async with World(plain=[b"{}"], over_map=[b"1", None, b"3"]) as world:
+        (loaded,) = await world.payloads.load([world.task("reduce")])
+
+        assert _payloads(loaded)["over_map"] == b"[1,null,3]"
 
 
 async def test_what_is_missing_is_said_for_its_task_alone() -> None:

@@ -105,6 +105,20 @@ def test_falsy_values_arrive_as_they_are(raw: bytes) -> None:
     assert type(found["input"]) is type(falsy[raw])
 
 
+def test_a_step_that_was_skipped_leaves_the_default_or_none() -> None:
+    """A default wins over None; a parameter without one becomes None."""
+    flow = new_flow()
+    flow.step(lambda: 1, slug="pack")
+    flow.step(lambda: 1, slug="wrap")
+
+    def ship(pack: Any, wrap: Any = "paper") -> None: ...
+
+    binding = bound(flow, ship)
+
+    assert binding.arguments({"pack": None, "wrap": None}, context()) == {"pack": None}
+    assert binding.arguments({"pack": b"1", "wrap": b"null"}, context()) == {"pack": 1, "wrap": None}
+
+
 def test_a_value_that_does_not_fit_names_the_parameter() -> None:
     """All problems of the value are listed with their paths, after step and parameter."""
 
