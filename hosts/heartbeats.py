@@ -96,8 +96,8 @@ class Heartbeats:
                 execution = self._worker.held.get(lease)
                 if execution is not None:
                     execution.lease_ends_s = ends_s
-            if answer.lost:
-                self._tell_lost(tuple(answer.lost))
+            if answer.lost or answer.cancelled:
+                self._tell_lost((*answer.lost, *answer.cancelled))
 
     def _tell_lost(self, leases: Sequence[Lease]) -> None:
         """Raise the handlers' flags at once, and have the host's loop stop them as soon as it can."""

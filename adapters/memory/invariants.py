@@ -53,7 +53,7 @@ def I2_statuses_agree(store: Store) -> Iterator[str]:
             yield f"{_of_run(row)} has never started"
         for task in run.tasks.values():
             step = run.steps.get((row.id, task.key.step, task.key.generation))
-            if step is None or step.status in (StepStatus.CREATED, StepStatus.SKIPPED):
+            if step is None or step.status is StepStatus.CREATED or _never_started(step):
                 yield f"{_of_task(task)} belongs to a step that has not started"
             if task.status is TaskStatus.RUNNING and not task.token:
                 yield f"{_of_task(task)} was never claimed"
@@ -108,19 +108,24 @@ def I10_dependencies_settled(store: Store) -> Iterator[str]:
 
 
 def I11_remaining_tasks(store: Store) -> Iterator[str]:
-    """`remaining_tasks` = elements − terminal tasks; `failed_tasks` and `cursor` equal the counted rows; all ≥ 0."""
+    """`remaining_tasks` = elements − gaps − terminal tasks; `failed_tasks` and `cursor` equal the counted rows.
+
+    All are ≥ 0. A step that was cut short keeps its counters as they were.
+    """
     for run in _running(store):
-        terminal = Counter(_place(task) for task in run.tasks.values() if task.status in TERMINAL_TASK)
-        failed = Counter(_place(task) for task in run.tasks.values() if task.status is TaskStatus.FAILED)
-        rows = Counter(_place(task) for task in run.tasks.values())
+        tasks: dict[tuple[str, int], list[Task]] = {}
+        for task in run.tasks.values():
+            tasks.setdefault(_place(task), []).append(task)
         for step in run.steps.values():
-            place = (step.slug, step.generation)
-            remaining = None if step.elements is None else step.elements - terminal[place]
-            counted = (remaining, failed[place], rows[place])
-            if counted != (step.remaining_tasks, step.failed_tasks, step.cursor) or (remaining or 0) < 0:
+            found = tasks.get((step.slug, step.generation), [])
+            terminal = sum(task.status in TERMINAL_TASK for task in found)
+            failed = sum(task.status is TaskStatus.FAILED for task in found)
+            remaining = None if step.elements is None else step.elements - step.gaps - terminal
+            wrong = (remaining, failed) != (step.remaining_tasks, step.failed_tasks) or _is_off(step, found)
+            if (wrong or (remaining or 0) < 0) and (step.status in LIVE_STEP or step.status is StepStatus.COMPLETED):
                 yield (
                     f"{_of_step(step)} has remaining tasks {step.remaining_tasks}, failed {step.failed_tasks}, "
-                    f"cursor {step.cursor}; counted {counted}"
+                    f"cursor {step.cursor}, gaps {step.gaps}; counted {(remaining, failed, len(found))}"
                 )
 
 
@@ -144,12 +149,16 @@ def I13_remaining_steps(store: Store) -> Iterator[str]:
 
 
 def I14_step_completion(store: Store) -> Iterator[str]:
-    """A step is completed iff its tasks are settled within tolerance, or it is an empty map."""
+    """A step is completed iff its tasks are settled within tolerance, or it is a map that has none."""
     for run, step in _steps(store):
         completed = step.status is StepStatus.COMPLETED
         overdue = step.status in LIVE_STEP and step.remaining_tasks == 0 and run.row.status is RunStatus.RUNNING
         if overdue or (completed and (step.elements is None or step.remaining_tasks != 0)):
-            yield f"{_of_step(step)} has {step.remaining_tasks} of {step.elements} tasks to settle"
+            yield f"{_of_step(step)} has {step.remaining_tasks} tasks to settle of {step.elements} less {step.gaps}"
+    for run, task in _tasks(store):
+        parent = run.steps.get((run.row.id, *_place(task)))
+        if task.status is TaskStatus.CANCELLED and parent is not None and parent.status is StepStatus.COMPLETED:
+            yield f"{_of_task(task)} belongs to a step that is completed"
 
 
 def I15_run_completion(store: Store) -> Iterator[str]:
@@ -164,7 +173,10 @@ def I15_run_completion(store: Store) -> Iterator[str]:
 
 
 def I16_outputs_aligned(store: Store) -> Iterator[str]:
-    """Map outputs are aligned by index: a completed step has every element once; outputs are of completed tasks."""
+    """Map outputs are aligned by index: a completed step has every element once, but for its gaps.
+
+    Outputs are of completed tasks.
+    """
     for run in store.runs.values():
         elements: dict[tuple[str, int], set[int]] = {}
         for task in run.tasks.values():
@@ -173,9 +185,9 @@ def I16_outputs_aligned(store: Store) -> Iterator[str]:
                 yield f"{_of_task(task)} has {'no ' if task.output is None else ''}output"
         for step in run.steps.values():
             found = elements.get((step.slug, step.generation), set())
-            wanted = set(range(step.elements or 0)) if step.status is StepStatus.COMPLETED else found
-            if found != wanted or any(element >= (step.elements or 0) for element in found):
-                yield f"{_of_step(step)} has {step.elements} elements, and tasks for {sorted(found)}"
+            wanted = (step.elements or 0) - step.gaps if step.status is StepStatus.COMPLETED else len(found)
+            if len(found) != wanted or any(not 0 <= element < (step.elements or 0) for element in found):
+                yield f"{_of_step(step)} has {step.elements} elements less {step.gaps}, and tasks for {sorted(found)}"
 
 
 def I17_one_terminal_event(store: Store) -> Iterator[str]:
@@ -323,9 +335,10 @@ def _untold(step: Step, happened: set[tuple[str, str | None, int]]) -> Iterator[
     ended = told & {"step.completed", "step.failed", "step.skipped"}
     wanted = {f"step.{step.status}"} if step.status in TERMINAL_STEP - {StepStatus.CANCELLED} else set[str]()
     runs = step.status in (StepStatus.RUNNING, StepStatus.SUSPENDED)
-    must_start = runs or (step.status is StepStatus.COMPLETED and bool(step.elements))
-    may_start = step.status not in (StepStatus.CREATED, StepStatus.SKIPPED) and step.elements != 0
-    if ended != wanted or (must_start and not started) or (started and not may_start):
+    must_start = runs or (step.status is StepStatus.COMPLETED and step.elements != step.gaps)
+    may_start = step.status is not StepStatus.CREATED and step.elements != step.gaps
+    unmarked = started is (step.started_at is None)
+    if ended != wanted or unmarked or (must_start and not started) or (started and not may_start):
         yield f"{_of_step(step)} tells {sorted(told)}"
 
 
@@ -337,6 +350,18 @@ def _unkept_retries(run: StoredRun, told: Sequence[Told]) -> Iterator[str]:
     for place in sorted({*retried, *kept}):
         if retried[place] != kept[place]:
             yield f"step {run.row.id}/{place[0]}/{place[1]} tells {retried[place]} retries and had {kept[place]}"
+
+
+def _never_started(step: Step) -> bool:
+    """Whether a step was skipped for its condition, not for the failure of a task."""
+    return step.status is StepStatus.SKIPPED and step.started_at is None
+
+
+def _is_off(step: Step, tasks: Sequence[Task]) -> bool:
+    """Whether the tasks are not those below the cursor, less the gaps; which elements those are, only the plan says."""
+    short = step.cursor - len(tasks)
+    complete = step.gaps if step.cursor == step.elements else short
+    return not 0 <= short <= step.gaps or short != complete or any(task.key.element >= step.cursor for task in tasks)
 
 
 def _steps(store: Store) -> Iterator[tuple[StoredRun, Step]]:

@@ -174,18 +174,23 @@ class MemoryPersistence:
         """Set the leases of running tasks to `until` where their token is still the same."""
         extended: list[Lease] = []
         lost: list[Lease] = []
+        cancelled: list[Lease] = []
         with self._store.mutex:
             for lease in leases:
                 if self._store.locks.is_locked(lease.key):
                     continue
                 task = self._task(lease.key)
-                if task is None or task.status is not TaskStatus.RUNNING or task.token != lease.token:
+                if task is None or task.token != lease.token:
+                    lost.append(lease)
+                elif task.status is TaskStatus.CANCELLED:
+                    cancelled.append(lease)
+                elif task.status is not TaskStatus.RUNNING:
                     lost.append(lease)
                 else:
                     task.lease_until = until
                     self._store.leased.put(task)
                     extended.append(lease)
-        return LeaseAnswer(frozenset(extended), frozenset(lost))
+        return LeaseAnswer(frozenset(extended), frozenset(lost), frozenset(cancelled))
 
     def _task(self, key: TaskKey) -> Task | None:
         run = self._store.runs.get(key.run_id)

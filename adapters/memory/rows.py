@@ -124,6 +124,7 @@ class Step(msgspec.Struct, gc=False, eq=False):
     ended_at: datetime | None
     reason: str | None
     error: bytes | None
+    gaps: int
 
     def loaded(self) -> StepRow:
         """The step as a settling transaction sees it."""
@@ -138,6 +139,7 @@ class Step(msgspec.Struct, gc=False, eq=False):
             failed_tasks=self.failed_tasks,
             cursor=self.cursor,
             facts=self.facts,
+            gaps=self.gaps,
         )
 
     def record(self) -> StepRecord:
@@ -156,6 +158,7 @@ class Step(msgspec.Struct, gc=False, eq=False):
             ended_at=self.ended_at,
             reason=self.reason,
             error=self.error,
+            gaps=self.gaps,
         )
 
 

@@ -6,13 +6,14 @@ stops, waits outside the mutex and starts again, so it reads what is committed a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TypeVar
 
 from ...ports.errors import Contention
 from ...ports.records import (
     Changes,
+    ElementRequest,
     LoadRequest,
     PendingRun,
     RunClaim,
@@ -76,6 +77,12 @@ class MemoryTransaction:
     async def load_steps(self, steps: Sequence[tuple[str, str]]) -> Sequence[StepRow]:
         """Read further steps of runs that this transaction holds."""
         return await self._statement(lambda: list(self._read_steps(steps).values()))
+
+    async def load_elements(self, requests: Sequence[ElementRequest]) -> Mapping[ElementRequest, Sequence[int]]:
+        """Read which tasks of maps are completed, in runs that this transaction holds."""
+        return await self._statement(
+            lambda: {request: self._completed(request) for request in requests if self._holds(request.run_id)}
+        )
 
     async def apply(self, changes: Changes) -> None:
         """Write everything in `changes`."""
@@ -182,6 +189,18 @@ class MemoryTransaction:
             task = self._writing.task(key)
             if task is not None and (not request.lock_tasks or self._try_lock(key)):
                 found[key] = task.loaded()
+        return found
+
+    def _completed(self, request: ElementRequest) -> list[int]:
+        step = self._writing.step(request.run_id, request.step, request.generation)
+        elements = 0 if step is None else step.elements or 0
+        found: list[int] = []
+        for element in range(request.first, elements):
+            if len(found) >= request.limit:
+                break
+            task = self._writing.task(TaskKey(request.run_id, request.step, request.generation, element))
+            if task is not None and task.status is TaskStatus.COMPLETED:
+                found.append(element)
         return found
 
     def _leased(self, runs: dict[str, Run], worker: str) -> list[TaskRow]:

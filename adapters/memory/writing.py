@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from operator import attrgetter
 
@@ -56,8 +57,7 @@ class Writing:
             self._update_task(task)
         for tasks in changes.new_tasks:
             self._insert_tasks(tasks)
-        for cancellation in changes.cancellations:
-            self._cancel(cancellation)
+        self._cancel(changes.cancellations)
         for attempt in changes.attempts:
             self._insert_attempt(attempt)
         for batch in changes.events:
@@ -78,6 +78,11 @@ class Writing:
             if mine and (latest is None or step.generation >= latest.generation):
                 latest = step
         return latest
+
+    def step(self, run_id: str, slug: str, generation: int) -> Step | None:
+        """A step in one generation as the transaction sees it."""
+        key = (run_id, slug, generation)
+        return self.rows.steps.get(key) or self._stored_run(run_id).steps.get(key)
 
     def task(self, key: TaskKey) -> Task | None:
         """A task as the transaction sees it."""
@@ -124,6 +129,7 @@ class Writing:
             ended_at=write.ended_at,
             reason=write.reason,
             error=write.error,
+            gaps=write.gaps,
         )
 
     def _update_step(self, write: StepWrite) -> None:
@@ -137,6 +143,7 @@ class Writing:
         step.remaining_tasks = write.remaining_tasks
         step.failed_tasks = write.failed_tasks
         step.cursor = write.cursor
+        step.gaps = write.gaps
         step.facts = step.facts if write.facts is None else write.facts
         step.started_at = write.started_at or step.started_at
         step.ended_at = write.ended_at or step.ended_at
@@ -147,7 +154,7 @@ class Writing:
     def _locked_step(self, write: StepWrite) -> tuple[StepKey, Step | None]:
         key = (write.run_id, write.slug, write.generation)
         self._lock(key)
-        return key, self.rows.steps.get(key) or self._stored_run(write.run_id).steps.get(key)
+        return key, self.step(*key)
 
     def _stored_run(self, run_id: str) -> StoredRun:
         try:
@@ -203,7 +210,18 @@ class Writing:
                 started_at=tasks.created_at if leased else None,
             )
 
-    def _cancel(self, cancellation: Cancellation) -> None:
+    def _cancel(self, cancellations: Sequence[Cancellation]) -> None:
+        """End what is live below steps, then below runs."""
+        for cancellation in cancellations:
+            if cancellation.step is not None:
+                place = (cancellation.run_id, cancellation.step, cancellation.generation)
+                self._cancel_tasks(cancellation, [key for key in self._live(cancellation.run_id) if key[:3] == place])
+        for cancellation in cancellations:
+            if cancellation.step is None:
+                self._cancel_steps(cancellation)
+                self._cancel_tasks(cancellation, self._live(cancellation.run_id))
+
+    def _cancel_steps(self, cancellation: Cancellation) -> None:
         run_id = cancellation.run_id
         stored = self._stored_run(run_id)
         steps = {**stored.steps, **{key: step for key, step in self.rows.steps.items() if key[0] == run_id}}
@@ -214,8 +232,14 @@ class Writing:
                 step.status = StepStatus.CANCELLED
                 step.ended_at = cancellation.at
                 step.reason = cancellation.reason
-        live = {**stored.live, **{key: None for key in self.rows.tasks if key.run_id == run_id}}
-        for name in sorted(live):
+
+    def _live(self, run_id: str) -> list[TaskKey]:
+        """The tasks of a run that were not terminal, and those that this transaction has written, in order."""
+        written = (key for key in self.rows.tasks if key.run_id == run_id)
+        return sorted({**self._stored_run(run_id).live, **dict.fromkeys(written)})
+
+    def _cancel_tasks(self, cancellation: Cancellation, names: Sequence[TaskKey]) -> None:
+        for name in names:
             self._lock(name)
             task = self.task(name)
             if task is not None and task.status in LIVE_TASK:

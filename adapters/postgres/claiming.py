@@ -49,11 +49,11 @@ class TaskLeasing:
             "until": until,
         }
         rows = await self._database.write("extend_leases", parameters)
-        answers: list[tuple[int, bool]] = [(row[0], row[1]) for row in rows]
-        return LeaseAnswer(
-            extended=frozenset(known[place - 1] for place, extended in answers if extended),
-            lost=frozenset(known[place - 1] for place, extended in answers if not extended) | unknown,
-        )
+        answers: dict[str, set[Lease]] = {"extended": set(), "lost": unknown, "cancelled": set()}
+        places: list[tuple[int, str]] = [(row[0], row[1]) for row in rows]
+        for place, answer in places:
+            answers[answer].add(known[place - 1])
+        return LeaseAnswer(**{answer: frozenset(found) for answer, found in answers.items()})
 
     async def find_expired(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[TaskRow]:
         """Running tasks of these flows whose lease ended before `before`, earliest first."""

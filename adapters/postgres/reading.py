@@ -151,6 +151,7 @@ def _step_record(row: Row) -> StepRecord:
         ended_at=row[10],
         reason=row[11],
         error=row[12],
+        gaps=row[13],
     )
 
 

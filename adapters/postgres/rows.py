@@ -75,6 +75,7 @@ def step_row(name: tuple[str, str], row: Row) -> StepRow:
         failed_tasks=row[6],
         cursor=row[7],
         facts=row[8],
+        gaps=row[9],
     )
 
 

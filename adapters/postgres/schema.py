@@ -123,6 +123,7 @@ def _steps(metadata: MetaData) -> None:
         Column("reason", Text),
         Column("facts", JSON),
         Column("error", JSON),
+        _required("gaps", Integer, server_default=text("0")),
         PrimaryKeyConstraint("run_id", "slug", "generation"),
         postgresql_with={"fillfactor": 45},
     )

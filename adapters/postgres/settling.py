@@ -59,13 +59,29 @@ def check_counts(parts: Sequence[Part], written: Sequence[int]) -> None:
             )
 
 
-def cancellation_parameters(cancellations: Sequence[Cancellation]) -> dict[str, Column]:
-    """The parameters of `apply/cancel`, by run."""
-    ordered = sorted(cancellations, key=lambda cancellation: cancellation.run_id)
+def cancellations_sent(cancellations: Sequence[Cancellation], statements: Statements) -> Iterator[Sent]:
+    """The statements that end what is live below steps, then below runs."""
+    ordered = sorted(cancellations, key=lambda cancellation: (cancellation.run_id, cancellation.step or ""))
+    steps = [each for each in ordered if each.step is not None]
+    if steps:
+        yield (
+            statements["apply/cancel_tasks"],
+            _cancellations(steps)
+            | {
+                "steps": texts([each.step for each in steps]),
+                "generations": ints([each.generation for each in steps]),
+            },
+        )
+    runs = [each for each in ordered if each.step is None]
+    if runs:
+        yield statements["apply/cancel"], _cancellations(runs)
+
+
+def _cancellations(rows: Sequence[Cancellation]) -> dict[str, Column]:
     return {
-        "runs": uuids([each.run_id for each in ordered]),
-        "ats": times([each.at for each in ordered]),
-        "reasons": texts([each.reason for each in ordered]),
+        "runs": uuids([row.run_id for row in rows]),
+        "ats": times([row.at for row in rows]),
+        "reasons": texts([row.reason for row in rows]),
     }
 
 
@@ -97,6 +113,7 @@ def _steps(prefix: str, rows: Sequence[StepWrite]) -> dict[str, Column]:
         f"{prefix}_remaining_tasks": ints([row.remaining_tasks for row in rows]),
         f"{prefix}_failed_tasks": ints([row.failed_tasks for row in rows]),
         f"{prefix}_cursors": ints([row.cursor for row in rows]),
+        f"{prefix}_gaps": ints([row.gaps for row in rows]),
         f"{prefix}_facts": documents([row.facts for row in rows]),
         f"{prefix}_started_ats": times([row.started_at for row in rows]),
         f"{prefix}_ended_ats": times([row.ended_at for row in rows]),

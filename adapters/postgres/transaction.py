@@ -6,18 +6,28 @@ it waits for, so what a lock protects is read by a later one. The second sends t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from psycopg import AsyncCursor
 
 from ...ports.errors import CorruptionError, FairleadError
-from ...ports.records import Changes, LoadRequest, PendingRun, RunClaim, Snapshot, StepRow, TaskKey, TaskRow
+from ...ports.records import (
+    Changes,
+    ElementRequest,
+    LoadRequest,
+    PendingRun,
+    RunClaim,
+    Snapshot,
+    StepRow,
+    TaskKey,
+    TaskRow,
+)
 from .arrays import ints, texts, uuids
 from .connecting import Connection
 from .database import BEGIN, NONE, PLAN_BY_KEY, Database, Parameters, Row, Sent
 from .rows import is_run_id, keyed_task_row, pending_run, run_row, step_row, task_row
-from .settling import cancellation_parameters, check_counts, parts_of, sent_of
+from .settling import cancellations_sent, check_counts, parts_of, sent_of
 from .statements import Statement
 
 RANKED_BEYOND = 1000
@@ -106,14 +116,19 @@ class PostgresTransaction:
         (answer,) = await self._exchange([(self._statements["load_steps"], _step_names(held))])
         return list((await self._found_steps(held, answer)).values())
 
+    async def load_elements(self, requests: Sequence[ElementRequest]) -> Mapping[ElementRequest, Sequence[int]]:
+        """Read which tasks of maps are completed, in runs that this transaction holds."""
+        held = [request for request in dict.fromkeys(requests) if request.run_id in self._held]
+        if not held:
+            return {}
+        rows = await self._rows("load_elements", _stretches(held))
+        return {held[place - 1]: elements for place, elements in rows}
+
     async def apply(self, changes: Changes) -> None:
         """Write everything in `changes`, in one round trip."""
         parts = parts_of(changes)
-        sent: list[Sent] = []
-        if parts:
-            sent.append(sent_of(parts, self._statements))
-        if changes.cancellations:
-            sent.append((self._statements["apply/cancel"], cancellation_parameters(changes.cancellations)))
+        sent = [sent_of(parts, self._statements)] if parts else []
+        sent += cancellations_sent(changes.cancellations, self._statements)
         if not sent:
             return
         answers = await self._exchange(sent)
@@ -201,6 +216,16 @@ def _task_keys(keys: Sequence[TaskKey]) -> Parameters:
         "steps": texts([key.step for key in keys]),
         "generations": ints([key.generation for key in keys]),
         "elements": ints([key.element for key in keys]),
+    }
+
+
+def _stretches(requests: Sequence[ElementRequest]) -> Parameters:
+    return {
+        "run_ids": uuids([request.run_id for request in requests]),
+        "steps": texts([request.step for request in requests]),
+        "generations": ints([request.generation for request in requests]),
+        "firsts": ints([request.first for request in requests]),
+        "limits": ints([request.limit for request in requests]),
     }
 
 

@@ -105,19 +105,37 @@ async def test_a_token_of_the_future_is_lost_too(store: Persistence, flow: FlowR
 
 
 async def test_leases_of_tasks_that_run_no_more_are_lost(store: Persistence, flow: FlowRow) -> None:
-    """Completed, retried, taken back and cancelled: the token may be the same, the lease is gone."""
+    """Completed, retried and taken back: the token may be the same, the lease is gone."""
     run = await run_with_tasks(store, flow, 1, steps={"pack": 3})
-    other = await run_with_tasks(store, flow, 2)
     tasks = await claim_all(store, flow)
     done, again, reaped = keys(run, "pack", [0, 1, 2])
     await apply(store, run, Changes(tasks=(completed(tasks[done]), retried(tasks[again], ready_at=at(5)))))
     await lose_lease(store, reaped)
-    await apply(store, other, Changes(cancellations=(cancellation(other),)))
     leases = [lease_of(task) for task in tasks.values()]
 
     answer = await store.extend_leases(leases, at(500))
 
     assert answer == LeaseAnswer(extended=NOTHING, lost=frozenset(leases))
+    for key in tasks:
+        assert (await look_at_task(store, key)).lease_until is None
+
+
+async def test_leases_of_cancelled_tasks_are_cancelled(store: Persistence, flow: FlowRow) -> None:
+    """Under the token that the task had then; whoever held an earlier one lost it before."""
+    run = await run_with_tasks(store, flow, 1, steps={"pack": 2})
+    tasks = await claim_all(store, flow)
+    mine, retaken = keys(run, "pack", [0, 1])
+    await lose_lease(store, retaken)
+    holder = await claim_one(store, flow, now=at(60), worker="worker-2")
+    await apply(store, run, Changes(cancellations=(cancellation(run),)))
+
+    answer = await store.extend_leases([lease_of(task) for task in (*tasks.values(), holder)], at(500))
+
+    assert answer == LeaseAnswer(
+        extended=NOTHING,
+        lost=frozenset({lease_of(tasks[retaken])}),
+        cancelled=frozenset({lease_of(tasks[mine]), lease_of(holder)}),
+    )
     for key in tasks:
         assert (await look_at_task(store, key)).lease_until is None
 

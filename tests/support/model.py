@@ -15,8 +15,10 @@ from attrs import Factory, define
 from msgspec.structs import replace
 
 from fairlead.ports.records import (
+    Cancellation,
     Changes,
     ClaimedTask,
+    ElementRequest,
     EventBatch,
     Lease,
     NewRun,
@@ -133,6 +135,16 @@ class Model:
             tasks={key: self.tasks[key] for key in keys},
         )
 
+    def elements(self, request: ElementRequest) -> list[int]:
+        """Which tasks of a map are completed, as the Persistence port reads it."""
+        place = (request.run_id, request.step, request.generation)
+        done = (
+            key.element
+            for key, task in self.tasks.items()
+            if key[:3] == place and task.status is TaskStatus.COMPLETED and key.element >= request.first
+        )
+        return sorted(done)[: request.limit]
+
     def apply(self, changes: Changes) -> None:
         """Write a transaction's changes; every guard that does not hold fails."""
         told = {batch.run_id: batch.count for batch in changes.events}
@@ -153,7 +165,7 @@ class Model:
             self._insert_tasks(tasks)
         self.attempts.extend(Lease(attempt.key, attempt.token) for attempt in changes.attempts)
         for cancellation in changes.cancellations:
-            self._cancel(cancellation.run_id)
+            self._cancel(cancellation)
         for batch in changes.events:
             self._write_events(batch)
 
@@ -180,6 +192,7 @@ class Model:
             failed_tasks=step.failed_tasks,
             cursor=step.cursor,
             facts=step.facts if step.facts is not None or before is None else before.facts,
+            gaps=step.gaps,
         )
 
     def _insert_tasks(self, new: NewTasks) -> None:
@@ -227,12 +240,14 @@ class Model:
             lease_until=None,
         )
 
-    def _cancel(self, run_id: str) -> None:
+    def _cancel(self, cancellation: Cancellation) -> None:
+        run_id, slug, generation = cancellation.run_id, cancellation.step, cancellation.generation
         for name, step in self.steps.items():
-            if step.run_id == run_id and step.status in LIVE_STEP:
+            if slug is None and step.run_id == run_id and step.status in LIVE_STEP:
                 self.steps[name] = replace(step, status=StepStatus.CANCELLED)
         for key, task in self.tasks.items():
-            if key.run_id == run_id and task.status in LIVE_TASK:
+            meant = key.run_id == run_id and (slug is None or (key.step, key.generation) == (slug, generation))
+            if meant and task.status in LIVE_TASK:
                 self.tasks[key] = replace(task, status=TaskStatus.CANCELLED)
 
     def _write_events(self, batch: EventBatch) -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from fairlead.ports.records import (
     Cancellation,
     ClaimedTask,
+    ElementRequest,
     EventBatch,
     FlowRow,
     Lease,
@@ -164,6 +165,7 @@ def step_write(
     remaining: int | None = 1,
     failed: int = 0,
     cursor: int | None = None,
+    gaps: int = 0,
     facts: bytes | None = None,
     started_at: datetime | None = None,
     ended_at: datetime | None = None,
@@ -181,6 +183,7 @@ def step_write(
         remaining_tasks=remaining,
         failed_tasks=failed,
         cursor=(elements or 0) if cursor is None else cursor,
+        gaps=gaps,
         facts=facts,
         started_at=started_at,
         ended_at=ended_at,
@@ -318,6 +321,16 @@ def attempt(
 def cancellation(run: str, *, reason: str = "run_failed") -> Cancellation:
     """Everything that lives in a run is cancelled."""
     return Cancellation(run_id=run, at=at(9), reason=reason)
+
+
+def step_cancellation(run: str, step: str, *, generation: int = 1, reason: str = "step_failed") -> Cancellation:
+    """Every live task of a step is cancelled."""
+    return Cancellation(run_id=run, at=at(9), reason=reason, step=step, generation=generation)
+
+
+def elements_of(run: str, step: str, *, first: int = 0, limit: int = 100, generation: int = 1) -> ElementRequest:
+    """Which elements of a map have an output."""
+    return ElementRequest(run_id=run, step=step, generation=generation, first=first, limit=limit)
 
 
 def lease_of(task: ClaimedTask) -> Lease:

@@ -1,13 +1,16 @@
 -- A stale heartbeat changes nothing: I7. Rows are locked first; one that somebody else holds is unknown and not
--- answered, one that was read with another token or status, or that is gone, is lost.
+-- answered, one that was cancelled under its token is cancelled, one that was read with another token or status, or
+-- that is gone, is lost.
 WITH held AS (
     SELECT * FROM unnest(%(run_ids)s, %(steps)s, %(generations)s, %(elements)s, %(tokens)s)
         WITH ORDINALITY AS held (run_id, step, generation, element, token, place)
 ), locked AS MATERIALIZED (
-    SELECT held.place, mine.ctid AS row_place, mine.running AND mine.token = held.token AS leased
+    SELECT
+        held.place, mine.ctid AS row_place, mine.running AND mine.token = held.token AS leased,
+        mine.status = 'cancelled' AND mine.token = held.token AS cancelled
     FROM held
     CROSS JOIN LATERAL (
-        SELECT t.ctid, t.token, t.running
+        SELECT t.ctid, t.token, t.running, t.status
         FROM fairlead.tasks AS t
         WHERE t.run_id = held.run_id
             AND t.step = held.step
@@ -22,11 +25,11 @@ WITH held AS (
     WHERE locked.leased AND t.ctid = locked.row_place
     RETURNING locked.place
 )
-SELECT extended.place, true FROM extended
+SELECT extended.place, 'extended' FROM extended
 UNION ALL
-SELECT locked.place, false FROM locked WHERE NOT locked.leased
+SELECT locked.place, CASE WHEN locked.cancelled THEN 'cancelled' ELSE 'lost' END FROM locked WHERE NOT locked.leased
 UNION ALL
-SELECT held.place, false
+SELECT held.place, 'lost'
 FROM held
 WHERE NOT EXISTS (
     SELECT FROM fairlead.tasks AS t

@@ -1,5 +1,4 @@
--- A terminal run, and a failed map, have no live children: I24, I25. Its own statement, so that it sees what the
--- transaction wrote before.
+-- A terminal run has no live children: I24, I25. Its own statement, so that it sees what the transaction wrote before.
 WITH ended AS (
     SELECT * FROM unnest(%(runs)s, %(ats)s, %(reasons)s) AS ended (run_id, at, reason)
 ), steps AS (

@@ -1,6 +1,6 @@
 -- Every status change of a run or step and every retry has its event, and no event is without its change. A step that
--- is cancelled with its run has no event of its own; a map over an empty array completes without having started; all
--- but the last attempt of a failed task were retried.
+-- is cancelled with its run has no event of its own; a map without tasks completes without having started; all but the
+-- last attempt of a failed task were retried.
 WITH told AS (
     SELECT
         o.run_id, o.generation, o.first_sequence + each.place - 1 AS sequence,
@@ -55,10 +55,10 @@ FROM fairlead.steps AS s
 LEFT JOIN steps ON steps.run_id = s.run_id AND steps.step = s.slug AND steps.generation = s.generation
 WHERE steps.ended IS DISTINCT FROM
         CASE WHEN s.status IN ('completed', 'failed', 'skipped') THEN ARRAY['step.' || s.status] END
-    OR (NOT coalesce(steps.started, false)
-        AND (s.status IN ('running', 'suspended') OR (s.status = 'completed' AND s.elements > 0)))
-    OR (coalesce(steps.started, false)
-        AND (s.status IN ('created', 'skipped') OR s.elements IS NOT DISTINCT FROM 0))
+    OR coalesce(steps.started, false) <> (s.started_at IS NOT NULL)
+    OR (s.started_at IS NULL
+        AND (s.status IN ('running', 'suspended') OR (s.status = 'completed' AND s.elements > s.gaps)))
+    OR (s.started_at IS NOT NULL AND (s.status = 'created' OR s.elements IS NOT DISTINCT FROM s.gaps))
 UNION ALL
 SELECT format(
     'step %s/%s/%s tells %s retries and had %s',

@@ -25,7 +25,7 @@ SELECT format(
 )
 FROM fairlead.tasks AS t
 LEFT JOIN fairlead.steps AS s ON s.run_id = t.run_id AND s.slug = t.step AND s.generation = t.generation
-WHERE s.run_id IS NULL OR s.status IN ('created', 'skipped')
+WHERE s.run_id IS NULL OR s.status = 'created' OR (s.status = 'skipped' AND s.started_at IS NULL)
 UNION ALL
 SELECT format(
     'task %s/%s/%s/%s (%s, token %s) was never claimed',

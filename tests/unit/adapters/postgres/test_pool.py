@@ -16,6 +16,7 @@ from attrs import evolve
 from fairlead.adapters.postgres import PoolExhausted, connecting, pool, postgres_ports
 from fairlead.adapters.postgres.connecting import connect
 from fairlead.adapters.postgres.database import BEGIN, Database, DatabaseSettings
+from fairlead.adapters.postgres.migrating import LATEST
 from fairlead.adapters.postgres.persistence import PostgresPersistence
 from fairlead.adapters.postgres.statements import numbered
 from fairlead.ports.errors import Unavailable
@@ -90,7 +91,7 @@ async def test_a_cancelled_statement_does_not_go_back(database: Database, observ
     with pytest.raises(asyncio.CancelledError):
         await sleeping
 
-    assert await database.read("schema_version") == [(1,)]
+    assert await database.read("schema_version") == [(LATEST,)]
 
 
 async def test_a_transaction_that_is_cancelled_is_rolled_back(database: Database, observer: Observer) -> None:
@@ -117,7 +118,7 @@ async def test_what_the_server_ended_is_replaced_unnoticed(database: Database, o
     for pid in _open(observer):
         observer.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
 
-    assert await database.read("schema_version") == [(1,)]
+    assert await database.read("schema_version") == [(LATEST,)]
 
 
 async def test_a_server_that_stops_answering_is_given_up(settings: DatabaseSettings, observer: Observer) -> None:

@@ -1,0 +1,9 @@
+-- A terminal step has no live tasks: I25. As apply/cancel, for one step of a run, whose row is written beside the others.
+UPDATE fairlead.tasks AS t
+SET status = 'cancelled', ended_at = ended.at, reason = ended.reason, lease_until = NULL
+FROM unnest(%(runs)s, %(steps)s, %(generations)s, %(ats)s, %(reasons)s)
+    AS ended (run_id, step, generation, at, reason)
+WHERE t.run_id = ended.run_id
+    AND t.step = ended.step
+    AND t.generation = ended.generation
+    AND t.status IN ('queued', 'running', 'suspended');
