@@ -9,7 +9,7 @@ from attrs import frozen
 from ..kernel import Kernel, Step, StepStatus
 from ..kernel.definition.binding import CONFIG, ITEM
 from ..kernel.facts import facts_of
-from ..kernel.plan import INPUT, MapSource, StepKind, StepPlan
+from ..kernel.plan import INPUT, MapSource, Questions, StepKind, StepPlan
 
 
 @frozen(kw_only=True)
@@ -31,9 +31,8 @@ class Executable:
     has_dependents: bool
     is_read: bool
     """Whether a handler of the flow takes this step's output, in whole or in part."""
-    mapped: tuple[MapSource, ...]
-    """The arrays in this step's output that maps work over."""
-
+    questions: Questions
+    """What decisions ask about what one call of the handler returns."""
     completed: tuple[str, ...]
     """The steps that have an output whenever this one runs."""
 
@@ -44,7 +43,7 @@ class Executable:
 
     def facts(self, output: bytes) -> bytes | None:
         """The facts of an output of this step, as the decisions need them."""
-        return facts_of(self.mapped, output) if self.mapped else None
+        return facts_of(self.questions, output)
 
 
 class Executables:
@@ -80,7 +79,7 @@ class Executables:
             and flow.steps[element_of.name].kind is StepKind.MAP,
             has_dependents=bool(plan.dependents[slug]),
             is_read=any(_reads(other, slug) for other in flow.steps.values()),
-            mapped=() if is_map else tuple(plan.mapped_paths.get(slug, ())),
+            questions=plan.questions[slug],
             completed=tuple(dict.fromkeys(_completed(plan.steps[slug]))),
         )
 

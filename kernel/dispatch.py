@@ -301,22 +301,34 @@ class Dispatcher:
     async def _decide(
         self, transaction: Transaction, snapshot: Snapshot, decide: Callable[[Snapshot], Settled]
     ) -> Settled:
-        """Decide on what was loaded, or on all steps of the runs that need more, and apply it."""
+        """Decide on what was loaded; where that is not all it takes, load the rest and decide again. Then apply it.
+
+        The first decision may miss steps, each later one the elements of a further map; a flow has no more than steps.
+        """
         settled = decide(snapshot)
-        if settled.incomplete:
-            wanted = [
-                (run_id, slug)
-                for run_id in settled.incomplete
-                for slug in self._plans[snapshot.runs[run_id].flow_id].steps
-            ]
-            rows = await transaction.load_steps(wanted)
-            steps = {**snapshot.steps, **{(row.run_id, row.slug): row for row in rows}}
-            settled = decide(replace(snapshot, steps=steps))
-        if settled.incomplete:
-            raise CorruptionError(f"steps of runs {settled.incomplete} have no rows")
+        tries = 0
+        while not settled.complete:
+            if tries > max(len(self._plans[row.flow_id].steps) for row in snapshot.runs.values()):
+                raise CorruptionError(f"rows are missing: steps of {settled.incomplete}, elements {settled.elements}")
+            tries += 1
+            snapshot = await self._completed(transaction, snapshot, settled)
+            settled = decide(snapshot)
         if not settled.changes.empty:
             await transaction.apply(settled.changes.frozen())
         return settled
+
+    async def _completed(self, transaction: Transaction, snapshot: Snapshot, settled: Settled) -> Snapshot:
+        """The snapshot with what a decision asked for besides."""
+        steps, elements = snapshot.steps, snapshot.elements
+        if settled.incomplete:
+            plans = {run_id: self._plans[snapshot.runs[run_id].flow_id] for run_id in settled.incomplete}
+            rows = await transaction.load_steps(
+                [(run_id, slug) for run_id, plan in plans.items() for slug in plan.steps]
+            )
+            steps = {**steps, **{(row.run_id, row.slug): row for row in rows}}
+        if settled.elements:
+            elements = {**elements, **await transaction.load_elements(settled.elements)}
+        return replace(snapshot, steps=steps, elements=elements)
 
     # Outbox and jobs
 

@@ -64,13 +64,22 @@ class StepCompleted(_Event, frozen=True, tag="step.completed"):
     step: str
 
 
-class StepFailed(_Event, frozen=True, tag="step.failed"):
-    """The step's attempts are used up, or its failure cannot be retried."""
+class StepSkipped(_Event, frozen=True, tag="step.skipped"):
+    """The step did not run, since its condition is unmet or what it needs was skipped; or it failed and may do so."""
 
     step: str
-    element: int
-    attempt: int
     reason: str
+    error: msgspec.Raw = NO_ERROR
+
+
+class StepFailed(_Event, frozen=True, tag="step.failed"):
+    """The step's attempts are used up, its failure cannot be retried, or its condition must be met and is not."""
+
+    step: str
+    reason: str
+    element: int | None = None
+    """Whose task failed; None where the step had no task yet."""
+    attempt: int | None = None
     error: msgspec.Raw = NO_ERROR
 
 
@@ -86,7 +95,15 @@ class TaskRetrying(_Event, frozen=True, tag="task.retrying"):
 
 
 Event: TypeAlias = (
-    RunCreated | RunStarted | RunCompleted | RunFailed | StepStarted | StepCompleted | StepFailed | TaskRetrying
+    RunCreated
+    | RunStarted
+    | RunCompleted
+    | RunFailed
+    | StepStarted
+    | StepCompleted
+    | StepSkipped
+    | StepFailed
+    | TaskRetrying
 )
 
 

@@ -1,26 +1,43 @@
 """Facts: the little that decisions need to know of a payload.
 
-A decision never sees a payload. Whoever holds one computes its facts before the transaction, and they are stored
-with the row that the payload belongs to. Today's facts are the lengths of the arrays that maps work over.
+A decision never sees a payload. Whoever holds one answers the flow's questions about it (`Plan.questions`) before the
+transaction, and the answers are stored with the row that the payload belongs to: the lengths of the arrays that maps
+work over, and which patterns of conditions the value contains. Every pattern is answered by itself, so a condition over
+several values costs nothing but a look at the facts of each.
+
+A map's output is never put together for this. Each of its tasks answers for its own element, and the map's facts are
+what any of its elements contains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from .plan import MapSource
+from .codec import JsonValue
+from .containment import contains, elements_of
+from .plan import MapSource, Questions
 
 Kind: TypeAlias = Literal["nothing", "null", "an object", "a string", "a number", "a boolean"]
 """What stands where an array should be."""
 
+NULL = b"null"
+"""What an element of a map is to its dependents if its task has failed."""
 
-class Facts(msgspec.Struct, frozen=True):
-    """The facts of one payload. An array's length, or what is there instead, by `MapSource.dotted`."""
+PATTERNS_CACHED_MAX = 4096
+"""Decoded patterns kept for reuse: more than all flows of a large app have."""
+
+
+class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The facts of one payload."""
 
     lengths: dict[str, int | Kind] = {}
+    """An array's length, or what is there instead, by `MapSource.dotted`."""
+    matches: tuple[bool, ...] = ()
+    """Whether the value contains each of `Questions.patterns`."""
 
 
 NO_FACTS = Facts()
@@ -29,26 +46,61 @@ _decoder = msgspec.json.Decoder(Facts)
 _encoder = msgspec.json.Encoder(order="deterministic")
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_value: msgspec.json.Decoder[JsonValue] = msgspec.json.Decoder()
 
 
-def facts_of(sources: Sequence[MapSource], data: bytes) -> bytes | None:
+def facts_of(questions: Questions, data: bytes) -> bytes | None:
     """The facts of a payload, as they are stored.
 
     Args:
-        sources: the arrays in it that maps work over (`Plan.mapped_paths`).
+        questions: what the flow asks about it; of a map, about the output of one of its tasks.
         data: the payload, canonical JSON.
 
     Returns:
         Canonical JSON; None where there is nothing to know.
     """
-    if not sources:
+    if not questions:
         return None
-    return _encoder.encode(Facts(lengths={source.dotted: _length(source.path, data) for source in sources}))
+    lengths = {source.dotted: _length(source.path, data) for source in questions.arrays}
+    return _encoder.encode(Facts(lengths=lengths, matches=_matches(questions.patterns, data)))
 
 
 def read_facts(stored: bytes | None) -> Facts:
-    """The facts that `facts_of` computed."""
+    """The facts that `facts_of` or `joined_facts` made."""
     return NO_FACTS if stored is None else _decoder.decode(stored)
+
+
+def joined_facts(known: bytes | None, element: bytes | None) -> bytes | None:
+    """The facts of a map that are known so far, and what one more of its elements adds to them."""
+    if known is None or element is None:
+        return known or element
+    both = zip(read_facts(known).matches, read_facts(element).matches, strict=True)
+    return _encoder.encode(Facts(matches=tuple(before or now for before, now in both)))
+
+
+def value_matches(questions: Questions, facts: bytes | None, pattern: bytes) -> bool:
+    """Whether the value of which these are the facts contains a pattern that was asked about."""
+    return read_facts(facts).matches[questions.patterns.index(pattern)]
+
+
+def map_matches(questions: Questions, facts: bytes | None, pattern: bytes) -> bool:
+    """Whether the output of a map contains a pattern, told by what its elements contain; an empty one contains `[]`."""
+    if pattern[:1] != b"[":
+        return False
+    matches = read_facts(facts).matches
+    return all(matches and matches[questions.patterns.index(wanted)] for wanted in elements_of(pattern))
+
+
+@lru_cache(maxsize=PATTERNS_CACHED_MAX)
+def _decoded(pattern: bytes) -> JsonValue:
+    return _value.decode(pattern)
+
+
+def _matches(patterns: Sequence[bytes], data: bytes) -> tuple[bool, ...]:
+    if not patterns:
+        return ()
+    value = _value.decode(data)
+    return tuple(contains(value, _decoded(pattern)) for pattern in patterns)
 
 
 def _length(path: Sequence[str], data: bytes | msgspec.Raw) -> int | Kind:
@@ -61,6 +113,11 @@ def _length(path: Sequence[str], data: bytes | msgspec.Raw) -> int | Kind:
         data = members[name]
     kind = _kind(data)
     return len(_array.decode(data)) if kind is None else kind
+
+
+def array_length(facts: bytes | None, source: MapSource) -> int | Kind:
+    """The length of an array in a value, or what is there instead."""
+    return read_facts(facts).lengths.get(source.dotted, "nothing")
 
 
 def _kind(data: bytes | msgspec.Raw) -> Kind | None:

@@ -11,13 +11,14 @@ from attrs import evolve, frozen
 from ..ports import Ports
 from ..ports.persistence import Persistence
 from ..ports.reading import RunCursor, RunFilter, RunPage
+from .arrays import MissingArray, missing_arrays
 from .commands import Command, RunRequest, StartRuns
 from .definition import Flow
 from .definition.config import join_config
 from .definition.unknown_fields import unknown_fields
 from .dispatch import Dispatcher
 from .errors import InvalidArgument, InvalidInput, LimitExceeded, PayloadError
-from .facts import facts_of, read_facts
+from .facts import facts_of
 from .plan import INPUT, Plan
 from .registry import Registry
 from .runs import RunHandle
@@ -231,14 +232,18 @@ def _request(flow: Flow[Any], flow_id: int, start: Start) -> RunRequest:
         config = join_config(flow.merge_config(start.config))
     except PayloadError as error:
         problems += ((f"config {path}", problem) for path, problem in error.problems)
-    facts = None if problems else facts_of(flow.plan.mapped_paths.get(INPUT, ()), data)
-    for path, length in read_facts(facts).lengths.items():
-        if not isinstance(length, int):
-            shown = "$" + path.removeprefix(INPUT)
-            problems.append((shown, f"a map works over this; it should be an array and is {length}"))
+    facts = None if problems else facts_of(flow.plan.questions[INPUT], data)
+    if not problems:
+        problems += (("$" + each.source.dotted.removeprefix(INPUT), str(each)) for each in _starved(flow, facts))
     if problems:
         raise InvalidInput(tuple(problems), what=f"start of flow {flow.slug!r} (version {flow.version})")
     return RunRequest(flow_id=flow_id, input=data, config=config, facts=facts, key=start.key, priority=start.priority)
+
+
+def _starved(flow: Flow[Any], facts: bytes | None) -> Iterable[MissingArray]:
+    """The maps over the input that find no array there; of several over one place, the first."""
+    found = {each.source.dotted: each for each in reversed([*missing_arrays(flow.plan, INPUT, facts)])}
+    return reversed(found.values())
 
 
 def _key_problems(key: object) -> Iterable[tuple[str, str]]:

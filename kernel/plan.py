@@ -165,6 +165,14 @@ class Plan:
                 found[dependency].append(step.slug)
         return {slug: tuple(later) for slug, later in found.items()}
 
+    def descendants(self, slug: str) -> Iterator[str]:
+        """The steps that depend on one, directly or not, in order of definition."""
+        reached = {slug}
+        for step in self.steps.values():
+            if not reached.isdisjoint(step.dependencies):
+                reached.add(step.slug)
+                yield step.slug
+
     @cached_property
     def neighbours(self) -> Mapping[str, tuple[str, ...]]:
         """For each slug the steps that the end of one of its tasks touches, unless empty maps make it cascade.

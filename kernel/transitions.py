@@ -7,11 +7,13 @@ Rules:
 - A terminal parent makes its children terminal in the same transaction.
 
 Theory of operation. A run is put down `pending` and becomes `running` when a host claims it; then every step has a
-row. A step is `created` until its last dependency is settled. Then it becomes `running` and its tasks are inserted,
-`queued` or already leased, unless it is a map over an empty array, which completes at once. A task is `running` while
-a host holds its lease. Its attempt ends completed, failed for good, or with another try: `RETRY` after a failure,
-`RELEASE` when a host gives it back unspent, `LOSE` when the lease ran out. The last task completes the step, the
-last step completes the run; a step that fails fails the run, and whatever was live in it is cancelled.
+row. A step is `created` until its last dependency is settled: completed or skipped. Then it becomes `running` and its
+tasks are inserted, `queued` or already leased; unless its condition is unmet, which skips it or fails the run, or it is
+a map over an empty array, which completes at once. A task is `running` while a host holds its lease. Its attempt ends
+completed, failed for good, or with another try: `RETRY` after a failure, `RELEASE` when a host gives it back unspent,
+`LOSE` when the lease ran out. The last task completes the step, the last step completes the run. Where more of a step's
+tasks have failed than it tolerates, it fails, and with it the run, or it is skipped, as it says; whatever was live
+below is cancelled.
 
 Only `RETRY`, `LOSE`, and changes of runs and steps cause events. The decisions (`kernel.decisions`) ask these
 tables before they change a status; adapters guard every update with the status it starts from.
@@ -50,6 +52,7 @@ class StepTrigger(enum.StrEnum):
 
     START = "start"
     COMPLETE = "complete"
+    SKIP = "skip"
     FAIL = "fail"
     CANCEL = "cancel"
 
@@ -76,8 +79,11 @@ RUN_TRANSITIONS: Mapping[tuple[RunStatus, RunTrigger], RunStatus] = {
 STEP_TRANSITIONS: Mapping[tuple[StepStatus, StepTrigger], StepStatus] = {
     (StepStatus.CREATED, StepTrigger.START): StepStatus.RUNNING,
     (StepStatus.CREATED, StepTrigger.COMPLETE): StepStatus.COMPLETED,
+    (StepStatus.CREATED, StepTrigger.SKIP): StepStatus.SKIPPED,
+    (StepStatus.CREATED, StepTrigger.FAIL): StepStatus.FAILED,
     (StepStatus.CREATED, StepTrigger.CANCEL): StepStatus.CANCELLED,
     (StepStatus.RUNNING, StepTrigger.COMPLETE): StepStatus.COMPLETED,
+    (StepStatus.RUNNING, StepTrigger.SKIP): StepStatus.SKIPPED,
     (StepStatus.RUNNING, StepTrigger.FAIL): StepStatus.FAILED,
     (StepStatus.RUNNING, StepTrigger.CANCEL): StepStatus.CANCELLED,
 }

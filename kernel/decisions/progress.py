@@ -8,21 +8,14 @@ changes. It is mutable while a decision lasts and never leaves it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 
-from ...ports.records import (
-    Cancellation,
-    ClaimedTask,
-    EventBatch,
-    NewTasks,
-    RunUpdate,
-    StepWrite,
-    TaskKey,
-)
-from ...ports.statuses import RunStatus
+from ...ports.records import Cancellation, ElementRequest, EventBatch, RunUpdate, StepWrite, TaskKey
+from ...ports.statuses import RunStatus, StepStatus
+from ..arrays import MissingArray
 from ..events import (
     NO_ERROR,
     Event,
@@ -31,41 +24,48 @@ from ..events import (
     RunStarted,
     StepCompleted,
     StepFailed,
+    StepSkipped,
     StepStarted,
     encode_events,
 )
-from ..facts import Kind, read_facts
+from ..facts import NULL, Kind, array_length, facts_of, joined_facts
 from ..failures import encode_failure
-from ..plan import INPUT, MapSource, Plan, StepKind, StepPlan
+from ..plan import INPUT, Consequence, MapSource, Plan, StepKind
 from ..transitions import RunTrigger, StepTrigger, run_after, step_after
 from .handover import HandOver
-from .retrying import later
-from .state import ChangeSet, RunState, StepState
+from .insertion import Insertion
+from .readiness import DEPENDENCY_SKIPPED, hindrance
+from .state import ChangeSet, RunState, StepState, StepStates
 
-MAP_WINDOW_MAX = 10_000
-"""Non-terminal tasks of one map at a time: bounds the rows of one transaction and of one run in a queue."""
+HANDLER_FAILED = "handler_failed"
 
-
-class StepNotLoaded(Exception):
-    """A decision reached a step whose row was not loaded: it must be taken again with all steps of the run."""
+NEVER_EXCUSED = frozenset({"not_an_array", "internal_error"})
+"""Reasons of failures that are defects, of the flow or of ours: neither tolerance nor `on_exhausted` covers them."""
 
 
 class RunProgress:
     """One run and those of its steps that a decision can touch."""
 
     def __init__(
-        self, plan: Plan, run: RunState, steps: dict[str, StepState], *, now: datetime, hand_over: HandOver
+        self,
+        plan: Plan,
+        run: RunState,
+        steps: dict[str, StepState],
+        *,
+        now: datetime,
+        hand_over: HandOver,
+        elements: Mapping[ElementRequest, Sequence[int]] | None = None,
     ) -> None:
         self.plan = plan
         self.run = run
         self.now = now
-        self._steps = steps
-        self._hand_over = hand_over
+        self._steps = StepStates(steps)
+        self._insertion = Insertion(run, now=now, hand_over=hand_over, elements=elements or {})
         self._first_sequence = run.next_sequence
         self._events: list[Event] = []
-        self._new_tasks: list[NewTasks] = []
-        self._claimed: list[ClaimedTask] = []
         self._advanced_maps: dict[str, StepState] = {}
+        self._cut_short: list[StepState] = []
+        """Maps that ended while tasks of theirs were live."""
         self._started_at: datetime | None = None
         self._ended_at: datetime | None = None
         self._reason: str | None = None
@@ -75,6 +75,10 @@ class RunProgress:
     def ended(self) -> bool:
         """Whether the run is terminal now."""
         return self.run.status is not RunStatus.RUNNING
+
+    def is_live(self, slug: str) -> bool:
+        """Whether outcomes of a step's tasks still count."""
+        return not self.ended and self._steps[slug].status is StepStatus.RUNNING
 
     def note(self, event: Event) -> None:
         """Write the run's next event."""
@@ -89,7 +93,7 @@ class RunProgress:
         self._started_at = self.now
         self.note(_RUN_STARTED)
         roots = [slug for slug, step in self.plan.steps.items() if not step.dependencies]
-        self._complete_steps(self._start_steps(roots))
+        self._advance(settled for slug in roots for settled in self._become_ready(slug))
 
     def fail(self, reason: str, error: bytes | None, *, step: str | None = None) -> None:
         """The run ends as failed, and everything that is live in it will be cancelled."""
@@ -106,140 +110,143 @@ class RunProgress:
 
     def task_completed(self, slug: str, facts: bytes | None) -> None:
         """One task of a step has its output; the last one completes the step and may make others ready."""
-        state = self._task_ended(slug)
-        if self.plan.steps[slug].kind is StepKind.MAP:
-            self._advanced_maps[slug] = state
-        else:
-            state.facts = facts
-            state.has_new_facts = facts is not None
-        if not state.remaining_tasks:
-            self._complete_steps([state])
+        self._task_ended(slug, facts)
 
     def task_failed(self, key: TaskKey, attempt: int, reason: str, error: bytes | None) -> None:
-        """One task failed for good, and with it its step and the run."""
-        state = self._task_ended(key.step)
+        """One task failed for good. Beyond what its step tolerates, the step fails, or is skipped, as it says."""
+        slug = key.step
+        plan, state = self.plan.steps[slug], self._steps[slug]
         state.failed_tasks += 1
-        state.status = step_after(state.status, StepTrigger.FAIL)
-        state.ended = True
-        state.reason = reason
+        excused = reason not in NEVER_EXCUSED
+        if excused and state.failed_tasks <= plan.tolerated(state.elements or 0):
+            self._task_ended(slug, facts_of(self.plan.questions[slug], NULL))
+            return
+        state.remaining_tasks = (state.remaining_tasks or 0) - 1
         state.error = error
-        self.note(StepFailed(step=key.step, element=key.element, attempt=attempt, reason=reason, error=_raw(error)))
-        self.fail(reason, error, step=key.step)
+        if not excused or plan.on_exhausted is Consequence.FAIL:
+            self._end_step(state, StepTrigger.FAIL, reason)
+            self.note(StepFailed(step=slug, element=key.element, attempt=attempt, reason=reason, error=_raw(error)))
+            self.fail(reason, error, step=slug)
+            return
+        if state.remaining_tasks:
+            self._cut_short.append(state)
+        self._advance(self._skip(state, HANDLER_FAILED, plan.on_exhausted))
 
-    def missing_array(self, slug: str, facts: bytes | None) -> str | None:
-        """Why a step's output cannot feed the maps over it; None where it can."""
-        if self.plan.steps[slug].kind is StepKind.MAP:
-            return None
-        for source in self.plan.mapped_paths.get(slug, ()):
-            length = _length(source, facts)
-            if not isinstance(length, int):
-                return _not_an_array(self.plan, source, length)
-        return None
-
-    def _task_ended(self, slug: str) -> StepState:
-        state = self._step(slug)
+    def _task_ended(self, slug: str, facts: bytes | None) -> None:
+        """One task of a step is terminal, and well or tolerated."""
+        state = self._steps[slug]
         state.changed = True
         state.remaining_tasks = (state.remaining_tasks or 0) - 1
-        return state
+        if self.plan.steps[slug].kind is StepKind.MAP:
+            self._advanced_maps[slug] = state
+            facts = joined_facts(state.facts, facts)
+        if facts != state.facts:
+            state.facts = facts
+            state.has_new_facts = True
+        if not state.remaining_tasks:
+            self._advance(self._complete(state))
 
     # Steps
 
-    def _step(self, slug: str) -> StepState:
-        try:
-            return self._steps[slug]
-        except KeyError:
-            raise StepNotLoaded(slug) from None
-
-    def _complete_steps(self, states: Iterable[StepState]) -> None:
-        """Complete steps and whatever follows at once: maps over empty arrays, through chains of any length."""
-        completed = deque(states)
-        while completed and not self.ended:
-            state = completed.popleft()
-            state.status = step_after(state.status, StepTrigger.COMPLETE)
-            state.ended = True
-            state.changed = True
+    def _advance(self, settled: Iterable[StepState]) -> None:
+        """Tell the dependents of settled steps, and of all that is settled by that at once, in chains of any length."""
+        queue = deque(settled)
+        while queue and not self.ended:
+            state = queue.popleft()
             self.run.remaining_steps -= 1
-            self.note(StepCompleted(step=state.slug))
-            ready: list[str] = []
             for slug in self.plan.dependents[state.slug]:
-                dependent = self._step(slug)
+                dependent = self._steps[slug]
+                if dependent.status is not StepStatus.CREATED:  # skipped by a cascade
+                    continue
                 dependent.changed = True
                 dependent.remaining_dependencies -= 1
                 if not dependent.remaining_dependencies:
-                    ready.append(slug)
-            completed.extend(self._start_steps(ready))
+                    queue.extend(self._become_ready(slug))
+                    if self.ended:
+                        return
         if not self.run.remaining_steps and not self.ended:
             self.run.status = run_after(self.run.status, RunTrigger.COMPLETE)
             self._end(None, None)
             self.note(_RUN_COMPLETED)
 
-    def _start_steps(self, slugs: Iterable[str]) -> list[StepState]:
-        """Start steps whose dependencies are settled; answers those that have no task and complete at once."""
-        empty: list[StepState] = []
-        for slug in slugs:
-            plan = self.plan.steps[slug]
-            state = self._step(slug)
-            elements = 1 if plan.source is None else self._elements(plan.source)
-            if not isinstance(elements, int):
-                message = _not_an_array(self.plan, plan.source, elements)
-                self.fail("not_an_array", encode_failure(type="NotAnArray", message=message), step=slug)
-                break
-            state.changed = True
-            state.elements = elements
-            state.remaining_tasks = elements
-            if not elements:
-                empty.append(state)
-                continue
-            state.status = step_after(state.status, StepTrigger.START)
-            state.started = True
-            self.note(StepStarted(step=slug, tasks=elements))
-            self._insert_tasks(plan, state)
-        return empty
+    def _become_ready(self, slug: str) -> Sequence[StepState]:
+        """Every dependency is settled: start the step, or settle it at once; answers the steps that were settled."""
+        if self.ended:
+            return ()
+        state = self._steps[slug]
+        hindered = hindrance(self.plan, slug, self.run.facts, self._steps)
+        if hindered is None:
+            return self._start(state)
+        if hindered.consequence is Consequence.FAIL:
+            message = f"the condition of step {slug!r} is unmet, and it says on_unmet='fail'"
+            self._fail_unstarted(state, hindered.reason, encode_failure(type="ConditionUnmet", message=message))
+            return ()
+        return self._skip(state, hindered.reason, hindered.consequence)
 
-    def _elements(self, source: MapSource) -> int | Kind:
+    def _start(self, state: StepState) -> Sequence[StepState]:
+        plan = self.plan.steps[state.slug]
+        elements, gaps = (1, 0) if plan.source is None else self._elements(plan.source)
+        if not isinstance(elements, int):
+            assert plan.source is not None, "only the array of a map can be missing"
+            message = str(MissingArray(state.slug, plan.source, elements))
+            self._fail_unstarted(state, "not_an_array", encode_failure(type="NotAnArray", message=message))
+            return ()
+        state.changed = True
+        state.elements, state.gaps = elements, gaps
+        state.remaining_tasks = elements - gaps
+        if not state.remaining_tasks:
+            return self._complete(state)
+        state.status = step_after(state.status, StepTrigger.START)
+        state.started = True
+        self.note(StepStarted(step=state.slug, tasks=state.remaining_tasks))
+        self._insert_tasks(state)
+        return ()
+
+    def _complete(self, state: StepState) -> Sequence[StepState]:
+        self._end_step(state, StepTrigger.COMPLETE, None)
+        self.note(StepCompleted(step=state.slug))
+        return (state,)
+
+    def _skip(self, state: StepState, reason: str, consequence: Consequence) -> Sequence[StepState]:
+        """Skip a step, and where it says so, all that depend on it, directly or not."""
+        self._end_step(state, StepTrigger.SKIP, reason)
+        self.note(StepSkipped(step=state.slug, reason=reason, error=_raw(state.error)))
+        skipped = [state]
+        if consequence is Consequence.SKIP_CASCADE:
+            for slug in self.plan.descendants(state.slug):
+                descendant = self._steps[slug]
+                if descendant.status is StepStatus.CREATED:
+                    skipped += self._skip(descendant, DEPENDENCY_SKIPPED, Consequence.SKIP)
+        return skipped
+
+    def _fail_unstarted(self, state: StepState, reason: str, error: bytes) -> None:
+        """A step fails before it has a task, and with it the run."""
+        state.error = error
+        self._end_step(state, StepTrigger.FAIL, reason)
+        self.note(StepFailed(step=state.slug, reason=reason, error=_raw(error)))
+        self.fail(reason, error, step=state.slug)
+
+    def _end_step(self, state: StepState, trigger: StepTrigger, reason: str | None) -> None:
+        state.status = step_after(state.status, trigger)
+        state.changed = True
+        state.ended = True
+        state.reason = reason
+
+    def _elements(self, source: MapSource) -> tuple[int | Kind, int]:
+        """How many elements a map has, and how many of them are gaps; or what stands where its array should be."""
         if source.name == INPUT:
-            return _length(source, self.run.facts)
-        upstream = self._step(source.name)
-        if self.plan.steps[source.name].kind is StepKind.MAP:
-            return upstream.elements or 0
-        return _length(source, upstream.facts)
+            return array_length(self.run.facts, source), 0
+        upstream = self._steps[source.name]
+        if upstream.status is StepStatus.SKIPPED:
+            return 0, 0
+        if self.plan.is_map(source.name):
+            return upstream.elements or 0, upstream.failed_tasks + upstream.gaps
+        return array_length(upstream.facts, source), 0
 
-    # New tasks
-
-    def _insert_tasks(self, plan: StepPlan, state: StepState) -> None:
-        """Insert tasks from the cursor on, as far as the window admits: leased while there are slots, then queued."""
-        elements = state.elements or 0
-        terminal = elements - (state.remaining_tasks or 0)
-        window = min(plan.max_concurrency or MAP_WINDOW_MAX, MAP_WINDOW_MAX)
-        count = min(elements, terminal + window) - state.cursor
-        if count <= 0:
-            return
-        count = self._hand_over.admit(count)
-        leased = self._hand_over.take(self.run.flow_id, plan, self.run.priority, count)
-        if leased:
-            tasks = self._insert_range(plan, state, leased, leased=True)
-            self._claimed.extend(_claimed(tasks, self._hand_over.lease_until))
-        if count > leased:
-            self._insert_range(plan, state, count - leased, leased=False)
-
-    def _insert_range(self, plan: StepPlan, state: StepState, count: int, *, leased: bool) -> NewTasks:
-        tasks = NewTasks(
-            run_id=self.run.id,
-            step=state.slug,
-            generation=state.generation,
-            first=state.cursor,
-            count=count,
-            flow_id=self.run.flow_id,
-            queue=plan.queue,
-            priority=self.run.priority,
-            created_at=self.now,
-            ready_at=later(self.now, timedelta(seconds=plan.start_delay_s)) if plan.start_delay_s else self.now,
-            worker=self._hand_over.worker if leased else None,
-            lease_until=self._hand_over.lease_until if leased else None,
-        )
-        self._new_tasks.append(tasks)
-        state.cursor += count
-        return tasks
+    def _insert_tasks(self, state: StepState) -> None:
+        plan = self.plan.steps[state.slug]
+        source = self._steps[plan.source.name] if state.gaps and plan.source is not None else None
+        self._insertion.insert(plan, state, source)
 
     # Rows
 
@@ -251,20 +258,29 @@ class RunProgress:
             published: whether events are born published.
             new: whether the steps have no rows yet.
         """
-        if not self.ended:
-            for slug, state in self._advanced_maps.items():
-                self._insert_tasks(self.plan.steps[slug], state)
+        for slug, state in self._advanced_maps.items():
+            if self.is_live(slug):
+                self._insert_tasks(state)
         steps = [self._step_write(state) for state in self._steps.values() if new or state.changed]
         events = [self._event_batch(published)] if self._events else []
         (changes.new_steps if new else changes.steps).extend(steps)
         changes.events.extend(events)
         changes.runs.append(self._run_update())
+        changes.cancellations.extend(self._cancellations())
         if self.run.status is RunStatus.FAILED:
-            changes.cancellations.append(Cancellation(run_id=self.run.id, at=self.now, reason="run_failed"))
-            self._hand_over.remaining += len(self._claimed)
+            self._insertion.give_back()
         else:
-            changes.new_tasks.extend(self._new_tasks)
-            changes.claimed.extend(self._claimed)
+            changes.new_tasks.extend(self._insertion.new_tasks)
+            changes.claimed.extend(self._insertion.claimed)
+
+    def _cancellations(self) -> Iterator[Cancellation]:
+        if self.run.status is RunStatus.FAILED:
+            yield Cancellation(run_id=self.run.id, at=self.now, reason="run_failed")
+            return
+        for state in self._cut_short:
+            yield Cancellation(
+                run_id=self.run.id, at=self.now, reason="step_skipped", step=state.slug, generation=state.generation
+            )
 
     def _run_update(self) -> RunUpdate:
         return RunUpdate(
@@ -289,6 +305,7 @@ class RunProgress:
             remaining_tasks=state.remaining_tasks,
             failed_tasks=state.failed_tasks,
             cursor=state.cursor,
+            gaps=state.gaps,
             facts=state.facts if state.has_new_facts else None,
             started_at=self.now if state.started else None,
             ended_at=self.now if state.ended else None,
@@ -315,28 +332,3 @@ _RUN_COMPLETED = RunCompleted()
 
 def _raw(error: bytes | None) -> msgspec.Raw:
     return NO_ERROR if error is None else msgspec.Raw(error)
-
-
-def _length(source: MapSource, facts: bytes | None) -> int | Kind:
-    return read_facts(facts).lengths.get(source.dotted, "nothing")
-
-
-def _not_an_array(plan: Plan, source: MapSource | None, found: Kind) -> str:
-    maps = [step.slug for step in plan.steps.values() if step.source == source and source is not None]
-    wanted = source.dotted if source is not None else ""
-    return f"the map {maps[0]!r} works over {wanted!r}, which should be an array and is {found}"
-
-
-def _claimed(tasks: NewTasks, lease_until: datetime) -> Iterable[ClaimedTask]:
-    return (
-        ClaimedTask(
-            key=TaskKey(tasks.run_id, tasks.step, tasks.generation, element),
-            flow_id=tasks.flow_id,
-            token=1,
-            attempt=1,
-            losses=0,
-            lease_until=lease_until,
-            priority=tasks.priority,
-        )
-        for element in range(tasks.first, tasks.first + tasks.count)
-    )

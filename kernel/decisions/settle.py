@@ -13,17 +13,19 @@ from datetime import datetime
 import msgspec
 from attrs import define
 
-from ...ports.records import Lease, NewAttempt, RunRow, Snapshot, StepRow, TaskRow, TaskUpdate
+from ...ports.records import ElementRequest, Lease, NewAttempt, RunRow, Snapshot, StepRow, TaskRow, TaskUpdate
 from ...ports.statuses import TaskStatus
+from ..arrays import missing_arrays
 from ..commands import Outcome, OutcomeKind, Verdict
 from ..events import NO_ERROR, TaskRetrying
 from ..failures import encode_failure, failure_of
 from ..plan import Plan, StepPlan
 from ..transitions import TaskTrigger, task_after
 from .handover import HandOver
-from .progress import RunProgress, StepNotLoaded
+from .insertion import ElementsNotLoaded
+from .progress import RunProgress
 from .retrying import later, retry_delay
-from .state import ChangeSet, RunState, StepState, loaded_steps
+from .state import ChangeSet, RunState, StepNotLoaded, StepState, loaded_steps
 
 
 @define
@@ -34,6 +36,13 @@ class Settled:
     verdicts: dict[Lease, Verdict]
     incomplete: list[str]
     """Runs that reached a step which was not loaded: decide again with all of their steps. `changes` is void then."""
+    elements: list[ElementRequest]
+    """What has to be known of maps with gaps: decide again with the answers. `changes` is void then, too."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that the decision asked for was there."""
+        return not (self.incomplete or self.elements)
 
 
 def settle_tasks(
@@ -57,7 +66,7 @@ def settle_tasks(
         published: whether events are born published.
         absent: the verdict for outcomes whose run is not in `snapshot`.
     """
-    settled = Settled(ChangeSet(), {}, [])
+    settled = Settled(ChangeSet(), {}, [], [])
     by_run: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         by_run.setdefault(outcome.key.run_id, []).append(outcome)
@@ -69,7 +78,7 @@ def settle_tasks(
             continue
 
         def make(row: RunRow = row, rows: Mapping[str, StepRow] = steps_by_run.get(run_id, {})) -> _RunSettling:
-            return _settling(row, plans, loaded_steps(rows), now, hand_over)
+            return _settling(row, plans, loaded_steps(rows), snapshot, now, hand_over)
 
         _settle_run(make, of_run, snapshot, settled, hand_over, published)
     return settled
@@ -90,7 +99,7 @@ def reap_tasks(
     A task that a heartbeat, a settle or another reaper was quicker with is left alone. The verdicts name the tasks
     that were taken back. A run whose rules raise fails alone, as `internal_error`.
     """
-    settled = Settled(ChangeSet(), {}, [])
+    settled = Settled(ChangeSet(), {}, [], [])
     steps_by_run = _steps_by_run(snapshot)
     by_run: dict[str, list[TaskRow]] = {}
     for found in expired:
@@ -103,23 +112,31 @@ def reap_tasks(
         row = snapshot.runs[run_id]
         steps = loaded_steps(steps_by_run.get(run_id, {}))
         try:
-            settling = _settling(row, plans, steps, now, hand_over)
+            settling = _settling(row, plans, steps, snapshot, now, hand_over)
             for task in tasks:
-                if not settling.progress.ended:
+                if settling.progress.is_live(task.key.step):
                     settling.lose(task)
             settling.write(settled, published)
         except StepNotLoaded:
             settled.incomplete.append(run_id)
+        except ElementsNotLoaded as missing:
+            settled.elements.append(missing.request)
         except Exception as error:
             leases = [Lease(task.key, task.token) for task in tasks]
-            _fail_run(_settling(row, plans, {}, now, hand_over), leases, error, settled, published)
+            _fail_run(_settling(row, plans, {}, snapshot, now, hand_over), leases, error, settled, published)
     return settled
 
 
 def _settling(
-    row: RunRow, plans: Mapping[int, Plan], steps: dict[str, StepState], now: datetime, hand_over: HandOver
+    row: RunRow,
+    plans: Mapping[int, Plan],
+    steps: dict[str, StepState],
+    snapshot: Snapshot,
+    now: datetime,
+    hand_over: HandOver,
 ) -> _RunSettling:
-    progress = RunProgress(plans[row.flow_id], RunState.loaded(row), steps, now=now, hand_over=hand_over)
+    run, elements = RunState.loaded(row), snapshot.elements
+    progress = RunProgress(plans[row.flow_id], run, steps, now=now, hand_over=hand_over, elements=elements)
     return _RunSettling(progress)
 
 
@@ -140,6 +157,9 @@ def _settle_run(
     except StepNotLoaded:
         hand_over.remaining = slots
         settled.incomplete.append(outcomes[0].key.run_id)
+    except ElementsNotLoaded as missing:
+        hand_over.remaining = slots
+        settled.elements.append(missing.request)
     except Exception as error:
         hand_over.remaining = slots
         try:
@@ -192,7 +212,7 @@ class _RunSettling:
             elif task.status is not TaskStatus.RUNNING or task.token != outcome.token:
                 mine = task.settled_token == outcome.token
                 self.verdicts[lease] = Verdict.SETTLED if mine else Verdict.STALE
-            elif self.progress.ended:
+            elif not self.progress.is_live(task.key.step):
                 self.verdicts[lease] = Verdict.STALE
             elif lease not in self.verdicts:
                 self.verdicts[lease] = Verdict.SETTLED
@@ -208,11 +228,11 @@ class _RunSettling:
 
     def _apply(self, task: TaskRow, outcome: Outcome) -> None:
         if outcome.kind is OutcomeKind.COMPLETED:
-            problem = self.progress.missing_array(task.key.step, outcome.facts)
-            if problem is None:
+            missing = next(missing_arrays(self.progress.plan, task.key.step, outcome.facts), None)
+            if missing is None:
                 self._complete(task, outcome)
             else:
-                error = encode_failure(type="NotAnArray", message=problem, attempt=task.attempts)
+                error = encode_failure(type="NotAnArray", message=str(missing), attempt=task.attempts)
                 self._fail(task, "not_an_array", error)
         elif outcome.kind is OutcomeKind.RELEASED:
             self._requeue(task, TaskTrigger.RELEASE, self.progress.now)

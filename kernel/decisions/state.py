@@ -80,6 +80,7 @@ class StepState(msgspec.Struct, gc=False):
     remaining_tasks: int | None = None
     failed_tasks: int = 0
     cursor: int = 0
+    gaps: int = 0
     facts: bytes | None = None
     changed: bool = False
     has_new_facts: bool = False
@@ -87,6 +88,17 @@ class StepState(msgspec.Struct, gc=False):
     ended: bool = False
     reason: str | None = None
     error: bytes | None = None
+
+
+class StepNotLoaded(Exception):
+    """A decision reached a step whose row was not loaded: it must be taken again with all steps of the run."""
+
+
+class StepStates(dict[str, StepState]):
+    """The steps of one run that were loaded, by slug."""
+
+    def __missing__(self, slug: str) -> StepState:
+        raise StepNotLoaded(slug)
 
 
 def loaded_steps(rows: Mapping[str, StepRow]) -> dict[str, StepState]:
@@ -101,6 +113,7 @@ def loaded_steps(rows: Mapping[str, StepRow]) -> dict[str, StepState]:
             row.remaining_tasks,
             row.failed_tasks,
             row.cursor,
+            row.gaps,
             row.facts,
         )
         for slug, row in rows.items()

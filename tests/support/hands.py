@@ -128,14 +128,14 @@ class Hands:
     def completed(self, task: ClaimedTask, value: Any) -> Outcome:
         """The outcome of a handler that returned `value`."""
         data = json.dumps(value, separators=(",", ":")).encode()
-        sources = self.kernel.plan_of(task.flow_id).mapped_paths.get(task.key.step, ())
+        questions = self.kernel.plan_of(task.flow_id).questions[task.key.step]
         return Outcome(
             key=task.key,
             token=task.token,
             flow_id=task.flow_id,
             kind=OutcomeKind.COMPLETED,
             output=data,
-            facts=facts_of(sources, data),
+            facts=facts_of(questions, data),
         )
 
     def failed(

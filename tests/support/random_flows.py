@@ -64,7 +64,7 @@ def _sources(draw: st.DrawFn, earlier: dict[str, StepPlan]) -> MapSource:
     return MapSource(name=name, path=draw(st.sampled_from([(), ("items",), ("order", "items")])))
 
 
-def random_facts(random: Random, sources: Sequence[MapSource]) -> bytes | None:
+def random_facts(random: Random, questions: Questions) -> bytes | None:
     """The facts of a payload in which these arrays were looked for: mostly arrays, empty ones among them."""
     if not sources:
         return None

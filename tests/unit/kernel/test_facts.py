@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fairlead.kernel.facts import facts_of, read_facts
-from fairlead.kernel.plan import MapSource
+from fairlead.kernel.facts import facts_of, joined_facts, map_matches, read_facts, value_matches
+from fairlead.kernel.plan import NO_QUESTIONS, MapSource, Questions
 
 PAGES = MapSource(name="fetch", path=("pages",))
 
@@ -27,14 +27,14 @@ PAGES = MapSource(name="fetch", path=("pages",))
 )
 def test_the_length_of_a_mapped_array_or_what_is_there_instead(data: bytes, length: int | str) -> None:
     """Only top-level elements count, null elements too; anything else is told by its kind."""
-    facts = read_facts(facts_of((PAGES,), data))
+    facts = read_facts(facts_of(Questions(arrays=(PAGES,)), data))
 
     assert facts.lengths == {"fetch.pages": length}
 
 
-def test_a_value_nobody_maps_over_has_no_facts() -> None:
+def test_a_value_nobody_asks_about_has_no_facts() -> None:
     """Nothing is stored where there is nothing to know."""
-    assert facts_of((), b"[1,2,3]") is None
+    assert facts_of(NO_QUESTIONS, b"[1,2,3]") is None
     assert read_facts(None).lengths == {}
 
 
@@ -43,6 +43,44 @@ def test_several_paths_into_one_value() -> None:
     whole = MapSource(name="fetch")
     deep = MapSource(name="fetch", path=("a", "b"))
 
-    facts = read_facts(facts_of((whole, deep), b'{"a":{"b":[1,2]}}'))
+    facts = read_facts(facts_of(Questions(arrays=(whole, deep)), b'{"a":{"b":[1,2]}}'))
 
     assert facts.lengths == {"fetch": "an object", "fetch.a.b": 2}
+
+
+def test_each_pattern_has_its_own_verdict() -> None:
+    """A value is decoded once, and every pattern over it is answered by itself."""
+    questions = Questions(patterns=(b'{"risk":"high"}', b'{"risk":"low"}'))
+
+    facts = facts_of(questions, b'{"risk":"low"}')
+
+    assert [value_matches(questions, facts, pattern) for pattern in questions.patterns] == [False, True]
+
+
+def test_a_map_contains_what_its_elements_contain_together() -> None:
+    """Each task answers for its element; an array pattern asks for each of its elements somewhere among them."""
+    questions = Questions(patterns=(b'{"ok":true}', b"null"))
+    elements = [b'{"ok":false}', b'{"ok":true}', b"null"]
+    known: bytes | None = None
+    told: list[bool] = []
+
+    for element in elements:
+        known = joined_facts(known, facts_of(questions, element))
+        told.append(map_matches(questions, known, b'[{"ok":true},null]'))
+
+    assert told == [False, False, True]
+
+
+@pytest.mark.parametrize(("pattern", "met"), [(b"[]", True), (b"[1]", False), (b"{}", False), (b"1", False)])
+def test_an_empty_map_contains_only_the_empty_array(pattern: bytes, met: bool) -> None:
+    """An empty map has no facts, and a map's output is never anything but an array."""
+    questions = Questions(patterns=(b"1",))
+
+    assert map_matches(questions, None, pattern) is met
+
+
+def test_facts_are_written_alike_every_time() -> None:
+    """Two tries of one settle write the same bytes."""
+    questions = Questions(arrays=(PAGES,), patterns=(b"{}",))
+
+    assert facts_of(questions, b'{"pages":[1]}') == b'{"lengths":{"fetch.pages":1},"matches":[true]}'

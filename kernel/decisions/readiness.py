@@ -1,0 +1,62 @@
+"""What becomes of a step whose dependencies are all settled: whether it runs, and if not, why and what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from ...ports.statuses import StepStatus
+from ..conditions import is_met
+from ..facts import map_matches, value_matches
+from ..plan import INPUT, Consequence, Pattern, Plan
+from .state import StepState
+
+CONDITION_UNMET = "condition_unmet"
+DEPENDENCY_SKIPPED = "dependency_skipped"
+
+
+@frozen
+class Hindrance:
+    """Why a step does not run."""
+
+    reason: str
+    consequence: Consequence
+
+
+def hindrance(plan: Plan, slug: str, input_facts: bytes | None, steps: Mapping[str, StepState]) -> Hindrance | None:
+    """Tell what keeps a step from running.
+
+    Looked at in this order: dependencies that must have run, the branches that the step stands in, its own condition.
+
+    Args:
+        plan: of the run.
+        slug: the step, all of whose dependencies are settled.
+        input_facts: of the run's input.
+        steps: at least those that the step requires and that its conditions name.
+
+    Returns:
+        None where nothing does.
+    """
+    step = plan.steps[slug]
+    if any(steps[name].status is StepStatus.SKIPPED for name in step.requires):
+        return Hindrance(DEPENDENCY_SKIPPED, Consequence.SKIP)
+
+    def answer(pattern: Pattern) -> bool:
+        if pattern.name == INPUT:
+            return value_matches(plan.questions[INPUT], input_facts, pattern.document)
+        return contains_pattern(plan, steps[pattern.name], pattern)
+
+    if not all(is_met(branch, answer) for branch in step.branches):
+        return Hindrance(CONDITION_UNMET, Consequence.SKIP)
+    if step.condition is not None and not is_met(step.condition, answer):
+        return Hindrance(CONDITION_UNMET, step.on_unmet)
+    return None
+
+
+def contains_pattern(plan: Plan, step: StepState, pattern: Pattern) -> bool:
+    """Whether the output of a settled step contains a pattern; that of a skipped one contains nothing."""
+    if step.status is not StepStatus.COMPLETED:
+        return False
+    matches = map_matches if plan.is_map(pattern.name) else value_matches
+    return matches(plan.questions[pattern.name], step.facts, pattern.document)
