@@ -9,7 +9,7 @@ from ..ports.errors import AdapterError, CorruptionError, FairleadError, UsageEr
 from ..ports.reading import RunCursor, RunFilter
 from ..ports.statuses import RunStatus, StepStatus, TaskStatus
 from .context import Context
-from .definition import Flow, Resource, Step
+from .definition import Branch, Flow, Resource, Step
 from .errors import (
     FlowDefinitionError,
     FlowShapeConflict,
@@ -34,6 +34,7 @@ from .runs import RunDetails, RunHandle
 
 __all__ = [
     "AdapterError",
+    "Branch",
     "Context",
     "CorruptionError",
     "FairleadError",

@@ -12,7 +12,8 @@ Nothing here does I/O, and nothing is global: a flow is an ordinary object, and 
 from .binding import CONFIG, ITEM, Binding, PayloadParameter
 from .config import join_config, split_config
 from .differences import differences
-from .flow import Flow, Reference
+from .flow import Flow
+from .group import Branch, Group, Patterns, Reference
 from .options import OPTIONS, FlowOptions, MapOptions, Option, Policy, Scope, StepOptions
 from .resource import Resource
 from .shape import Shape
@@ -23,10 +24,13 @@ __all__ = [
     "ITEM",
     "OPTIONS",
     "Binding",
+    "Branch",
     "Flow",
     "FlowOptions",
+    "Group",
     "MapOptions",
     "Option",
+    "Patterns",
     "PayloadParameter",
     "Policy",
     "Reference",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from attrs import evolve, frozen
 
-from ..plan import StepKind
+from ..plan import Condition, StepKind
 from ..schema import Schema
+from .conditions import names_of, read_condition
 from .handler import Handler, HandlerProblem, Signature, name_of, read_handler
 from .names import step_slug_problem
 from .options import OptionProblem, Policy, Scope, parse_options, resolve
@@ -17,6 +18,9 @@ from .site import Site
 from .sources import read_source
 from .step import Step
 
+PLACING: Final = ("slug", "after", "requires", "when", "unless")
+"""The arguments that every kind of step takes beside its options; fields of `Declaration`."""
+
 
 @frozen(kw_only=True)
 class Declaration:
@@ -24,11 +28,17 @@ class Declaration:
 
     kind: StepKind
     handler: object
-    slug: object
-    """None where the function's own name is meant."""
-    after: object
     over: object
+    """None for what is no map."""
+    branches: tuple[Condition, ...]
+    """Those that the step stands in, read already; outermost first."""
     options: Mapping[str, object]
+    slug: object = None
+    """None where the function's own name is meant."""
+    after: object = ()
+    requires: object = ()
+    when: object = None
+    unless: object = None
 
 
 def define(declared: Declaration, site: Site, flow_options: Mapping[str, Any]) -> Step:
@@ -46,23 +56,27 @@ def define(declared: Declaration, site: Site, flow_options: Mapping[str, Any]) -
     handler: Handler = declared.handler  # type: ignore[assignment]  # A signature was read from it.
     slug = _slug(declared, handler, site)
     site = evolve(site, step=slug, handler=handler)
+    condition = read_condition(declared.when, declared.unless, site)
     policy = _policy(declared, flow_options, site)
     is_map = declared.kind is StepKind.MAP
     source = read_source(declared.over, site) if is_map else None
-    after = _after(declared.after, site)
+    after = _references(declared.after, "after", site)
+    requires = _references(declared.requires, "requires", site)
     binding = bind(handler, signature, site, is_map=is_map)
     output = schema_of(signature.returns, "the return value", site, signature.names)
-    sources = binding.sources | after
-    if source is not None:
-        sources |= {source.name}
+    asked = frozenset[str]().union(*map(names_of, (*declared.branches, condition)))
+    over = frozenset[str]() if source is None else frozenset({source.name})
     return Step(
         slug=slug,
         kind=declared.kind,
         binding=binding,
         output=output,
         produced=Schema.array_of(output) if is_map else output,
-        dependencies=site.in_order(sources),
+        dependencies=site.in_order(binding.sources | over | after | requires | asked),
         source=source,
+        condition=condition,
+        branches=declared.branches,
+        requires=site.in_order(requires),
         policy=policy,
     )
 
@@ -90,14 +104,24 @@ def _slug(declared: Declaration, handler: Handler, site: Site) -> str:
 
 def _policy(declared: Declaration, flow_options: Mapping[str, Any], site: Site) -> Policy:
     scope = Scope.MAP if declared.kind is StepKind.MAP else Scope.STEP
-    others = ("slug", "after", "over") if scope is Scope.MAP else ("slug", "after")
+    others = (*PLACING, "over") if scope is Scope.MAP else PLACING
     try:
-        return resolve(flow_options, parse_options(declared.options, scope, others))
+        policy = resolve(flow_options, parse_options(declared.options, scope, others))
     except OptionProblem as problem:
         raise site.error(str(problem)) from None
+    if "on_unmet" in declared.options and declared.when is None and declared.unless is None:
+        raise site.error(_without_condition(declared))
+    return policy
 
 
-def _after(after: object, site: Site) -> frozenset[str]:
-    if isinstance(after, str) or not isinstance(after, Sequence):
-        raise site.error("after: takes a list of steps, as in after=[reserve]")
-    return frozenset(site.find(reference, "after").slug for reference in cast(Sequence[object], after))
+def _without_condition(declared: Declaration) -> str:
+    message = (
+        "option 'on_unmet' says what follows where the step's own condition is unmet, but it has no when or unless"
+    )
+    return f"{message}; a branch whose condition is unmet skips its steps, always" if declared.branches else message
+
+
+def _references(given: object, place: str, site: Site) -> frozenset[str]:
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise site.error(f"{place}: takes a list of steps, as in {place}=[reserve]")
+    return frozenset(site.find(reference, place).slug for reference in cast(Sequence[object], given))

@@ -5,17 +5,24 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict
 
 from attrs import frozen
 
 from ..durations import DURATION_MAX, Duration, in_seconds
+from ..plan import Consequence, Tolerance
 from .names import nearest, queue_problem
 
 MAX_ATTEMPTS_MAX = 10_000
 """Every failed attempt is kept, so attempts are bounded."""
 MAX_CONCURRENCY_MAX = 10_000
 """A map never has more unfinished tasks than this at a time, so a larger value could not be honoured."""
+TOLERATED_MAX = 2**31 - 1
+"""Elements. More than any array has; the largest count that every store holds."""
+
+
+ConsequenceName: TypeAlias = Literal["fail", "skip", "skip_cascade"]
+"""How a `Consequence` is written down."""
 
 
 class FlowOptions(TypedDict, total=False):
@@ -34,12 +41,15 @@ class StepOptions(FlowOptions, total=False):
 
     start_delay: Duration
     non_retryable: Sequence[type[Exception]]
+    on_unmet: ConsequenceName
+    on_exhausted: ConsequenceName
 
 
 class MapOptions(StepOptions, total=False):
     """Options of one map."""
 
     max_concurrency: int
+    tolerate_failures: Tolerance
 
 
 class Scope(enum.Enum):
@@ -62,7 +72,10 @@ class Policy:
     queue: str
     start_delay_s: float
     non_retryable: tuple[type[Exception], ...]
+    on_unmet: Consequence
+    on_exhausted: Consequence
     max_concurrency: int | None
+    tolerate_failures: Tolerance
 
 
 @frozen(kw_only=True)
@@ -123,7 +136,7 @@ def resolve(flow: Mapping[str, Any], step: Mapping[str, Any]) -> Policy:
 
 
 def _misplaced(name: str, option: Option, scope: Scope) -> str:
-    if option.scopes == frozenset({Scope.MAP}):
+    if option.scopes == _MAPS:
         return f"option {name!r} belongs to maps: use @flow.map(over=…, {name}=…), or leave it out"
     return f"option {name!r} belongs to single steps, not to a {scope.value}: pass it to @flow.step or @flow.map"
 
@@ -179,8 +192,29 @@ def _exceptions(value: object) -> tuple[type[Exception], ...]:
     return tuple(classes)
 
 
+def _consequence(value: object) -> Consequence:
+    if not isinstance(value, str) or value not in tuple(Consequence):
+        raise ValueError(f"{_CONSEQUENCES}, not {value!r}")
+    return Consequence(value)
+
+
+def _tolerance(value: object) -> Tolerance:
+    if value == "all":
+        return "all"
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise ValueError(f"{_TOLERANCES}, not {value!r}")
+    if isinstance(value, int):
+        return _integer(value, 0, TOLERATED_MAX)
+    if not 0 < value < 1:
+        raise ValueError(f"{_TOLERANCES}, not {value!r}; write none as 0 and every element as 'all'")
+    return value
+
+
 _EVERYWHERE = frozenset(Scope)
 _STEPS = frozenset({Scope.STEP, Scope.MAP})
+_MAPS = frozenset({Scope.MAP})
+_CONSEQUENCES = "'fail', 'skip' or 'skip_cascade'"
+_TOLERANCES = "a count from 0 (an int), a fraction of the elements between 0 and 1 (a float), or 'all'"
 _DURATION = f"a timedelta or seconds, 0 to {DURATION_MAX.days} days"
 
 OPTIONS: Mapping[str, Option] = {
@@ -248,13 +282,38 @@ OPTIONS: Mapping[str, Option] = {
         parse=_exceptions,
         attribute="non_retryable",
     ),
+    "on_unmet": Option(
+        meaning="What follows where the step's own `when` or `unless` is unmet; "
+        "`skip_cascade` skips all steps behind it too.",
+        bounds=_CONSEQUENCES,
+        default=Consequence.SKIP,
+        scopes=_STEPS,
+        parse=_consequence,
+        attribute="on_unmet",
+    ),
+    "on_exhausted": Option(
+        meaning="What follows where the last attempt has failed, or more elements of a map than it tolerates.",
+        bounds=_CONSEQUENCES,
+        default=Consequence.FAIL,
+        scopes=_STEPS,
+        parse=_consequence,
+        attribute="on_exhausted",
+    ),
     "max_concurrency": Option(
         meaning="How many tasks of the map are unfinished at a time, across all hosts.",
         bounds=f"1 to {MAX_CONCURRENCY_MAX}",
         default=None,
-        scopes=frozenset({Scope.MAP}),
+        scopes=_MAPS,
         parse=_concurrency,
         attribute="max_concurrency",
+    ),
+    "tolerate_failures": Option(
+        meaning="How many elements of the map may fail; each of them leaves `None` in its place.",
+        bounds=_TOLERANCES,
+        default=0,
+        scopes=_MAPS,
+        parse=_tolerance,
+        attribute="tolerate_failures",
     ),
 }
 """Every option by the name under which it is written down, in the order of the docs."""

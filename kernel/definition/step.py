@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-from ..plan import MapSource, StepKind, StepPlan
+from ..plan import Condition, MapSource, StepKind, StepPlan
 from ..schema import Schema
 from .binding import Binding
 from .options import Policy
@@ -26,6 +26,12 @@ class Step:
     """Slugs of the earlier steps that must be settled first, each once, in order of definition."""
     source: MapSource | None = field(repr=False)
     """The array that a map works over."""
+    condition: Condition | None = field(repr=False)
+    """Its own, of `when` and `unless`."""
+    branches: tuple[Condition, ...] = field(repr=False)
+    """The conditions of the branches that it stands in, outermost first."""
+    requires: tuple[str, ...] = field(repr=False)
+    """Slugs of the dependencies that must have run, in order of definition."""
     policy: Policy = field(repr=False)
 
     @property
@@ -57,4 +63,10 @@ class Step:
             timeout_s=policy.timeout_s,
             start_delay_s=policy.start_delay_s,
             max_concurrency=policy.max_concurrency,
+            condition=self.condition,
+            branches=self.branches,
+            requires=self.requires,
+            on_unmet=policy.on_unmet,
+            on_exhausted=policy.on_exhausted,
+            tolerate_failures=policy.tolerate_failures,
         )

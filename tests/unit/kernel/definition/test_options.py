@@ -9,8 +9,12 @@ import pytest
 
 from fairlead.kernel.definition import OPTIONS, Flow, FlowOptions, MapOptions, Scope, StepOptions
 from fairlead.kernel.errors import FlowDefinitionError
+from fairlead.kernel.plan import Consequence
 
 NAN, INF = float("nan"), float("inf")
+
+TOLERANCES = "a count from 0 (an int), a fraction of the elements between 0 and 1 (a float), or 'all'"
+TOLERANCE_ENDS = "write none as 0 and every element as 'all'"
 
 
 def handler() -> None: ...
@@ -66,6 +70,20 @@ def plan_of(flow: Flow[Any]) -> Any:
         ("max_concurrency", 0, "from 1 to 10000, not 0"),
         ("max_concurrency", True, "an int from 1 to 10000, not True"),
         ("max_concurrency", 10_001, "from 1 to 10000, not 10001"),
+        ("on_unmet", "ignore", "'fail', 'skip' or 'skip_cascade', not 'ignore'"),
+        ("on_exhausted", None, "'fail', 'skip' or 'skip_cascade', not None"),
+        ("on_exhausted", True, "'fail', 'skip' or 'skip_cascade', not True"),
+        ("tolerate_failures", -1, "from 0 to 2147483647, not -1"),
+        ("tolerate_failures", 2**31, "from 0 to 2147483647, not 2147483648"),
+        ("tolerate_failures", True, f"{TOLERANCES}, not True"),
+        ("tolerate_failures", False, f"{TOLERANCES}, not False"),
+        ("tolerate_failures", None, f"{TOLERANCES}, not None"),
+        ("tolerate_failures", "some", f"{TOLERANCES}, not 'some'"),
+        ("tolerate_failures", 0.0, f"{TOLERANCES}, not 0.0; {TOLERANCE_ENDS}"),
+        ("tolerate_failures", 1.0, f"{TOLERANCES}, not 1.0; {TOLERANCE_ENDS}"),
+        ("tolerate_failures", -0.5, f"{TOLERANCES}, not -0.5; {TOLERANCE_ENDS}"),
+        ("tolerate_failures", INF, f"{TOLERANCES}, not inf; {TOLERANCE_ENDS}"),
+        ("tolerate_failures", NAN, f"{TOLERANCES}, not nan"),
     ],
 )
 def test_an_option_out_of_bounds(option: str, value: object, must_be: str) -> None:
@@ -98,6 +116,12 @@ def test_an_option_out_of_bounds(option: str, value: object, must_be: str) -> No
         ("jitter", 1, "jitter", 1.0),
         ("queue", "gpu.large-1", "queue", "gpu.large-1"),
         ("max_concurrency", 10_000, "max_concurrency", 10_000),
+        ("on_exhausted", "skip", "on_exhausted", Consequence.SKIP),
+        ("on_exhausted", Consequence.SKIP_CASCADE, "on_exhausted", Consequence.SKIP_CASCADE),
+        ("tolerate_failures", 0, "tolerate_failures", 0),
+        ("tolerate_failures", 2**31 - 1, "tolerate_failures", 2**31 - 1),
+        ("tolerate_failures", 0.1, "tolerate_failures", 0.1),
+        ("tolerate_failures", "all", "tolerate_failures", "all"),
     ],
 )
 def test_an_option_reaches_the_plan(option: str, value: object, attribute: str, planned: object) -> None:
@@ -125,6 +149,9 @@ def test_defaults() -> None:
         "start_delay_s": 0.0,
         "max_concurrency": None,
         "non_retryable": None,
+        "on_unmet": Consequence.SKIP,
+        "on_exhausted": Consequence.FAIL,
+        "tolerate_failures": 0,
     }
     assert flow.steps["handler"].non_retryable == ()
 

@@ -1,0 +1,92 @@
+"""Conditions as they are written down, `when=` and `unless=`, read into those that plans hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from .. import codec
+from ..errors import FlowDefinitionError, PayloadError
+from ..plan import INPUT, Condition, Pattern
+from .binding import CONFIG, CTX, INDEX, ITEM
+from .names import nearest
+from .site import Site
+
+_NOT_SEEN: Mapping[str, str] = {
+    CONFIG: "settings decide nothing: put what decides into the input, or into a step's output",
+    CTX: "the context belongs to an attempt, and a condition is evaluated before the first",
+    ITEM: "a condition holds for the whole map, not for one element",
+    INDEX: "a condition holds for the whole map, not for one element",
+    "state": "the state of a waiting step is seen by its check alone",
+    "run": "a condition sees the input and the outputs of earlier steps, not the run",
+}
+"""Reserved names, and why no pattern can be about them."""
+
+
+def read_condition(when: object, unless: object, site: Site) -> Condition | None:
+    """Read a condition; None where neither part is given.
+
+    Args:
+        when: patterns by name, all of which must be met; or None.
+        unless: patterns by name, not all of which may be met; or None.
+        site: where they are written.
+
+    Raises:
+        FlowDefinitionError: one is no mapping or empty, names something that is not there, or is not JSON.
+    """
+    if when is None and unless is None:
+        return None
+    return Condition(when=_patterns(when, "when", site), unless=_patterns(unless, "unless", site))
+
+
+def names_of(condition: Condition | None) -> frozenset[str]:
+    """Return whose values a condition asks about."""
+    return frozenset() if condition is None else frozenset(pattern.name for pattern in condition.patterns)
+
+
+def _patterns(given: object, place: str, site: Site) -> tuple[Pattern, ...]:
+    """Patterns in order of their names, so that the order in which they are written does not matter."""
+    if given is None:
+        return ()
+    if not isinstance(given, Mapping):
+        raise site.error(f"{place}: takes patterns by name, as in {place}={{'charge': {{'status': 'paid'}}}}")
+    patterns = cast(Mapping[object, object], given)
+    if not patterns:
+        raise site.error(f"{place}: there is no pattern in it; name what it asks about, or leave it out")
+    read = [
+        Pattern(_name(name, place, site), _document(name, pattern, place, site)) for name, pattern in patterns.items()
+    ]
+    return tuple(sorted(read, key=lambda pattern: pattern.name))
+
+
+def _name(name: object, place: str, site: Site) -> str:
+    """Return the canonical name of what a pattern is about."""
+    if not isinstance(name, str):
+        raise site.error(f"{place}: write the slug of a step or the name of the input, not {name!r}")
+    if name == site.input_name:
+        return INPUT
+    if name in site.earlier:
+        return name
+    raise _unseen(name, place, site)
+
+
+def _unseen(name: str, place: str, site: Site) -> FlowDefinitionError:
+    if name == INPUT:
+        return site.error(f"{place}: the input of this flow is called {site.input_name!r}")
+    if name in _NOT_SEEN:
+        return site.error(f"{place}: {name!r} cannot be asked about; {_NOT_SEEN[name]}")
+    if name == site.step:
+        return site.unknown(name, place)
+    head, dot, path = name.partition(".")
+    if dot and (head == site.input_name or head in site.earlier):
+        return site.error(f"{place}: {name!r} is a path; write {{{head!r}: {{{path!r}: …}}}}")
+    hint = nearest(name, (site.input_name, *site.earlier))
+    return site.error(f"{place}: {name!r} is neither the input nor an earlier step; {hint}")
+
+
+def _document(name: object, pattern: object, place: str, site: Site) -> bytes:
+    try:
+        return codec.encode(pattern)
+    except PayloadError as error:
+        listed = "; ".join(f"{path}: {problem}" for path, problem in error.problems)
+        raise site.error(f"{place}: the pattern for {name!r} is not JSON, at {listed}") from error

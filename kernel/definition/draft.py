@@ -1,0 +1,120 @@
+"""A flow while it is written: its steps so far, what is known of their types, and how it is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from attrs import evolve, frozen
+
+from ..errors import FlowDefinitionError
+from ..plan import INPUT, Condition, Plan
+from ..schema import ANY, Schema
+from .checks import agreed_input, check_types
+from .conditions import read_condition
+from .define import Declaration, define
+from .shape import Shape, shape_of
+from .site import Site
+from .step import Step
+
+
+@frozen
+class Compiled:
+    """What is known of a flow once nothing can be added."""
+
+    plan: Plan
+    shape: Shape
+
+
+class Draft:
+    """What a flow and its branches write into.
+
+    Args:
+        site: the flow, without any step.
+        version: as text.
+        options: the flow's, parsed.
+        input: the type of a run's input, or None where the annotations of the steps say it.
+    """
+
+    def __init__(self, site: Site, version: str, options: Mapping[str, Any], input: Schema | None) -> None:
+        self.steps: Final[dict[str, Step]] = {}
+        self.site: Final = evolve(site, earlier=self.steps)
+        self._version = version
+        self._options = options
+        self._input_is_declared = input is not None
+        self._produced = {} if input is None else {INPUT: input}
+        """What the steps give to their dependents, and the input's type (under `INPUT`) once it is known."""
+        self._compiled: Compiled | None = None
+
+    @property
+    def input_schema(self) -> Schema:
+        """The type of a run's input: as declared, else of the annotations so far, else `ANY`."""
+        return self._produced.get(INPUT, ANY)
+
+    def add(self, declared: Declaration) -> None:
+        """Add a step; nothing is changed where it is wrong.
+
+        Raises:
+            FlowDefinitionError: anything about it is wrong, or the flow is sealed.
+        """
+        if self._compiled is not None:
+            name = declared.slug or getattr(declared.handler, "__name__", None)
+            raise self._sealed(cast("str | None", name))
+        step = define(declared, self.site, self._options)
+        site = evolve(self.site, step=step.slug)
+        known = self._produced.get(INPUT)
+        agreed = known if self._input_is_declared else agreed_input(known, step.binding, site)
+        produced = self._produced if agreed is known else {**self._produced, INPUT: cast(Schema, agreed)}
+        check_types(step.binding, step.source, produced, site)
+        self.steps[step.slug] = step
+        self._produced = produced
+        self._produced[step.slug] = step.produced
+
+    def condition(self, when: object, unless: object) -> Condition:
+        """Return the condition of a branch.
+
+        Raises:
+            FlowDefinitionError: anything about it is wrong, or the flow is sealed.
+        """
+        if self._compiled is not None:
+            raise self._sealed(None)
+        condition = read_condition(when, unless, self.site)
+        if condition is None:
+            raise self.site.error("a branch needs its condition: write flow.branch(when=…) or flow.branch(unless=…)")
+        return condition
+
+    def seal(self) -> Compiled:
+        """Close the flow: check what needs all of it, and compile it. A second time does nothing.
+
+        Raises:
+            FlowDefinitionError: the flow has no steps, or what asks for the input does not fit the input's type.
+        """
+        if self._compiled is not None:
+            return self._compiled
+        if not self.steps:
+            raise self.site.error("there are no steps; decorate a function with @flow.step")
+        produced = {**self._produced, INPUT: self.input_schema}
+        for step in self.steps.values():
+            check_types(step.binding, step.source, produced, evolve(self.site, step=step.slug))
+        shape = shape_of(self.input_schema, self.steps, self.site)
+        steps = {slug: step.plan() for slug, step in self.steps.items()}
+        plan = Plan(slug=self.site.flow, version=self._version, fingerprint=shape.fingerprint, steps=steps)
+        self._compiled = Compiled(plan, shape)
+        return self._compiled
+
+    def compiled(self, what: str) -> Compiled:
+        """Return what sealing made.
+
+        Args:
+            what: what is asked for, for the message.
+
+        Raises:
+            FlowDefinitionError: the flow is not sealed.
+        """
+        if self._compiled is None:
+            raise self.site.error(f"the {what} is known only when the flow is sealed; call flow.seal()")
+        return self._compiled
+
+    def _sealed(self, step: str | None) -> FlowDefinitionError:
+        message = "the flow is sealed: a kernel has taken it; define all steps before the kernel is made"
+        return FlowDefinitionError(message, flow=self.site.flow, step=step)
