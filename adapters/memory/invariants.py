@@ -121,11 +121,12 @@ def I11_remaining_tasks(store: Store) -> Iterator[str]:
             terminal = sum(task.status in TERMINAL_TASK for task in found)
             failed = sum(task.status is TaskStatus.FAILED for task in found)
             remaining = None if step.elements is None else step.elements - step.gaps - terminal
-            wrong = (remaining, failed) != (step.remaining_tasks, step.failed_tasks) or _is_off(step, found)
-            if (wrong or (remaining or 0) < 0) and (step.status in LIVE_STEP or step.status is StepStatus.COMPLETED):
+            counted = (remaining, failed, len(found))
+            wrong = counted != (step.remaining_tasks, step.failed_tasks, step.cursor) or (remaining or 0) < 0
+            if (wrong or step.gaps < 0) and (step.status in LIVE_STEP or step.status is StepStatus.COMPLETED):
                 yield (
                     f"{_of_step(step)} has remaining tasks {step.remaining_tasks}, failed {step.failed_tasks}, "
-                    f"cursor {step.cursor}, gaps {step.gaps}; counted {(remaining, failed, len(found))}"
+                    f"cursor {step.cursor}, gaps {step.gaps}; counted {counted}"
                 )
 
 
@@ -355,13 +356,6 @@ def _unkept_retries(run: StoredRun, told: Sequence[Told]) -> Iterator[str]:
 def _never_started(step: Step) -> bool:
     """Whether a step was skipped for its condition, not for the failure of a task."""
     return step.status is StepStatus.SKIPPED and step.started_at is None
-
-
-def _is_off(step: Step, tasks: Sequence[Task]) -> bool:
-    """Whether the tasks are not those below the cursor, less the gaps; which elements those are, only the plan says."""
-    short = step.cursor - len(tasks)
-    complete = step.gaps if step.cursor == step.elements else short
-    return not 0 <= short <= step.gaps or short != complete or any(task.key.element >= step.cursor for task in tasks)
 
 
 def _steps(store: Store) -> Iterator[tuple[StoredRun, Step]]:

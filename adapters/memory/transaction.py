@@ -6,7 +6,7 @@ stops, waits outside the mutex and starts again, so it reads what is committed a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TypeVar
 
@@ -24,7 +24,7 @@ from ...ports.records import (
 )
 from ...ports.statuses import RunStatus, TaskStatus
 from .locks import Holder, LockKey, MustWait, Wait
-from .rows import Run, StoredRun
+from .rows import Run, StoredRun, Task
 from .store import Store
 from .writing import Writing
 
@@ -79,9 +79,9 @@ class MemoryTransaction:
         return await self._statement(lambda: list(self._read_steps(steps).values()))
 
     async def load_elements(self, requests: Sequence[ElementRequest]) -> Mapping[ElementRequest, Sequence[int]]:
-        """Read which tasks of maps are completed, in runs that this transaction holds."""
+        """Read which elements the next tasks of maps are for, in runs that this transaction holds."""
         return await self._statement(
-            lambda: {request: self._completed(request) for request in requests if self._holds(request.run_id)}
+            lambda: {request: self._next_elements(request) for request in requests if self._holds(request.run_id)}
         )
 
     async def apply(self, changes: Changes) -> None:
@@ -191,17 +191,20 @@ class MemoryTransaction:
                 found[key] = task.loaded()
         return found
 
-    def _completed(self, request: ElementRequest) -> list[int]:
-        step = self._writing.step(request.run_id, request.step, request.generation)
-        elements = 0 if step is None else step.elements or 0
-        found: list[int] = []
-        for element in range(request.first, elements):
-            if len(found) >= request.limit:
-                break
-            task = self._writing.task(TaskKey(request.run_id, request.step, request.generation, element))
-            if task is not None and task.status is TaskStatus.COMPLETED:
-                found.append(element)
-        return found
+    def _next_elements(self, request: ElementRequest) -> list[int]:
+        source = self._tasks(request.run_id, request.source, request.source_generation)
+        made = self._tasks(request.run_id, request.step, request.generation)
+        last = max((task.key.element for task in made), default=-1)
+        done = (task.key.element for task in source if task.status is TaskStatus.COMPLETED)
+        return sorted(element for element in done if element > last)[: request.limit]
+
+    def _tasks(self, run_id: str, slug: str, generation: int) -> Iterator[Task]:
+        """All tasks of a step."""
+        step = self._writing.step(run_id, slug, generation)
+        for element in range(0 if step is None else step.elements or 0):
+            task = self._writing.task(TaskKey(run_id, slug, generation, element))
+            if task is not None:
+                yield task
 
     def _leased(self, runs: dict[str, Run], worker: str) -> list[TaskRow]:
         keys = {key: None for run_id in runs for key in self._store.runs[run_id].live}

@@ -62,14 +62,15 @@ async def migrate(source: Source, *, schema: str = DEFAULT_SCHEMA) -> list[str]:
 
 
 def migration_sql(*, schema: str = DEFAULT_SCHEMA) -> str:
-    """The whole schema as one script in one transaction, for those who let nobody else run DDL."""
-    parts = ["BEGIN;", f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)};", in_schema(_LEDGER, schema)]
+    """All migrations as one script in one transaction, for those who let nobody else run DDL.
+
+    It does what `migrate` does: it may be run on any earlier version, again, and by several at once.
+    """
+    lock = sql.SQL("SELECT pg_advisory_xact_lock(hashtext({}));").format(_lock_of(schema)).as_string()
+    parts = ["BEGIN;", lock, f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)};", in_schema(_LEDGER, schema)]
     for migration in migrations():
-        parts.append(in_schema(migration.sql, schema).strip())
-        parts.append(
-            in_schema("INSERT INTO fairlead.migrations (version, name) VALUES ", schema)
-            + f"({migration.version}, '{migration.name}');",
-        )
+        block = _UNLESS_APPLIED % {"version": migration.version, "name": migration.name, "sql": migration.sql.strip()}
+        parts.append(in_schema(block, schema))
     return "\n\n".join([*parts, "COMMIT;"]) + "\n"
 
 
@@ -80,10 +81,28 @@ CREATE TABLE IF NOT EXISTS fairlead.migrations (
     applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );"""
 
+_UNLESS_APPLIED = """\
+DO $migration$
+BEGIN
+IF NOT EXISTS (SELECT FROM fairlead.migrations WHERE version = %(version)s) THEN
+
+%(sql)s
+
+INSERT INTO fairlead.migrations (version, name) VALUES (%(version)s, '%(name)s');
+
+END IF;
+END
+$migration$;"""
+
+
+def _lock_of(schema: str) -> str:
+    """What the advisory lock is taken on."""
+    return f"fairlead migrations of {schema}"
+
 
 async def _apply(connection: Connection, schema: str, name: str) -> list[str]:
     await connection.execute("SET LOCAL client_min_messages = warning")
-    await connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"fairlead migrations of {schema}",))
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (_lock_of(schema),))
     cursor = await connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,))
     if await cursor.fetchone() is None:
         await connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))

@@ -117,7 +117,7 @@ class PostgresTransaction:
         return list((await self._found_steps(held, answer)).values())
 
     async def load_elements(self, requests: Sequence[ElementRequest]) -> Mapping[ElementRequest, Sequence[int]]:
-        """Read which tasks of maps are completed, in runs that this transaction holds."""
+        """Read which elements the next tasks of maps are for, in runs that this transaction holds."""
         held = [request for request in dict.fromkeys(requests) if request.run_id in self._held]
         if not held:
             return {}
@@ -224,7 +224,8 @@ def _stretches(requests: Sequence[ElementRequest]) -> Parameters:
         "run_ids": uuids([request.run_id for request in requests]),
         "steps": texts([request.step for request in requests]),
         "generations": ints([request.generation for request in requests]),
-        "firsts": ints([request.first for request in requests]),
+        "sources": texts([request.source for request in requests]),
+        "source_generations": ints([request.source_generation for request in requests]),
         "limits": ints([request.limit for request in requests]),
     }
 

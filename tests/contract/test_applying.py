@@ -110,6 +110,7 @@ async def test_a_step_is_inserted_and_read_back(store: Persistence, flow: FlowRo
                     remaining=0,
                     failed=2,
                     cursor=3,
+                    gaps=1,
                     started_at=at(1),
                     ended_at=at(2),
                     reason="attempts_exhausted",
@@ -122,7 +123,7 @@ async def test_a_step_is_inserted_and_read_back(store: Persistence, flow: FlowRo
     (step,) = await store.read_steps(run)
     assert (step.run_id, step.slug, step.generation, step.status) == (run, "pack", 1, StepStatus.FAILED)
     assert (step.remaining_dependencies, step.elements, step.remaining_tasks) == (0, 3, 0)
-    assert (step.failed_tasks, step.cursor) == (2, 3)
+    assert (step.failed_tasks, step.cursor, step.gaps) == (2, 3, 1)
     assert (step.started_at, step.ended_at) == (at(1), at(2))
     assert (step.reason, step.error) == ("attempts_exhausted", ERROR)
 
@@ -137,13 +138,17 @@ async def test_a_step_update_writes_its_counters(store: Persistence, flow: FlowR
         store,
         run,
         Changes(
-            steps=(step_write(run, elements=8, remaining=8, failed=1, cursor=4, started_at=at(3), facts=b'{"n":8}'),)
+            steps=(
+                step_write(
+                    run, elements=8, remaining=8, failed=1, cursor=4, gaps=2, started_at=at(3), facts=b'{"n":8}'
+                ),
+            )
         ),
     )
 
     row = await look_at_step(store, run)
     assert (row.status, row.remaining_dependencies) == (StepStatus.RUNNING, 0)
-    assert (row.elements, row.remaining_tasks, row.failed_tasks, row.cursor) == (8, 8, 1, 4)
+    assert (row.elements, row.remaining_tasks, row.failed_tasks, row.cursor, row.gaps) == (8, 8, 1, 4, 2)
     assert row.facts == b'{"n":8}'
     (record,) = await store.read_steps(run)
     assert record.started_at == at(3)

@@ -27,6 +27,7 @@ from tests.support.records import (
     run_claim,
     run_id,
     run_update,
+    step_cancellation,
     step_write,
     task_claim,
 )
@@ -186,6 +187,124 @@ async def test_a_failed_run_is_healthy(store: Persistence, flow: FlowRow) -> Non
             attempts=(attempt(tasks[bad]),),
             cancellations=(cancellation(run),),
             events=(events(run, 5, [("step.failed", {"step": "pack"}), ("run.failed", {"step": "pack"})]),),
+        ),
+    )
+
+    await assert_healthy(store)
+
+
+async def test_tolerated_failures_and_gaps_are_healthy(store: Persistence, flow: FlowRow) -> None:
+    """A map of five, one of which fails; behind it a map with a window of two that leaves that one out.
+
+    Behind that a map, over another one that has failed as a whole, has nothing but gaps.
+    """
+    run = await run_with_tasks(store, flow, steps={"read": 5, "none": 1})
+    tasks = await claim_all(store, flow)
+    bad, worse = keys(run, "read", [1])[0], keys(run, "none", [0])[0]
+    told = [("step.completed", {"step": slug}) for slug in ("read", "none", "beside")]
+    await apply(
+        store,
+        run,
+        Changes(
+            runs=(run_update(run, next_sequence=9, remaining_steps=1),),
+            steps=(
+                step_write(run, "read", status=StepStatus.COMPLETED, elements=5, remaining=0, failed=1, ended_at=at(1)),
+                step_write(run, "none", status=StepStatus.COMPLETED, elements=1, remaining=0, failed=1, ended_at=at(1)),
+            ),
+            new_steps=(
+                step_write(run, "embed", elements=5, remaining=4, cursor=2, gaps=1, started_at=at(1)),
+                step_write(run, "beside", status=StepStatus.COMPLETED, elements=1, remaining=0, gaps=1, ended_at=at(1)),
+            ),
+            new_tasks=(new_tasks(flow, run, "embed"), new_tasks(flow, run, "embed", first=2)),
+            tasks=tuple(failed(task) if key in (bad, worse) else completed(task) for key, task in tasks.items()),
+            attempts=(attempt(tasks[bad]), attempt(tasks[worse])),
+            events=(events(run, 5, [*told, ("step.started", {"step": "embed"})]),),
+        ),
+    )
+    await assert_healthy(store)
+
+    tasks = await claim_all(store, flow)
+    await apply(
+        store,
+        run,
+        Changes(
+            steps=(step_write(run, "embed", elements=5, remaining=2, gaps=1),),
+            new_tasks=(new_tasks(flow, run, "embed", first=3, count=2),),
+            tasks=tuple(map(completed, tasks.values())),
+        ),
+    )
+
+    await assert_healthy(store)
+
+
+async def test_skipped_steps_are_healthy(store: Persistence, flow: FlowRow) -> None:
+    """One whose attempts are used up keeps the counters it had; those behind it were never started, one being empty."""
+    run = await run_with_tasks(store, flow, steps={"pack": 4, "beside": 1})
+    claimed = await store.claim_tasks(task_claim(flow, only=keys(run, "pack", [0, 1])))
+    bad, good = claimed
+    told = [
+        ("step.skipped", {"step": "pack", "reason": "handler_failed"}),
+        ("step.skipped", {"step": "ship", "reason": "dependency_skipped"}),
+        ("step.completed", {"step": "each"}),
+    ]
+    await apply(
+        store,
+        run,
+        Changes(
+            runs=(run_update(run, next_sequence=8, remaining_steps=1),),
+            steps=(
+                step_write(run, "pack", status=StepStatus.SKIPPED, elements=4, remaining=2, failed=1, ended_at=at(1)),
+            ),
+            new_steps=(
+                step_write(
+                    run,
+                    "ship",
+                    status=StepStatus.SKIPPED,
+                    dependencies=1,
+                    elements=None,
+                    remaining=None,
+                    ended_at=at(1),
+                ),
+                step_write(run, "each", status=StepStatus.COMPLETED, elements=0, remaining=0, ended_at=at(1)),
+            ),
+            tasks=(failed(bad), completed(good)),
+            attempts=(attempt(bad),),
+            cancellations=(step_cancellation(run, "pack", reason="step_skipped"),),
+            events=(events(run, 5, told),),
+        ),
+    )
+
+    await assert_healthy(store)
+
+
+async def test_a_running_run_that_was_cancelled_is_healthy(store: Persistence, flow: FlowRow) -> None:
+    """Whatever its tasks were at, its steps have no event of their own, and its counters stay as they were."""
+    run = await run_with_tasks(store, flow, steps={"pack": 3, "beside": 1})
+    one, two = await store.claim_tasks(task_claim(flow, only=keys(run, "pack", [0, 1])))
+    retrying = ("task.retrying", {"step": "pack", "element": 1, "attempt": 1})
+    await apply(
+        store,
+        run,
+        Changes(
+            runs=(run_update(run, next_sequence=6, remaining_steps=2),),
+            steps=(step_write(run, "pack", elements=3, remaining=2),),
+            tasks=(completed(one), retried(two, ready_at=at(5))),
+            attempts=(attempt(two),),
+            events=(events(run, 5, [retrying]),),
+        ),
+    )
+    await store.claim_tasks(task_claim(flow, only=keys(run, "pack", [2])))
+    await apply(
+        store,
+        run,
+        Changes(
+            runs=(
+                run_update(
+                    run, RunStatus.CANCELLED, next_sequence=7, remaining_steps=2, ended_at=at(9), reason="cancelled"
+                ),
+            ),
+            cancellations=(cancellation(run, reason="run_cancelled"),),
+            events=(events(run, 6, [("run.cancelled", {"reason": "no longer wanted"})]),),
         ),
     )
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.records import Changes, FlowRow, RunRow, StepRow, TaskKey, TaskPhase, TaskRow
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
 from tests.support.records import (
     at,
     completed,
+    elements_for,
+    failed,
     keys,
     load_request,
     new_run,
+    new_tasks,
     retried,
     run_id,
     step_write,
@@ -53,7 +58,7 @@ async def test_a_step_is_loaded_as_it_was_written(store: Persistence, flow: Flow
     """Every counter and the facts of the output come back, unset ones as None."""
     run = await run_with_tasks(store, flow, steps={})
     full = step_write(
-        run, "full", dependencies=2, elements=7, remaining=5, failed=1, cursor=3, facts=b'{"b":1,"a":-0.0}'
+        run, "full", dependencies=2, elements=7, remaining=3, failed=1, cursor=3, gaps=2, facts=b'{"b":1,"a":-0.0}'
     )
     bare = step_write(run, "bare", status=StepStatus.CREATED, dependencies=1, elements=None, remaining=None)
     await apply(store, run, Changes(new_steps=(full, bare)))
@@ -68,10 +73,11 @@ async def test_a_step_is_loaded_as_it_was_written(store: Persistence, flow: Flow
             status=StepStatus.RUNNING,
             remaining_dependencies=2,
             elements=7,
-            remaining_tasks=5,
+            remaining_tasks=3,
             failed_tasks=1,
             cursor=3,
             facts=b'{"b":1,"a":-0.0}',
+            gaps=2,
         ),
         (run, "bare"): StepRow(
             run_id=run,
@@ -231,3 +237,110 @@ async def test_settled_tasks_are_not_answered_as_leased(store: Persistence, flow
         snapshot = await transaction.load(load_request(run, leased_to="worker-1"))
 
     assert [task.key for task in snapshot.leased] == [held]
+
+
+async def _half_done(store: Persistence, flow: FlowRow, number: int = 1) -> str:
+    """A run whose map of six has elements 1, 3 and 4 completed, 0 failed, 2 queued again and 5 running."""
+    run = await run_with_tasks(store, flow, number, steps={"pack": 6, "beside": 1})
+    claimed = await store.claim_tasks(task_claim(flow, only=keys(run, "pack", range(6))))
+    by_element = {task.key.element: task for task in claimed}
+    await apply(
+        store,
+        run,
+        Changes(
+            tasks=(
+                failed(by_element[0]),
+                retried(by_element[2], ready_at=at(60)),
+                *(completed(by_element[element]) for element in (1, 3, 4)),
+            )
+        ),
+    )
+    return run
+
+
+async def test_the_next_elements_of_a_map_are_those_that_are_completed(store: Persistence, flow: FlowRow) -> None:
+    """In their order and at most as many as are wanted; a task that is not completed gives no element."""
+    run = await _half_done(store, flow)
+    everything, some, nothing = (elements_for(run, "ship", limit=limit) for limit in (100, 2, 0))
+
+    async with store.transaction() as transaction:
+        await transaction.load(load_request(run))
+        found = await transaction.load_elements([everything, some, nothing, some])
+
+    assert {request: list(elements) for request, elements in found.items()} == {
+        everything: [1, 3, 4],
+        some: [1, 3],
+        nothing: [],
+    }
+
+
+@pytest.mark.parametrize(("last", "expected"), [(1, [3, 4]), (3, [4]), (4, [])])
+async def test_the_next_elements_of_a_map_are_behind_its_last_task(
+    store: Persistence, flow: FlowRow, last: int, expected: list[int]
+) -> None:
+    """Whatever that task is at, and whatever the map's other generations have."""
+    run = await _half_done(store, flow)
+    await apply(
+        store,
+        run,
+        Changes(
+            new_steps=tuple(
+                step_write(run, "ship", generation=generation, elements=6, remaining=3, cursor=1, gaps=3)
+                for generation in (1, 2)
+            ),
+            new_tasks=(
+                new_tasks(flow, run, "ship", first=last),
+                new_tasks(flow, run, "ship", first=4, generation=2),
+            ),
+        ),
+    )
+    request = elements_for(run, "ship")
+
+    async with store.transaction() as transaction:
+        await transaction.load(load_request(run))
+        found = await transaction.load_elements([request])
+
+    assert list(found[request]) == expected
+
+
+async def test_elements_of_several_maps_are_loaded_at_once(store: Persistence, flow: FlowRow) -> None:
+    """Each request is answered for its own run, source and generation."""
+    one, two = [await _half_done(store, flow, number) for number in (1, 2)]
+    (task,) = await store.claim_tasks(task_claim(flow, only=keys(two, "beside", [0])))
+    await apply(
+        store,
+        two,
+        Changes(
+            tasks=(completed(task),),
+            new_steps=(step_write(two, "ship", elements=6, remaining=3, cursor=1, gaps=3),),
+            new_tasks=(new_tasks(flow, two, "ship", first=1),),
+        ),
+    )
+    requests = [
+        elements_for(one, "ship"),
+        elements_for(two, "ship"),
+        elements_for(two, "bill", source="beside"),
+        elements_for(two, "bill", source_generation=2),
+        elements_for(two, "bill", source="unheard-of"),
+    ]
+
+    async with store.transaction() as transaction:
+        await transaction.load(load_request(one, two))
+        found = await transaction.load_elements(requests)
+
+    assert [list(found[request]) for request in requests] == [[1, 3, 4], [3, 4], [0], [], []]
+
+
+async def test_elements_of_runs_that_are_not_held_are_left_out(store: Persistence, flow: FlowRow) -> None:
+    """What nobody protects is not told."""
+    held, other = [await _half_done(store, flow, number) for number in (1, 2)]
+    wanted = [elements_for(run, "ship") for run in (other, run_id(9), "no uuid")]
+
+    async with store.transaction() as transaction:
+        await transaction.load(load_request(held))
+        nothing = await transaction.load_elements(wanted)
+        something = await transaction.load_elements([*wanted, elements_for(held, "ship")])
+        at_all = await transaction.load_elements([])
+
+    assert (dict(nothing), dict(at_all)) == ({}, {})
+    assert list(something) == [elements_for(held, "ship")]

@@ -162,6 +162,40 @@ async def test_outputs_of_a_map_are_aligned_with_its_elements(store: Persistence
     assert list(read.outputs[gap].outputs) == [None]
 
 
+async def test_failures_that_a_map_tolerates_and_gaps_of_the_next_have_no_output(
+    store: Persistence, flow: FlowRow
+) -> None:
+    """Element 1 failed and has no task in the map behind it, where 2 failed besides: each is absent in its place."""
+    run = await run_with_tasks(store, flow, steps={"pack": 4})
+    tasks = {key.element: task for key, task in (await claim_all(store, flow)).items()}
+    await apply(
+        store,
+        run,
+        Changes(
+            steps=(step_write(run, status=StepStatus.COMPLETED, elements=4, remaining=0, failed=1),),
+            new_steps=(step_write(run, "ship", elements=4, remaining=3, gaps=1),),
+            tasks=(failed(tasks[1]), *(completed(tasks[n], output=b"%d" % n) for n in (0, 2, 3))),
+            new_tasks=(new_tasks(flow, run, "ship"), new_tasks(flow, run, "ship", first=2, count=2)),
+        ),
+    )
+    tasks = {key.element: task for key, task in (await claim_all(store, flow)).items()}
+    await apply(
+        store,
+        run,
+        Changes(
+            steps=(step_write(run, "ship", status=StepStatus.COMPLETED, elements=4, remaining=0, failed=1, gaps=1),),
+            tasks=(failed(tasks[2]), *(completed(tasks[n], output=b"null") for n in (0, 3))),
+        ),
+    )
+    pack, ship, gap = OutputRequest(run, "pack"), OutputRequest(run, "ship"), OutputRequest(run, "ship", 1)
+
+    read = await store.read_payloads([], [pack, ship, gap])
+
+    assert list(read.outputs[pack].outputs) == [b"0", None, b"2", b"3"]
+    assert list(read.outputs[ship].outputs) == [b"null", None, None, b"null"]
+    assert (read.outputs[gap].elements, list(read.outputs[gap].outputs)) == (4, [None])
+
+
 async def test_the_output_of_a_large_map_is_read_whole(store: Persistence, flow: FlowRow) -> None:
     """A thousand outputs in one answer."""
     run = await run_with_tasks(store, flow, steps={"pack": 1000})

@@ -136,12 +136,14 @@ class Model:
         )
 
     def elements(self, request: ElementRequest) -> list[int]:
-        """Which tasks of a map are completed, as the Persistence port reads it."""
-        place = (request.run_id, request.step, request.generation)
+        """Which elements the next tasks of a map are for, as the Persistence port reads it."""
+        mine = (request.run_id, request.step, request.generation)
+        source = (request.run_id, request.source, request.source_generation)
+        last = max((key.element for key in self.tasks if key[:3] == mine), default=-1)
         done = (
             key.element
             for key, task in self.tasks.items()
-            if key[:3] == place and task.status is TaskStatus.COMPLETED and key.element >= request.first
+            if key[:3] == source and task.status is TaskStatus.COMPLETED and key.element > last
         )
         return sorted(done)[: request.limit]
 

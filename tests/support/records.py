@@ -182,7 +182,7 @@ def step_write(
         elements=elements,
         remaining_tasks=remaining,
         failed_tasks=failed,
-        cursor=(elements or 0) if cursor is None else cursor,
+        cursor=(elements or 0) - gaps if cursor is None else cursor,
         gaps=gaps,
         facts=facts,
         started_at=started_at,
@@ -328,9 +328,18 @@ def step_cancellation(run: str, step: str, *, generation: int = 1, reason: str =
     return Cancellation(run_id=run, at=at(9), reason=reason, step=step, generation=generation)
 
 
-def elements_of(run: str, step: str, *, first: int = 0, limit: int = 100, generation: int = 1) -> ElementRequest:
-    """Which elements of a map have an output."""
-    return ElementRequest(run_id=run, step=step, generation=generation, first=first, limit=limit)
+def elements_for(
+    run: str, step: str, *, source: str = "pack", limit: int = 100, generation: int = 1, source_generation: int = 1
+) -> ElementRequest:
+    """Which elements the next tasks of a map are for."""
+    return ElementRequest(
+        run_id=run,
+        step=step,
+        generation=generation,
+        source=source,
+        source_generation=source_generation,
+        limit=limit,
+    )
 
 
 def lease_of(task: ClaimedTask) -> Lease:

@@ -1,9 +1,8 @@
 -- `remaining_tasks` = elements - gaps - terminal tasks; `failed_tasks` and `cursor` equal the counted rows; all are
--- >= 0. Below the cursor every element has a task, but for the gaps; which elements those are, only the plan says. A
--- step that was cut short keeps its counters as they were.
+-- >= 0. A step that was cut short keeps its counters as they were.
 WITH counted AS (
     SELECT
-        t.run_id, t.step, t.generation, count(*) AS found, max(t.element) AS last,
+        t.run_id, t.step, t.generation, count(*) AS found,
         count(*) FILTER (WHERE t.status = 'failed') AS failed,
         count(*) FILTER (WHERE t.status IN ('completed', 'failed', 'cancelled')) AS terminal
     FROM fairlead.tasks AS t
@@ -20,8 +19,6 @@ LEFT JOIN counted AS c ON c.run_id = s.run_id AND c.step = s.slug AND c.generati
 WHERE s.status IN ('created', 'running', 'suspended', 'completed')
     AND (s.remaining_tasks IS DISTINCT FROM s.elements - s.gaps - coalesce(c.terminal, 0)
         OR s.failed_tasks <> coalesce(c.failed, 0)
-        OR coalesce(c.found, 0) NOT BETWEEN s.cursor - s.gaps AND s.cursor
-        OR (s.cursor = s.elements AND coalesce(c.found, 0) <> s.elements - s.gaps)
-        OR coalesce(c.last, -1) >= s.cursor
+        OR s.cursor <> coalesce(c.found, 0)
         OR s.remaining_tasks < 0
         OR s.gaps < 0);

@@ -20,6 +20,10 @@ from fairlead.adapters.postgres import (
 from fairlead.adapters.postgres.migrating import LATEST, Migration, migrations
 from fairlead.ports.errors import AdapterError, Unavailable
 
+STEP = """
+INSERT INTO fairlead.steps (run_id, slug, generation, status, remaining_dependencies, elements, failed_tasks, cursor)
+VALUES ('0197f000-0000-7000-8000-000000000001', 'pack', 1, 'running', 0, 3, 0, 3)
+"""
 ODD = 'shop\'s "own" 100% schema'
 
 
@@ -76,6 +80,45 @@ async def test_the_printed_script_does_the_same(empty_database_url: str, schema:
 
     assert printed == _tables(empty_database_url, schema)
     assert await migrate(empty_database_url, schema=schema) == []
+
+
+def _run(url: str, *scripts: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for script in scripts:
+            connection.execute(script.encode())
+
+
+async def test_the_printed_script_may_be_run_again_and_by_several(empty_database_url: str) -> None:
+    """Whoever waited finds nothing left to do."""
+    script = migration_sql()
+    await asyncio.gather(*(asyncio.to_thread(_run, empty_database_url, script, script) for _ in range(4)))
+
+    assert await migrate(empty_database_url) == []
+
+
+@pytest.mark.parametrize("printed", [False, True])
+@pytest.mark.parametrize("version", [migration.version for migration in migrations()][:-1])
+async def test_every_earlier_version_is_upgraded(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch, version: int, printed: bool
+) -> None:
+    """Tables that an earlier installation made become those of this one, rows and all."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr(migrating, "migrations", lambda: migrations()[:version])
+        earlier.setattr(migrating, "LATEST", version)
+        await migrate(empty_database_url)
+    _run(empty_database_url, STEP)
+    if printed:
+        _run(empty_database_url, migration_sql())
+    else:
+        assert await migrate(empty_database_url) == [migration.name for migration in migrations()[version:]]
+    upgraded = _tables(empty_database_url, "fairlead")
+    ports = postgres_ports(empty_database_url)
+    (step,) = await ports.persistence.read_steps("0197f000-0000-7000-8000-000000000001")
+    await ports.aclose()
+    _run(empty_database_url, "DROP SCHEMA fairlead CASCADE", migration_sql())
+
+    assert (step.slug, step.elements, step.gaps) == ("pack", 3, 0)
+    assert upgraded == _tables(empty_database_url, "fairlead")
 
 
 async def test_a_migration_that_fails_leaves_nothing(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
