@@ -2,8 +2,8 @@
 
 A `Schema` validates and converts between typed values and canonical bytes, and tells the definition of a flow what
 lies at a key or in an array. It knows nothing of flows. How annotations are read is in `schema_types`, the form that
-enters fingerprints in `schema_normal`, the comparison of two types in `schema_fit`, the report on a value that does
-not fit in `schema_problems`.
+enters fingerprints in `schema_normal`, the one for people and tools in `schema_export`, the comparison of two types in
+`schema_fit`, the report on a value that does not fit in `schema_problems`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from msgspec import inspect as nodes
 from . import codec
 from .codec import PAYLOAD_SIZE_BYTES_MAX, JsonValue
 from .errors import PayloadError, UnsupportedType
-from .pydantic_models import model_schema, read_model
+from .pydantic_models import read_model
+from .schema_export import json_schema
 from .schema_fit import misfit
 from .schema_names import complete
 from .schema_normal import normal_form
@@ -136,8 +137,12 @@ class Schema:
 
     @cached_property
     def json_schema(self) -> dict[str, Any]:
-        """The type as JSON Schema, for people and tools; its text may change with the library that writes it."""
-        return msgspec.json.schema(self.annotation, schema_hook=model_schema)
+        """The type as JSON Schema; see `schema_export`.
+
+        Raises:
+            UnsupportedType: it cannot be said so.
+        """
+        return json_schema(self.annotation)
 
     @property
     def admits_none(self) -> bool:

@@ -10,6 +10,7 @@ from ..plan import INPUT, Plan
 from ..schema import Schema
 from .config import merge_config
 from .draft import Draft
+from .export import json_schemas
 from .group import Group, Reference
 from .handler import Names, names_in_sight
 from .names import input_name_problem, slug_problem
@@ -142,6 +143,19 @@ class Flow(Group, Generic[T]):
             FlowDefinitionError: there is no such step, or there are several.
         """
         return self._draft.site.find(reference, place)
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return the types of the flow as JSON Schema (draft 2020-12), for other programs and for people.
+
+        Returns:
+            `{"flow": slug, "version": text, "input": schema, "steps": {slug: {"output": schema, "config": schema}}}`.
+            The output of a map is that of one element; `config` is there where the step takes settings. Each schema
+            stands alone, with all that it refers to.
+
+        Raises:
+            FlowDefinitionError: a type cannot be said in JSON Schema.
+        """
+        return json_schemas(self.slug, self.version, self.input_schema, self.steps)
 
     def merge_config(self, given: Mapping[str, object] | None = None) -> dict[str, bytes]:
         """Return the complete settings of every step that takes some, as canonical JSON by slug.
