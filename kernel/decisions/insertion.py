@@ -29,6 +29,8 @@ class Insertion:
     def __init__(
         self, run: RunState, *, now: datetime, hand_over: HandOver, elements: Mapping[ElementRequest, Sequence[int]]
     ) -> None:
+        self.completed: dict[str, list[int]] = {}
+        """The elements of each map that were completed by this decision; the store does not know of them yet."""
         self.new_tasks: list[NewTasks] = []
         self.claimed: list[ClaimedTask] = []
         """Those among them that are leased to the commanding host."""
@@ -79,10 +81,12 @@ class Insertion:
             source_generation=source.generation,
             limit=count,
         )
-        try:
-            return _consecutive(self._elements[request])
-        except KeyError:
-            raise ElementsNotLoaded(request) from None
+        if request not in self._elements:
+            raise ElementsNotLoaded(request)
+        indices = self._elements[request]
+        if not state.cursor:  # the source may have ended just now; later it has no news
+            indices = sorted({*indices, *self.completed.get(source.slug, ())})[:count]
+        return _consecutive(indices)
 
     def _insert_range(self, plan: StepPlan, state: StepState, first: int, count: int, *, leased: bool) -> NewTasks:
         delay = timedelta(seconds=plan.start_delay_s)

@@ -108,9 +108,10 @@ class RunProgress:
 
     # Tasks
 
-    def task_completed(self, slug: str, facts: bytes | None) -> None:
+    def task_completed(self, key: TaskKey, facts: bytes | None) -> None:
         """One task of a step has its output; the last one completes the step and may make others ready."""
-        self._task_ended(slug, facts)
+        self._insertion.completed.setdefault(key.step, []).append(key.element)
+        self._task_ended(key.step, facts)
 
     def task_failed(self, key: TaskKey, attempt: int, reason: str, error: bytes | None) -> None:
         """One task failed for good. Beyond what its step tolerates, the step fails, or is skipped, as it says."""

@@ -269,7 +269,7 @@ class _RunSettling:
                 output=outcome.output,
             )
         )
-        self.progress.task_completed(task.key.step, outcome.facts)
+        self.progress.task_completed(task.key, outcome.facts)
 
     def _fail(self, task: TaskRow, reason: str, error: bytes | None, *, lost: bool = False) -> None:
         self._tasks.append(

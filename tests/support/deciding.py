@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec.structs import replace
 
 from fairlead.kernel.commands import Capacity, Outcome, RunRequest, Verdict
 from fairlead.kernel.decisions.claim import claim_runs
@@ -96,16 +97,22 @@ class Deciding:
         absent: Verdict = Verdict.STALE,
     ) -> Settled:
         """Settle outcomes on all rows of the run, or on a snapshot that lacks some."""
-        settled = settle_tasks(
-            outcomes,
-            self.everything(outcomes) if snapshot is None else snapshot,
-            self.plans,
-            now=now,
-            hand_over=HandOver(host or capacity(), now),
-            published=False,
-            absent=absent,
-        )
-        if not settled.incomplete:
+        found = self.everything(outcomes) if snapshot is None else snapshot
+        while True:
+            settled = settle_tasks(
+                outcomes,
+                found,
+                self.plans,
+                now=now,
+                hand_over=HandOver(host or capacity(), now),
+                published=False,
+                absent=absent,
+            )
+            if not settled.elements:
+                break
+            elements = {request: self.model.elements(request) for request in settled.elements}
+            found = replace(found, elements={**found.elements, **elements})
+        if settled.complete:
             self._applied(settled.changes)
         return settled
 

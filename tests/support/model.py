@@ -193,8 +193,8 @@ class Model:
             remaining_tasks=step.remaining_tasks,
             failed_tasks=step.failed_tasks,
             cursor=step.cursor,
-            facts=step.facts if step.facts is not None or before is None else before.facts,
             gaps=step.gaps,
+            facts=step.facts if step.facts is not None or before is None else before.facts,
         )
 
     def _insert_tasks(self, new: NewTasks) -> None:
@@ -243,13 +243,13 @@ class Model:
         )
 
     def _cancel(self, cancellation: Cancellation) -> None:
-        run_id, slug, generation = cancellation.run_id, cancellation.step, cancellation.generation
+        whole = cancellation.step is None
         for name, step in self.steps.items():
-            if slug is None and step.run_id == run_id and step.status in LIVE_STEP:
+            if whole and step.run_id == cancellation.run_id and step.status in LIVE_STEP:
                 self.steps[name] = replace(step, status=StepStatus.CANCELLED)
         for key, task in self.tasks.items():
-            meant = key.run_id == run_id and (slug is None or (key.step, key.generation) == (slug, generation))
-            if meant and task.status in LIVE_TASK:
+            mine = whole or (key.step, key.generation) == (cancellation.step, cancellation.generation)
+            if key.run_id == cancellation.run_id and mine and task.status in LIVE_TASK:
                 self.tasks[key] = replace(task, status=TaskStatus.CANCELLED)
 
     def _write_events(self, batch: EventBatch) -> None:

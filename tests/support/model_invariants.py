@@ -22,6 +22,7 @@ from fairlead.ports.statuses import (
 )
 
 from .model import Model
+from .model_readiness import Readiness
 
 Status = TypeVar("Status", bound=StrEnum)
 
@@ -50,8 +51,10 @@ def check_rows(model: Model, plans: Mapping[int, Plan]) -> None:
         assert set(steps) in (set(), set(plan.steps)), "a claim inserts every step, or none where it fails"
         for slug, step in steps.items():
             _check_step(plan, steps, slug, [task for task in tasks if task.key.step == slug], run.status)
-            _check_elements(plan, steps, slug, tasks)
+            _check_elements(plan, steps, slug, tasks, run.status)
             _check_step_events(model, run_id, step)
+            failed = sum(task.status is TaskStatus.FAILED for task in tasks if task.key.step == slug)
+            Readiness(plan, run, steps).check(slug, _why_skipped(model, run_id, slug), failed)
         for task in tasks:
             _check_task(model, plan, task)
         _check_run(model, run_id, list(steps.values()), tasks)
@@ -105,8 +108,10 @@ def _check_step(
         assert live == min(window or live, remaining), "a window that is not full"
 
 
-def _check_elements(plan: Plan, steps: Mapping[str, StepRow], slug: str, tasks: list[TaskRow]) -> None:
-    """I11 and I16: a map has tasks for its first elements, but for those that its source has not made."""
+def _check_elements(
+    plan: Plan, steps: Mapping[str, StepRow], slug: str, tasks: list[TaskRow], run_status: RunStatus
+) -> None:
+    """I11 and I16: a map's tasks are for its first elements, but for those that its source has not made."""
     step, source = steps[slug], plan.steps[slug].source
     missing: set[int] = set()
     if source is not None and plan.is_map(source.name) and step.elements is not None:
@@ -116,7 +121,7 @@ def _check_elements(plan: Plan, steps: Mapping[str, StepRow], slug: str, tasks: 
     wanted = [element for element in range(step.elements or 0) if element not in missing]
     assert step.gaps == len(missing), "I11: gaps"
     assert found == wanted[: len(found)], "I16"
-    if step.status in (StepStatus.RUNNING, StepStatus.COMPLETED):
+    if run_status in (RunStatus.RUNNING, RunStatus.COMPLETED):
         assert step.cursor == len(found), "I11: the cursor"
 
 
@@ -129,6 +134,11 @@ def _check_step_events(model: Model, run_id: str, step: StepRow) -> None:
     for status, name in STEP_EVENTS.items():
         assert told[name] == (step.status is status), f"I17: {name} of {step.slug}"
     assert told["step.started"] == ((run_id, step.slug) in model.started), "I18: step.started"
+
+
+def _why_skipped(model: Model, run_id: str, slug: str) -> str | None:
+    told = (event for event in model.events[run_id] if event["type"] == "step.skipped" and event["step"] == slug)
+    return next((event["reason"] for event in told), None)
 
 
 def _check_task(model: Model, plan: Plan, task: TaskRow) -> None:

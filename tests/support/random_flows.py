@@ -6,7 +6,6 @@ what is simple, and would hardly ever let a task fail twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from random import Random
 
@@ -16,13 +15,25 @@ from hypothesis import strategies as st
 from fairlead.kernel.commands import Outcome, OutcomeKind
 from fairlead.kernel.facts import Facts, Kind
 from fairlead.kernel.failures import encode_failure
-from fairlead.kernel.plan import INPUT, MapSource, Plan, StepKind, StepPlan
+from fairlead.kernel.plan import (
+    INPUT,
+    Condition,
+    Consequence,
+    MapSource,
+    Pattern,
+    Plan,
+    Questions,
+    StepKind,
+    StepPlan,
+)
 from fairlead.ports.records import ClaimedTask
 
 STEPS_MAX = 6
 ELEMENTS = (0, 0, 1, 2, 4)
 QUEUES = ("default", "bulk")
 
+PATTERNS = (b'{"a":1}', b"{}")
+MAP_PATTERNS = (b'[{"a":1}]', b'[null,{"a":1}]', b"[]")
 NO_ARRAYS: tuple[Kind, ...] = ("nothing", "null", "an object")
 
 
@@ -42,10 +53,21 @@ def _steps(draw: st.DrawFn, slug: str, earlier: dict[str, StepPlan]) -> StepPlan
     source = draw(_sources(earlier)) if draw(st.booleans()) else None
     if source is not None and source.name != INPUT:
         wanted.add(source.name)
+    condition = draw(_conditions(earlier)) if draw(st.integers(0, 2)) == 0 else None
+    branches = tuple(draw(_conditions(earlier)) for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))))
+    for each in (*branches, *([] if condition is None else [condition])):
+        wanted.update(pattern.name for pattern in each.patterns if pattern.name != INPUT)
+    requires = tuple(name for name in earlier if name in wanted and draw(st.integers(0, 3)) == 0)
     return StepPlan(
         slug=slug,
         kind=StepKind.STEP if source is None else StepKind.MAP,
         dependencies=tuple(name for name in earlier if name in wanted),
+        condition=condition,
+        branches=branches,
+        requires=requires,
+        on_unmet=draw(st.sampled_from([Consequence.SKIP, Consequence.SKIP_CASCADE, Consequence.FAIL])),
+        on_exhausted=draw(st.sampled_from([Consequence.FAIL, Consequence.SKIP, Consequence.SKIP_CASCADE])),
+        tolerate_failures=0 if source is None else draw(st.sampled_from([0, 0, 1, 0.5, "all"])),
         source=source,
         queue=draw(st.sampled_from(QUEUES)),
         max_attempts=draw(st.sampled_from([3, 2, 1])),
@@ -57,6 +79,20 @@ def _steps(draw: st.DrawFn, slug: str, earlier: dict[str, StepPlan]) -> StepPlan
 
 
 @st.composite
+def _conditions(draw: st.DrawFn, earlier: dict[str, StepPlan]) -> Condition:
+    """Patterns over the input and earlier steps, for maps over their elements."""
+
+    def pattern() -> Pattern:
+        name = draw(st.sampled_from([INPUT, *earlier]))
+        of_map = name in earlier and earlier[name].kind is StepKind.MAP
+        return Pattern(name, draw(st.sampled_from(MAP_PATTERNS if of_map else PATTERNS)))
+
+    when = tuple(pattern() for _ in range(draw(st.sampled_from([1, 0, 2]))))
+    unless = tuple(pattern() for _ in range(draw(st.sampled_from([0, 1, 2] if when else [1, 2]))))
+    return Condition(when=when, unless=unless, negated=draw(st.booleans()))
+
+
+@st.composite
 def _sources(draw: st.DrawFn, earlier: dict[str, StepPlan]) -> MapSource:
     name = draw(st.sampled_from([INPUT, *earlier]))
     if name in earlier and earlier[name].kind is StepKind.MAP:
@@ -65,13 +101,14 @@ def _sources(draw: st.DrawFn, earlier: dict[str, StepPlan]) -> MapSource:
 
 
 def random_facts(random: Random, questions: Questions) -> bytes | None:
-    """The facts of a payload in which these arrays were looked for: mostly arrays, empty ones among them."""
-    if not sources:
+    """The facts of a payload of which this was asked: mostly arrays, empty ones among them; patterns met or not."""
+    if not questions:
         return None
-    lengths: dict[str, int | Kind] = {source.dotted: random.choice(ELEMENTS) for source in sources}
-    if random.random() < 0.05:
-        lengths[random.choice(sources).dotted] = random.choice(NO_ARRAYS)
-    return msgspec.json.encode(Facts(lengths=lengths))
+    lengths: dict[str, int | Kind] = {source.dotted: random.choice(ELEMENTS) for source in questions.arrays}
+    if lengths and random.random() < 0.05:
+        lengths[random.choice(sorted(lengths))] = random.choice(NO_ARRAYS)
+    matches = tuple(random.random() < 0.5 for _ in questions.patterns)
+    return msgspec.json.encode(Facts(lengths=lengths, matches=matches))
 
 
 def random_outcome(random: Random, task: ClaimedTask, plan: Plan) -> Outcome:
@@ -79,8 +116,7 @@ def random_outcome(random: Random, task: ClaimedTask, plan: Plan) -> Outcome:
     step = plan.steps[task.key.step]
     dice = random.random()
     if dice < 0.67:
-        arrays = () if step.kind is StepKind.MAP else plan.mapped_paths.get(step.slug, ())
-        return completed(task, random_facts(random, arrays))
+        return completed(task, random_facts(random, plan.questions[step.slug]))
     if dice < 0.75:
         return Outcome(key=task.key, token=task.token, flow_id=task.flow_id, kind=OutcomeKind.RELEASED)
     retry_after = random.choice([None, None, timedelta(0), timedelta(seconds=3)])

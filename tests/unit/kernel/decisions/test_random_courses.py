@@ -22,7 +22,7 @@ from fairlead.kernel.decisions.handover import HandOver
 from fairlead.kernel.decisions.settle import Settled, reap_tasks, settle_tasks
 from fairlead.kernel.decisions.start import start_run
 from fairlead.kernel.decisions.state import ChangeSet
-from fairlead.kernel.facts import Facts
+from fairlead.kernel.facts import Facts, Kind
 from fairlead.kernel.plan import INPUT, Plan
 from fairlead.kernel.waking import jobs_of_changes
 from fairlead.ports.records import Changes, ClaimedTask, Lease, Snapshot, TaskKey
@@ -68,7 +68,7 @@ class Course(RuleBasedStateMachine):
         for number in range(1, 1 + data.draw(st.integers(1, RUNS_MAX))):
             flow_id = data.draw(st.sampled_from(FLOW_IDS))
             plan = self.plans[flow_id]
-            facts = random_facts(random, plan.mapped_paths.get(INPUT, ()))
+            facts = random_facts(random, plan.questions[INPUT])
             request = RunRequest(flow_id=flow_id, input=b"{}", facts=facts, priority=data.draw(st.integers(-1, 1)))
             new = start_run(request, flow_id, plan, run_id=run_id(number), now=self.now, published=False)
             assert new == start_run(request, flow_id, plan, run_id=run_id(number), now=self.now, published=False)
@@ -201,15 +201,32 @@ class Course(RuleBasedStateMachine):
         near = self.model.snapshot(keys, [step for key in keys for step in self._neighbours(key)])
         settled = decide(near)
         assert settled == decide(near), "the same rows, the same decision"
-        if settled.incomplete:
-            more = {key: step for key, step in self.model.steps.items() if key[0] in settled.incomplete}
-            settled = decide(replace(near, steps={**near.steps, **more}))
-        assert not settled.incomplete
-        whole = decide(self.model.snapshot(reversed(keys), list(reversed(self.model.steps))))
+        settled, near = self._completed(settled, near, decide)
+        whole, _ = self._completed(*self._knowing_everything(keys, decide), decide)
         assert _sorted(settled.changes.frozen()) == _sorted(whole.changes.frozen())
         assert settled.verdicts == whole.verdicts
         self._apply(settled.changes, _NOBODY if capacity is None else capacity)
         return settled
+
+    def _knowing_everything(
+        self, keys: Sequence[TaskKey], decide: Callable[[Snapshot], Settled]
+    ) -> tuple[Settled, Snapshot]:
+        snapshot = self.model.snapshot(reversed(keys), list(reversed(self.model.steps)))
+        return decide(snapshot), snapshot
+
+    def _completed(
+        self, settled: Settled, snapshot: Snapshot, decide: Callable[[Snapshot], Settled]
+    ) -> tuple[Settled, Snapshot]:
+        """Decide again with what was missing: steps at first, then the elements of one map with gaps after another."""
+        for _ in range(1 + STEPS_MAX):
+            if settled.complete:
+                break
+            more = {key: step for key, step in self.model.steps.items() if key[0] in settled.incomplete}
+            elements = {request: self.model.elements(request) for request in settled.elements}
+            snapshot = replace(snapshot, steps={**snapshot.steps, **more}, elements={**snapshot.elements, **elements})
+            settled = decide(snapshot)
+        assert settled.complete
+        return settled, snapshot
 
     def _apply(self, changes: ChangeSet, capacity: Capacity) -> None:
         before = self.model.rows()
@@ -244,7 +261,8 @@ class Course(RuleBasedStateMachine):
             for key, task in self.model.tasks.items()
             if task.status is TaskStatus.QUEUED and before.tasks.get(key) != task
         }
-        cancelled = {job.task for job in told if self.model.runs[job.run_id].status is RunStatus.FAILED}
+        # A task that goes back to its queue is cancelled at once where another one ends its step or run.
+        cancelled = {job.task for job in told if job.task and self._is_cancelled(job.task)}
         assert {job.task for job in told} - cancelled == queued
         assert all(job.task and job.queue == self.model.queues[job.task] for job in told if job.task in queued)
         hints = [
@@ -277,8 +295,13 @@ class Course(RuleBasedStateMachine):
         return row.status is TaskStatus.RUNNING and row.token == task.token
 
     def _plain_facts(self, task: ClaimedTask) -> bytes | None:
-        paths = self.plans[task.flow_id].mapped_paths.get(task.key.step, ())
-        return msgspec.json.encode(Facts(lengths={path.dotted: 1 for path in paths}))
+        questions = self.plans[task.flow_id].questions[task.key.step]
+        lengths: dict[str, int | Kind] = {source.dotted: 1 for source in questions.arrays}
+        return msgspec.json.encode(Facts(lengths=lengths, matches=tuple(False for _ in questions.patterns)))
+
+    def _is_cancelled(self, key: TaskKey) -> bool:
+        run, task = self.model.runs[key.run_id], self.model.tasks.get(key)
+        return run.status is RunStatus.FAILED or (task is not None and task.status is TaskStatus.CANCELLED)
 
     def _lease_end(self) -> datetime:
         return self.now + timedelta(seconds=LEASE_S)
