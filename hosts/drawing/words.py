@@ -1,0 +1,125 @@
+"""Conditions and policies as people say them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from textwrap import wrap
+from typing import Final
+
+import msgspec
+
+from ...kernel.codec import JsonValue
+from ...kernel.plan import INPUT, Condition, Consequence, Pattern, StepPlan, Tolerance
+
+CONDITION_WIDTH_MAX: Final = 44
+"""Characters of a line of a condition; where there is more, another line begins."""
+CONDITION_LINES_MAX: Final = 3
+"""Lines of a condition; where there is more, an ellipsis stands for the rest."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def condition_words(condition: Condition, input_name: str = INPUT) -> str:
+    """A condition as a phrase that follows "this runs": `when charge.status = "paid"`, `unless order.test = true`.
+
+    Args:
+        condition: of a step or a branch.
+        input_name: what the flow calls its input.
+    """
+    when = " and ".join(_pattern_words(pattern, input_name) for pattern in condition.when)
+    unless = " and ".join(_pattern_words(pattern, input_name) for pattern in condition.unless)
+    if when and unless:
+        excepted = f"({unless})" if len(condition.unless) > 1 or " and " in unless else unless
+        return f"{'unless' if condition.negated else 'when'} {when} and not {excepted}"
+    return f"{'when' if bool(when) is not condition.negated else 'unless'} {when or unless}"
+
+
+def policy_words(step: StepPlan) -> Iterator[str]:
+    """What follows where a step's condition is unmet or its attempts are used up, as far as it is not the default."""
+    unmet = {
+        Consequence.FAIL: "unmet: the run fails",
+        Consequence.SKIP_CASCADE: "unmet: skips all that follow",
+    }
+    exhausted = {
+        Consequence.SKIP: "failed: skipped",
+        Consequence.SKIP_CASCADE: "failed: skips all that follow",
+    }
+    if step.condition is not None and step.on_unmet in unmet:
+        yield unmet[step.on_unmet]
+    if step.on_exhausted in exhausted:
+        yield exhausted[step.on_exhausted]
+    if step.tolerate_failures != 0:
+        yield tolerance_words(step.tolerate_failures)
+    if step.requires:
+        yield f"requires {', '.join(step.requires)}"
+
+
+def tolerance_words(tolerance: Tolerance) -> str:
+    """How many elements may fail."""
+    if isinstance(tolerance, float):
+        return f"{tolerance:.6g} of all may fail" if tolerance < 0.001 else f"{tolerance * 100:.4g} % may fail"
+    return f"{tolerance} may fail"
+
+
+def source_words(step: StepPlan, input_name: str = INPUT) -> str | None:
+    """The array that a map works over, as written in the flow; None for a step that is no map."""
+    if step.source is None:
+        return None
+    name = input_name if step.source.name == INPUT else step.source.name
+    return ".".join((name, *step.source.path))
+
+
+def wrapped(words: str) -> tuple[str, ...]:
+    """A condition in lines, bounded."""
+    lines = wrap(
+        words,
+        CONDITION_WIDTH_MAX,
+        max_lines=CONDITION_LINES_MAX,
+        placeholder=" …",
+        replace_whitespace=False,
+        break_on_hyphens=False,
+    )
+    return tuple(lines)
+
+
+def shortened(text: str, length: int) -> str:
+    """Text of at most so many characters; an ellipsis stands for what is left out."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _pattern_words(pattern: Pattern, input_name: str) -> str:
+    name = input_name if pattern.name == INPUT else pattern.name
+    return " and ".join(_contained(name, msgspec.json.decode(pattern.document)))
+
+
+def _contained(place: str, value: JsonValue) -> Iterator[str]:
+    """What a place must hold, one phrase for each part of the pattern."""
+    if isinstance(value, dict):
+        if not value:
+            yield f"{place} is an object"
+        for key, wanted in value.items():
+            yield from _contained(_inside(place, key), wanted)
+    elif isinstance(value, list):
+        if not value:
+            yield f"{place} is an array"
+        for wanted in value:
+            yield f"{place} contains {_compact(wanted)}"
+    else:
+        yield f"{place} = {_compact(value)}"
+
+
+def _inside(place: str, key: str) -> str:
+    return f"{place}.{key}" if _NAME.fullmatch(key) else f"{place}[{_compact(key)}]"
+
+
+def _compact(value: JsonValue) -> str:
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_key(key)}: {_compact(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_compact, value))}]"
+    return msgspec.json.encode(value).decode()
+
+
+def _key(key: str) -> str:
+    return key if _NAME.fullmatch(key) else _compact(key)
