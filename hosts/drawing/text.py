@@ -23,6 +23,7 @@ class Style(enum.Enum):
     TITLE = enum.auto()
     DETAIL = enum.auto()
     CONDITION = enum.auto()
+    FRAME = enum.auto()
     INPUT = enum.auto()
     MAP = enum.auto()
     EDGE = enum.auto()
@@ -119,7 +120,7 @@ class _Canvas:
 
 def _draw(layout: Layout, canvas: _Canvas) -> None:
     for frame in layout.frames:
-        _border(canvas, frame.corner, frame.size, FRAME, Style.CONDITION)
+        _border(canvas, frame.corner, frame.size, FRAME, Style.FRAME)
     _draw_lines(layout.lines, canvas)
     for frame in layout.frames:
         _frame_title(canvas, frame)
