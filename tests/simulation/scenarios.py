@@ -129,6 +129,50 @@ def _doomed(ledger: Ledger) -> Flow[Any]:
     return flow
 
 
+def _choosy(ledger: Ledger) -> Flow[Any]:
+    flow = Flow("choosy", version=1, max_attempts=20, base_delay=1)
+
+    @flow.map(over="input", tolerate_failures=2, max_concurrency=2)
+    async def read(item: int, ctx: Context) -> int:
+        ledger.enter(ctx)
+        if item < 0:
+            raise GiveUp("unreadable")
+        return item
+
+    @flow.map(over=read, max_concurrency=2)
+    async def double(item: int, ctx: Context) -> int:
+        ledger.enter(ctx)
+        return item * 2
+
+    @flow.map(over=double, tolerate_failures=0.1, on_exhausted="skip")
+    async def polish(item: int, ctx: Context) -> int:
+        ledger.enter(ctx)
+        if item > 4:
+            raise GiveUp("too large")
+        return item
+
+    many = flow.branch(when={"double": [6]})
+
+    @many.step
+    async def report(double: list[int | None], ctx: Context) -> list[int | None]:
+        ledger.enter(ctx)
+        return double
+
+    @many.otherwise().step
+    async def apologise(ctx: Context) -> str:
+        ledger.enter(ctx)
+        return "sorry"
+
+    @flow.step
+    async def close(
+        report: list[int | None] | None, apologise: str | None, polish: list[int | None], ctx: Context
+    ) -> list[Any]:
+        ledger.enter(ctx)
+        return [report, apologise, len(polish)]
+
+    return flow
+
+
 def _once(ledger: Ledger) -> Flow[Any]:
     flow = Flow("once", version=1, max_attempts=1)
 
@@ -174,5 +218,11 @@ SCENARIOS = (
         inputs={"a": None},
         expected={"a": "handler_failed"},
         status=RunStatus.FAILED,
+    ),
+    Scenario(
+        name="choosy",
+        flow=_choosy,
+        inputs={"a": [1, -1, 2, 3, -2], "b": [-1, 1]},
+        expected={"a": {"close": [[2, None, 4, 6, None], None, 0]}, "b": {"close": [None, "sorry", 2]}},
     ),
 )
