@@ -9,10 +9,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from ..ports.record import Record
 from ..ports.records import ClaimedTask, Lease, LeaseAnswer, PendingRun, TaskKey
+from ..ports.statuses import RunStatus
 from .errors import InvalidArgument
 
 Result = TypeVar("Result", covariant=True)
@@ -20,12 +21,18 @@ Result = TypeVar("Result", covariant=True)
 START_BATCH_MAX = 10_000
 """Runs in one `StartRuns`: what one statement inserts within about a second."""
 
+REASON_LENGTH_MAX = 500
+"""Characters of the reason of a cancel: a few sentences."""
+
 SETTLE_BATCH_MAX = 500
 """Outcomes in one `SettleTasks`: past this a batch gains nothing and holds its runs' locks for longer."""
 
 
 class Command(Record, Generic[Result], frozen=True):
     """Something the kernel can be asked to do; its answer is a `Result`."""
+
+    needs_flows: ClassVar[bool] = True
+    """Whether the kernel's flows must be registered with the store first."""
 
 
 class RunRequest(Record, frozen=True, kw_only=True):
@@ -52,6 +59,41 @@ class StartRuns(Command[tuple[RunStart, ...]], frozen=True):
     """Put runs down as pending. Repeatable where every request has a key."""
 
     requests: tuple[RunRequest, ...]
+
+
+class CancelRun(Command["CancelledRun"], frozen=True):
+    """End a run and everything that is live in it. Repeatable: a run that has ended is left as it is.
+
+    It needs no code: any kernel over the same store cancels a run, whatever its flow.
+    """
+
+    needs_flows: ClassVar[bool] = False
+    run_id: str
+    reason: str | None = None
+    """Why: printable text of 1 to `REASON_LENGTH_MAX` characters, kept with the run and told with its event."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.run_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidArgument("run_id", "text", self.run_id)
+        reason: object = self.reason
+        if reason is not None and not (
+            isinstance(reason, str) and 1 <= len(reason) <= REASON_LENGTH_MAX and reason.isprintable()
+        ):
+            raise InvalidArgument("reason", f"printable text of 1 to {REASON_LENGTH_MAX} characters", reason)
+
+
+class CancelledRun(Record, frozen=True, kw_only=True):
+    """What became of a cancel. True where it took effect."""
+
+    run_id: str
+    found: RunStatus
+    """What the run was when the cancel came: `pending` or `running`, or, where it came too late, how it had ended."""
+    took_effect: bool
+    """Whether the run is cancelled by this very call. False where it had ended, also where somebody else had cancelled
+    it before."""
+
+    def __bool__(self) -> bool:
+        return self.took_effect
 
 
 class Capacity(Record, frozen=True, kw_only=True):

@@ -24,15 +24,17 @@ from ..ports.records import (
     RunClaim,
     RunRow,
     Snapshot,
-    StartedRun,
     TaskClaim,
     TaskKey,
     TaskRow,
 )
+from ..ports.statuses import RunStatus
 from ..ports.transport import Job
 from .commands import (
     SETTLE_BATCH_MAX,
     START_BATCH_MAX,
+    CancelledRun,
+    CancelRun,
     Capacity,
     ClaimedRuns,
     ClaimRuns,
@@ -52,12 +54,13 @@ from .commands import (
     SweepJobs,
     Verdict,
 )
+from .decisions.cancel import cancel_run
 from .decisions.claim import claim_runs
 from .decisions.handover import HandOver
 from .decisions.settle import Settled, reap_tasks, settle_tasks
 from .decisions.start import start_run
 from .decisions.state import ChangeSet
-from .errors import IdempotencyConflict, LimitExceeded
+from .errors import IdempotencyConflict, LimitExceeded, RunNotFound
 from .failures import encode_failure
 from .flushing import flush
 from .plan import Plan
@@ -92,6 +95,7 @@ class Dispatcher:
         self._persistence = ports.persistence
         self._handlers: Mapping[type[Command[Any]], Callable[[Any], Coroutine[Any, Any, Any]]] = {
             StartRuns: self._start_runs,
+            CancelRun: self._cancel_run,
             ClaimRuns: self._claim_runs,
             ClaimTasks: self._claim_tasks,
             RecallTasks: self._recall_tasks,
@@ -126,6 +130,15 @@ class Dispatcher:
                 await clock.sleep(CONTENTION_DELAY_S * 2 ** (tries - 1))
         return await transact()
 
+    async def _until_known(self, transact: Callable[[], Awaitable[Done]]) -> Done:
+        """Run a transaction that recognises its own effect, again where the answer to its commit was lost."""
+        for tries in range(1, CONTENTION_TRIES_MAX):
+            try:
+                return await self._from_the_top(transact)
+            except CommitUnknown:
+                await self._ports.clock.sleep(CONTENTION_DELAY_S * 2 ** (tries - 1))
+        return await self._from_the_top(transact)
+
     # Runs
 
     async def _start_runs(self, command: StartRuns) -> tuple[RunStart, ...]:
@@ -143,7 +156,7 @@ class Dispatcher:
             for request in command.requests
         ]
         _refuse_two_payloads(runs)
-        started = await self._insert(runs)
+        started = await self._until_known(lambda: self._persistence.insert_runs(runs))
         for run, answer in zip(runs, started, strict=True):
             if answer.request_digest != run.request_digest:  # nothing was inserted then
                 raise IdempotencyConflict(flow=run.flow, key=run.key or "", run_id=answer.id)
@@ -152,14 +165,29 @@ class Dispatcher:
             await self._wake(jobs_of_runs(created, delivers=self._ports.transport.delivers))
         return tuple(RunStart(run_id=answer.id, created=answer.created) for answer in started)
 
-    async def _insert(self, runs: Sequence[NewRun]) -> Sequence[StartedRun]:
-        """Insert runs; after an unknown commit the same ones again, which finds them if they exist."""
-        for tries in range(1, CONTENTION_TRIES_MAX):
-            try:
-                return await self._from_the_top(lambda: self._persistence.insert_runs(runs))
-            except CommitUnknown:
-                await self._ports.clock.sleep(CONTENTION_DELAY_S * 2 ** (tries - 1))
-        return await self._from_the_top(lambda: self._persistence.insert_runs(runs))
+    async def _cancel_run(self, command: CancelRun) -> CancelledRun:
+        """Cancel; a run that an earlier try has cancelled, though its commit was unknown, shows the time of that try."""
+        tried: dict[datetime, RunStatus] = {}
+        answer = await self._until_known(lambda: self._cancel_once(command, tried))
+        if answer.found is RunStatus.CANCELLED and tried:
+            record = await self._persistence.read_run(command.run_id)
+            found = None if record is None or record.ended_at is None else tried.get(record.ended_at)
+            if found is not None:
+                return replace(answer, found=found, took_effect=True)
+        return answer
+
+    async def _cancel_once(self, command: CancelRun, tried: dict[datetime, RunStatus]) -> CancelledRun:
+        request = LoadRequest(runs=(command.run_id,), steps=(), tasks=(), wait=True)
+        async with self._persistence.transaction() as transaction:
+            run = (await transaction.load(request)).runs.get(command.run_id)
+            if run is None:
+                raise RunNotFound(command.run_id)
+            now = self._ports.clock.now()
+            changes = cancel_run(run, command.reason, now=now, published=self._published)
+            if changes.runs:
+                await transaction.apply(changes)
+                tried[now] = run.status
+        return CancelledRun(run_id=run.id, found=run.status, took_effect=bool(changes.runs))
 
     async def _claim_runs(self, command: ClaimRuns) -> ClaimedRuns:
         return await self._from_the_top(lambda: self._claim_runs_once(command))

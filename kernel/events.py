@@ -51,6 +51,13 @@ class RunFailed(_Event, frozen=True, tag="run.failed"):
     error: msgspec.Raw = NO_ERROR
 
 
+class RunCancelled(_Event, frozen=True, tag="run.cancelled"):
+    """Somebody cancelled the run, and with it everything that was live in it."""
+
+    reason: str | None = None
+    """Why, in their words."""
+
+
 class StepStarted(_Event, frozen=True, tag="step.started"):
     """Every dependency is settled: the step's tasks may run, after `start_delay` if it has one."""
 
@@ -99,6 +106,7 @@ Event: TypeAlias = (
     | RunStarted
     | RunCompleted
     | RunFailed
+    | RunCancelled
     | StepStarted
     | StepCompleted
     | StepSkipped

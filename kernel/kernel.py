@@ -12,7 +12,7 @@ from ..ports import Ports
 from ..ports.persistence import Persistence
 from ..ports.reading import RunCursor, RunFilter, RunPage
 from .arrays import MissingArray, missing_arrays
-from .commands import Command, RunRequest, StartRuns
+from .commands import CancelledRun, CancelRun, Command, RunRequest, StartRuns
 from .definition import Flow
 from .definition.config import join_config
 from .definition.unknown_fields import unknown_fields
@@ -126,7 +126,8 @@ class Kernel:
 
     async def dispatch(self, command: Command[Result]) -> Result:
         """Carry out a command; see `Dispatcher.dispatch` for its errors."""
-        await self.register()
+        if command.needs_flows:
+            await self.register()
         return await self._dispatcher.dispatch(command)
 
     @overload
@@ -187,6 +188,25 @@ class Kernel:
         answers = await self.dispatch(StartRuns(requests))
         return [self._handle(answer.run_id, created=answer.created) for answer in answers]
 
+    async def cancel(self, run_id: str, *, reason: str | None = None) -> CancelledRun:
+        """End a run and everything in it that has not ended. It need not be one of this kernel's flows.
+
+        When this returns, nothing of the run begins any more and no result is recorded. Handlers that are running
+        learn of it by the next heartbeat of their host: async ones are cancelled, `ctx.cancelled` is raised.
+
+        Args:
+            run_id: of the run.
+            reason: why, in a few printable words; kept with the run, and told with its `run.cancelled` event.
+
+        Returns:
+            What was found. It is true where this call has cancelled the run, and false where the run had ended before.
+
+        Raises:
+            RunNotFound: there is no such run.
+            InvalidArgument: the reason is no printable text, or too long.
+        """
+        return await self.dispatch(CancelRun(run_id, reason))
+
     # Reading
 
     def run(self, run_id: str) -> RunHandle:
@@ -216,7 +236,9 @@ class Kernel:
         return await self.ports.persistence.list_runs(chosen or RunFilter(), limit=limit, after=after)
 
     def _handle(self, run_id: str, *, created: bool) -> RunHandle:
-        return RunHandle(run_id, ports=self.ports, find_flow=self._registry.find, created=created)
+        return RunHandle(
+            run_id, ports=self.ports, find_flow=self._registry.find, dispatch=self.dispatch, created=created
+        )
 
 
 def _request(flow: Flow[Any], flow_id: int, start: Start) -> RunRequest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar, overload
 
@@ -16,6 +16,7 @@ from ..ports.reading import AttemptRecord, OutputRequest, RunRecord, StepOutput,
 from ..ports.statuses import TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus
 from .codec import SIZE_UNLIMITED, JsonValue
 from .codec import decode as decode_json
+from .commands import CancelledRun, CancelRun
 from .definition import Flow, Step
 from .durations import Duration, in_seconds
 from .errors import InvalidArgument, NotAMap, OtherShape, RunDidNotComplete, RunNotFound, WaitTimeout
@@ -54,13 +55,22 @@ class RunDetails:
 class RunHandle:
     """One run. Holding it costs nothing; every method reads the store afresh."""
 
-    def __init__(self, run_id: str, *, ports: Ports, find_flow: FlowFinder, created: bool = False) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        *,
+        ports: Ports,
+        find_flow: FlowFinder,
+        dispatch: Callable[[CancelRun], Awaitable[CancelledRun]],
+        created: bool = False,
+    ) -> None:
         self.id = run_id
         self.created = created
         """Whether the call that returned this handle made the run; False where the key was known."""
         self._ports = ports
         self._persistence = ports.persistence
         self._find_flow = find_flow
+        self._dispatch = dispatch
 
     def __repr__(self) -> str:
         return f"RunHandle({self.id!r})"
@@ -92,6 +102,18 @@ class RunHandle:
             attempts=await self._persistence.read_attempts(self.id),
             events=events,
         )
+
+    async def cancel(self, *, reason: str | None = None) -> CancelledRun:
+        """End the run and everything in it that has not ended; see `Kernel.cancel`.
+
+        Returns:
+            What was found: true where this call has cancelled the run, false where it had ended before.
+
+        Raises:
+            RunNotFound: there is no such run (any more).
+            InvalidArgument: the reason is no printable text, or too long.
+        """
+        return await self._dispatch(CancelRun(self.id, reason))
 
     async def wait(self, *, timeout: Duration | None = None) -> RunRecord:
         """Wait until the run is terminal, however it ends.

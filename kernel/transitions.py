@@ -13,7 +13,7 @@ a map over an empty array, which completes at once. A task is `running` while a 
 completed, failed for good, or with another try: `RETRY` after a failure, `RELEASE` when a host gives it back unspent,
 `LOSE` when the lease ran out. The last task completes the step, the last step completes the run. Where more of a step's
 tasks have failed than it tolerates, it fails, and with it the run, or it is skipped, as it says; whatever was live
-below is cancelled.
+below is cancelled. So it is where somebody cancels the run, which is possible until it has ended.
 
 Only `RETRY`, `LOSE`, and changes of runs and steps cause events. The decisions (`kernel.decisions`) ask these
 tables before they change a status; adapters guard every update with the status it starts from.
@@ -45,6 +45,7 @@ class RunTrigger(enum.StrEnum):
     CLAIM = "claim"
     COMPLETE = "complete"
     FAIL = "fail"
+    CANCEL = "cancel"
 
 
 class StepTrigger(enum.StrEnum):
@@ -72,8 +73,10 @@ class TaskTrigger(enum.StrEnum):
 RUN_TRANSITIONS: Mapping[tuple[RunStatus, RunTrigger], RunStatus] = {
     (RunStatus.PENDING, RunTrigger.CLAIM): RunStatus.RUNNING,
     (RunStatus.PENDING, RunTrigger.FAIL): RunStatus.FAILED,
+    (RunStatus.PENDING, RunTrigger.CANCEL): RunStatus.CANCELLED,
     (RunStatus.RUNNING, RunTrigger.COMPLETE): RunStatus.COMPLETED,
     (RunStatus.RUNNING, RunTrigger.FAIL): RunStatus.FAILED,
+    (RunStatus.RUNNING, RunTrigger.CANCEL): RunStatus.CANCELLED,
 }
 
 STEP_TRANSITIONS: Mapping[tuple[StepStatus, StepTrigger], StepStatus] = {
