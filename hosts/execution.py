@@ -1,8 +1,9 @@
 """One attempt at one task: calling its handler, ending it when it must end, and saying how it ended.
 
-An attempt ends by itself, or the host stops it: because it takes too long, because its lease is lost, or because the
-host goes. What it then returns is judged by why it was stopped. User code runs here and nowhere else; whatever it
-raises, `SystemExit` and its own `CancelledError` included, is a failed attempt and never the host's end.
+An attempt ends by itself, or the host stops it: because it takes too long, because its lease is lost or its task
+cancelled, or because the host goes. What it then returns is judged by why it was stopped. User code runs here and
+nowhere else; whatever it raises, `SystemExit` and its own `CancelledError` included, is a failed attempt and never the
+host's end.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Stop(enum.Enum):
 
     TIMED_OUT = "timed out"
     LEASE_LOST = "lost its lease"
+    CANCELLED = "was cancelled"
     DRAINED = "was asked to give its slot up"
 
 
@@ -141,6 +143,10 @@ class Execution:
         if not self.ended:
             self._end(internal_error(self.claimed, error))
 
+    def tell(self, why: Stop) -> None:
+        """Let the handler see why it is being stopped. May be called from any thread."""
+        self.context.tell(lease_lost=why is Stop.LEASE_LOST, cancelled=why is Stop.CANCELLED)
+
     def stop(self, why: Stop) -> None:
         """Stop the attempt: an async handler is cancelled, a thread goes on with nobody waiting for it.
 
@@ -149,8 +155,7 @@ class Execution:
         if self.ended or self.stopped is not None or (why is Stop.DRAINED and self._in_thread):
             return
         self.stopped = why
-        if why is Stop.LEASE_LOST:
-            self.context.tell(lease_lost=True)
+        self.tell(why)
         if self._in_thread:
             self._end(self._outcome_of_stop(), running=True)
             return
@@ -187,7 +192,7 @@ class Execution:
             self.stopped = Stop.TIMED_OUT
 
     def _judged(self, outcome: Outcome) -> Outcome | None:
-        """What counts of a result: one that comes after a timeout or without a lease is discarded."""
+        """What counts of a result: one that comes after a timeout or a cancel, or without a lease, is discarded."""
         if self.stopped is None or self.stopped is Stop.DRAINED:
             return outcome
         return self._outcome_of_stop()

@@ -1,9 +1,9 @@
-"""Keeping the leases of held tasks alive, and noticing when they are gone.
+"""Keeping the leases of held tasks alive, and noticing when they are gone or their tasks cancelled.
 
 A lease lasts `lease_duration` from its claim or its last heartbeat. Heartbeats go out every `interval_s`, a third of
-that by default, for everything that is held, in batches. What the store reports lost is stopped. Where the store
-cannot be reached heartbeats go on trying; an attempt whose lease has run out for certain, with no heartbeat getting
-through, is stopped too, since another host may have begun it.
+that by default, for everything that is held, in batches. What the store reports lost or cancelled is stopped. Where the
+store cannot be reached heartbeats go on trying; an attempt whose lease has run out for certain, with no heartbeat
+getting through, is stopped too, since another host may have begun it.
 
 They run in a thread of their own, with an event loop and a store connection of its own, so that a handler that blocks
 the host's loop, or a pool without a free connection, does not cost any lease. In environments that forbid threads,
@@ -26,6 +26,7 @@ from ..kernel.dispatch import CLOCK_SKEW_MAX
 from ..ports.records import Lease
 from .backoff import Backoff
 from .cancelling import ends_task
+from .execution import Stop
 from .worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -96,17 +97,19 @@ class Heartbeats:
                 execution = self._worker.held.get(lease)
                 if execution is not None:
                     execution.lease_ends_s = ends_s
-            if answer.lost or answer.cancelled:
-                self._tell_lost((*answer.lost, *answer.cancelled))
+            self._stop(tuple(answer.lost), Stop.LEASE_LOST)
+            self._stop(tuple(answer.cancelled), Stop.CANCELLED)
 
-    def _tell_lost(self, leases: Sequence[Lease]) -> None:
+    def _stop(self, leases: Sequence[Lease], why: Stop) -> None:
         """Raise the handlers' flags at once, and have the host's loop stop them as soon as it can."""
+        if not leases:
+            return
         for lease in leases:
             execution = self._worker.held.get(lease)
             if execution is not None and not execution.ended:
-                execution.context.tell(lease_lost=True)
+                execution.tell(why)
         with suppress(RuntimeError):  # the host's loop is closed
-            self._worker.loop.call_soon_threadsafe(self._worker.lose, leases)
+            self._worker.loop.call_soon_threadsafe(self._worker.stop, leases, why)
 
     def _give_up_what_ran_out(self) -> None:
         """Stop what others may have begun by now: its lease ended, and they allowed for the skew of clocks."""
@@ -118,7 +121,7 @@ class Heartbeats:
                 over.append(lease)
         if over:
             logger.error("%d leases ran out while the store could not be reached", len(over))
-            self._tell_lost(over)
+            self._stop(over, Stop.LEASE_LOST)
 
     def _failed(self, error: BaseException) -> float:
         """Note a failure; answers how long to wait before the next try, in seconds."""

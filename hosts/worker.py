@@ -279,8 +279,10 @@ class Worker:
     def ended(self, execution: Execution, outcome: Outcome | None, *, running: bool) -> None:
         """An attempt is over: free its slot, and settle its outcome."""
         if outcome is None:
-            logger.warning("%s was stopped: its lease is lost", execution)
-            self._let_go(execution.lease, settled=False)
+            cancelled = execution.stopped is Stop.CANCELLED
+            level, why = (logging.INFO, "it was cancelled") if cancelled else (logging.WARNING, "its lease is lost")
+            logger.log(level, "%s was stopped: %s", execution, why)
+            self._let_go(execution.lease, settled=cancelled)
             if not running:
                 self._free_slot()
             return
@@ -321,7 +323,7 @@ class Worker:
         if verdict is Verdict.SETTLED:
             self.tally[kind] += 1
         else:
-            logger.info("the outcome of task %s came too late: its lease was lost", lease.key)
+            logger.info("the outcome of task %s came too late: its lease was lost, or the task cancelled", lease.key)
         self._let_go(lease, settled=verdict is Verdict.SETTLED)
 
     def overflowed(self) -> None:
@@ -330,12 +332,12 @@ class Worker:
 
     # How a worker ends
 
-    def lose(self, leases: Iterable[Lease]) -> None:
-        """Leases are gone: stop these attempts and discard what they return."""
+    def stop(self, leases: Iterable[Lease], why: Stop) -> None:
+        """Leases are lost, or tasks cancelled: stop these attempts and discard what they return."""
         for lease in leases:
             execution = self.held.get(lease)
             if execution is not None:
-                execution.stop(Stop.LEASE_LOST)
+                execution.stop(why)
 
     def stop_attempts(self, *, only_waiting: bool = False) -> None:
         """Give back every attempt that has not ended (or has not begun) without spending it."""

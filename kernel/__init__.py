@@ -8,6 +8,7 @@ from ..ports import Ports
 from ..ports.errors import AdapterError, CorruptionError, FairleadError, UsageError
 from ..ports.reading import RunCursor, RunFilter
 from ..ports.statuses import RunStatus, StepStatus, TaskStatus
+from .commands import CancelledRun
 from .context import Context
 from .definition import Branch, Flow, Resource, Step
 from .errors import (
@@ -35,6 +36,7 @@ from .runs import RunDetails, RunHandle
 __all__ = [
     "AdapterError",
     "Branch",
+    "CancelledRun",
     "Context",
     "CorruptionError",
     "FairleadError",

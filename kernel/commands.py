@@ -73,11 +73,11 @@ class CancelRun(Command["CancelledRun"], frozen=True):
     """Why: printable text of 1 to `REASON_LENGTH_MAX` characters, kept with the run and told with its event."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.run_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not _is_text(self.run_id):
             raise InvalidArgument("run_id", "text", self.run_id)
-        reason: object = self.reason
+        reason = self.reason
         if reason is not None and not (
-            isinstance(reason, str) and 1 <= len(reason) <= REASON_LENGTH_MAX and reason.isprintable()
+            _is_text(reason) and 1 <= len(reason) <= REASON_LENGTH_MAX and reason.isprintable()
         ):
             raise InvalidArgument("reason", f"printable text of 1 to {REASON_LENGTH_MAX} characters", reason)
 
@@ -262,6 +262,10 @@ class Flushed(Record, frozen=True, kw_only=True):
     """Events that the sink accepted and that are marked so."""
     held_back: tuple[tuple[str, str], ...] = ()
     """(run id, what the sink raised or did) for each run whose events wait for the next flush."""
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _at_least(name: str, found: int, least: int) -> None:

@@ -30,6 +30,7 @@ class Context:
         factory=dict[str, StepStatus], alias="statuses", on_setattr=NO_OP, repr=False
     )
     _lease_lost: bool = field(default=False, init=False, on_setattr=NO_OP)
+    _cancelled: bool = field(default=False, init=False, on_setattr=NO_OP)
 
     def status(self, step: str) -> StepStatus:
         """How a step that this one depends on ended, which tells a skipped one from one whose output is None.
@@ -54,14 +55,24 @@ class Context:
         """Whether another host may run this task by now, so that whatever this attempt returns is discarded."""
         return self._lease_lost
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether the run was cancelled, or the step given up because of another of its tasks.
+
+        Known from the host's next heartbeat on. Whatever this attempt returns is discarded, and none follows it.
+        """
+        return self._cancelled
+
     def learn(self, statuses: Mapping[str, StepStatus]) -> None:
         """Say how dependencies ended; for the executing host alone, before the handler is called."""
         self._statuses = statuses
 
-    def tell(self, *, lease_lost: bool = False) -> None:
+    def tell(self, *, lease_lost: bool = False, cancelled: bool = False) -> None:
         """Raise flags; for the executing host alone. A raised flag is never lowered.
 
         Args:
             lease_lost: the lease on this task is gone.
+            cancelled: the task was cancelled.
         """
         self._lease_lost = self._lease_lost or lease_lost
+        self._cancelled = self._cancelled or cancelled

@@ -131,12 +131,21 @@ class Dispatcher:
         return await transact()
 
     async def _until_known(self, transact: Callable[[], Awaitable[Done]]) -> Done:
-        """Run a transaction that recognises its own effect, again where the answer to its commit was lost."""
+        """Run a transaction that recognises its own effect, again where the answer to its commit was lost.
+
+        What fails after that is unknown, too, however it fails: an earlier try may have taken effect.
+        """
+        unknown: CommitUnknown | None = None
         for tries in range(1, CONTENTION_TRIES_MAX):
             try:
                 return await self._from_the_top(transact)
-            except CommitUnknown:
-                await self._ports.clock.sleep(CONTENTION_DELAY_S * 2 ** (tries - 1))
+            except CommitUnknown as error:
+                unknown = error
+            except AdapterError as error:
+                if unknown is None:
+                    raise
+                raise CommitUnknown(f"{unknown}; then: {error}") from error
+            await self._ports.clock.sleep(CONTENTION_DELAY_S * 2 ** (tries - 1))
         return await self._from_the_top(transact)
 
     # Runs
@@ -166,7 +175,7 @@ class Dispatcher:
         return tuple(RunStart(run_id=answer.id, created=answer.created) for answer in started)
 
     async def _cancel_run(self, command: CancelRun) -> CancelledRun:
-        """Cancel; a run that an earlier try has cancelled, though its commit was unknown, shows the time of that try."""
+        """Cancel; whether it was an earlier try, whose commit was unknown, is told by the time of the run's end."""
         tried: dict[datetime, RunStatus] = {}
         answer = await self._until_known(lambda: self._cancel_once(command, tried))
         if answer.found is RunStatus.CANCELLED and tried:

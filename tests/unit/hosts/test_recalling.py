@@ -14,6 +14,7 @@ from attrs import evolve
 from fairlead.adapters.memory import MemoryPersistence, MemoryTransport, memory_ports
 from fairlead.adapters.memory.transaction import MemoryTransaction
 from fairlead.adapters.system import SystemClock
+from fairlead.hosts.execution import Stop
 from fairlead.hosts.node import NodeHost
 from fairlead.hosts.serverless import ServerlessHost
 from fairlead.kernel import Context, Flow, Kernel
@@ -200,7 +201,7 @@ async def test_what_was_let_go_unsettled_is_not_taken_on_again(nothing_left_open
         await kernel.start(flow, 1)
         await until(lambda: begun)
         worker = cast(Any, host)._running._worker
-        worker.lose([Lease(lease.key, lease.token) for lease in worker.leases()])
+        worker.stop([Lease(lease.key, lease.token) for lease in worker.leases()], Stop.LEASE_LOST)
         store.losing_runs = 1
         second = await kernel.start(flow, 2)
         assert await second.result(timeout=TIMEOUT_S) == {"work": 2}

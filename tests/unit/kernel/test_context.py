@@ -19,12 +19,15 @@ def new_context() -> Context:
 def test_flags_are_raised_and_never_lowered() -> None:
     """The host tells; a later word that says nothing takes nothing back."""
     context = new_context()
-    assert not context.lease_lost
+    assert (context.lease_lost, context.cancelled) == (False, False)
 
     context.tell(lease_lost=True)
     context.tell()
+    assert (context.lease_lost, context.cancelled) == (True, False)
 
-    assert context.lease_lost
+    context.tell(cancelled=True)
+    context.tell()
+    assert (context.lease_lost, context.cancelled) == (True, True)
 
 
 def test_a_skip_is_told_from_an_output_of_none() -> None:

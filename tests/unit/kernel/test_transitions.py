@@ -73,7 +73,7 @@ def test_terminal_statuses_have_no_way_out(table: Mapping[Any, Any], terminal: f
 
 
 # Statuses that the columns know and no command causes so far.
-RUN_NOT_YET = frozenset({RunStatus.CANCELLED})
+RUN_NOT_YET = frozenset[RunStatus]()
 STEP_NOT_YET = frozenset({StepStatus.SUSPENDED})
 TASK_NOT_YET = frozenset({TaskStatus.SUSPENDED})
 
@@ -103,9 +103,13 @@ def test_live_is_what_has_a_way_out(
 
 @pytest.mark.parametrize(
     ("table", "live"),
-    [(STEP_TRANSITIONS, LIVE_STEP - STEP_NOT_YET), (TASK_TRANSITIONS, LIVE_TASK - TASK_NOT_YET)],
-    ids=["steps", "tasks"],
+    [
+        (RUN_TRANSITIONS, frozenset(RunStatus) - TERMINAL_RUN),
+        (STEP_TRANSITIONS, LIVE_STEP - STEP_NOT_YET),
+        (TASK_TRANSITIONS, LIVE_TASK - TASK_NOT_YET),
+    ],
+    ids=["runs", "steps", "tasks"],
 )
 def test_whatever_is_live_can_be_cancelled(table: Mapping[Any, Any], live: frozenset[Any]) -> None:
-    """The end of a run cancels what is live in it by the sets; the tables allow each of these changes."""
+    """A run is cancelled until it has ended, and its end cancels what is live in it: the tables allow it."""
     assert {status for (status, trigger) in table if trigger.value == "cancel"} == live
