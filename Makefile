@@ -10,7 +10,7 @@ BENCH ?=
 RUNTIME_EXTRAS := postgres,embedded,uvloop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types imports wheel docs sim bench clean
+.PHONY: help demo test check format lint types imports wheel docs site sim bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,11 @@ wheel: $(VENV)/.development ## build the wheel and test what is in it
 
 docs: $(VENV)/.development ## write the reference pages that follow from the code
 	$(BIN)/python docs/generate.py
+
+site: $(VENV)/.development ## build the documentation as a site: build/site/index.html
+	rm -rf build/site
+	$(BIN)/python -m sphinx -W --keep-going -q -E -d build/doctrees -b html docs build/site
+	@echo "build/site/index.html"
 
 sim: $(VENV)/.development ## crash points in memory: SEEDS scenarios, invariants after every commit
 	$(BIN)/python -m pytest -q tests/simulation --seeds $(SEEDS)

@@ -1,54 +1,83 @@
-"""The documentation: generated pages are those of this code, and what it links to exists."""
+"""The documentation: generated pages are those of this code, every page can be reached, and links lead somewhere."""
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import pytest
 
+from docs.generating import PAGES
+from docs.site.state_chart import NotAStateChart, draw_state_chart, read_state_chart
+from fairlead.kernel.transitions import RUN_TRANSITIONS, STEP_TRANSITIONS, TASK_TRANSITIONS
+
 ROOT = Path(__file__).parents[2]
-LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)(?:#[^)]*)?\)")
+DOCS = ROOT / "docs"
 
-pytestmark = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the tests run beside an installed wheel")
-
-
-def pages() -> Mapping[str, Callable[[], str]]:
-    """What `docs/generate.py` writes."""
-    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return cast("Mapping[str, Callable[[], str]]", module.PAGES)
+LINK = re.compile(r"\[[^\]]*\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)")
+FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["options.md", "statuses.md", "cli.md"])
+@pytest.mark.parametrize("name", sorted(PAGES))
 def test_generated_pages_are_up_to_date(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever changes an option, a status or a command runs `make docs`; the terminal makes no difference."""
+    """Whoever changes what a page follows from runs `make docs`; the terminal makes no difference."""
     monkeypatch.setenv("COLUMNS", "40")
 
-    assert pages()[name]() == (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
+    assert PAGES[name]() == (DOCS / "reference" / name).read_text(encoding="utf-8")
 
 
-def test_every_page_is_checked() -> None:
-    """The test above names all that there are."""
-    assert set(pages()) == {"options.md", "statuses.md", "cli.md"}
+def pages() -> list[Path]:
+    """All that is written for readers."""
+    return [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
+
+
+def anchors(page: Path) -> set[str]:
+    """What links into a page can name: its headings, as code hosts and the site write them."""
+    headings = HEADING.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
+    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def links(page: Path) -> Iterator[tuple[str, Path, str]]:
+    """Every relative link of a page: as it is written, its file, its anchor."""
+    for found in LINK.finditer(FENCE.sub("", page.read_text(encoding="utf-8"))):
+        target, anchor = found[1], found[2]
+        yield found[0], (page.parent / target if target else page), anchor or ""
 
 
 def test_links_lead_somewhere() -> None:
-    """Every relative link of every page is that of a file."""
+    """Every relative link of every page is that of a file, and its anchor one of its headings."""
     broken = [
-        f"{page.relative_to(ROOT)}: {target}"
-        for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-        for target in LINK.findall(page.read_text(encoding="utf-8"))
-        if not (page.parent / target).exists()
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in pages()
+        for link, target, anchor in links(page)
+        if not target.exists() or (anchor and anchor not in anchors(target))
     ]
 
     assert broken == []
+
+
+def test_every_page_can_be_reached() -> None:
+    """The navigation of the site, which stands in the first page, names each other page once, and no other."""
+    entries = "\n".join(TOCTREE.findall((DOCS / "index.md").read_text(encoding="utf-8"))).splitlines()
+    named = [entry for entry in entries if entry and not entry.startswith(":")]
+
+    there = {page.relative_to(DOCS).with_suffix("").as_posix() for page in DOCS.rglob("*.md")}
+    assert sorted(named) == sorted(there - {"index"})
+
+
+def test_reasons_are_those_of_the_code() -> None:
+    """The page names what is recorded as a reason, and nothing that is not."""
+    page = (DOCS / "reference" / "reasons.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^\| `(\w+)`", page, flags=re.MULTILINE))
+    sources = [path.read_text(encoding="utf-8") for name in ("kernel", "hosts") for path in (ROOT / name).rglob("*.py")]
+
+    recorded = {found for source in sources for found in re.findall(r"\breason=\"(\w+)\"", source)}
+    assert recorded - named == set()
+    assert {word for word in named if not any(f'"{word}"' in source for source in sources)} == set()
 
 
 def test_every_make_target_is_documented() -> None:
@@ -59,3 +88,26 @@ def test_every_make_target_is_documented() -> None:
     assert targets == set(re.findall(r"^([a-z]+):.*## ", makefile, flags=re.MULTILINE))
     (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE)
     assert set(phony.split()) == targets
+
+
+@pytest.mark.parametrize("table", [RUN_TRANSITIONS, STEP_TRANSITIONS, TASK_TRANSITIONS], ids=["run", "step", "task"])
+def test_a_chart_shows_every_transition(table: Mapping[tuple[Any, Any], Any]) -> None:
+    """Each table's chart, drawn as the site draws it, has every status and every trigger where it leads from and to."""
+    page = (DOCS / "reference" / "statuses.md").read_text(encoding="utf-8")
+    charts = [read_state_chart(text) for text in re.findall(r"```mermaid\n(.*?)```", page, flags=re.DOTALL)]
+    wanted = {(str(before), str(trigger), str(after)) for (before, trigger), after in table.items()}
+    chart = next(each for each in charts if wanted == {(a.before, t, a.after) for a in each.arrows for t in a.triggers})
+
+    drawn = draw_state_chart(chart, "chart")
+
+    assert {name for name in chart.states if f">{name}</text>" in drawn} == set(chart.states)
+    triggers = [trigger for each in chart.arrows for trigger in each.triggers]
+    assert re.findall(r'<text class="trigger"[^>]*>([^<]*)</text>', drawn) == triggers
+    assert drawn.count('<path class="arrow"') == len(chart.arrows) + 1
+
+
+@pytest.mark.parametrize("text", ["flowchart LR\n  a --> b", "stateDiagram-v2\n  [*] --> a\n  note right of a"])
+def test_what_is_no_state_chart_is_refused(text: str) -> None:
+    """Other diagrams, and lines that are no transitions, are not drawn wrongly."""
+    with pytest.raises(NotAStateChart):
+        read_state_chart(text)

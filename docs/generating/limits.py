@@ -1,0 +1,74 @@
+"""The page of limits: every bound that a user can meet, as the code has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from .page import head, text
+from .sources import constant_texts, defining
+
+_LIMITS = {
+    "Flows": (
+        ("kernel", "NAME_LENGTH_MAX", "characters of a slug"),
+        ("kernel", "VERSION_MAX", "the largest version"),
+        ("kernel", "MAX_ATTEMPTS_MAX", "`max_attempts`"),
+        ("kernel", "MAX_CONCURRENCY_MAX", "`max_concurrency`"),
+        ("kernel", "MAP_WINDOW_MAX", "unfinished tasks of one map at a time"),
+        ("kernel", "DURATION_MAX", "any duration"),
+    ),
+    "Payloads": (
+        ("kernel", "PAYLOAD_SIZE_BYTES_MAX", "bytes of one payload as JSON"),
+        ("kernel", "DEPTH_MAX", "levels of nesting"),
+        ("kernel", "INTEGER_DIGITS_MAX", "digits of an integer"),
+        ("kernel", "MESSAGE_LENGTH_MAX", "characters of a recorded error's message"),
+        ("kernel", "TRACEBACK_LENGTH_MAX", "characters of its traceback"),
+    ),
+    "Starting and reading": (
+        ("kernel", "KEY_LENGTH_MAX", "characters of a key"),
+        ("kernel", "PRIORITY_MAX", "a priority, up or down"),
+        ("kernel", "START_BATCH_MAX", "runs in one `start_many`"),
+        ("kernel", "RUNS_PER_PAGE_MAX", "runs in one page of `list_runs`"),
+    ),
+    "Hosts": (
+        ("hosts.node", "CONCURRENCY_MAX", "`concurrency` of a `NodeHost`"),
+        ("hosts.serverless", "CONCURRENCY_MAX", "`concurrency` of a call of `ServerlessHost`"),
+        ("hosts.serverless", "JOBS_MAX", "`max_jobs` of one call"),
+        ("hosts", "WORKER_ID_LENGTH_MAX", "characters of a worker id"),
+        ("kernel", "SETTLE_BATCH_MAX", "outcomes recorded in one transaction"),
+        ("kernel", "CLOCK_SKEW_MAX", "by how much hosts' clocks may differ"),
+    ),
+    "Ports": (
+        ("ports", "KEY_LENGTH_MAX", "characters of a blob's key"),
+        ("ports", "OUTBOX_SHARDS", "shards of the outbox"),
+    ),
+}
+
+
+def limits_page() -> str:
+    """Every limit by what it bounds."""
+    return text([*head("Limits", "the constants of that name"), *_INTRODUCTION, *_tables()])
+
+
+_INTRODUCTION = (
+    "Every queue, batch, retry, payload and fan-out has a bound. What goes past one is refused with an error that",
+    "names it, before anything is stored. The limits of options are [with the options](options.md).",
+    "",
+)
+
+
+def _tables() -> Iterator[str]:
+    for title, limits in _LIMITS.items():
+        yield from (f"## {title}", "", "| at most | of what | why |", "|---|---|---|")
+        for place, name, what in limits:
+            module = defining(place, name)
+            yield f"| {_shown(getattr(module, name))} | {what} | {constant_texts(module)[name]} |"
+        yield ""
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, timedelta):
+        return f"{value.days:,} days" if value.days else f"{value.seconds} s"
+    if isinstance(value, int) and value >= 1 << 20 and value % (1 << 20) == 0:
+        return f"{value >> 20:,} MiB"
+    return f"{value:,}" if isinstance(value, int) else str(value)
