@@ -158,6 +158,10 @@ class Persistence(RunReader, Outbox, Protocol):
         """
         ...
 
+    async def read_flow(self, slug: str, version: str) -> FlowRow | None:
+        """The shape that a (slug, version) has now, or None; nothing is locked."""
+        ...
+
     async def insert_runs(self, runs: Sequence[NewRun]) -> Sequence[StartedRun]:
         """Insert runs and their first events, atomically, and answer in the order of `runs`.
 

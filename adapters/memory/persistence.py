@@ -105,6 +105,11 @@ class MemoryPersistence:
         with self._store.mutex:
             return self._store.register_flow(flow, replace=replace)
 
+    async def read_flow(self, slug: str, version: str) -> FlowRow | None:
+        """The shape that a (slug, version) has now, or None."""
+        with self._store.mutex:
+            return self._store.current_flows.get((slug, version))
+
     async def insert_runs(self, runs: Sequence[NewRun]) -> Sequence[StartedRun]:
         """Insert runs and their first events."""
         with self._store.mutex:

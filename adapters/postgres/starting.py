@@ -45,6 +45,11 @@ class RunStarting:
                 return _flow_row(rows[0])
         raise Contention(f"flow {flow.slug} {flow.version} is being replaced by others; register it again")
 
+    async def read_flow(self, slug: str, version: str) -> FlowRow | None:
+        """The shape that a (slug, version) has now, or None."""
+        rows = await self._database.read("current_flow", {"slug": slug, "version": version})
+        return _flow_row(rows[0]) if rows else None
+
     async def _replace_flow(self, flow: NewFlow) -> list[Row]:
         """The row that stands afterwards. Replacements of one version happen one after the other."""
         parameters = _flow_parameters(flow)

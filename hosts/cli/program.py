@@ -11,7 +11,15 @@ from typing import Any
 import click
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
-    {"demo": "demo", "worker": "worker", "start": "start", "runs": "runs", "migrate": "migrate", "db": "db"}
+    {
+        "demo": "demo",
+        "worker": "worker",
+        "start": "start",
+        "runs": "runs",
+        "flows": "flows",
+        "migrate": "migrate",
+        "db": "db",
+    }
 )
 """The module of this package that defines each command, under the command's name; in the order of the help."""
 

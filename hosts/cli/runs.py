@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TypeVar
 
 import click
 
-from ...kernel import Kernel
 from ...kernel.kernel import RUNS_PER_PAGE_MAX
 from ...ports.reading import RunCursor, RunFilter, RunPage
 from ...ports.statuses import RunStatus
@@ -17,8 +14,7 @@ from .command import DatabaseChoice, FairleadCommand, common_options, database_o
 from .moments import cursor, moment, run_id_of, write_cursor
 from .output import print_json, print_table, shown_duration, shown_time
 from .program import NamingGroup
-
-T = TypeVar("T")
+from .reading import read
 
 
 @click.group(cls=NamingGroup, short_help="Look at runs: list, show.")
@@ -75,7 +71,7 @@ def list_command(
         created_from=since,
         created_before=before,
     )
-    page = _read(choice, lambda kernel: kernel.list_runs(chosen, limit=limit, after=after))
+    page = read(choice, lambda kernel: kernel.list_runs(chosen, limit=limit, after=after))
     if as_json:
         from .records import run_json
 
@@ -102,7 +98,7 @@ def show_command(run: str, everything: bool, as_json: bool, choice: DatabaseChoi
         run_id = run_id_of(run)
     except ValueError:
         raise RunNotFound(run) from None
-    details = _read(choice, lambda kernel: kernel.run(run_id).details())
+    details = read(choice, lambda kernel: kernel.run(run_id).details())
     if as_json:
         from .records import details_json
 
@@ -111,18 +107,6 @@ def show_command(run: str, everything: bool, as_json: bool, choice: DatabaseChoi
         from .details import print_details
 
         print_details(details, everything=everything)
-
-
-def _read(choice: DatabaseChoice, ask: Callable[[Kernel], Awaitable[T]]) -> T:
-    """Ask a kernel without flows, which can read everything."""
-    from .database import open_database, opened_ports
-
-    async def asked() -> T:
-        async with opened_ports(database) as ports:
-            return await ask(Kernel(flows=[], ports=ports))
-
-    with open_database(choice) as database:
-        return asyncio.run(asked())
 
 
 def _print_page(page: RunPage) -> None:

@@ -150,7 +150,7 @@ def chart_of(flow: Flow[Any] | Plan) -> Chart:
 def _types(flow: Flow[Any]) -> dict[str, str]:
     """The names of the types of the input and of what handlers return, as far as they say something."""
     named = {INPUT: flow.input_schema, **{slug: step.output for slug, step in flow.steps.items()}}
-    return {key: schema.name for key, schema in named.items() if schema.annotation is not Any}
+    return {key: schema.name for key, schema in named.items() if schema.annotation not in (Any, None, type(None))}
 
 
 def _node(step: StepPlan, input_name: str, types: Mapping[str, str]) -> Node:

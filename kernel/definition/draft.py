@@ -13,6 +13,7 @@ from ..schema import ANY, Schema
 from .checks import agreed_input, check_types
 from .conditions import read_condition
 from .define import Declaration, define
+from .noting import note
 from .shape import Shape, shape_of
 from .site import Site
 from .step import Step
@@ -57,6 +58,13 @@ class Draft:
         Raises:
             FlowDefinitionError: anything about it is wrong, or the flow is sealed.
         """
+        try:
+            self._add(declared)
+        except FlowDefinitionError as error:
+            if not note(error, declared.handler):
+                raise
+
+    def _add(self, declared: Declaration) -> None:
         if self._compiled is not None:
             name = declared.slug or getattr(declared.handler, "__name__", None)
             raise self._sealed(cast("str | None", name))

@@ -31,6 +31,16 @@ async def test_registering_again_answers_the_same_row(store: Persistence) -> Non
     assert await store.register_flow(new_flow(), replace=True) == first
 
 
+async def test_a_shape_can_be_read_without_registering_one(store: Persistence) -> None:
+    """What stands there now, also after a replacement; nothing for what was never registered."""
+    await store.register_flow(new_flow(version="dev", fingerprint="one"), replace=True)
+    current = await store.register_flow(new_flow(version="dev", fingerprint="two", shape=SHAPE), replace=True)
+
+    assert await store.read_flow("orders", "dev") == current
+    assert await store.read_flow("orders", "7") is None
+    assert await store.read_flow("returns", "dev") is None
+
+
 async def test_every_shape_has_an_id_of_its_own(store: Persistence) -> None:
     """`flow_id` stands for exactly one (slug, version, fingerprint)."""
     rows = [
