@@ -1,0 +1,304 @@
+"""Cancel against everything else that changes a run, one step at a time: one of the serial orders comes out.
+
+Each test stops one command before its commit and begins the other one. Whatever is first, the run is sound afterwards,
+and after an acknowledged cancel nothing of it starts and no result is recorded (FAULTS 62, I23, I24).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from attrs import define, evolve, field
+
+from fairlead.adapters.memory import ManualClock, memory_ports
+from fairlead.kernel import Flow, Kernel, RunHandle, RunStatus
+from fairlead.kernel.commands import CancelledRun, SettleTasks, Verdict
+from fairlead.ports.persistence import Persistence, Transaction
+from fairlead.ports.records import ClaimedTask, Lease
+from fairlead.ports.statuses import TaskStatus
+from tests.support.hands import Hands
+from tests.support.scenes import PATIENCE_S
+from tests.support.subjects import StoreSubject
+
+
+class Halting:
+    """A store whose transactions stop before their commit."""
+
+    def __init__(self, inner: Persistence) -> None:
+        self._inner = inner
+        self.halted = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Transaction]:
+        async with self._inner.transaction() as transaction:
+            yield transaction
+            self.halted.set()
+            await self.go_on.wait()
+
+
+def pair() -> Flow[Any]:
+    """A map over the input with two attempts for each task, and a step behind it."""
+    flow = Flow("pair", version=1, max_attempts=2, base_delay=0)
+
+    @flow.map(over="input")
+    def each(item: object) -> object:
+        return item
+
+    @flow.step
+    def after(each: list[object]) -> object:
+        return each
+
+    return flow
+
+
+@define
+class Race:
+    """One store, a kernel that stops before each commit, and one that does not."""
+
+    subject: StoreSubject
+    kernel: Kernel
+    hands: Hands
+    halting: Halting
+    slow: Hands
+    begun: list[asyncio.Task[Any]] = field(factory=list[asyncio.Task[Any]])
+
+    async def halt(self, command: Awaitable[Any]) -> asyncio.Task[Any]:
+        """Carry out a command of the slow kernel up to its commit."""
+        task = asyncio.ensure_future(command)
+        await asyncio.wait_for(self.halting.halted.wait(), PATIENCE_S)
+        return task
+
+    async def behind(self, command: Awaitable[Any]) -> asyncio.Task[Any]:
+        """Begin a command of the other kernel, which has to wait for the first."""
+        task = asyncio.ensure_future(command)
+        await self.subject.until_waiting()
+        assert not task.done()
+        return task
+
+    async def run(self, *elements: object) -> RunHandle:
+        """A pending run."""
+        return await self.kernel.start("pair", list(elements))
+
+    async def running(self, *elements: object) -> tuple[RunHandle, list[ClaimedTask]]:
+        """A run whose tasks are all claimed."""
+        run = await self.run(*elements)
+        await self.hands.claim_runs()
+        return run, await self.hands.claim_tasks()
+
+    async def slowly_settle(self, task: ClaimedTask, how: str) -> Verdict:
+        """An outcome that is settled by the slow kernel."""
+        if how == "complete":
+            return await self.slow.complete(task, "result")
+        return await self.slow.fail(task, retryable=how == "retry")
+
+
+@pytest.fixture
+async def race(store_subject: StoreSubject) -> AsyncGenerator[Race]:
+    """In the end every invariant holds."""
+    flow = pair()
+    ports = evolve(memory_ports(clock=ManualClock()), persistence=store_subject.store)
+    halting = Halting(store_subject.store)
+    persistence: Any = halting
+    kernel = Kernel(flows=[flow], ports=ports)
+    slow = Kernel(flows=[flow], ports=evolve(ports, persistence=persistence))
+    await slow.register()
+    yield Race(store_subject, kernel, Hands(kernel), halting, Hands(slow, "slow"))
+
+    assert await store_subject.store.check_invariants() == {}
+
+
+async def finish(race: Race, *tasks: asyncio.Task[Any]) -> list[Any]:
+    """Let the halted command commit, and answer what all of them did."""
+    race.halting.go_on.set()
+    return await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE_S)
+
+
+@pytest.mark.parametrize("slots", [0, 10])
+async def test_a_cancel_waits_for_the_claim_of_its_run(race: Race, slots: int) -> None:
+    """It finds the run running, and cancels what the claim has made: queued, or born leased to the claimer."""
+    run = await race.run(1, 2)
+    race.slow.slots = slots
+    claiming = await race.halt(race.slow.claim_runs())
+    cancelling = await race.behind(run.cancel())
+
+    claimed, answer = await finish(race, claiming, cancelling)
+
+    tasks = (await run.details()).tasks
+    assert answer == CancelledRun(run_id=run.id, found=RunStatus.RUNNING, took_effect=True)
+    assert len(claimed) == (2 if slots else 0)
+    assert [(task.status, task.token) for task in tasks] == [(TaskStatus.CANCELLED, len(claimed) // 2)] * 2
+    assert await race.hands.claim_tasks() == []
+    heartbeat = await race.hands.heartbeat(*claimed)
+    assert heartbeat.cancelled == {Lease(task.key, task.token) for task in claimed}
+
+
+async def test_a_claim_leaves_a_run_that_is_being_cancelled(race: Race) -> None:
+    """Nobody waits for it, before its commit or after."""
+    run = await race.run(1, 2)
+    cancelling = await race.halt(race.slow.kernel.cancel(run.id))
+
+    assert await race.hands.claimed_run_ids() == []
+    (answer,) = await finish(race, cancelling)
+
+    assert answer == CancelledRun(run_id=run.id, found=RunStatus.PENDING, took_effect=True)
+    assert await race.hands.claimed_run_ids() == []
+    assert list((await run.details()).tasks) == []
+
+
+async def test_a_cancel_waits_for_the_claim_of_a_task(race: Race) -> None:
+    """A claim holds its row for a moment; the task is cancelled under the token that it was given."""
+    if race.subject.hold_task is None:
+        pytest.skip("this adapter cannot hold a task's lock")
+    run, (task,) = await race.running(1)
+    async with race.subject.hold_task(task.key):
+        cancelling = await race.behind(run.cancel())
+
+    assert await asyncio.wait_for(cancelling, PATIENCE_S)
+    assert (await race.hands.heartbeat(task)).cancelled == {Lease(task.key, task.token)}
+
+
+async def test_tasks_of_a_run_that_is_being_cancelled_are_not_claimed(race: Race) -> None:
+    """Before the commit they are locked, afterwards cancelled; a heartbeat does not know, and then it does."""
+    run, (held, given_back) = await race.running(1, 2)
+    await race.hands.release(given_back)
+    cancelling = await race.halt(race.slow.kernel.cancel(run.id))
+
+    during = await race.hands.heartbeat(held)
+    assert await race.hands.claim_tasks() == []
+    await finish(race, cancelling)
+
+    assert (during.extended, during.lost, during.cancelled) == (set(), set(), set())
+    assert await race.hands.claim_tasks() == []
+    assert (await race.hands.heartbeat(held)).cancelled == {Lease(held.key, held.token)}
+
+
+SETTLED: dict[str, tuple[RunStatus, TaskStatus, bool]] = {
+    "complete": (RunStatus.RUNNING, TaskStatus.COMPLETED, True),
+    "retry": (RunStatus.RUNNING, TaskStatus.CANCELLED, True),
+    "give up": (RunStatus.FAILED, TaskStatus.FAILED, False),
+}
+"""What the cancel finds, what the task is in the end, and whether the cancel takes effect."""
+
+
+@pytest.mark.parametrize("how", SETTLED)
+async def test_a_cancel_waits_for_a_settle(race: Race, how: str) -> None:
+    """What was settled before is recorded; a retry is cancelled in its queue; a run that failed has ended."""
+    run, (task, _) = await race.running(1, 2)
+    settling = await race.halt(race.slowly_settle(task, how))
+    cancelling = await race.behind(run.cancel())
+
+    verdict, answer = await finish(race, settling, cancelling)
+
+    found, status, took_effect = SETTLED[how]
+    assert verdict is Verdict.SETTLED
+    assert answer == CancelledRun(run_id=run.id, found=found, took_effect=took_effect)
+    tasks = {row.key: row.status for row in (await run.details()).tasks}
+    assert tasks.pop(task.key) is status
+    assert set(tasks.values()) == {TaskStatus.CANCELLED}
+
+
+async def test_the_last_result_may_be_quicker_than_a_cancel(race: Race) -> None:
+    """The run completes, and the cancel came too late."""
+    run, (task,) = await race.running(1)
+    await race.hands.complete(task)
+    (last,) = await race.hands.claim_tasks()
+    settling = await race.halt(race.slow.complete(last, "result"))
+    cancelling = await race.behind(run.cancel())
+
+    _, answer = await finish(race, settling, cancelling)
+
+    assert answer == CancelledRun(run_id=run.id, found=RunStatus.COMPLETED, took_effect=False)
+    assert await run.result() == {"after": "result"}
+
+
+@pytest.mark.parametrize("how", SETTLED)
+async def test_a_settle_that_waits_for_a_cancel_is_stale(race: Race, how: str) -> None:
+    """Nothing of the result is kept."""
+    run, (task, _) = await race.running(1, 2)
+    cancelling = await race.halt(race.slow.kernel.cancel(run.id))
+    quick = race.hands
+    settling = await race.behind(quick.complete(task) if how == "complete" else quick.fail(task, retryable=True))
+
+    answer, verdict = await finish(race, cancelling, settling)
+
+    details = await run.details()
+    assert answer == CancelledRun(run_id=run.id, found=RunStatus.RUNNING, took_effect=True)
+    assert verdict is Verdict.STALE
+    assert {(row.status, row.has_output, row.error) for row in details.tasks} == {("cancelled", False, None)}
+    assert list(details.attempts) == []
+
+
+async def test_a_settle_that_does_not_wait_is_deferred(race: Race) -> None:
+    """A batch leaves out the run that is being cancelled, and settles the others."""
+    run, (task,) = await race.running(1)
+    other, (beside,) = await race.running(2)
+    cancelling = await race.halt(race.slow.kernel.cancel(run.id))
+    outcomes = tuple(race.hands.completed(each, None) for each in (task, beside))
+
+    settlement = await race.hands.kernel.dispatch(SettleTasks(outcomes=outcomes, capacity=race.hands.capacity()))
+    await finish(race, cancelling)
+
+    assert settlement.verdicts == {
+        Lease(task.key, task.token): Verdict.DEFERRED,
+        Lease(beside.key, beside.token): Verdict.SETTLED,
+    }
+    assert await other.status() is RunStatus.RUNNING
+    assert await race.hands.complete(task) is Verdict.STALE
+
+
+async def test_of_two_cancels_one_takes_effect(race: Race) -> None:
+    """The second finds the run cancelled, and the first one's reason stays."""
+    run, _ = await race.running(1)
+    first = await race.halt(race.slow.kernel.cancel(run.id, reason="first"))
+    second = await race.behind(run.cancel(reason="second"))
+
+    answers = await finish(race, first, second)
+
+    assert [(answer.found, answer.took_effect) for answer in answers] == [
+        (RunStatus.RUNNING, True),
+        (RunStatus.CANCELLED, False),
+    ]
+    details = await run.details()
+    assert details.run.reason == "first"
+    assert [event.type for event in details.events].count("run.cancelled") == 1
+
+
+RUNS = 24
+
+
+async def test_many_cancels_race_with_work(race: Race) -> None:
+    """Two hosts work while clients cancel: each run has one end, and what was acknowledged is so in the end."""
+    chosen = random.Random(5)
+    runs = [await race.run(*range(chosen.randrange(4))) for _ in range(RUNS)]
+    acknowledged: dict[str, CancelledRun] = {}
+
+    async def work(hands: Hands) -> None:
+        for _ in range(12):
+            tasks = await hands.claim_runs(3) + await hands.claim_tasks(5)
+            await hands.settle(
+                hands.failed(task, retryable=False) if chosen.random() < 0.1 else hands.completed(task, None)
+                for task in tasks
+            )
+
+    async def cancel(run: RunHandle) -> None:
+        for _ in range(chosen.randrange(8)):
+            await run.status()
+        acknowledged[run.id] = await run.cancel()
+
+    await asyncio.gather(
+        *(work(Hands(race.kernel, f"worker-{number}", slots=number)) for number in range(2)),
+        *(cancel(run) for run in runs),
+    )
+
+    ended = {run.id: await run.status() for run in runs}
+    assert {run_id: RunStatus.CANCELLED if answer else answer.found for run_id, answer in acknowledged.items()} == ended
+    assert len(set(ended.values())) > 1
