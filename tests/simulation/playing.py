@@ -117,10 +117,14 @@ class _World:
     async def play(self) -> Played:
         for key in self._scenario.inputs:
             await self._until_acknowledged(key)
+        clients = [
+            asyncio.ensure_future(self._until_cancelled(key, after_s))
+            for key, after_s in self._scenario.cancelled_after_s.items()
+        ]
         for _ in range(ROUNDS_MAX):
             await asyncio.gather(self._host(0.0), self._host(LATER_S))
             self._require_none(self._problems)
-            if await self._over():
+            if all(client.done() for client in clients) and await self._over():
                 await self._check_end()
                 return Played(self._injector.points, self._injector.struck, self._ledger.executions.total())
         raise Violation(f"not over after {ROUNDS_MAX} rounds")
@@ -171,6 +175,16 @@ class _World:
         while key not in self._ledger.acknowledged:
             await self._in_process(start)
 
+    async def _until_cancelled(self, key: str, after_s: float) -> None:
+        """A client that cancels a run and does not give up before it is told what became of it."""
+
+        async def cancel(kernel: Kernel) -> None:
+            self._ledger.cancelled[key] = await kernel.cancel(self._ledger.acknowledged[key], reason=key)
+
+        await asyncio.sleep(after_s)
+        while key not in self._ledger.cancelled:
+            await self._in_process(cancel)
+
     async def _work(self, kernel: Kernel) -> None:
         async with ServerlessHost(kernel, lease_duration=30, heartbeats="loop") as host:
             if not self._messages:
@@ -220,18 +234,28 @@ class _World:
         kernel = Kernel(flows=[self._flow], ports=self._ports(Process(Injector({})), self._store))
         for key, run_id in self._ledger.acknowledged.items():
             record = await self._store.read_run(run_id)
-            if record is None or record.status is not scenario.status:
-                raise Violation(f"run {key} is {record and record.status}, not {scenario.status}")
+            status, expected = self._expected(key)
+            if record is None or record.status is not status:
+                raise Violation(f"run {key} is {record and record.status}, not {status}")
             run = kernel.run(run_id)
             got = await run.result() if record.status is RunStatus.COMPLETED else record.reason
-            if got != scenario.expected[key]:
-                raise Violation(f"run {key} gave {got!r}, not {scenario.expected[key]!r}")
+            if got != expected:
+                raise Violation(f"run {key} gave {got!r}, not {expected!r}")
             sequences = [event.sequence for event in self._sink.events if event.run_id == run_id]
             if list(dict.fromkeys(sequences)) != list(range(1, record.next_sequence)):
                 raise Violation(f"I20: the sink saw the events of run {key} as {sequences}")
         for task, count in self._ledger.executions.items():
             if count > scenario.max_attempts:
                 raise Violation(f"P2: the handler of {task} was called {count} times")
+
+    def _expected(self, key: str) -> tuple[RunStatus, Any]:
+        """How a run must have ended: as it says, or as the client was told who cancelled it (I23)."""
+        cancelled = self._ledger.cancelled.get(key)
+        if cancelled is not None and (cancelled or cancelled.found is RunStatus.CANCELLED):  # by an earlier incarnation
+            return RunStatus.CANCELLED, key
+        if cancelled is not None and cancelled.found is not self._scenario.status:
+            raise Violation(f"I23: the cancel of run {key} took no effect, since it had found it {cancelled.found}")
+        return self._scenario.status, self._scenario.expected[key]
 
     def _require_none(self, problems: list[str]) -> None:
         if problems:

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from fairlead.kernel import Context, Flow, GiveUp, RunStatus
+from fairlead.kernel import CancelledRun, Context, Flow, GiveUp, RunStatus
 
 LONG_S = 45.0
 """How long some handlers take: longer than a lease, so that heartbeats matter, and shorter than their timeout."""
@@ -23,6 +23,8 @@ class Ledger:
     """How often each task's handler was called, by task id."""
     acknowledged: dict[str, str] = field(factory=dict[str, str])
     """The run ids that clients were told, by key."""
+    cancelled: dict[str, CancelledRun] = field(factory=dict[str, CancelledRun])
+    """What clients were told who cancelled a run, by key."""
 
     def enter(self, ctx: Context) -> None:
         """A handler was called."""
@@ -39,6 +41,8 @@ class Scenario:
     expected: Mapping[str, Any]
     """The output of each run by key; the name of an exception class for a run that fails."""
     status: RunStatus = RunStatus.COMPLETED
+    cancelled_after_s: Mapping[str, float] = field(factory=dict[str, float])
+    """When some of the runs are cancelled, by key; the others, and those that end before that, end as expected."""
     max_attempts: int = 20
     """More than any scenario strikes, so that a handler's own failures decide how a run ends."""
 
@@ -209,6 +213,13 @@ SCENARIOS = (
         flow=_chain,
         inputs={"a": 1, "b": 5},
         expected={"a": {"third": [20, 1]}, "b": {"third": [60, 5]}},
+    ),
+    Scenario(
+        name="cancelled",
+        flow=_chain,
+        inputs={"running": 1, "waiting": 2},
+        expected={"running": {"third": [20, 1]}, "waiting": {"third": [30, 2]}},
+        cancelled_after_s={"running": 20, "waiting": LONG_S + 3},
     ),
     Scenario(name="fan", flow=_fan, inputs={"a": 3, "none": 0}, expected={"a": {"total": 12}, "none": {"total": 0}}),
     Scenario(name="shaky", flow=_shaky, inputs={"a": [1, 2, 3]}, expected={"a": {"total": 6}}),
