@@ -13,6 +13,9 @@ from .record import Record
 KEY_LENGTH_MAX = 512
 """Characters of a key: within what file systems and object stores accept once an adapter has put its prefix before."""
 
+SEGMENT_LENGTH_MAX = 200
+"""Characters of a key between two slashes: a name in a file system has 255 bytes, of which an adapter needs a few."""
+
 _KEY = re.compile(r"[A-Za-z0-9._/-]+")
 
 
@@ -45,7 +48,8 @@ def check_blob_key(key: str) -> None:
     """Refuse what is no key: every adapter asks this before it does anything with one.
 
     Raises:
-        InvalidBlobKey: it is empty or too long, has other characters than allowed, or a segment `..`.
+        InvalidBlobKey: it is empty or too long, has other characters than allowed, or a segment that is empty, too
+            long, `.` or `..`.
     """
     if not key:
         raise InvalidBlobKey(key, "it is empty")
@@ -53,21 +57,32 @@ def check_blob_key(key: str) -> None:
         raise InvalidBlobKey(key, f"it has {len(key)} characters, at most {KEY_LENGTH_MAX} are allowed")
     if not _KEY.fullmatch(key):
         raise InvalidBlobKey(key, "only A-Z, a-z, 0-9 and . _ / - are allowed")
-    if ".." in key.split("/"):
-        raise InvalidBlobKey(key, "the segment '..' is not allowed")
+    for segment in key.split("/"):
+        if not segment:
+            raise InvalidBlobKey(key, "it begins or ends with '/', or has two of them side by side")
+        if segment in (".", ".."):
+            raise InvalidBlobKey(key, f"the segment {segment!r} is not allowed")
+        if len(segment) > SEGMENT_LENGTH_MAX:
+            problem = f"a segment has {len(segment)} characters, at most {SEGMENT_LENGTH_MAX} are allowed"
+            raise InvalidBlobKey(key, problem)
 
 
 class BlobStore(Protocol):
-    """The port. Keys are non-empty text of `[A-Za-z0-9._/-]`, at most 512 characters, without `..` segments.
+    """The port. A key is at most 512 characters of `[A-Za-z0-9._/-]`: segments of 1 to 200 characters between slashes.
 
-    Any other key is refused with `InvalidBlobKey`, by every method that takes one (`check_blob_key`).
+    No segment is `.` or `..`. Any other key is refused with `InvalidBlobKey`, by every method that takes one
+    (`check_blob_key`). Keys differ by case, and one may be the beginning of another: `a`, `A` and `a/b` are three.
+
+    Whoever needs a key for one writer only makes it unique. A put that raises something retryable may have stored its
+    blob all the same, and then a repetition meets it: `BlobExists`.
     """
 
     async def put(self, key: str, data: bytes, *, if_absent: bool = True) -> None:
-        """Store `data` durably under `key`; atomic: readers see all of it or nothing.
+        """Store `data` durably under `key`; atomic: readers see all of it or nothing, whatever crashes.
 
         Raises:
-            BlobExists: `if_absent` and the key is taken.
+            BlobExists: `if_absent` and the key is taken. Of many who put at once exactly one succeeds, and a put does
+                not take for another's what it has stored itself.
         """
         ...
 
@@ -88,7 +103,11 @@ class BlobStore(Protocol):
         ...
 
     def list(self, prefix: str = "", *, older_than: datetime | None = None) -> AsyncIterator[BlobInfo]:
-        """The blobs whose key begins with `prefix`, by key; with `older_than`, only those last modified before it."""
+        """The blobs whose key begins with `prefix`, by key; with `older_than`, only those last modified before it.
+
+        Keys are ordered by their characters. `modified_at` is the store's own time where the store has one, which no
+        clock of ours is compared with; whoever goes by age adds a grace that is generous beside any difference.
+        """
         ...
 
     async def aclose(self) -> None:

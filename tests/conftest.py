@@ -21,6 +21,8 @@ import pytest
 from psycopg import sql
 
 from fairlead.adapters.postgres.embedded import EmbeddedServer
+from tests.support import s3_servers
+from tests.support.s3_servers import S3Server
 
 LEAVING_TIMEOUT_S = 5.0
 """A closed connection's process ends a moment later; one that is there after this time was never closed."""
@@ -123,6 +125,20 @@ def template_factory(databases: Databases) -> Callable[[str, Callable[[str], Non
     connection open: nobody can copy a database that somebody uses.
     """
     return databases.template
+
+
+@pytest.fixture(scope="session")
+def ministack() -> Generator[S3Server]:
+    """A server that speaks S3, for as long as the worker runs."""
+    with s3_servers.ministack() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto() -> Generator[S3Server]:
+    """Another one."""
+    with s3_servers.moto() as server:
+        yield server
 
 
 @pytest.fixture

@@ -25,5 +25,5 @@ env -u DATABASE_URL "$bin/fairlead" demo tests/contract --data-folder "$work/dat
 "$bin/fairlead" db status --data-folder "$work/data"
 test -s "$work/survey.md"
 
-echo "tests that need no server"
-"$bin/python" -m pytest -q -p no:cacheprovider -k "not postgres and not e2e" tests/contract tests/unit/kernel
+echo "tests that need no server and no further library"
+"$bin/python" -m pytest -q -p no:cacheprovider -k "not postgres and not e2e and not obstore and not ministack and not moto" tests/contract tests/unit/kernel

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...ports import Clock, EventSink, JobTransport, Ports
+from ...ports import BlobStore, Clock, EventSink, JobTransport, Ports
 from ..system import SystemClock, new_run_id
 from .blobs import MemoryBlobs
 from .clock import ManualClock
@@ -39,6 +39,7 @@ def memory_ports(
     clock: Clock | None = None,
     sink: EventSink | None = None,
     transport: JobTransport | None = None,
+    blobs: BlobStore | None = None,
     new_id: Callable[[], str] | None = None,
 ) -> Ports:
     """One in-memory adapter for each port, all new.
@@ -47,13 +48,14 @@ def memory_ports(
         clock: the time of all of them; the system's where None.
         sink: where events are published; nowhere where None.
         transport: such as a `MemoryTransport`; where None, hosts are woken by hints and poll.
+        blobs: where payloads are that are too large for a row, and closed with the rest; in memory where None.
         new_id: the source of run ids; the process's where None.
     """
     clock = SystemClock() if clock is None else clock
     return Ports(
         persistence=MemoryPersistence(),
         transport=MemoryWakeups(clock) if transport is None else transport,
-        blobs=MemoryBlobs(clock),
+        blobs=MemoryBlobs(clock) if blobs is None else blobs,
         scheduler=MemoryScheduler(),
         clock=clock,
         new_id=new_run_id if new_id is None else new_id,

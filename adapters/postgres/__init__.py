@@ -22,7 +22,7 @@ a statement that commits by itself, is `CommitUnknown`; every command recognises
 
 from __future__ import annotations
 
-from ...ports import EventSink, Ports
+from ...ports import BlobStore, EventSink, Ports
 from ..system import new_run_id
 from .blobs import PostgresBlobs
 from .clock import PostgresClock
@@ -43,6 +43,7 @@ def postgres_ports(
     *,
     schema: str = DEFAULT_SCHEMA,
     sink: EventSink | None = None,
+    blobs: BlobStore | None = None,
     pool_size: int = POOL_SIZE,
     pool_wait_s: float = 10.0,
     deadline_s: float = 30.0,
@@ -57,6 +58,8 @@ def postgres_ports(
         source: `postgresql://…`, or the application's SQLAlchemy engine, whose URL is used and not its connections.
         schema: where the tables are.
         sink: where events are published; nowhere where None.
+        blobs: where payloads are that are too large for a row, and closed with the rest; where None, in the database.
+            Every host and client of one database needs the same.
         pool_size: most connections at a time, not counting the one that listens and the heartbeats' own.
         pool_wait_s: how long a caller waits for a connection before `PoolExhausted`.
         deadline_s: how long one exchange with the server may take before its connection is given up.
@@ -85,7 +88,7 @@ def postgres_ports(
     return Ports(
         persistence=PostgresPersistence(database),
         transport=PostgresTransport(database, listen_conninfo=listen_conninfo if listen else None),
-        blobs=PostgresBlobs(database, clock),
+        blobs=PostgresBlobs(database, clock) if blobs is None else blobs,
         scheduler=PostgresScheduler(database),
         clock=clock,
         new_id=new_run_id,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .exit_codes import ExitCode
 from .failing import tell_failure
@@ -46,11 +46,13 @@ class DatabaseChoice:
     url: str | None
     folder: Path | None
     schema: str | None
+    blobs: str | None = None
+    """The address of large payloads."""
 
     @property
     def open(self) -> bool:
         """Whether it says nothing, so that the environment or the default decides."""
-        return self.url is None and self.folder is None and self.schema is None
+        return self == DatabaseChoice(url=None, folder=None, schema=None)
 
 
 def common_options(command: Body) -> Body:
@@ -95,6 +97,22 @@ def database_options(command: Body) -> Body:
         help="postgresql://user:password@host:port/name. Default: DATABASE_URL, else an embedded PostgreSQL.",
     )
     return database_option(data_folder_option(schema_option(with_choice)))
+
+
+def ports_options(command: Body) -> Body:
+    """Add `--blobs` to `database_options`, for commands that read or write payloads; it is part of `choice`."""
+
+    @wraps(command)
+    def with_blobs(*args: object, choice: DatabaseChoice, blobs: str | None, **named: object) -> object:
+        return command(*args, choice=evolve(choice, blobs=blobs), **named)
+
+    blobs_option = click.option(
+        "--blobs",
+        metavar="URL",
+        help="Where large payloads are: s3://bucket/prefix, gs://…, az://…, file:///folder. Default: FAIRLEAD_BLOBS, "
+        "else the database.",
+    )
+    return database_options(blobs_option(with_blobs))
 
 
 def _ignore_further_output() -> None:

@@ -17,6 +17,7 @@ import click
 from attrs import frozen
 
 from ...ports import Ports
+from .blobs import open_blobs
 from .command import DatabaseChoice
 from .extras import importing_postgres
 
@@ -30,6 +31,8 @@ class Database:
     """Where the URL is from, for people."""
     embedded: bool
     schema: str | None
+    blobs: str | None = None
+    """The address of large payloads on the command line."""
 
     @property
     def shown(self) -> str:
@@ -37,11 +40,17 @@ class Database:
         return without_password(self.url)
 
     def ports(self) -> Ports:
-        """New ports on it; nothing is connected yet. Whoever asks closes them."""
-        with importing_postgres():
-            from ...adapters.postgres import postgres_ports
+        """New ports on it; nothing is connected yet. Whoever asks closes them.
 
-        return postgres_ports(self.url) if self.schema is None else postgres_ports(self.url, schema=self.schema)
+        Raises:
+            UsageError: the address of blobs is none.
+            AdapterError: what the ports need is not installed.
+        """
+        with importing_postgres():
+            from ...adapters.postgres import DEFAULT_SCHEMA, postgres_ports
+
+        schema = DEFAULT_SCHEMA if self.schema is None else self.schema
+        return postgres_ports(self.url, schema=schema, blobs=open_blobs(self.blobs))
 
     async def migrate(self) -> list[str]:
         """Bring its tables up to date; returns the names of the migrations that were applied."""
@@ -70,7 +79,9 @@ def open_database(choice: DatabaseChoice, *, progress: Callable[[str], None] | N
     told = tell if progress is None else progress
     with resolve_database_url(choice.url, environment, folder=choice.folder, progress=told) as found:
         embedded = found.server is not None
-        database = Database(url=found.url, source=found.source, embedded=embedded, schema=choice.schema)
+        database = Database(
+            url=found.url, source=found.source, embedded=embedded, schema=choice.schema, blobs=choice.blobs
+        )
         if embedded:
             asyncio.run(database.migrate())
         yield database

@@ -13,7 +13,7 @@ import click
 from attrs import asdict, frozen
 
 from ...ports.errors import UsageError
-from .command import DatabaseChoice, FairleadCommand, common_options, database_options
+from .command import DatabaseChoice, FairleadCommand, common_options, ports_options
 from .exit_codes import ExitCode
 from .output import print_json, print_table, shown_seconds, shown_size
 
@@ -66,7 +66,7 @@ class _Survey:
 @click.option("--key", help="Name the survey: the same key again shows the same run instead of a new one.")
 @click.option("--concurrency", type=click.IntRange(1, 256), default=16, show_default=True, help="Files at a time.")
 @click.option("--no-worker", is_flag=True, help="Only start and watch; workers elsewhere do the work.")
-@database_options
+@ports_options
 @common_options
 @click.pass_context
 def demo(

@@ -10,7 +10,7 @@ import click
 from ...kernel.kernel import RUNS_PER_PAGE_MAX
 from ...ports.reading import RunCursor, RunFilter, RunPage
 from ...ports.statuses import RunStatus
-from .command import DatabaseChoice, FairleadCommand, common_options, database_options
+from .command import DatabaseChoice, FairleadCommand, common_options, ports_options
 from .moments import cursor, moment, run_id_of, write_cursor
 from .output import print_json, print_table, shown_duration, shown_time
 from .program import NamingGroup
@@ -45,7 +45,7 @@ def runs() -> None:
     "--limit", type=click.IntRange(1, RUNS_PER_PAGE_MAX), default=20, show_default=True, help="Runs per page."
 )
 @click.option("--after", callback=cursor, metavar="CURSOR", help="Where the page before ended.")
-@database_options
+@ports_options
 @common_options
 def list_command(
     flow: str | None,
@@ -83,7 +83,7 @@ def list_command(
 @runs.command("show", cls=FairleadCommand, short_help="Show one run: steps, tasks, attempts, errors, events.")
 @click.argument("run")
 @click.option("--all", "everything", is_flag=True, help="All tasks, attempts, events and tracebacks.")
-@database_options
+@ports_options
 @common_options
 def show_command(run: str, everything: bool, as_json: bool, choice: DatabaseChoice) -> None:
     """Show RUN, named by its id: its steps, the tasks that did not simply complete, errors and events.

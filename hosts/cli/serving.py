@@ -20,8 +20,8 @@ class DatabaseNotTaken(UsageError):
     def __init__(self, target: str) -> None:
         self.target = target
         super().__init__(
-            f"{target!r} brings its own database, so --database, --data-folder and --schema cannot apply; "
-            "leave them out, or make it a function that takes `ports`"
+            f"{target!r} brings its own database, so --database, --data-folder, --schema and --blobs cannot "
+            "apply; leave them out, or make it a function that takes `ports`"
         )
 
 

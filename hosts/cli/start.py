@@ -11,7 +11,7 @@ from typing import Any, cast
 import click
 
 from ...ports.errors import UsageError
-from .command import DatabaseChoice, FairleadCommand, common_options, database_options
+from .command import DatabaseChoice, FairleadCommand, common_options, ports_options
 from .output import print_json
 
 
@@ -33,7 +33,7 @@ class InputUnreadable(UsageError):
 @click.option("--priority", type=int, default=0, show_default=True, help="Higher is worked on first.")
 @click.option("--wait", is_flag=True, help="Wait until the run ends, and show its output.")
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer; with --wait.")
-@database_options
+@ports_options
 @common_options
 def start(
     flow: str,

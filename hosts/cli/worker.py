@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from ...ports.errors import UsageError
-from .command import DatabaseChoice, FairleadCommand, common_options, database_options
+from .command import DatabaseChoice, FairleadCommand, common_options, ports_options
 from .output import json_line
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class NothingToServe(UsageError):
     help="How long running handlers may take to end after a signal.",
 )
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="What is logged.")
-@database_options
+@ports_options
 @common_options
 def worker(
     target: str,

@@ -38,6 +38,9 @@ from tests.support.subjects import AdapterSubject, ClockSubject, SinkSubject, St
 
 OURS = "memory=tests.support.memory_subject:adapter,postgres=tests.support.postgres_subject:adapter"
 
+OUR_BLOBS = {name: f"tests.support.blob_subjects:{name}" for name in ("folder", "obstore_memory", "ministack", "moto")}
+"""Adapters of this one port, in addition."""
+
 Made = TypeVar("Made")
 Factory: TypeAlias = Callable[[], AbstractAsyncContextManager[Made]] | None
 
@@ -47,13 +50,27 @@ def _adapters() -> dict[str, str]:
     return dict(entry.strip().split("=", 1) for entry in named.split(","))
 
 
-@pytest.fixture(params=_adapters().items(), ids=lambda entry: str(entry[0]))
-def adapter(request: pytest.FixtureRequest) -> AdapterSubject:
-    """One adapter after the other."""
+def _blob_adapters() -> dict[str, str]:
+    return _adapters() if os.environ.get("FAIRLEAD_ADAPTERS") else {**_adapters(), **OUR_BLOBS}
+
+
+def _subject(request: pytest.FixtureRequest) -> AdapterSubject:
     module, _, name = request.param[1].partition(":")
     subject = getattr(importlib.import_module(module), name)(request)
     assert isinstance(subject, AdapterSubject)
     return subject
+
+
+@pytest.fixture(params=_adapters().items(), ids=lambda entry: str(entry[0]))
+def adapter(request: pytest.FixtureRequest) -> AdapterSubject:
+    """One adapter after the other."""
+    return _subject(request)
+
+
+@pytest.fixture(params=_blob_adapters().items(), ids=lambda entry: str(entry[0]))
+def blob_adapter(request: pytest.FixtureRequest) -> AdapterSubject:
+    """One adapter after the other, those too that are of blobs alone."""
+    return _subject(request)
 
 
 @pytest.fixture
@@ -134,9 +151,9 @@ async def transport_subject(
 
 
 @pytest.fixture
-async def blobs(adapter: AdapterSubject, nothing_left_open: None) -> AsyncGenerator[BlobStore]:
+async def blobs(blob_adapter: AdapterSubject, nothing_left_open: None) -> AsyncGenerator[BlobStore]:
     """An empty blob store."""
-    async with _needed(adapter.open_blobs, "blob store") as made:
+    async with _needed(blob_adapter.open_blobs, "blob store") as made:
         yield made
 
 
