@@ -21,6 +21,7 @@ _PLACES = {
     "fairlead.adapters.postgres": "PostgreSQL",
     "fairlead.adapters.postgres.embedded": "The embedded PostgreSQL",
     "fairlead.adapters.memory": "In memory",
+    "fairlead.adapters.s3": "Object stores and folders of blobs",
 }
 """What the classes of a package are about; the longest prefix of a module's name decides."""
 
