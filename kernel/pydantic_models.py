@@ -52,6 +52,21 @@ def model_schema(cls: type) -> dict[str, Any]:
     return cls.model_json_schema() if is_model(cls) else {"description": "any JSON value"}
 
 
+def is_written_plainly(cls: type) -> bool:
+    """Whether the JSON of a model holds its fields, each with the values of its type, and nothing else.
+
+    Not so with extra or computed fields, and where serializers write something else than what a field is annotated as.
+    """
+    model: Any = cls
+    decorators = model.__pydantic_decorators__
+    if decorators.computed_fields or decorators.field_serializers or decorators.model_serializers:
+        return False
+    if model.model_config.get("extra") == "allow" or model.model_config.get("json_encoders"):
+        return False
+    marks = (mark for field in model.model_fields.values() for mark in field.metadata)
+    return not any(type(mark).__name__.endswith("Serializer") for mark in marks)
+
+
 @lru_cache(maxsize=MODELS_CACHED_MAX)
 def model_fields(cls: type) -> tuple[nodes.Field, ...] | None:
     """Return the fields of a model as msgspec would describe them, None for every other class."""

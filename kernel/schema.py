@@ -83,9 +83,15 @@ class Schema:
         return _cached(annotation, type_name(annotation))
 
     @classmethod
-    def array_of(cls, element: Schema) -> Schema:
-        """Return the schema of a list of such elements."""
-        return cls.of(list[element.annotation])  # type: ignore[name-defined]
+    def array_of(cls, element: Schema, *, gaps: bool = False) -> Schema:
+        """Return the schema of a list of such elements.
+
+        Args:
+            element: the type of each.
+            gaps: whether null may stand in the place of some.
+        """
+        annotation: Any = element.annotation if element.admits_none or not gaps else union((element.annotation, None))
+        return cls.of(list[annotation])
 
     def encode(self, value: object, *, size_bytes_max: int = PAYLOAD_SIZE_BYTES_MAX, what: str = "value") -> bytes:
         """Return the canonical bytes of a value after checking that it fits.

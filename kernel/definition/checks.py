@@ -4,37 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..plan import INPUT, MapSource
+from .. import codec
+from ..plan import INPUT, Condition, MapSource, Pattern, StepKind
 from ..schema import ANY, Schema
-from .binding import ITEM, Binding
+from .binding import ITEM, Binding, PayloadParameter
+from .matching import mismatch
 from .site import Site
 from .sources import element_of
+from .step import Step
 
 
-def check_types(binding: Binding, source: MapSource | None, produced: Mapping[str, Schema], site: Site) -> None:
-    """Check one step's parameters, and for a map that its source is an array.
+def check_types(step: Step, produced: Mapping[str, Schema], site: Site) -> None:
+    """Check one step's parameters and conditions, and for a map that its source is an array.
 
     Args:
-        binding: what each parameter receives.
-        source: of a map.
+        step: the step; its branches were checked where they were made, but perhaps before the input was known.
         produced: the types of the earlier steps and of the input (under `INPUT`, absent while it is unknown).
         site: where the step is written.
 
     Raises:
         FlowDefinitionError: something does not fit.
     """
+    source = step.source
     known = source is not None and source.name in produced
     element = element_of(source, produced, site) if source is not None and known else None
-    for parameter in binding.payloads:
+    for parameter in step.binding.payloads:
         given = element if parameter.source == ITEM else produced.get(parameter.source)
-        if given is None:
-            continue
-        reason = parameter.schema.misfit(given)
-        if reason is not None:
-            giver = _giver(parameter.source, source, site)
-            raise site.error(
-                f"parameter {parameter.name!r} is {parameter.schema.name}, but {giver} {given.name}: {reason}"
-            )
+        if given is not None:
+            _check_parameter(parameter, given, source, site)
+    for branch in step.branches:
+        check_patterns(branch, produced, site, " of its branch")
+    if step.condition is not None:
+        check_patterns(step.condition, produced, site)
+
+
+def check_patterns(condition: Condition, produced: Mapping[str, Schema], site: Site, whose: str = "") -> None:
+    """Check that every pattern can be met.
+
+    Args:
+        condition: as it was read.
+        produced: as for `check_types`.
+        site: where the condition is written.
+        whose: the rest of the words by which a message calls it.
+
+    Raises:
+        FlowDefinitionError: no value of the type contains a pattern.
+    """
+    for place, patterns in (("when", condition.when), ("unless", condition.unless)):
+        for pattern in patterns:
+            if pattern.name not in produced:
+                continue
+            reason = mismatch(produced[pattern.name].node, codec.decode(pattern.document))
+            if reason is not None:
+                name = site.input_name if pattern.name == INPUT else pattern.name
+                hint = _map_hint(pattern, site)
+                raise site.error(f"{place}{whose}: the pattern for {name!r} can never be met, at {reason}{hint}")
 
 
 def agreed_input(known: Schema | None, binding: Binding, site: Site) -> Schema | None:
@@ -57,6 +81,38 @@ def agreed_input(known: Schema | None, binding: Binding, site: Site) -> Schema |
 def is_untyped(schema: Schema) -> bool:
     """Return whether a schema admits every value."""
     return bool(schema.normal == ANY.normal)
+
+
+def _check_parameter(parameter: PayloadParameter, given: Schema, over: MapSource | None, site: Site) -> None:
+    reason = parameter.schema.misfit(given)
+    if reason is not None:
+        giver = _giver(parameter.source, over, site)
+        raise site.error(f"parameter {parameter.name!r} is {parameter.schema.name}, but {giver} {given.name}: {reason}")
+    upstream = site.earlier.get(parameter.source)
+    element = parameter.schema.element()
+    if upstream is not None and upstream.gaps and element is not None and not element.admits_none:
+        raise site.error(
+            f"parameter {parameter.name!r} is {parameter.schema.name}, but {_tolerant(upstream, site)}, so that its "
+            f"list may hold None for elements that failed; write {given.name}"
+        )
+
+
+def _tolerant(upstream: Step, site: Site) -> str:
+    """Say which map it is that tolerates failures: `upstream`, or one that it works over."""
+    step = upstream
+    while not step.policy.tolerate_failures and step.source is not None:
+        step = site.earlier[step.source.name]
+    if step is upstream:
+        return f"map {step.slug!r} tolerates failures"
+    return f"map {upstream.slug!r} works over {step.slug!r}, which tolerates failures"
+
+
+def _map_hint(pattern: Pattern, site: Site) -> str:
+    upstream = site.earlier.get(pattern.name)
+    if upstream is None or upstream.kind is not StepKind.MAP or pattern.document[:1] == b"[":
+        return ""
+    shown = pattern.document.decode()
+    return f"; {pattern.name!r} is a map: write [{shown}] for what some of its outputs must contain"
 
 
 def _giver(source: str, over: MapSource | None, site: Site) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
+
+from attrs import evolve
 
 from .. import codec
 from ..errors import FlowDefinitionError, PayloadError
 from ..plan import INPUT, Condition, Pattern
+from .assumptions import Assumptions
 from .binding import CONFIG, CTX, INDEX, ITEM
 from .names import nearest
 from .site import Site
@@ -23,25 +26,55 @@ _NOT_SEEN: Mapping[str, str] = {
 """Reserved names, and why no pattern can be about them."""
 
 
-def read_condition(when: object, unless: object, site: Site) -> Condition | None:
+def read_condition(when: object, unless: object, around: Sequence[Condition], site: Site) -> Condition | None:
     """Read a condition; None where neither part is given.
 
     Args:
         when: patterns by name, all of which must be met; or None.
         unless: patterns by name, not all of which may be met; or None.
-        site: where they are written.
+        around: the conditions of the branches in which it is written.
+        site: where it is written.
 
     Raises:
-        FlowDefinitionError: one is no mapping or empty, names something that is not there, or is not JSON.
+        FlowDefinitionError: a part is no mapping or empty, names something that is not there, or is not JSON; or the
+            condition can never be met.
     """
     if when is None and unless is None:
         return None
-    return Condition(when=_patterns(when, "when", site), unless=_patterns(unless, "unless", site))
+    condition = Condition(when=_patterns(when, "when", site), unless=_patterns(unless, "unless", site))
+    if _contradict((condition,)):
+        raise site.error(
+            "when and unless contradict: whatever meets all of when meets all of unless too, so this never runs"
+        )
+    if _contradict((*around, condition)):
+        words = " and ".join(place for place, given in (("when", when), ("unless", unless)) if given is not None)
+        raise site.error(f"{words}: this contradicts the branch that it stands in, so it never runs")
+    return condition
+
+
+def complement(branches: Sequence[Condition], site: Site) -> tuple[Condition, ...]:
+    """Return the conditions of the complement of the innermost of some branches.
+
+    Raises:
+        FlowDefinitionError: the branches around it leave nothing to the complement.
+    """
+    *around, condition = branches
+    others = (*around, evolve(condition, negated=not condition.negated))
+    if _contradict(others):
+        raise site.error("otherwise: the branch around this one meets its condition already, so this never runs")
+    return others
 
 
 def names_of(condition: Condition | None) -> frozenset[str]:
     """Return whose values a condition asks about."""
     return frozenset() if condition is None else frozenset(pattern.name for pattern in condition.patterns)
+
+
+def _contradict(conditions: Iterable[Condition]) -> bool:
+    assumptions = Assumptions()
+    for condition in conditions:
+        assumptions.assume(condition)
+    return assumptions.contradictory
 
 
 def _patterns(given: object, place: str, site: Site) -> tuple[Pattern, ...]:

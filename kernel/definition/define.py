@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from attrs import evolve, frozen
 
-from ..plan import Condition, StepKind
+from ..plan import Condition, Consequence, MapSource, StepKind
 from ..schema import Schema
 from .conditions import names_of, read_condition
 from .handler import Handler, HandlerProblem, Signature, name_of, read_handler
@@ -56,7 +56,7 @@ def define(declared: Declaration, site: Site, flow_options: Mapping[str, Any]) -
     handler: Handler = declared.handler  # type: ignore[assignment]  # A signature was read from it.
     slug = _slug(declared, handler, site)
     site = evolve(site, step=slug, handler=handler)
-    condition = read_condition(declared.when, declared.unless, site)
+    condition = read_condition(declared.when, declared.unless, declared.branches, site)
     policy = _policy(declared, flow_options, site)
     is_map = declared.kind is StepKind.MAP
     source = read_source(declared.over, site) if is_map else None
@@ -66,17 +66,20 @@ def define(declared: Declaration, site: Site, flow_options: Mapping[str, Any]) -
     output = schema_of(signature.returns, "the return value", site, signature.names)
     asked = frozenset[str]().union(*map(names_of, (*declared.branches, condition)))
     over = frozenset[str]() if source is None else frozenset({source.name})
+    gaps = is_map and (policy.tolerate_failures != 0 or _has_gaps(source, site))
     return Step(
         slug=slug,
         kind=declared.kind,
         binding=binding,
         output=output,
-        produced=Schema.array_of(output) if is_map else output,
+        produced=Schema.array_of(output, gaps=gaps) if is_map else output,
         dependencies=site.in_order(binding.sources | over | after | requires | asked),
         source=source,
         condition=condition,
         branches=declared.branches,
         requires=site.in_order(requires),
+        gaps=gaps,
+        may_be_skipped=_may_be_skipped(condition, declared.branches, requires, policy, site),
         policy=policy,
     )
 
@@ -112,6 +115,20 @@ def _policy(declared: Declaration, flow_options: Mapping[str, Any], site: Site) 
     if "on_unmet" in declared.options and declared.when is None and declared.unless is None:
         raise site.error(_without_condition(declared))
     return policy
+
+
+def _has_gaps(source: MapSource | None, site: Site) -> bool:
+    return source is not None and source.name in site.earlier and site.earlier[source.name].gaps
+
+
+def _may_be_skipped(
+    condition: Condition | None, branches: Sequence[Condition], requires: frozenset[str], policy: Policy, site: Site
+) -> bool:
+    if branches or policy.on_exhausted is Consequence.SKIP:
+        return True
+    if condition is not None and policy.on_unmet is Consequence.SKIP:
+        return True
+    return any(site.earlier[slug].may_be_skipped for slug in requires)
 
 
 def _without_condition(declared: Declaration) -> str:

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from ..codec import encode
-from .shape import Shape, StepShape
+from .shape import ConditionShape, Shape, StepShape
 
 Normal: TypeAlias = Any
 """JSON in the normal form of `schema_normal`."""
+
+Patterns: TypeAlias = dict[str, Any]
+"""Patterns by the name of what they are about."""
 
 
 _ENTERED = ("object", "array", "map")
@@ -58,6 +61,49 @@ def _step_differences(old: StepShape, new: StepShape) -> Iterator[str]:
     before, after = old.reads or {}, new.reads or {}
     for source in sorted({*before, *after}):
         yield from _read_differences(source, before.get(source), after.get(source))
+    yield from _running_differences(old, new)
+
+
+def _running_differences(old: StepShape, new: StepShape) -> Iterator[str]:
+    """When the step runs, and what follows where it does not."""
+    before, after = old.condition or ConditionShape(), new.condition or ConditionShape()
+    yield from _pattern_differences("when", before.when, after.when)
+    yield from _pattern_differences("unless", before.unless, after.unless)
+    left, entered = [_told(branch) for branch in old.branches], [_told(branch) for branch in new.branches]
+    yield from (f"stood in the branch {each}, does no longer" for each in left if each not in entered)
+    yield from (f"stands in the branch {each}, did not" for each in entered if each not in left)
+    yield from (f"required {slug!r}, does no longer" for slug in old.requires if slug not in new.requires)
+    yield from (f"requires {slug!r}, did not" for slug in new.requires if slug not in old.requires)
+    if old.on_unmet != new.on_unmet:
+        yield f"on_unmet was {old.on_unmet}, is {new.on_unmet}"
+    if old.on_exhausted != new.on_exhausted:
+        yield f"on_exhausted was {old.on_exhausted}, is {new.on_exhausted}"
+    if old.tolerant != new.tolerant:
+        yield "tolerates failures, tolerated none" if new.tolerant else "tolerated failures, tolerates none"
+
+
+def _pattern_differences(place: str, old: Patterns, new: Patterns) -> Iterator[str]:
+    for name in sorted({*old, *new}):
+        if name not in new:
+            yield f"{place} asked {name} for {_text(old[name])}, does no longer"
+        elif name not in old:
+            yield f"{place} asks {name} for {_text(new[name])}, did not"
+        elif _text(old[name]) != _text(new[name]):
+            yield f"{place} asked {name} for {_text(old[name])}, asks for {_text(new[name])}"
+
+
+def _told(branch: ConditionShape) -> str:
+    """Return a branch's condition in one line, as in `otherwise of (when judge has {"verdict":"good"})`."""
+    told = " ".join(
+        f"{place} " + " and ".join(f"{name} has {_text(pattern)}" for name, pattern in sorted(patterns.items()))
+        for place, patterns in (("when", branch.when), ("unless", branch.unless))
+        if patterns
+    )
+    return f"otherwise of ({told})" if branch.negated else f"({told})"
+
+
+def _text(pattern: Any) -> str:
+    return encode(pattern).decode()
 
 
 def _config_differences(old: Normal, new: Normal) -> Iterator[str]:

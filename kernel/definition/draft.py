@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from attrs import evolve, frozen
@@ -10,7 +10,8 @@ from attrs import evolve, frozen
 from ..errors import FlowDefinitionError
 from ..plan import INPUT, Condition, Plan
 from ..schema import ANY, Schema
-from .checks import agreed_input, check_types
+from .absence import check_absences
+from .checks import agreed_input, check_patterns, check_types
 from .conditions import read_condition
 from .define import Declaration, define
 from .noting import note
@@ -73,22 +74,29 @@ class Draft:
         known = self._produced.get(INPUT)
         agreed = known if self._input_is_declared else agreed_input(known, step.binding, site)
         produced = self._produced if agreed is known else {**self._produced, INPUT: cast(Schema, agreed)}
-        check_types(step.binding, step.source, produced, site)
+        check_types(step, produced, site)
+        check_absences(step, site)
         self.steps[step.slug] = step
         self._produced = produced
         self._produced[step.slug] = step.produced
 
-    def condition(self, when: object, unless: object) -> Condition:
+    def condition(self, when: object, unless: object, around: Sequence[Condition]) -> Condition:
         """Return the condition of a branch.
+
+        Args:
+            when: patterns by name.
+            unless: patterns by name.
+            around: the conditions of the branches in which it is written, outermost first.
 
         Raises:
             FlowDefinitionError: anything about it is wrong, or the flow is sealed.
         """
         if self._compiled is not None:
             raise self._sealed(None)
-        condition = read_condition(when, unless, self.site)
+        condition = read_condition(when, unless, around, self.site)
         if condition is None:
             raise self.site.error("a branch needs its condition: write flow.branch(when=…) or flow.branch(unless=…)")
+        check_patterns(condition, self._produced, self.site)
         return condition
 
     def seal(self) -> Compiled:
@@ -103,7 +111,7 @@ class Draft:
             raise self.site.error("there are no steps; decorate a function with @flow.step")
         produced = {**self._produced, INPUT: self.input_schema}
         for step in self.steps.values():
-            check_types(step.binding, step.source, produced, evolve(self.site, step=step.slug))
+            check_types(step, produced, evolve(self.site, step=step.slug))
         shape = shape_of(self.input_schema, self.steps, self.site)
         steps = {slug: step.plan() for slug, step in self.steps.items()}
         plan = Plan(slug=self.site.flow, version=self._version, fingerprint=shape.fingerprint, steps=steps)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
 
-from attrs import evolve
-
 from ..errors import FlowDefinitionError
 from ..plan import Condition, StepKind
+from .conditions import complement
 from .define import PLACING, Declaration
 from .draft import Draft
 from .options import MapOptions, StepOptions
@@ -112,7 +111,7 @@ class Group:
         Raises:
             FlowDefinitionError: anything about the condition is wrong.
         """
-        return Branch(self._draft, self._branches, self._draft.condition(when, unless))
+        return Branch(self._draft, (*self._branches, self._draft.condition(when, unless, self._branches)))
 
     def _adding(self, kind: StepKind, function: object, over: object, arguments: Mapping[str, object]) -> object:
         """Add a step at once, or return the decorator that does."""
@@ -131,18 +130,20 @@ class Group:
 class Branch(Group):
     """Steps of a flow that share a condition; made by `flow.branch(…)`. It may be handed to other modules."""
 
-    def __init__(self, draft: Draft, around: tuple[Condition, ...], condition: Condition) -> None:
+    def __init__(self, draft: Draft, branches: tuple[Condition, ...]) -> None:
         self._draft = draft
-        self._branches = (*around, condition)
+        self._branches = branches
 
     def otherwise(self) -> Branch:
         """Return the exact complement: its steps run where those of this branch are skipped for its condition.
 
         Exactly one of the two runs, also where a value that the condition asks about is missing or was skipped. The
         branches around it hold for both. Asked again, it is the same branch again; its own complement is this one.
+
+        Raises:
+            FlowDefinitionError: the branches around it leave nothing to the complement.
         """
-        *around, condition = self._branches
-        return Branch(self._draft, tuple(around), evolve(condition, negated=not condition.negated))
+        return Branch(self._draft, complement(self._branches, self._draft.site))
 
     def __repr__(self) -> str:
         return f"Branch({self._draft.site.flow!r}, {len(self._branches)} deep)"

@@ -1,8 +1,10 @@
 """The shape of a flow: what a run in flight relies on, as plain data with a fingerprint.
 
-In it are the steps, their dependencies, what maps work over, and the types of the input, of outputs and of settings;
-and the type of a parameter where it is another than that of what it receives. Not in it is what may change under a
-running run: code, names of parameters, resources, the order in which independent steps are written, and all options.
+In it are the steps, their dependencies, what maps work over and whether they tolerate failures, under which conditions
+steps run and what follows where they do not, and the types of the input, of outputs and of settings; and the type of a
+parameter where it is another than that of what it receives. Not in it is what may change under a running run: code,
+names of parameters, resources, the order in which independent steps, patterns and branches are written, and all other
+options.
 Types stand in it in the normal form of `schema_normal`, so that it is the same in every process and Python version.
 """
 
@@ -17,7 +19,7 @@ import msgspec
 from attrs import frozen
 
 from .. import codec
-from ..plan import INPUT
+from ..plan import INPUT, Condition, Consequence, Pattern
 from ..schema import Schema
 from .binding import CONFIG, ITEM
 from .checks import is_untyped
@@ -27,6 +29,14 @@ from .step import Step
 
 FORMAT = 1
 """Increased when the same flow would get another document, which makes every fingerprint a new one."""
+
+
+class ConditionShape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A condition: patterns by the canonical name of what they are about."""
+
+    when: dict[str, Any] = {}
+    unless: dict[str, Any] = {}
+    negated: bool = False
 
 
 class StepShape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -43,6 +53,16 @@ class StepShape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Normal form of the settings' class."""
     reads: dict[str, Any] | None = None
     """Normal forms of parameters that declare another type than what they receive has, by source."""
+    condition: ConditionShape | None = None
+    """The step's own."""
+    branches: tuple[ConditionShape, ...] = ()
+    """Sorted, since all of them must be met whatever their order."""
+    requires: tuple[str, ...] = ()
+    """Sorted."""
+    on_unmet: str = Consequence.SKIP.value
+    on_exhausted: str = Consequence.FAIL.value
+    tolerant: bool = False
+    """Whether a map tolerates failures. How many may change."""
 
 
 class ShapeDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +114,27 @@ def _step_shape(step: Step, produced: Mapping[str, Schema], site: Site) -> StepS
         output=step.output.normal,
         config=None if config is None else config.schema.normal,
         reads=_reads(step, produced, site) or None,
+        condition=None if step.condition is None else _condition_shape(step.condition),
+        branches=_branch_shapes(step.branches),
+        requires=tuple(sorted(step.requires)),
+        on_unmet=step.policy.on_unmet.value,
+        on_exhausted=step.policy.on_exhausted.value,
+        tolerant=step.policy.tolerate_failures != 0,
     )
+
+
+def _condition_shape(condition: Condition) -> ConditionShape:
+    when, unless = _by_name(condition.when), _by_name(condition.unless)
+    return ConditionShape(when=when, unless=unless, negated=condition.negated)
+
+
+def _by_name(patterns: tuple[Pattern, ...]) -> dict[str, Any]:
+    return {pattern.name: codec.decode(pattern.document) for pattern in patterns}
+
+
+def _branch_shapes(branches: tuple[Condition, ...]) -> tuple[ConditionShape, ...]:
+    shapes = {codec.encode(shape): shape for shape in map(_condition_shape, branches)}
+    return tuple(shapes[text] for text in sorted(shapes))
 
 
 def _reads(step: Step, produced: Mapping[str, Schema], site: Site) -> dict[str, Any]:

@@ -45,6 +45,9 @@ def element_of(source: MapSource, produced: Mapping[str, Schema], site: Site) ->
     Raises:
         FlowDefinitionError: the path leads nowhere, or to something that is no array.
     """
+    upstream = site.earlier.get(source.name)
+    if upstream is not None and upstream.gaps and not source.path:
+        return upstream.output  # There is no task for a gap.
     schema, written = produced[source.name], site.input_name if source.name == INPUT else source.name
     for key in source.path:
         inner = schema.field(key)

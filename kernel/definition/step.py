@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from attrs import field, frozen
 
 from ..plan import Condition, MapSource, StepKind, StepPlan
@@ -21,7 +23,7 @@ class Step:
     output: Schema = field(repr=False)
     """What one call of the handler returns."""
     produced: Schema = field(repr=False)
-    """What dependents receive: `output`, for a map the list of all its outputs."""
+    """What dependents receive: `output`; for a map the list of all its outputs, with None in its gaps."""
     dependencies: tuple[str, ...] = field(repr=False)
     """Slugs of the earlier steps that must be settled first, each once, in order of definition."""
     source: MapSource | None = field(repr=False)
@@ -32,7 +34,18 @@ class Step:
     """The conditions of the branches that it stands in, outermost first."""
     requires: tuple[str, ...] = field(repr=False)
     """Slugs of the dependencies that must have run, in order of definition."""
+    gaps: bool = field(repr=False)
+    """Whether the list of a map may hold None for elements that failed, its own or those of the map it works over."""
+    may_be_skipped: bool = field(repr=False)
+    """Whether there are runs in which it is skipped and its dependents are not; `absence` says in which."""
     policy: Policy = field(repr=False)
+
+    @property
+    def conditions(self) -> Iterator[Condition]:
+        """Every condition that it is under, the outermost first."""
+        yield from self.branches
+        if self.condition is not None:
+            yield self.condition
 
     @property
     def non_retryable(self) -> tuple[type[Exception], ...]:
