@@ -12,6 +12,7 @@ from ..errors import FlowDefinitionError, PayloadError
 from ..plan import INPUT, Condition, Pattern
 from .assumptions import Assumptions
 from .binding import CONFIG, CTX, INDEX, ITEM
+from .handler import name_of
 from .names import nearest
 from .site import Site
 
@@ -95,7 +96,8 @@ def _patterns(given: object, place: str, site: Site) -> tuple[Pattern, ...]:
 def _name(name: object, place: str, site: Site) -> str:
     """Return the canonical name of what a pattern is about."""
     if not isinstance(name, str):
-        raise site.error(f"{place}: write the slug of a step or the name of the input, not {name!r}")
+        found = f"the function {name_of(name)!r}" if callable(name) else repr(name)
+        raise site.error(f"{place}: write the slug of a step or the name of the input, not {found}")
     if name == site.input_name:
         return INPUT
     if name in site.earlier:

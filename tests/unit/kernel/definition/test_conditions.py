@@ -165,7 +165,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"unless": {}}, "unless: there is no pattern in it; name what it asks about, or leave it out"),
     ({"when": {"chrage": {}}}, "when: 'chrage' is neither the input nor an earlier step; did you mean 'charge'?"),
     ({"unless": {"zzz": {}}}, f"unless: 'zzz' is neither the input nor an earlier step; {NAMES}"),
-    ({"when": {handler: {}}}, f"when: write the slug of a step or the name of the input, not {handler!r}"),
+    ({"when": {handler: {}}}, "when: write the slug of a step or the name of the input, not the function 'handler'"),
+    ({"when": {3: {}}}, "when: write the slug of a step or the name of the input, not 3"),
     ({"when": {"handler": {}}}, "when: 'handler' is the step itself; a step may only refer to earlier ones"),
     ({"when": {"input": {}}}, "when: the input of this flow is called 'order'"),
     ({"when": {"charge.status": "paid"}}, "when: 'charge.status' is a path; write {'charge': {'status': …}}"),
@@ -208,7 +209,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), WRONG)
+@pytest.mark.parametrize(("arguments", "message"), WRONG, ids=[message for _, message in WRONG])
 def test_a_wrong_condition(arguments: dict[str, Any], message: str) -> None:
     """The message names flow, step and place, says what is wrong there, and what to write instead."""
     flow = new_flow()

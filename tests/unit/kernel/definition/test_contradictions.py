@@ -167,6 +167,7 @@ def is_met(asked: Condition, values: dict[str, JsonValue]) -> bool:
     return taken is not asked.negated
 
 
+@settings(deadline=None)
 @given(one=PATTERNS, other=PATTERNS, value=PATTERNS)
 def test_two_patterns_in_one(one: JsonValue, other: JsonValue, value: JsonValue) -> None:
     """A value contains it exactly if it contains both; where there is none, no value contains both."""
@@ -177,7 +178,7 @@ def test_two_patterns_in_one(one: JsonValue, other: JsonValue, value: JsonValue)
         assert not both
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(assumed=st.lists(CONDITIONS, min_size=1, max_size=3), asked=CONDITIONS)
 def test_what_is_concluded_is_certain(assumed: list[Condition], asked: Condition) -> None:
     """For values that meet all that is assumed nothing contradicts, what is implied is met, and what ran is there."""

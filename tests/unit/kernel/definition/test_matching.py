@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypedDict
 import msgspec
 import pytest
 from attrs import field, frozen
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, PlainSerializer, computed_field
 
@@ -193,6 +193,7 @@ def reduced(value: JsonValue, keep: Any) -> JsonValue:
     return value
 
 
+@settings(deadline=None)
 @given(value=VALUES, data=st.data())
 def test_what_a_real_value_contains_is_never_refused(value: Payment, data: st.DataObject) -> None:
     """Whatever part of a stored value is asked for, the type admits it."""
