@@ -40,7 +40,7 @@ def survey() -> Flow[Any]:
 
 
 class World:
-    """A store in which runs are pending, running, completed and failed, with retries and lost leases behind them."""
+    """A store in which runs are pending, running, completed, failed and cancelled, after retries and lost leases."""
 
     def __init__(self) -> None:
         self.store = Store()
@@ -52,7 +52,7 @@ class World:
         self._ids: dict[str, str] = {}
 
     async def fill(self) -> World:
-        """Start five runs and take each to its state."""
+        """Start six runs and take each to its state."""
         self._ids["completed"] = await self._start("completed", [1, 2])
         await self.hands.drain([1, 2])
         self._ids["empty"] = await self._start("empty", [])
@@ -61,6 +61,9 @@ class World:
         await self._read()
         await self.hands.fail(await self.hands.claim_task(), retry_after=timedelta(0))
         await self.hands.fail(await self.hands.claim_task())
+        self._ids["cancelled"] = await self._start("cancelled", [1, 2])
+        await self._read([1, 2])
+        await self.kernel.cancel(self._ids["cancelled"], reason="no longer wanted")
         self._ids["running"] = await self._start("running", [1, 2, 3])
         await self._read([1, 2, 3])
         lost, done, _ = await self.hands.claim_tasks()
@@ -168,6 +171,19 @@ def _misplace_the_cursor(world: World) -> None:
     world.step("running", "weigh").cursor = 2
 
 
+def _skip_a_step_with_tasks(world: World) -> None:
+    step = world.step("running", "weigh")
+    step.status, step.started_at = StepStatus.SKIPPED, None
+
+
+def _leave_out_an_element(world: World) -> None:
+    world.step("running", "weigh").gaps = 1
+
+
+def _count_gaps_below_zero(world: World) -> None:
+    world.step("running", "total").gaps = -1
+
+
 def _wait_for_more_than_there_is(world: World) -> None:
     world.step("running", "total").remaining_dependencies = 2
 
@@ -190,6 +206,11 @@ def _leave_a_step_open(world: World) -> None:
     step.remaining_tasks = 0
 
 
+def _complete_a_step_without_a_task(world: World) -> None:
+    task = world.task("completed", TaskStatus.COMPLETED)
+    task.status, task.output = TaskStatus.CANCELLED, None
+
+
 def _complete_a_run_early(world: World) -> None:
     world.step("completed", "total").status = StepStatus.FAILED
 
@@ -204,6 +225,10 @@ def _lose_an_element(world: World) -> None:
     del tasks[next(key for key in tasks if key.step == "weigh" and key.element == 0)]
 
 
+def _miscount_gaps(world: World) -> None:
+    world.step("completed", "weigh").gaps = 1
+
+
 def _lose_an_output(world: World) -> None:
     world.task("completed", TaskStatus.COMPLETED).output = None
 
@@ -214,6 +239,10 @@ def _end_a_run_twice(world: World) -> None:
 
 def _end_a_run_silently(world: World) -> None:
     world.change_events("completed", "run.completed")
+
+
+def _cancel_a_run_silently(world: World) -> None:
+    world.change_events("cancelled", "run.cancelled")
 
 
 def _tell_after_the_end(world: World) -> None:
@@ -234,6 +263,18 @@ def _create_a_run_silently(world: World) -> None:
 
 def _start_a_step_silently(world: World) -> None:
     world.change_events("running", "step.started")
+
+
+def _start_a_step_at_no_time(world: World) -> None:
+    world.step("running", "weigh").started_at = None
+
+
+def _start_a_step_that_waits(world: World) -> None:
+    world.step("running", "total").started_at = world.clock.now()
+
+
+def _start_a_step_without_tasks(world: World) -> None:
+    world.step("empty", "weigh").started_at = world.clock.now()
 
 
 def _retry_silently(world: World) -> None:
@@ -274,6 +315,10 @@ def _forget_a_step(world: World) -> None:
     world.step("failed", "total").status = StepStatus.CREATED
 
 
+def _leave_a_task_to_a_cancelled_run(world: World) -> None:
+    world.task("cancelled", TaskStatus.CANCELLED).status = TaskStatus.QUEUED
+
+
 def _suspend_for_nothing(world: World) -> None:
     world.step("running", "weigh").status = StepStatus.SUSPENDED
 
@@ -293,6 +338,7 @@ def _hide_a_lease(world: World) -> None:
 CASES: list[tuple[str, Callable[[World], None]]] = [
     ("I1_terminal_is_absorbing", _end_pending),
     ("I2_statuses_agree", _start_pending),
+    ("I2_statuses_agree", _skip_a_step_with_tasks),
     ("I3_one_outcome", _settle_nothing),
     ("I3_one_outcome", _keep_no_attempt),
     ("I4_outcome_of_latest_claim", _settle_under_a_future_token),
@@ -303,22 +349,30 @@ CASES: list[tuple[str, Callable[[World], None]]] = [
     ("I10_dependencies_settled", _leave_a_ready_step_waiting),
     ("I11_remaining_tasks", _miscount_tasks),
     ("I11_remaining_tasks", _misplace_the_cursor),
+    ("I11_remaining_tasks", _leave_out_an_element),
+    ("I11_remaining_tasks", _count_gaps_below_zero),
     ("I12_remaining_dependencies", _wait_for_more_than_there_is),
     ("I12_remaining_dependencies", _count_dependencies_below_zero),
     ("I13_remaining_steps", _miscount_steps),
     ("I14_step_completion", _complete_a_step_early),
     ("I14_step_completion", _leave_a_step_open),
+    ("I14_step_completion", _complete_a_step_without_a_task),
     ("I15_run_completion", _complete_a_run_early),
     ("I15_run_completion", _leave_a_run_open),
     ("I16_outputs_aligned", _lose_an_element),
+    ("I16_outputs_aligned", _miscount_gaps),
     ("I16_outputs_aligned", _lose_an_output),
     ("I17_one_terminal_event", _end_a_run_twice),
     ("I17_one_terminal_event", _end_a_run_silently),
+    ("I17_one_terminal_event", _cancel_a_run_silently),
     ("I17_one_terminal_event", _tell_after_the_end),
     ("I18_changes_have_events", _complete_a_step_silently),
     ("I18_changes_have_events", _start_a_run_silently),
     ("I18_changes_have_events", _create_a_run_silently),
     ("I18_changes_have_events", _start_a_step_silently),
+    ("I18_changes_have_events", _start_a_step_at_no_time),
+    ("I18_changes_have_events", _start_a_step_that_waits),
+    ("I18_changes_have_events", _start_a_step_without_tasks),
     ("I18_changes_have_events", _retry_silently),
     ("I18_changes_have_events", _tell_of_nothing),
     ("I19_sequence", _leave_a_gap),
@@ -328,6 +382,7 @@ CASES: list[tuple[str, Callable[[World], None]]] = [
     ("I22_one_run_per_key", _share_a_key),
     ("I25_nothing_live_in_terminal_run", _forget_a_task),
     ("I25_nothing_live_in_terminal_run", _forget_a_step),
+    ("I25_nothing_live_in_terminal_run", _leave_a_task_to_a_cancelled_run),
     ("I26_suspended_waits", _suspend_for_nothing),
     ("I30_shape_never_changes", _change_the_shape),
     ("I32_queued_tasks_are_findable", _hide_a_queued_task),
@@ -337,9 +392,10 @@ CASES: list[tuple[str, Callable[[World], None]]] = [
 
 def test_a_store_at_work_is_healthy(world: World) -> None:
     """Nothing is reported of runs in every state, after retries, lost leases and an empty map."""
-    statuses = [world.row(which).status for which in ("completed", "empty", "failed", "running", "pending")]
+    runs = ("completed", "empty", "failed", "running", "cancelled", "pending")
+    statuses = [world.row(which).status for which in runs]
 
-    assert statuses == ["completed", "completed", "failed", "running", "pending"]
+    assert statuses == ["completed", "completed", "failed", "running", "cancelled", "pending"]
     assert broken_invariants(world.store) == {}
 
 

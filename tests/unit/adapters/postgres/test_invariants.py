@@ -15,7 +15,7 @@ from fairlead.adapters.memory import CollectingSink, ManualClock
 from fairlead.adapters.memory.invariants import INVARIANTS
 from fairlead.adapters.postgres import migration_sql, postgres_ports
 from fairlead.adapters.postgres.invariants import invariant_names
-from fairlead.kernel import Flow, Kernel
+from fairlead.kernel import Flow, Kernel, RunFilter
 from fairlead.ports.persistence import Persistence
 from tests.support.hands import LEASE, Hands
 
@@ -40,7 +40,10 @@ def survey() -> Flow[object]:
 
 
 async def _work(url: str) -> None:
-    """Leave runs that are completed, over an empty map, failed, running and pending, by keys of these names."""
+    """Leave runs that are completed, over an empty map, failed, cancelled, running and pending, by keys of these names.
+
+    The cancelled one had a completed step and two queued tasks.
+    """
     clock = ManualClock()
     ports = evolve(postgres_ports(url), clock=clock, sink=CollectingSink())
     kernel = Kernel(flows=[survey()], ports=ports)
@@ -48,6 +51,9 @@ async def _work(url: str) -> None:
 
     async def start(key: str, value: object) -> None:
         await kernel.start("survey", value, key=key)
+
+    async def find(key: str) -> str:
+        return (await kernel.list_runs(RunFilter(flow="survey", key=key))).runs[0].id
 
     async def read(value: object) -> None:
         await hands.claim_runs()
@@ -62,6 +68,9 @@ async def _work(url: str) -> None:
         await read([1])
         await hands.fail(await hands.claim_task(), retry_after=timedelta(0))
         await hands.fail(await hands.claim_task())
+        await start("cancelled", [1, 2])
+        await read([1, 2])
+        await kernel.cancel(await find("cancelled"), reason="no longer wanted")
         await start("running", [1, 2, 3])
         await read([1, 2, 3])
         lost, done, _ = await hands.claim_tasks()
@@ -100,7 +109,9 @@ async def store(url: str) -> AsyncGenerator[Persistence]:
 
 
 RUN = "(SELECT id FROM fairlead.runs WHERE key = '{}')"
-COMPLETED, EMPTY, FAILED, RUNNING, PENDING = map(RUN.format, ("completed", "empty", "failed", "running", "pending"))
+COMPLETED, EMPTY, FAILED, RUNNING, CANCELLED, PENDING = map(
+    RUN.format, ("completed", "empty", "failed", "running", "cancelled", "pending")
+)
 
 
 def runs(of: str, change: str) -> str:
@@ -149,6 +160,7 @@ CASES = {
         runs(RUNNING, "started_at = NULL"),
         f"UPDATE fairlead.tasks SET run_id = {PENDING} WHERE run_id = {COMPLETED}",
         steps(RUNNING, "weigh", "status = 'created'"),
+        steps(RUNNING, "weigh", "status = 'skipped', started_at = NULL"),
         tasks(RUNNING, "running", "token = 0"),
         tasks(RUNNING, "queued", "status = 'sleeping'"),
     ],
@@ -180,6 +192,8 @@ CASES = {
         steps(RUNNING, "weigh", "remaining_tasks = 3"),
         steps(RUNNING, "weigh", "failed_tasks = 1"),
         steps(RUNNING, "weigh", "cursor = 2"),
+        steps(RUNNING, "weigh", "gaps = 1"),
+        steps(RUNNING, "total", "gaps = -1"),
     ],
     "I12_remaining_dependencies": [
         steps(RUNNING, "total", "remaining_dependencies = 2"),
@@ -190,6 +204,7 @@ CASES = {
         steps(COMPLETED, "weigh", "remaining_tasks = 1"),
         steps(COMPLETED, "weigh", "elements = NULL"),
         steps(RUNNING, "weigh", "remaining_tasks = 0"),
+        tasks(COMPLETED, "completed", "status = 'cancelled', output = NULL"),
     ],
     "I15_run_completion": [
         steps(COMPLETED, "total", "status = 'failed'"),
@@ -199,6 +214,7 @@ CASES = {
     "I16_outputs_aligned": [
         f"DELETE FROM fairlead.tasks WHERE run_id = {COMPLETED} AND step = 'weigh' AND element = 0",
         f"UPDATE fairlead.tasks SET element = 7 WHERE run_id = {COMPLETED} AND step = 'weigh' AND element = 0",
+        steps(COMPLETED, "weigh", "gaps = 1"),
         tasks(COMPLETED, "completed", "output = NULL"),
         tasks(RUNNING, "queued", "output = '1'"),
     ],
@@ -208,6 +224,8 @@ CASES = {
         tell(RUNNING, '{"type":"run.completed"}'),
         tell(RUNNING, '{"type":"step.completed","step":"read"}'),
         told(COMPLETED, "run.completed"),
+        told(CANCELLED, "run.cancelled"),
+        tell(CANCELLED, '{"type":"run.cancelled"}'),
     ],
     "I18_changes_have_events": [
         told(COMPLETED, "step.completed"),
@@ -217,6 +235,9 @@ CASES = {
         told(RUNNING, "task.retrying"),
         told(PENDING, "run.created"),
         tell(RUNNING, '{"type":"step.failed","step":"weigh"}'),
+        steps(RUNNING, "weigh", "started_at = NULL"),
+        steps(RUNNING, "total", "started_at = (SELECT created_at FROM fairlead.runs AS r WHERE r.id = run_id)"),
+        steps(EMPTY, "weigh", "started_at = ended_at"),
         f"DELETE FROM fairlead.attempts WHERE run_id = {RUNNING}",
     ],
     "I19_sequence": [
@@ -230,6 +251,8 @@ CASES = {
     "I25_nothing_live_in_terminal_run": [
         tasks(FAILED, "failed", "status = 'running'"),
         steps(FAILED, "total", "status = 'created'"),
+        steps(CANCELLED, "total", "status = 'created'"),
+        tasks(CANCELLED, "cancelled", "status = 'queued'"),
         steps(RUNNING, "weigh", "status = 'completed'"),
         f"DELETE FROM fairlead.steps WHERE run_id = {RUNNING} AND slug = 'weigh'",
     ],
@@ -252,6 +275,7 @@ async def test_a_database_at_work_is_healthy(store: Persistence, url: str) -> No
         "empty": "completed",
         "failed": "failed",
         "running": "running",
+        "cancelled": "cancelled",
         "pending": "pending",
     }
     assert await store.check_invariants() == {}
