@@ -231,6 +231,27 @@ async def test_a_paused_worker_is_fenced(kernel: Kernel, workers: Workers, tmp_p
     assert await _ended(zombie) == 0
 
 
+async def test_a_cancel_reaches_another_process(kernel: Kernel, workers: Workers, tmp_path: Path) -> None:
+    """Handlers are stopped within a heartbeat, in the loop and in a thread that sees nothing: both slots are free."""
+    worker = workers.start(concurrency=2, cancel_grace=0.05)
+    release = tmp_path / "release"
+    waiting = Order(kind="wait", until=str(release))
+    runs = [await kernel.start(flow, waiting) for flow in (single, threaded)]
+    await workers.until(2)
+
+    assert all([await run.cancel(reason="no longer wanted") for run in runs])
+
+    others = await kernel.start_many(single, [Start(input=Order(value=value)) for value in (1, 2)])
+    assert [await other.result(timeout=TIMEOUT_S) for other in others] == [{"work": 1}, {"work": 2}]
+    release.touch()
+    await workers.until(1, what="end", run=runs[1])
+    worker.send_signal(signal.SIGTERM)
+    assert await _ended(worker) == 0
+    assert [await _only_task(run) for run in runs] == [(TaskStatus.CANCELLED, 1, 0)] * 2
+    assert not [line for line in workers.ledger() if line.what == "end" and line.run_id == runs[0].id]
+    assert workers.logs().count("was stopped: it was cancelled") == 2
+
+
 async def test_a_task_that_kills_its_host_ends_as_worker_lost(kernel: Kernel, workers: Workers, tmp_path: Path) -> None:
     """Workers are started again and again: the killer fails after `max_attempts`, its neighbours lose two at most."""
     release = tmp_path / "release"
