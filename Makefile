@@ -41,7 +41,7 @@ types: $(VENV)/.development ## mypy and pyright, both strict
 wheel: $(VENV)/.development ## build the wheel and test what is in it
 	tests/wheel.sh $(BIN)/python
 
-docs: $(VENV)/.development ## write the reference pages that follow from the code
+docs: $(VENV)/.development ## write the pages and drawings that follow from the code
 	$(BIN)/python docs/generate.py
 
 site: $(VENV)/.development ## build the documentation as a site: build/site/index.html

@@ -1,4 +1,4 @@
-"""Writes the reference pages that follow from the code: `make docs`. A test compares them with what is committed."""
+"""Writes the pages and drawings that follow from the code: `make docs`. A test compares them with what is committed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ DOCS = Path(__file__).resolve().parent
 
 
 def main() -> None:
-    """Write every page."""
+    """Write every file."""
     sys.path.insert(0, str(DOCS.parent))
-    from docs.generating import PAGES
+    from docs.generating import FILES
 
-    for name, page in PAGES.items():
-        (DOCS / "reference" / name).write_text(page(), encoding="utf-8")
-        sys.stdout.write(f"docs/reference/{name}\n")
+    for name, make in FILES.items():
+        (DOCS / name).write_text(make(), encoding="utf-8")
+        sys.stdout.write(f"docs/{name}\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The reference pages that follow from the code, and what makes each."""
+"""The pages and drawings that follow from the code, and what makes each."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from .options import options_page
 from .ports import ports_page
 from .python import python_page
 from .statuses import statuses_page
+from .tutorial import tutorial_drawing
 
-PAGES: Mapping[str, Callable[[], str]] = {
-    "cli.md": cli_page,
-    "errors.md": errors_page,
-    "events.md": events_page,
-    "limits.md": limits_page,
-    "options.md": options_page,
-    "ports.md": ports_page,
-    "python.md": python_page,
-    "statuses.md": statuses_page,
+FILES: Mapping[str, Callable[[], str]] = {
+    "reference/cli.md": cli_page,
+    "reference/errors.md": errors_page,
+    "reference/events.md": events_page,
+    "reference/limits.md": limits_page,
+    "reference/options.md": options_page,
+    "reference/ports.md": ports_page,
+    "reference/python.md": python_page,
+    "reference/statuses.md": statuses_page,
+    "tutorials/digest.svg": tutorial_drawing,
 }
-"""What makes each page of `docs/reference` that nobody writes by hand."""
+"""What makes each file of `docs` that nobody writes by hand, by its place there."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from docs.generating import PAGES
+from docs.generating import FILES
 from docs.site.state_chart import NotAStateChart, draw_state_chart, read_state_chart
 from fairlead.kernel.transitions import RUN_TRANSITIONS, STEP_TRANSITIONS, TASK_TRANSITIONS
 
@@ -22,12 +22,12 @@ HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", sorted(PAGES))
-def test_generated_pages_are_up_to_date(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever changes what a page follows from runs `make docs`; the terminal makes no difference."""
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_generated_files_are_up_to_date(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever changes what a file follows from runs `make docs`; the terminal makes no difference."""
     monkeypatch.setenv("COLUMNS", "40")
 
-    assert PAGES[name]() == (DOCS / "reference" / name).read_text(encoding="utf-8")
+    assert FILES[name]() == (DOCS / name).read_text(encoding="utf-8")
 
 
 def pages() -> list[Path]:
