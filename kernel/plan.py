@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from functools import cached_property
 from typing import Literal, TypeAlias
 
@@ -143,7 +144,8 @@ class StepPlan:
         tolerance = self.tolerate_failures
         if tolerance == "all":
             return elements
-        return tolerance if isinstance(tolerance, int) else int(tolerance * elements)
+        # As it is written: in binary 0.29 of 100 would be 28.
+        return tolerance if isinstance(tolerance, int) else int(Decimal(repr(tolerance)) * elements)
 
 
 @frozen(kw_only=True)

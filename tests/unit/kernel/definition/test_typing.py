@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, assert_type
 
 from attrs import frozen
 
 from fairlead.kernel.context import Context
-from fairlead.kernel.definition import Flow, Resource, Step
+from fairlead.kernel.definition import Branch, Flow, Group, Resource, Step
 
 
 @frozen
@@ -53,6 +53,39 @@ def test_decorators_keep_exact_types() -> None:
     assert_type(flow.step_named(charge), Step)
 
 
+def test_branches_keep_exact_types() -> None:
+    """A branch has the decorators of its flow, and so have its complement and the branches in it."""
+    flow = Flow("fulfil", version=1, input=Order, input_name="order")
+
+    @flow.step
+    def assess(order: Order) -> str:
+        return "low"
+
+    low = flow.branch(when={"assess": "low"}, unless={"order": {"lines": ["x"]}})
+    assert_type(low, Branch)
+    assert_type(low.otherwise(), Branch)
+    assert_type(low.branch(when={"order": {}}), Branch)
+
+    @low.step
+    async def charge(order: Order) -> int:
+        return 1
+
+    @low.map(over="order.lines", tolerate_failures=0.1, requires=[charge, "assess"], on_exhausted="skip_cascade")
+    def reserve(item: str, charge: int) -> float:
+        return charge / 2
+
+    @low.otherwise().step(slug="turn_down", when={"order": {}}, on_unmet="fail", after=[flow.steps["assess"]])
+    def refuse(order: Order, charge: int | None = None) -> None: ...
+
+    assert_type(reserve("x", 1), float)
+    checked: Callable[[Order], Awaitable[int]] = charge
+    refusing: Callable[[Order], None] = refuse
+    group: Group = low
+
+    assert (checked, refusing, group) == (charge, refuse, low)
+    assert list(flow.steps) == ["assess", "charge", "reserve", "turn_down"]
+
+
 if TYPE_CHECKING:
 
     def wrong_uses(flow: Flow[Order]) -> None:
@@ -61,4 +94,10 @@ if TYPE_CHECKING:
         flow.step(tmeout=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
         flow.map(lambda: 1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
         flow.step(timeout="3s")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        flow.step(tolerate_failures=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+        flow.step(on_unmet="ignore")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        flow.step(when="paid")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        flow.step(requires=3)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        flow.branch({"charge": {}})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        flow.otherwise()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
         Flow("fulfil", version="2")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]

@@ -1,0 +1,61 @@
+"""What type checkers see of kernels and runs. These assertions are made at check time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, assert_type
+
+from attrs import frozen
+
+from fairlead.kernel import Flow, Kernel, RunHandle, Step
+
+
+@frozen
+class Order:
+    lines: list[str]
+
+
+@frozen
+class Payment:
+    cents: int
+
+
+fulfil = Flow("fulfil", version=1, input=Order)
+
+
+@fulfil.step
+async def charge(input: Order) -> Payment:
+    return Payment(1)
+
+
+@fulfil.map(over="input.lines")
+def reserve(item: str) -> int:
+    return 1
+
+
+paid = fulfil.branch(when={"charge": {"cents": 1}})
+
+
+@paid.step
+def ship(charge: Payment, reserve: list[int]) -> str:
+    return ""
+
+
+def test_the_flow_is_one() -> None:
+    """What is checked here is also true at run time."""
+    fulfil.seal()
+
+    assert list(fulfil.steps) == ["charge", "reserve", "ship"]
+
+
+if TYPE_CHECKING:
+
+    async def reads(kernel: Kernel, run: RunHandle, step: Step) -> None:
+        """Outputs are typed as their handlers declare, and may be absent; slugs and steps are untyped."""
+        assert_type(await run.output(charge), Payment | None)
+        assert_type(await run.output(ship, timeout=30), str | None)
+        assert_type(await run.outputs(reserve), list[int])
+        assert_type(await run.output("charge"), Any)
+        assert_type(await run.outputs(step), list[Any])
+        assert_type(await kernel.start(fulfil, Order([])), RunHandle)
+        assert_type(await kernel.start("fulfil", {"lines": []}), RunHandle)
+        await kernel.start(fulfil, 3)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
