@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -15,6 +15,7 @@ PUBLIC = (
     "fairlead.adapters.postgres",
     "fairlead.adapters.postgres.embedded",
     "fairlead.adapters.memory",
+    "fairlead.adapters.s3",
     "fairlead.hosts.node",
     "fairlead.hosts.serverless",
 )
@@ -51,7 +52,7 @@ def signature(called: Callable[..., Any], name: str, *, bound: bool = False) -> 
         bound: whether its first parameter is filled already.
     """
     made = definition(called)
-    parameters = list(_parameters(made.args))[1 if bound else 0 :]
+    parameters = list(_parameters(made.args, called.__globals__))[1 if bound else 0 :]
     prefix = "async " if isinstance(made, ast.AsyncFunctionDef) else ""
     returned = "" if made.returns is None or ast.unparse(made.returns) == "None" else f" -> {ast.unparse(made.returns)}"
     line = f"{prefix}{name}({', '.join(parameters)}){returned}"
@@ -72,25 +73,27 @@ def definition(called: Callable[..., Any]) -> ast.FunctionDef | ast.AsyncFunctio
     return found
 
 
-def _parameters(arguments: ast.arguments) -> Iterator[str]:
-    """Every parameter as it is written, with the signs between them."""
+def _parameters(arguments: ast.arguments, known: Mapping[str, object]) -> Iterator[str]:
+    """Every parameter as it is written, with the signs between them and the values of constants."""
     positional = [*arguments.posonlyargs, *arguments.args]
     defaults = [None] * (len(positional) - len(arguments.defaults)) + [*arguments.defaults]
     for number, (each, default) in enumerate(zip(positional, defaults, strict=True)):
-        yield _parameter(each, default)
+        yield _parameter(each, default, known)
         if number + 1 == len(arguments.posonlyargs):
             yield "/"
     if arguments.kwonlyargs:
         yield "*"
     for each, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        yield _parameter(each, default)
+        yield _parameter(each, default, known)
     if arguments.kwarg is not None:
         yield f"**{arguments.kwarg.arg}"
 
 
-def _parameter(parameter: ast.arg, default: ast.expr | None) -> str:
+def _parameter(parameter: ast.arg, default: ast.expr | None, known: Mapping[str, object]) -> str:
     written = parameter.arg if parameter.annotation is None else f"{parameter.arg}: {ast.unparse(parameter.annotation)}"
     if default is None:
         return written
     shown = ast.unparse(default)
-    return f"{written} = {'...' if shown == _ABSENT else shown}"
+    if shown.isupper():
+        shown = "..." if shown == _ABSENT else repr(known[shown])
+    return f"{written} = {shown}"

@@ -10,10 +10,22 @@ from typing import Any
 from fairlead.adapters.memory import CollectingSink, ManualClock, memory_ports
 from fairlead.adapters.postgres import migrate, migration_sql, postgres_ports
 from fairlead.adapters.postgres.embedded import EmbeddedServer
+from fairlead.adapters.s3 import folder_blobs, object_blobs, s3_blobs
 from fairlead.hosts.node import NodeHost
 from fairlead.hosts.serverless import CallReport, ServerlessHost
 from fairlead.hosts.ticks import TickReport
-from fairlead.kernel import Context, Flow, GiveUp, Kernel, RetryAfter, RunDetails, RunHandle, Start
+from fairlead.kernel import (
+    Branch,
+    CancelledRun,
+    Context,
+    Flow,
+    GiveUp,
+    Kernel,
+    RetryAfter,
+    RunDetails,
+    RunHandle,
+    Start,
+)
 from fairlead.ports.outbox import EventRecord
 from fairlead.ports.reading import AttemptRecord, RunFilter, RunPage, RunRecord, StepRecord, TaskRecord
 
@@ -22,10 +34,11 @@ from .page import head, home, signature, text
 from .sources import field_texts
 
 _SECTIONS: tuple[tuple[str, tuple[Any, ...]], ...] = (
-    ("Writing flows", (Flow, Context, RetryAfter, GiveUp)),
-    ("Starting and reading", (Kernel, Start, RunHandle, RunFilter, RunPage, RunDetails)),
+    ("Writing flows", (Flow, Branch, Context, RetryAfter, GiveUp)),
+    ("Starting and reading", (Kernel, Start, RunHandle, CancelledRun, RunFilter, RunPage, RunDetails)),
     ("Records", (RunRecord, StepRecord, TaskRecord, AttemptRecord, EventRecord)),
     ("Ports", (postgres_ports, migrate, migration_sql, memory_ports, ManualClock, CollectingSink, EmbeddedServer)),
+    ("Blob stores", (object_blobs, s3_blobs, folder_blobs)),
     ("Hosts", (NodeHost, ServerlessHost, CallReport, TickReport)),
 )
 _FOR_HOSTS = {
@@ -42,6 +55,10 @@ _FOR_HOSTS = {
     "shape",
 }
 """Methods and fields that hosts and the kernel use, and nobody else needs."""
+
+
+_GIVEN = (Branch, RunHandle)
+"""Classes whose instances users are given and do not make."""
 
 
 def python_page() -> str:
@@ -69,7 +86,7 @@ def _entry(each: Any) -> Iterator[str]:
         yield from (*signature(each, each.__name__), "", *markdown(each), "")
         return
     fields = [name for name in _field_names(each) if not name.startswith("_") and name not in _FOR_HOSTS]
-    if not fields and "__init__" in vars(each):
+    if not fields and "__init__" in vars(each) and each not in _GIVEN:
         yield from (*signature(vars(each)["__init__"], each.__name__, bound=True), "")
     yield from (*markdown(each), "")
     yield from _fields(each, fields)
@@ -79,9 +96,15 @@ def _entry(each: Any) -> Iterator[str]:
 
 
 def _members(owner: type) -> Iterator[tuple[str, Any]]:
-    """What a class has, and what it has from others of ours, which stand on no page of their own."""
+    """What a class has, and what it has from others of ours, unless it is told with another class that has it too."""
     bases = [base for base in owner.__mro__[1:] if base.__module__.startswith("fairlead.kernel.")]
-    return (item for each in (owner, *bases) for item in vars(each).items())
+    told = next((each for _, members in _SECTIONS for each in members if set(bases) & set(_mro(each))), owner)
+    shown = (owner, *bases) if told is owner else (owner,)
+    return (item for each in shown for item in vars(each).items())
+
+
+def _mro(each: Any) -> tuple[type, ...]:
+    return each.__mro__ if inspect.isclass(each) else ()
 
 
 def _field_names(owner: type) -> list[str]:
