@@ -19,7 +19,7 @@ from fairlead.adapters.memory import ManualClock, memory_ports
 from fairlead.kernel import Flow, Kernel, RunHandle, RunStatus
 from fairlead.kernel.commands import CancelledRun, SettleTasks, Verdict
 from fairlead.ports.persistence import Persistence, Transaction
-from fairlead.ports.records import ClaimedTask, Lease
+from fairlead.ports.records import ClaimedTask, Lease, LeaseAnswer
 from fairlead.ports.statuses import TaskStatus
 from tests.support.hands import Hands
 from tests.support.scenes import PATIENCE_S
@@ -176,7 +176,8 @@ async def test_tasks_of_a_run_that_is_being_cancelled_are_not_claimed(race: Race
     assert await race.hands.claim_tasks() == []
     await finish(race, cancelling)
 
-    assert (during.extended, during.lost, during.cancelled) == (set(), set(), set())
+    nothing = frozenset[Lease]()
+    assert during == LeaseAnswer(extended=nothing, lost=nothing, cancelled=nothing)
     assert await race.hands.claim_tasks() == []
     assert (await race.hands.heartbeat(held)).cancelled == {Lease(held.key, held.token)}
 

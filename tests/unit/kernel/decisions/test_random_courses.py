@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from msgspec.structs import replace
 
 from fairlead.kernel.commands import Capacity, Outcome, RunRequest, Verdict
+from fairlead.kernel.decisions.cancel import cancel_run
 from fairlead.kernel.decisions.claim import claim_runs
 from fairlead.kernel.decisions.handover import HandOver
 from fairlead.kernel.decisions.settle import Settled, reap_tasks, settle_tasks
@@ -57,6 +58,7 @@ class Course(RuleBasedStateMachine):
         self.now = START
         self.given: list[ClaimedTask] = []
         """Every lease that any host was ever given; most do not hold any more."""
+        self.cancelled = False
 
     # What happens
 
@@ -136,6 +138,20 @@ class Course(RuleBasedStateMachine):
         running = {task.key for task in expired if task.status is TaskStatus.RUNNING}
         assert {lease.key for lease in settled.verdicts} <= running
         assert not settled.changes.claimed
+
+    @precondition(lambda self: not self.cancelled)
+    @rule(data=st.data())
+    def cancel_a_run(self, data: st.DataObject) -> None:
+        """Somebody cancels one run, whatever it is at; only one, since little happens to it afterwards."""
+        self.cancelled = True
+        run = data.draw(st.sampled_from(list(self.model.runs.values())))
+        changes = cancel_run(run, "no longer wanted", now=self.now, published=False)
+        before = self.model.rows()
+        self.model.apply(changes)
+        check_changed(before, self.model)
+        check_rows(self.model, self.plans)
+        assert (changes == Changes()) == (run.status in TERMINAL_RUN)
+        assert self.model.runs[run.id].status in TERMINAL_RUN
 
     # The end
 
