@@ -51,20 +51,31 @@ def check_blob_key(key: str) -> None:
         InvalidBlobKey: it is empty or too long, has other characters than allowed, or a segment that is empty, too
             long, `.` or `..`.
     """
+    problem = _problem_of(key)
+    if problem is not None:
+        raise InvalidBlobKey(key, problem)
+
+
+def is_blob_key(text: str) -> bool:
+    """Whether it is a key: for adapters that meet what others have stored."""
+    return _problem_of(text) is None
+
+
+def _problem_of(key: str) -> str | None:
     if not key:
-        raise InvalidBlobKey(key, "it is empty")
+        return "it is empty"
     if len(key) > KEY_LENGTH_MAX:
-        raise InvalidBlobKey(key, f"it has {len(key)} characters, at most {KEY_LENGTH_MAX} are allowed")
+        return f"it has {len(key)} characters, at most {KEY_LENGTH_MAX} are allowed"
     if not _KEY.fullmatch(key):
-        raise InvalidBlobKey(key, "only A-Z, a-z, 0-9 and . _ / - are allowed")
+        return "only A-Z, a-z, 0-9 and . _ / - are allowed"
     for segment in key.split("/"):
         if not segment:
-            raise InvalidBlobKey(key, "it begins or ends with '/', or has two of them side by side")
+            return "it begins or ends with '/', or has two of them side by side"
         if segment in (".", ".."):
-            raise InvalidBlobKey(key, f"the segment {segment!r} is not allowed")
+            return f"the segment {segment!r} is not allowed"
         if len(segment) > SEGMENT_LENGTH_MAX:
-            problem = f"a segment has {len(segment)} characters, at most {SEGMENT_LENGTH_MAX} are allowed"
-            raise InvalidBlobKey(key, problem)
+            return f"a segment has {len(segment)} characters, at most {SEGMENT_LENGTH_MAX} are allowed"
+    return None
 
 
 class BlobStore(Protocol):

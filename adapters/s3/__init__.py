@@ -64,6 +64,7 @@ def object_blobs(
         ObstoreMissing: obstore is not installed, which all but a folder need.
     """
     address = parse_address(url)
+    check_times(address, request_timeout_s=request_timeout_s, retry_for_s=retry_for_s)
     if address.scheme == "file":
         if any(given is not None for given in (options, client_options, credentials)):
             raise InvalidBlobStore(f"{address.place}: a folder has no options and no credentials")
@@ -114,6 +115,7 @@ def s3_blobs(
         retry_for_s=retry_for_s,
     )
     address = Address(scheme="s3", bucket=bucket, account="", path=prefix, options={})
+    check_times(address, request_timeout_s=request_timeout_s, retry_for_s=retry_for_s)
     return _blobs_at(address, reach, request_timeout_s)
 
 
@@ -123,7 +125,6 @@ def folder_blobs(folder: str | PathLike[str]) -> FolderBlobs:
 
 
 def _blobs_at(address: Address, reach: Reach, request_timeout_s: float) -> ObjectBlobs:
-    check_times(address, request_timeout_s=request_timeout_s, retry_for_s=reach.retry_for_s)
     return ObjectBlobs(
         address.place,
         store_opener(address, reach),

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ...ports.blobs import BlobExists, BlobInfo, BlobNotFound, InvalidBlobKey, check_blob_key
+from ...ports.blobs import BlobExists, BlobInfo, BlobNotFound, check_blob_key, is_blob_key
 from ...ports.errors import AdapterError, Contention, Unavailable
 from .errors import ListingDisordered, translated
 
@@ -34,8 +34,8 @@ USUAL_BYTES_MAX = 32 << 20
 PIECE_BYTES = 1 << 20
 """How much of a large blob is handed over at a time, so that it is never in memory twice."""
 
-PUT_TRIES_MAX = 3
-"""How often a put that obstore gave up is tried again: it does not repeat one that got no answer at all."""
+WRITE_TRIES_MAX = 3
+"""How often a write is tried, each time as often as obstore thinks right."""
 
 PAUSE_S = 0.1
 """The pause before the second try; about twice as long before each further one."""
@@ -69,15 +69,7 @@ class ObjectBlobs:
         """Store `data` under `key`, in one request."""
         check_blob_key(key)
         mark = secrets.token_hex(16)
-        give_up_at = time.monotonic() + self._retry_for_s
-        for tries in itertools.count(1):
-            try:
-                await self._put_once(key, data, mark, if_absent=if_absent)
-                return
-            except AdapterError as error:
-                if not error.retryable or tries == PUT_TRIES_MAX or time.monotonic() >= give_up_at:
-                    raise
-            await asyncio.sleep(PAUSE_S * 2 ** (tries - 1) * random.uniform(0.5, 1.5))
+        await self._insistently(lambda: self._put_once(key, data, mark, if_absent=if_absent))
 
     async def get(self, key: str) -> bytes:
         """The blob's bytes, in one piece of memory."""
@@ -109,7 +101,7 @@ class ObjectBlobs:
     async def delete(self, key: str) -> None:
         """Remove the blob, if there is one."""
         check_blob_key(key)
-        await self._is_found(key, self._store().delete_async)
+        await self._insistently(lambda: self._is_found(key, self._store().delete_async))
 
     async def list(self, prefix: str = "", *, older_than: datetime | None = None) -> AsyncIterator[BlobInfo]:
         """The blobs whose key begins with `prefix`, by key, a page at a time; by the store's times, of whole seconds.
@@ -121,7 +113,7 @@ class ObjectBlobs:
             ListingDisordered: the store does not list by key.
         """
         folder = prefix.rpartition("/")[0]
-        if folder and not _is_key(folder):
+        if folder and not is_blob_key(folder):
             return
         pages: Pages = aiter(self._store().list_async(folder or None, chunk_size=PAGE))  # pyright: ignore[reportUnknownMemberType]
         last = ""
@@ -132,7 +124,7 @@ class ObjectBlobs:
                     raise ListingDisordered(self._place, last, key)
                 last = key
                 older = older_than is None or found["last_modified"] < older_than
-                if older and key.startswith(prefix) and _is_key(key):
+                if older and key.startswith(prefix) and is_blob_key(key):
                     yield BlobInfo(key, found["size"], found["last_modified"])
 
     async def aclose(self) -> None:
@@ -145,6 +137,18 @@ class ObjectBlobs:
         if doublings not in self._stores:
             self._stores[doublings] = self._open_store(self._request_timeout_s * 2**doublings)
         return self._stores[doublings]
+
+    async def _insistently(self, write: Callable[[], Awaitable[object]]) -> None:
+        """Write, and again where that was given up: obstore does not repeat a write that got no answer at all."""
+        give_up_at = time.monotonic() + self._retry_for_s
+        for tries in itertools.count(1):
+            try:
+                await write()
+                return
+            except AdapterError as error:
+                if not error.retryable or tries == WRITE_TRIES_MAX or time.monotonic() >= give_up_at:
+                    raise
+            await asyncio.sleep(PAUSE_S * 2 ** (tries - 1) * random.uniform(0.5, 1.5))
 
     async def _put_once(self, key: str, data: bytes, mark: str, *, if_absent: bool) -> None:
         """Put, as often as obstore thinks right.
@@ -198,11 +202,3 @@ def _buffer(size_bytes: int) -> io.BytesIO:
     buffer.write(b"\0")
     buffer.seek(0)
     return buffer
-
-
-def _is_key(text: str) -> bool:
-    try:
-        check_blob_key(text)
-    except InvalidBlobKey:
-        return False
-    return True

@@ -80,7 +80,6 @@ _CODES = {
 
 _SENTENCES = {
     "redirect without LOCATION": _REGION,
-    "source: BadScheme": _Meaning(BlobsRefused, "it is http://: give it as endpoint=…, or set AWS_ALLOW_HTTP=true"),
     "invalid peer certificate": _Meaning(BlobsRefused, "trust its authority: client_options={'root_certificate': …}"),
 }
 """By what obstore says where no answer of the store has a code. None of it can be part of a key."""
@@ -96,6 +95,7 @@ _STATUS = re.compile(r"status code: (\d{3})")
 _TRANSIENT_STATUSES = frozenset({"408", "425", "429"})
 _TRANSIENT_CODES = frozenset({"RequestTimeout", "SlowDown", "ServerBusy", "OperationAborted"})
 _CODE = re.compile(r"<Code>(\w+)</Code>")
+_REASON = re.compile(r'(?:message|error): "([^"]+)"|source: TimedOut')
 _QUERY = re.compile(r"(https?://[^\s?]+)\?\S*")
 
 
@@ -161,8 +161,9 @@ def _generic(text: str, told: str) -> AdapterError:
 
 
 def _told(text: str) -> str:
-    """obstore's first line, without the answer's body but for its code, and without the queries of addresses."""
+    """obstore's first line without queries of addresses, and behind it the answer's code, or why there is none."""
     line = " ".join(text.partition("\n\nDebug source")[0].partition("<?xml")[0].split()).rstrip(": ")
     line = _QUERY.sub(r"\1?…", line)[:TEXT_LENGTH_MAX]
-    code = _code(text)
-    return f"{line} ({code})" if code else line
+    reasons = [_code(text), *(found[1] or "no answer in time" for found in _REASON.finditer(text))]
+    reason = next(filter(None, reasons), None)
+    return f"{line} ({reason})" if reason else line

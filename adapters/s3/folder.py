@@ -110,8 +110,8 @@ class FolderBlobs:
         """Let a file that is complete appear under its name."""
         path = self._path(key)
         for tries in range(1, NAMING_TRIES_MAX + 1):
-            _make_folder(path.parent)
             try:
+                _make_folder(path.parent)
                 appear(staged, path)
                 _sync(path.parent)
                 return

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
+from ...ports.blobs import is_blob_key
+
 FOLDER_MARK = "+"
 _CAPITALS_MARK = "="
 
@@ -32,7 +34,8 @@ def segment_of(name: str) -> str | None:
     segment = "".join(
         letter.upper() if capitals >> place & 1 else letter for place, letter in enumerate(found["letters"])
     )
-    return segment + slash if _name_of(segment) + (FOLDER_MARK if slash else "") == name else None
+    is_its_name = _name_of(segment) == name.removesuffix(FOLDER_MARK)
+    return segment + slash if is_its_name and is_blob_key(segment) else None
 
 
 def _name_of(segment: str) -> str:

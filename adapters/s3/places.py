@@ -5,6 +5,7 @@ Nothing is connected here: obstore connects with the first request, and looks fo
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from .errors import InvalidBlobStore, ObstoreMissing
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
-Credentials: TypeAlias = Callable[[], Mapping[str, Any] | Coroutine[Any, Any, Mapping[str, Any]]]
+Credentials: TypeAlias = Callable[[], Mapping[str, object] | Coroutine[Any, Any, Mapping[str, object]]]
 """Called for credentials when they are needed, as obstore's `credential_provider`."""
 
 SCHEMES = ("s3", "gs", "az", "file", "memory")
@@ -30,7 +31,13 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,221}")
 """What every store's rule for buckets and containers is a part of."""
 
 _ENDPOINT = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
-_ENDPOINT_OPTIONS = ("endpoint", "aws_endpoint", "aws_endpoint_url", "aws_endpoint_url_s3", "base_url")
+_ENDPOINT_OPTIONS = ("endpoint", "aws_endpoint_url_s3", "base_url")
+_ENDPOINT_VARIABLES = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+"""From where obstore takes a store's address besides; whoever writes http:// there means it."""
 
 RETRIES_MAX = 1000
 """Of no weight: time bounds how long obstore tries again."""
@@ -134,7 +141,7 @@ def _open(address: Address, reach: Reach, request_timeout_s: float) -> ObjectSto
     given: dict[str, Any] = {
         "prefix": address.path or None,
         "config": {**_own_options(address), **reach.options},
-        "client_options": _client(reach, request_timeout_s),
+        "client_options": _client(address, reach, request_timeout_s),
         "retry_config": _retry(reach.retry_for_s),
         "credential_provider": reach.credentials,
     }
@@ -145,7 +152,7 @@ def _open(address: Address, reach: Reach, request_timeout_s: float) -> ObjectSto
 
 def _own_options(address: Address) -> Mapping[str, object]:
     if address.scheme == "s3":
-        # A single delete is repeated when it got no answer; the bulk one, which obstore prefers, is not.
+        # Every store that speaks like S3 deletes one object; not all have the bulk request, which obstore prefers.
         return {"disable_bulk_delete": True}
     return {"account_name": address.account} if address.account else {}
 
@@ -174,9 +181,12 @@ def _check(address: Address, reach: Reach) -> None:
             raise InvalidBlobStore(f"{address.place}: {name!r} is said by {instead}, not in client_options")
 
 
-def _client(reach: Reach, request_timeout_s: float) -> ClientConfig:
-    plain = any(str(reach.options.get(name, "")).startswith("http://") for name in _ENDPOINT_OPTIONS)
-    ours: dict[str, Any] = {"timeout": timedelta(seconds=request_timeout_s)} | ({"allow_http": True} if plain else {})
+def _client(address: Address, reach: Reach, request_timeout_s: float) -> ClientConfig:
+    named = [reach.options.get(option) for option in _ENDPOINT_OPTIONS]
+    known = [os.environ.get(variable) for variable in _ENDPOINT_VARIABLES[address.scheme]]
+    endpoint = next((str(each) for each in (*named, *known) if each), "https://")
+    plain = endpoint.startswith("http://") or "use_emulator" in reach.options
+    ours = {"timeout": timedelta(seconds=request_timeout_s), "allow_http": plain}
     return {**reach.client_options, **ours}  # type: ignore[typeddict-item]
 
 

@@ -21,7 +21,7 @@ CONTENTS = {
     "empty": b"",
     "every byte": bytes(range(256)),
     "text": "caf\u00e9".encode(),
-    "large": bytes(range(256)) * 20_000,
+    "large": bytes(range(256)) * 24_000,
 }
 
 
@@ -50,15 +50,16 @@ async def test_a_missing_blob_is_not_found(blobs: BlobStore) -> None:
     await blobs.delete("missing")
 
 
-async def test_a_key_is_written_once(blobs: BlobStore) -> None:
-    """A second put is refused and leaves the first as it is."""
-    await blobs.put("key", b"one")
+@pytest.mark.parametrize("size_bytes", [1, 6_000_000])
+async def test_a_key_is_written_once(blobs: BlobStore, size_bytes: int) -> None:
+    """A second put is refused and leaves the first as it is, however large they are."""
+    await blobs.put("key", b"1" * size_bytes)
 
     with pytest.raises(BlobExists) as caught:
-        await blobs.put("key", b"other")
+        await blobs.put("key", b"2" * size_bytes)
 
     assert not caught.value.retryable
-    assert await blobs.get("key") == b"one"
+    assert await blobs.get("key") == b"1" * size_bytes
 
 
 async def test_a_key_is_overwritten_where_that_is_asked_for(blobs: BlobStore) -> None:
@@ -111,11 +112,13 @@ async def test_a_prefix_that_no_key_has_lists_nothing(blobs: BlobStore) -> None:
 
 async def test_blobs_are_listed_by_key_and_prefix(blobs: BlobStore) -> None:
     """By their characters; a prefix is text, not a folder and not a pattern."""
-    for size, key in enumerate(("b", "a/2", "a/10", "a_c", "B", "a.c", "ab", "a-1")):
+    for size, key in enumerate(("b", "a/2", "a/10", "a_c", "B", "a.c", "ab", "a-1", "a", "B/b", "a/b/c", "B-")):
         await blobs.put(key, bytes(size))
 
-    assert await listed(blobs) == ["B", "a-1", "a.c", "a/10", "a/2", "a_c", "ab", "b"]
-    assert await listed(blobs, "a/") == ["a/10", "a/2"]
+    everything = ["B", "B-", "B/b", "a", "a-1", "a.c", "a/10", "a/2", "a/b/c", "a_c", "ab", "b"]
+    assert await listed(blobs) == everything
+    assert await listed(blobs, "a/") == ["a/10", "a/2", "a/b/c"]
+    assert await listed(blobs, "a") == everything[3:-1]
     assert await listed(blobs, "a_") == ["a_c"]
     assert await listed(blobs, "a.") == ["a.c"]
     assert await listed(blobs, "a/2") == ["a/2"]

@@ -5,18 +5,35 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
 from fairlead.adapters.s3 import folder_blobs, object_blobs
-from fairlead.ports.blobs import BlobStore
+from fairlead.ports.blobs import BlobInfo, BlobStore
 
 from .s3_servers import S3Server
 from .subjects import AdapterSubject
+
+Ask: TypeAlias = Callable[[BlobStore], Awaitable[object]]
+
+
+async def _list(blobs: BlobStore) -> list[BlobInfo]:
+    return [info async for info in blobs.list()]
+
+
+ASKED: dict[str, Ask] = {
+    "put": lambda blobs: blobs.put("key", b""),
+    "get": lambda blobs: blobs.get("key"),
+    "has": lambda blobs: blobs.has("key"),
+    "delete": lambda blobs: blobs.delete("key"),
+    "list": _list,
+}
+"""Everything that a store is asked, for tests of what goes wrong with it."""
 
 _numbers = itertools.count()
 
