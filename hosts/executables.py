@@ -23,7 +23,9 @@ class Executable:
     needs_run: bool
     """Whether the handler needs the run's input or its settings."""
     outputs: tuple[tuple[str, bool], ...]
-    """The steps whose whole outputs the handler takes, and whether each is a map."""
+    """The steps whose outputs the handler takes, and whether each is a map."""
+    map_streams: tuple[str, ...]
+    """The maps whose outputs the handler takes one by one; they are not among `outputs`."""
     element_of: MapSource | None
     """What `item` is an element of; None where the handler takes no item."""
     element_is_output: bool
@@ -38,8 +40,9 @@ class Executable:
 
     def statuses(self, skipped: Collection[str]) -> Mapping[str, StepStatus]:
         """How the steps ended that the handler knows of, given which of those it takes outputs of were skipped."""
-        taken = {slug: StepStatus.SKIPPED if slug in skipped else StepStatus.COMPLETED for slug, _ in self.outputs}
-        return {**taken, **dict.fromkeys(self.completed, StepStatus.COMPLETED)}
+        taken = (*(slug for slug, _ in self.outputs), *self.map_streams)
+        known = {slug: StepStatus.SKIPPED if slug in skipped else StepStatus.COMPLETED for slug in taken}
+        return {**known, **dict.fromkeys(self.completed, StepStatus.COMPLETED)}
 
     def facts(self, output: bytes) -> bytes | None:
         """The facts of an output of this step, as the decisions need them."""
@@ -66,13 +69,16 @@ class Executables:
         sources = step.binding.sources
         element_of = step.source if ITEM in sources else None
         is_map = step.kind is StepKind.MAP
+        maps = {name for name, other in flow.steps.items() if other.kind is StepKind.MAP}
+        streamed = step.binding.streams & maps
         return Executable(
             flow=flow.slug,
             step=step,
             flow_id=flow_id,
             is_map=is_map,
             needs_run=INPUT in sources or CONFIG in sources or (element_of is not None and element_of.name == INPUT),
-            outputs=tuple((name, flow.steps[name].kind is StepKind.MAP) for name in flow.steps if name in sources),
+            outputs=tuple((name, name in maps) for name in flow.steps if name in sources - streamed),
+            map_streams=tuple(name for name in flow.steps if name in streamed),
             element_of=element_of,
             element_is_output=element_of is not None
             and element_of.name != INPUT

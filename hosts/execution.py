@@ -13,15 +13,20 @@ import enum
 import logging
 from collections.abc import Mapping
 from functools import partial
+from random import Random
 from typing import Any, Protocol
 
 from ..kernel import Context, PayloadError
 from ..kernel.commands import Outcome
 from ..ports.records import ClaimedTask, Lease
+from .assembling import Values
+from .backoff import Backoff
 from .executables import Executable
-from .outcomes import completed, failed, internal_error, invalid_input, released, timed_out
-from .payloads import Values
+from .outcomes import completed, failed, host_failed, invalid_input, released, timed_out
+from .producing import elements_in, produced, produced_in_thread
+from .spilling import Spilling
 from .threads import HandlerThreads
+from .trying import Abandoned
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +59,22 @@ class Attempts(Protocol):
         ...
 
     @property
+    def random(self) -> Random:
+        """What spreads the tries of attempts over time."""
+        ...
+
+    @property
+    def spilling(self) -> Spilling:
+        """Writes outputs that are too large for a row."""
+        ...
+
+    @property
     def cancel_grace_s(self) -> float:
         """How long a handler that was stopped may take to end before its slot is given to another."""
+        ...
+
+    async def spill(self, execution: Execution, outcome: Outcome) -> Outcome:
+        """Write an output that is too large for its row, and return the outcome with a reference to it."""
         ...
 
     def ended(self, execution: Execution, outcome: Outcome | None, *, running: bool) -> None:
@@ -118,10 +137,26 @@ class Execution:
         """Whether its handler was called, or never will be."""
         return self.ended or self._in_thread or self._handle is not None
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the host."""
+        return self._attempts.loop
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, or was stopped."""
+        return self.ended or self.stopped is not None
+
+    def new_backoff(self) -> Backoff:
+        """Pauses for one operation on behalf of this attempt."""
+        return Backoff(self._attempts.random)
+
     def start(self, values: Values) -> None:
         """Call the handler with decoded `values`."""
         if self.ended:
             return
+        for stream in values.streams:
+            stream.read_for(self)
         binding, attempts = self.executable.step.binding, self._attempts
         try:
             if binding.contexts:
@@ -141,7 +176,7 @@ class Execution:
     def refuse(self, error: BaseException) -> None:
         """The host cannot call the handler."""
         if not self.ended:
-            self._end(internal_error(self.claimed, error))
+            self._end(host_failed(self.claimed, error))
 
     def tell(self, why: Stop) -> None:
         """Let the handler see why it is being stopped. May be called from any thread."""
@@ -179,8 +214,14 @@ class Execution:
         self._start_timer()
         try:
             value = await handler(**arguments)
-            self._note_overrun()
-            outcome = self._judged(completed(self.claimed, self.executable, value))
+            elements = elements_in(self.executable, value)
+            if elements is not None:
+                made = await produced(self.claimed, self.executable, elements, self._attempts.spilling, self)
+                self._note_overrun()
+            else:
+                self._note_overrun()
+                made = completed(self.claimed, self.executable, value)
+            outcome = self._judged(made)
         except BaseException as error:
             self._note_overrun()
             outcome = self._outcome_of_stop() if self.stopped else failed(self.claimed, self.executable, error)
@@ -201,8 +242,22 @@ class Execution:
         if self.ended:
             self._cancel_timer()
             self._attempts.gone(self, running=False)
+        elif outcome is not None and outcome.output and self._attempts.spilling.is_too_large(outcome.output):
+            self._cancel_timer()  # what follows takes as long as the store does, not the handler
+            self._handle = self._attempts.loop.create_task(self._hand_in(outcome))
         else:
             self._end(outcome)
+
+    async def _hand_in(self, outcome: Outcome) -> None:
+        """Write an output that is too large for its row, and end with a reference to it."""
+        try:
+            spilled: Outcome | None = await self._attempts.spill(self, outcome)
+        except Abandoned:
+            spilled = self._outcome_of_stop()
+        except Exception as error:
+            spilled = host_failed(self.claimed, error)
+        if not self.ended:
+            self._end(spilled)
 
     def _abandon(self) -> None:
         """The handler swallows its cancellation: settle without it, and let its slot be used.
@@ -236,7 +291,12 @@ class Execution:
 
     def _outcome_of_call(self, arguments: dict[str, object]) -> Outcome:
         try:
-            outcome = completed(self.claimed, self.executable, self.executable.step.binding.handler(**arguments))
+            value = self.executable.step.binding.handler(**arguments)
+            elements = elements_in(self.executable, value)
+            if elements is not None:
+                outcome = produced_in_thread(self.claimed, self.executable, elements, self._attempts.spilling, self)
+            else:
+                outcome = completed(self.claimed, self.executable, value)
         except BaseException as error:
             outcome = failed(self.claimed, self.executable, error)
         return timed_out(self.claimed, self.executable) if self._overran else outcome

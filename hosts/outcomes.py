@@ -10,13 +10,20 @@ import logging
 from datetime import timedelta
 
 from ..kernel import GiveUp, PayloadError, RetryAfter
+from ..kernel.array_writing import InvalidElement
 from ..kernel.commands import Outcome, OutcomeKind
 from ..kernel.durations import in_seconds
 from ..kernel.failures import encode_failure, failure_of
+from ..ports.blobs import BlobCorrupt
 from ..ports.records import ClaimedTask
 from .executables import Executable
+from .spilling import OutputNotStored
+from .streams import ElementMisfit
 
 logger = logging.getLogger(__name__)
+
+OURS = (InvalidElement, ElementMisfit, BlobCorrupt, OutputNotStored)
+"""What is raised while a handler takes or makes an array element by element, and is not the handler's own."""
 
 
 def completed(task: ClaimedTask, executable: Executable, value: object) -> Outcome:
@@ -25,18 +32,25 @@ def completed(task: ClaimedTask, executable: Executable, value: object) -> Outco
         output = executable.step.encode_output(value)
     except PayloadError as error:
         return _failed(task, error, reason="invalid_output", retryable=False)
+    return completed_with(task, output, executable.facts(output))
+
+
+def completed_with(task: ClaimedTask, output: bytes, facts: bytes | None) -> Outcome:
+    """The handler's output is known to be right."""
     return Outcome(
         key=task.key,
         token=task.token,
         flow_id=task.flow_id,
         kind=OutcomeKind.COMPLETED,
         output=output,
-        facts=executable.facts(output),
+        facts=facts,
     )
 
 
 def failed(task: ClaimedTask, executable: Executable, error: BaseException) -> Outcome:
     """The handler raised. A delay or a class that makes no sense leaves the step's own retries."""
+    if isinstance(error, OURS):
+        return host_failed(task, error)
     retryable, retry_after = True, None
     try:
         if isinstance(error, RetryAfter):
@@ -53,9 +67,13 @@ def invalid_input(task: ClaimedTask, error: PayloadError) -> Outcome:
     return _failed(task, error, reason="invalid_input", retryable=False)
 
 
-def internal_error(task: ClaimedTask, error: BaseException) -> Outcome:
-    """The host could not run the handler, for a reason that is not the handler's."""
-    return _failed(task, error, reason="internal_error")
+def host_failed(task: ClaimedTask, error: BaseException) -> Outcome:
+    """The attempt failed for a reason that is not the handler's: its host could not run it, or serve it."""
+    if isinstance(error, InvalidElement):
+        return _failed(task, error, reason="invalid_output", retryable=False)
+    if isinstance(error, ElementMisfit):
+        return _failed(task, error, reason="invalid_input", retryable=False)
+    return _failed(task, error, reason="blob_corrupt" if isinstance(error, BlobCorrupt) else "internal_error")
 
 
 def timed_out(task: ClaimedTask, executable: Executable) -> Outcome:

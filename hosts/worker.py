@@ -22,11 +22,14 @@ from ..ports.records import ClaimedTask, Lease, PendingRun
 from .backoff import Backoff
 from .executables import Executables
 from .execution import Execution, Stop
-from .outcomes import internal_error, released
-from .payloads import KEPT_BYTES_MAX, PayloadMissing, Payloads
+from .kept import KEPT_BYTES_MAX
+from .outcomes import host_failed, released
+from .payloads import Incomplete, PayloadMissing, Payloads
 from .settling import Settler
 from .slots import Slots
+from .spilling import Spilling
 from .threads import HandlerThreads
+from .trying import Abandoned, try_on
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +98,8 @@ class Worker:
         self._clock = kernel.ports.clock
         self._lease_s = options.lease_duration.total_seconds()
         self._executables = Executables(kernel)
-        self._payloads = Payloads(kernel.ports.persistence, size_bytes_max=options.kept_bytes_max)
+        self._payloads = Payloads(kernel.ports.persistence, kernel.ports.blobs, size_bytes_max=options.kept_bytes_max)
+        self.spilling = Spilling(kernel)
         self._loading: set[asyncio.Task[None]] = set()
         self._written_off: set[Execution] = set()
         """Stopped attempts whose handlers go on although their slots were given up."""
@@ -202,7 +206,7 @@ class Worker:
             execution.refuse(error)
         else:
             self._free_slot()
-            self.settler.add(internal_error(task, error), lease)
+            self.settler.add(host_failed(task, error), lease)
 
     async def recall(self, since: datetime) -> int:
         """Adopt what was leased to this worker by commits whose answers were lost; it takes slots, free or not.
@@ -249,9 +253,23 @@ class Worker:
             for execution, values in zip(executions, loaded, strict=True):
                 if isinstance(values, PayloadMissing):
                     execution.refuse(values)
+                elif isinstance(values, Incomplete):
+                    self._spawn(self._complete(execution, values))
                 else:
                     execution.start(values)
             return
+
+    async def _complete(self, execution: Execution, incomplete: Incomplete) -> None:
+        """Read what one attempt needs from blobs, and start it."""
+        try:
+            values = await try_on(execution, "read its input", lambda: self._payloads.complete(incomplete))
+        except Abandoned:
+            return
+        except Exception as error:
+            logger.exception("the input of task %s cannot be read", execution.claimed.key)
+            execution.refuse(error)
+        else:
+            execution.start(values)
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = self.loop.create_task(work)
@@ -275,6 +293,13 @@ class Worker:
         self._changed.set()
 
     # How attempts end
+
+    async def spill(self, execution: Execution, outcome: Outcome) -> Outcome:
+        """Write an output that is too large for its row into blobs; whoever takes it here finds it without a read."""
+        spilled = await self.spilling.spill(execution.executable, outcome, execution)
+        if outcome.output is not None and spilled.output is not None:
+            self._payloads.remember_blobs(execution.executable, spilled.output, outcome.output)
+        return spilled
 
     def ended(self, execution: Execution, outcome: Outcome | None, *, running: bool) -> None:
         """An attempt is over: free its slot, and settle its outcome."""
@@ -377,6 +402,7 @@ class Worker:
             loading.cancel()
         if self._loading:
             await asyncio.wait(self._loading)
+        await self._payloads.close()
         self.threads.close()
 
 

@@ -29,9 +29,10 @@ from .errors import (
     UnsupportedType,
     WaitTimeout,
 )
-from .kernel import Kernel, Start
+from .kernel import Kernel
 from .retry import GiveUp, RetryAfter
 from .runs import RunDetails, RunHandle
+from .starting import Start
 
 __all__ = [
     "AdapterError",

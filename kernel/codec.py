@@ -39,9 +39,17 @@ from .pydantic_models import dumped, is_model
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 """What `decode` returns."""
 
-PAYLOAD_SIZE_BYTES_MAX: Final = 16 * 1024 * 1024
-"""Largest payload in bytes of canonical JSON. It is held in memory several times over while a task runs, and a row
-of PostgreSQL ends at 1 GB; larger data belongs into a store of the app's own, with its address as the payload."""
+PAYLOAD_SIZE_BYTES_MAX: Final = 256 * 1024 * 1024
+"""Largest payload in bytes of canonical JSON. It is held in memory several times over while a task runs; larger data
+belongs into a store of the app's own, with its address as the payload, or is an array that is produced as a stream."""
+
+STREAM_SIZE_BYTES_MAX: Final = 1024 * 1024 * 1024
+"""Largest array that is produced element by element, in bytes of canonical JSON. It never exists as one value; whoever
+takes it whole, rather than element by element, needs the memory for it."""
+
+CONFIG_SIZE_BYTES_MAX: Final = 64 * 1024
+"""Largest settings of a run, in bytes of canonical JSON for all of its steps. They stand in the run's row and are read
+with every claim; data belongs into the input."""
 
 SIZE_UNLIMITED: Final = 2**62
 """Bytes. Every stored value was within the limit when it was recorded; the outputs of a map together need not be."""

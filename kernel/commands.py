@@ -40,11 +40,16 @@ class RunRequest(Record, frozen=True, kw_only=True):
 
     flow_id: int
     input: bytes
+    """The payload, or a reference to it (`kernel.references`); then `run_id` and `digest` are set."""
     config: bytes | None = None
     facts: bytes | None = None
     """The facts of the input (`kernel.facts`)."""
     key: str | None = None
     priority: int = 0
+    run_id: str | None = None
+    """The run's id, drawn already since blobs are named after it; None where it is drawn when the run is put down."""
+    digest: str | None = None
+    """`decisions.start.request_digest` of the request with its payload; None where it has that."""
 
 
 class RunStart(Record, frozen=True, kw_only=True):

@@ -158,7 +158,7 @@ class Dispatcher:
                 request,
                 request.flow_id,
                 self._plans[request.flow_id],
-                run_id=self._ports.new_id(),
+                run_id=request.run_id or self._ports.new_id(),
                 now=now,
                 published=self._published,
             )

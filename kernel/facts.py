@@ -61,8 +61,41 @@ def facts_of(questions: Questions, data: bytes) -> bytes | None:
     """
     if not questions:
         return None
-    lengths = {source.dotted: _length(source.path, data) for source in questions.arrays}
+    lengths: dict[str, int | Kind] = {source.dotted: _length(source.path, data) for source in questions.arrays}
     return _encoder.encode(Facts(lengths=lengths, matches=_matches(questions.patterns, data)))
+
+
+class ArrayFacts:
+    """The facts of an array that is seen one element at a time.
+
+    Args:
+        questions: as for `facts_of`.
+    """
+
+    def __init__(self, questions: Questions) -> None:
+        self._questions = questions
+        self._count = 0
+        self._missing = {wanted for pattern in questions.patterns for wanted in elements_of(pattern)}
+        """The patterns that no element has contained so far."""
+
+    def add(self, element: bytes) -> None:
+        """See the next element, canonical JSON."""
+        self._count += 1
+        if self._missing:
+            value = _value.decode(element)
+            self._missing -= {wanted for wanted in self._missing if contains(value, _decoded(wanted))}
+
+    def encoded(self) -> bytes | None:
+        """The facts of all that was seen, as `facts_of` gives them for the whole array."""
+        if not self._questions:
+            return None
+        patterns = self._questions.patterns
+        return _encoder.encode(
+            Facts(
+                lengths={each.dotted: "nothing" if each.path else self._count for each in self._questions.arrays},
+                matches=tuple(each[:1] == b"[" and self._missing.isdisjoint(elements_of(each)) for each in patterns),
+            )
+        )
 
 
 def read_facts(stored: bytes | None) -> Facts:

@@ -6,22 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from ..ports import Ports
 from ..ports.persistence import Persistence
 from ..ports.reading import RunCursor, RunFilter, RunPage
-from .arrays import MissingArray, missing_arrays
-from .commands import CancelledRun, CancelRun, Command, RunRequest, StartRuns
+from .commands import CancelledRun, CancelRun, Command, StartRuns
 from .definition import Flow
-from .definition.config import join_config
-from .definition.unknown_fields import unknown_fields
 from .dispatch import Dispatcher
-from .errors import InvalidArgument, InvalidInput, LimitExceeded, PayloadError
-from .facts import facts_of
-from .plan import INPUT, Plan
+from .errors import IdempotencyConflict, InvalidArgument, LimitExceeded
+from .plan import Plan
+from .references import INLINE_BYTES_MAX
 from .registry import Registry
 from .runs import RunHandle
+from .starting import LargeInputs, Start, run_request
 
 T = TypeVar("T")
 Result = TypeVar("Result")
@@ -29,21 +27,8 @@ Result = TypeVar("Result")
 RUNS_PER_PAGE_MAX = 1_000
 """Runs in one page of `list_runs`."""
 
-PRIORITY_MAX = 32_767
-"""The largest absolute value of a priority: what a small integer column holds."""
-
-KEY_LENGTH_MAX = 512
-"""Characters of an idempotency key: enough for any composed business key, short enough for an index."""
-
-
-@frozen(kw_only=True)
-class Start:
-    """One of many runs to start, as `Kernel.start_many` takes them."""
-
-    input: object
-    key: str | None = None
-    priority: int = 0
-    config: Mapping[str, object] | None = None
+INLINE_BYTES_LIMIT = 16 * 1024 * 1024
+"""The largest `inline_bytes_max`, in bytes: with more a batch of claimed or settled rows would no longer be bounded."""
 
 
 class Kernel:
@@ -55,13 +40,17 @@ class Kernel:
     Args:
         flows: the flows this process knows; each is sealed. Of one (slug, version) there is one flow.
         ports: an adapter for each port.
+        inline_bytes_max: the largest payload that stands in its row, in bytes of JSON; larger ones go to the
+            BlobStore. Kernels over one store need not agree on it.
 
     Raises:
         FlowDefinitionError: a flow cannot be sealed, or two flows share slug and version.
+        InvalidArgument: `inline_bytes_max` is no number of bytes up to `INLINE_BYTES_LIMIT`.
     """
 
-    def __init__(self, *, flows: Iterable[Flow[Any]], ports: Ports) -> None:
+    def __init__(self, *, flows: Iterable[Flow[Any]], ports: Ports, inline_bytes_max: int = INLINE_BYTES_MAX) -> None:
         self.ports = ports
+        self.inline_bytes_max = _checked_size(inline_bytes_max)
         self._registry = Registry(flows)
         self._dispatcher = Dispatcher(self._registry, ports)
 
@@ -81,6 +70,7 @@ class Kernel:
         """The same kernel over another handle on the same store, as a heartbeat thread needs it."""
         other = object.__new__(Kernel)
         other.ports = evolve(self.ports, persistence=persistence)
+        other.inline_bytes_max = self.inline_bytes_max
         other._registry = self._registry
         other._dispatcher = Dispatcher(self._registry, other.ports)
         return other
@@ -184,8 +174,14 @@ class Kernel:
             raise InvalidArgument("starts", "a sequence of Start(input=…)", starts)
         await self.register()
         flow_id = self._registry.registered_flow(found).flow_id
-        requests = tuple(_request(found, flow_id, start) for start in starts)
-        answers = await self.dispatch(StartRuns(requests))
+        inputs = LargeInputs(self.ports, found.plan, size_bytes_max=self.inline_bytes_max)
+        requests = await inputs.spilled([run_request(found, flow_id, start) for start in starts])
+        try:
+            answers = await self.dispatch(StartRuns(tuple(requests)))
+        except IdempotencyConflict:
+            await inputs.discard(requests, ())
+            raise
+        await inputs.discard(requests, answers)
         return [self._handle(answer.run_id, created=answer.created) for answer in answers]
 
     async def cancel(self, run_id: str, *, reason: str | None = None) -> CancelledRun:
@@ -241,42 +237,7 @@ class Kernel:
         )
 
 
-def _request(flow: Flow[Any], flow_id: int, start: Start) -> RunRequest:
-    """Validate everything about one start, and report all that is wrong with it at once."""
-    problems: list[tuple[str, str]] = [*_key_problems(start.key), *_priority_problems(start.priority)]
-    data, config = b"null", None
-    problems += unknown_fields(flow.input_schema, start.input)
-    try:
-        data = flow.input_schema.encode(start.input)
-    except PayloadError as error:
-        problems += error.problems
-    try:
-        config = join_config(flow.merge_config(start.config))
-    except PayloadError as error:
-        problems += ((f"config {path}", problem) for path, problem in error.problems)
-    facts = None if problems else facts_of(flow.plan.questions[INPUT], data)
-    if not problems:
-        problems += (("$" + each.source.dotted.removeprefix(INPUT), str(each)) for each in _starved(flow, facts))
-    if problems:
-        raise InvalidInput(tuple(problems), what=f"start of flow {flow.slug!r} (version {flow.version})")
-    return RunRequest(flow_id=flow_id, input=data, config=config, facts=facts, key=start.key, priority=start.priority)
-
-
-def _starved(flow: Flow[Any], facts: bytes | None) -> Iterable[MissingArray]:
-    """The maps over the input that find no array there; of several over one place, the first."""
-    found = {each.source.dotted: each for each in reversed([*missing_arrays(flow.plan, INPUT, facts)])}
-    return reversed(found.values())
-
-
-def _key_problems(key: object) -> Iterable[tuple[str, str]]:
-    if key is None:
-        return
-    if not isinstance(key, str) or not 1 <= len(key) <= KEY_LENGTH_MAX:
-        yield "key", f"must be text of 1 to {KEY_LENGTH_MAX} characters"
-    elif "\0" in key or not key.isprintable():
-        yield "key", "must be printable text, without control characters"
-
-
-def _priority_problems(priority: object) -> Iterable[tuple[str, str]]:
-    if isinstance(priority, bool) or not isinstance(priority, int) or abs(priority) > PRIORITY_MAX:
-        yield "priority", f"must be an int from -{PRIORITY_MAX} to {PRIORITY_MAX}, not {priority!r}"
+def _checked_size(found: object) -> int:
+    if isinstance(found, bool) or not isinstance(found, int) or not 1 <= found <= INLINE_BYTES_LIMIT:
+        raise InvalidArgument("inline_bytes_max", f"a number of bytes from 1 to {INLINE_BYTES_LIMIT}", found)
+    return found

@@ -22,6 +22,7 @@ from .durations import Duration, in_seconds
 from .errors import InvalidArgument, NotAMap, OtherShape, RunDidNotComplete, RunNotFound, WaitTimeout
 from .events import event_records
 from .failures import decode_failure
+from .fetching import fetch_payload
 from .plan import StepKind
 
 T = TypeVar("T")
@@ -139,7 +140,7 @@ class RunHandle:
         wanted = [OutputRequest(self.id, slug) for slug in flow.plan.leaves]
         payloads = await self._persistence.read_payloads((), wanted)
         return {
-            request.step: _untyped(flow.steps[request.step], payloads.outputs[request])
+            request.step: _untyped(flow.steps[request.step], await self._fetched(payloads.outputs[request]))
             for request in wanted
             if payloads.outputs[request].status is StepStatus.COMPLETED
         }
@@ -168,7 +169,8 @@ class RunHandle:
         settled = await self._settled(found, timeout)
         if settled is None:
             return None
-        return found.produced.decode(_joined(found, settled), size_bytes_max=SIZE_UNLIMITED)
+        data = _joined(found, await self._fetched(settled))
+        return found.produced.decode(data, size_bytes_max=SIZE_UNLIMITED)
 
     @overload
     async def outputs(
@@ -225,6 +227,10 @@ class RunHandle:
             record = await self.wait()
         raise _did_not_complete(record)
 
+    async def _fetched(self, output: StepOutput) -> list[bytes]:
+        """The outputs of a step's tasks, null where a task has none."""
+        return [b"null" if each is None else await fetch_payload(self._ports.blobs, each) for each in output.outputs]
+
     async def _wait_until(self, done: Callable[[RunRecord], bool], timeout: Duration | None) -> RunRecord:
         async def look(record: RunRecord) -> bool:
             return done(record)
@@ -256,16 +262,15 @@ def _seconds(timeout: Duration | None) -> float | None:
         raise InvalidArgument("timeout", str(problem).partition(",")[0], timeout) from None
 
 
-def _joined(step: Step, output: StepOutput) -> bytes:
+def _joined(step: Step, outputs: list[bytes]) -> bytes:
     """A step's output as JSON: its only task's, or the array of all its tasks' outputs."""
-    outputs = [b"null" if each is None else each for each in output.outputs]
     if step.kind is StepKind.MAP:
         return msgspec.json.encode([msgspec.Raw(each) for each in outputs])
     return outputs[0]
 
 
-def _untyped(step: Step, output: StepOutput) -> JsonValue:
-    values = [None if each is None else decode_json(each) for each in output.outputs]
+def _untyped(step: Step, outputs: list[bytes]) -> JsonValue:
+    values = [decode_json(each, size_bytes_max=SIZE_UNLIMITED) for each in outputs]
     return values if step.kind is StepKind.MAP else values[0]
 
 

@@ -36,6 +36,15 @@ class BlobNotFound(AdapterError):
     """There is no blob under that key."""
 
 
+class BlobCorrupt(AdapterError):
+    """A blob that is referred to is missing, or is not what was written. Nothing else is taken in its place."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        self.key = key
+        self.problem = problem
+        super().__init__(f"blob {key!r} cannot be read: {problem}")
+
+
 class BlobInfo(Record, frozen=True):
     """What a listing tells of one blob."""
 

@@ -27,12 +27,14 @@ from .outbox import Outbox
 from .reading import (
     AttemptRecord,
     Due,
+    OutputPage,
     OutputRequest,
     Payloads,
     RunCursor,
     RunFilter,
     RunPage,
     RunRecord,
+    StepOutput,
     StepRecord,
     TaskRecord,
 )
@@ -130,6 +132,14 @@ class RunReader(Protocol):
 
     async def read_payloads(self, runs: Sequence[str], outputs: Sequence[OutputRequest]) -> Payloads:
         """The inputs of `runs` and the recorded outputs asked for, in one round trip."""
+        ...
+
+    async def read_output_page(self, page: OutputPage) -> StepOutput | None:
+        """Consecutive outputs of a step's tasks; None where there is no such step.
+
+        The page ends with the last element, or before the output that no longer fits. It is empty only where the
+        step is not completed or has no element from `page.first` on. The memory this takes is bounded by the page.
+        """
         ...
 
 

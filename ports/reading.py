@@ -120,6 +120,19 @@ class OutputRequest(NamedTuple):
     element: int | None = None
 
 
+class OutputPage(Record, frozen=True, kw_only=True):
+    """Asks for consecutive outputs of a step, in its highest generation, as many as fit."""
+
+    run_id: str
+    step: str
+    first: int
+    """The index of the first one wanted."""
+    limit: int
+    """At most so many, at least 1."""
+    size_bytes_max: int
+    """At most so many bytes of them together, but always the first, however large it is."""
+
+
 class RunPayload(Record, frozen=True, kw_only=True):
     """What a run was started with, as canonical JSON."""
 
@@ -133,7 +146,7 @@ class StepOutput(Record, frozen=True, kw_only=True):
     status: StepStatus
     elements: int | None
     outputs: Sequence[bytes | None]
-    """All tasks' outputs, or the one asked for by index. Empty unless the step is completed."""
+    """All tasks' outputs, the one asked for by index, or those of a page. Empty unless the step is completed."""
 
 
 class Payloads(Record, frozen=True, kw_only=True):

@@ -18,12 +18,14 @@ from ...ports.persistence import Persistence
 from ...ports.reading import (
     AttemptRecord,
     Due,
+    OutputPage,
     OutputRequest,
     Payloads,
     RunCursor,
     RunFilter,
     RunPage,
     RunRecord,
+    StepOutput,
     StepRecord,
     TaskRecord,
 )
@@ -307,6 +309,11 @@ class MemoryPersistence:
         """The inputs of `runs` and the recorded outputs asked for."""
         with self._store.mutex:
             return reading.read_payloads(self._store, runs, outputs)
+
+    async def read_output_page(self, page: OutputPage) -> StepOutput | None:
+        """Consecutive outputs of a step's tasks, as many as fit."""
+        with self._store.mutex:
+            return reading.read_output_page(self._store, page)
 
     async def check_invariants(self) -> Mapping[str, Sequence[str]]:
         """The invariants of stored rows that do not hold; see `invariants`."""

@@ -9,6 +9,7 @@ from operator import attrgetter
 from ...ports.outbox import OutboxRow
 from ...ports.reading import (
     AttemptRecord,
+    OutputPage,
     OutputRequest,
     Payloads,
     RunCursor,
@@ -22,7 +23,7 @@ from ...ports.reading import (
 )
 from ...ports.records import TaskKey
 from ...ports.statuses import StepStatus
-from .rows import Run, StoredRun
+from .rows import Run, Step, StoredRun
 from .store import Store
 
 _by_generation = attrgetter("generation")
@@ -98,6 +99,24 @@ def read_payloads(store: Store, runs: Sequence[str], outputs: Sequence[OutputReq
     )
 
 
+def read_output_page(store: Store, page: OutputPage) -> StepOutput | None:
+    """Consecutive outputs of a step's tasks, as many as fit."""
+    found = _step(store, page.run_id, page.step)
+    if found is None:
+        return None
+    stored, step = found
+    outputs: list[bytes | None] = []
+    size_bytes = 0
+    if step.status is StepStatus.COMPLETED:
+        for index in range(page.first, min(page.first + page.limit, step.elements or 0)):
+            output = _task_output(stored, TaskKey(page.run_id, page.step, step.generation, index))
+            size_bytes += len(output or b"")
+            if outputs and size_bytes > page.size_bytes_max:
+                break
+            outputs.append(output)
+    return StepOutput(status=step.status, elements=step.elements, outputs=outputs)
+
+
 def _newest_first(store: Store, chosen: RunFilter, after: RunCursor | None) -> Iterator[Run]:
     """The runs that `chosen` admits: by its key where one flow is meant, else along the index by age."""
     if chosen.flow is not None and chosen.key is not None:
@@ -127,23 +146,26 @@ def _admitted(chosen: RunFilter, stored: StoredRun) -> Iterator[Run]:
 
 
 def _output(store: Store, request: OutputRequest) -> StepOutput | None:
-    stored = store.runs.get(request.run_id)
-    generation = None if stored is None else stored.generations.get(request.step)
-    if stored is None or generation is None:
+    found = _step(store, request.run_id, request.step)
+    if found is None:
         return None
-    step = stored.steps[request.run_id, request.step, generation]
+    stored, step = found
     elements = step.elements
     if request.element is not None and not 0 <= request.element < (elements or 0):
         return None
     outputs: list[bytes | None] = []
     if step.status is StepStatus.COMPLETED:
         wanted = range(elements or 0) if request.element is None else (request.element,)
-        outputs = [_task_output(stored, TaskKey(*_head(request), generation, index)) for index in wanted]
+        head = (request.run_id, request.step, step.generation)
+        outputs = [_task_output(stored, TaskKey(*head, index)) for index in wanted]
     return StepOutput(status=step.status, elements=elements, outputs=outputs)
 
 
-def _head(request: OutputRequest) -> tuple[str, str]:
-    return request.run_id, request.step
+def _step(store: Store, run_id: str, slug: str) -> tuple[StoredRun, Step] | None:
+    """A run and one of its steps in its highest generation."""
+    stored = store.runs.get(run_id)
+    generation = None if stored is None else stored.generations.get(slug)
+    return None if stored is None or generation is None else (stored, stored.steps[run_id, slug, generation])
 
 
 def _task_output(stored: StoredRun, key: TaskKey) -> bytes | None:

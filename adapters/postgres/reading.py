@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ...ports.reading import (
     AttemptRecord,
+    OutputPage,
     OutputRequest,
     Payloads,
     RunCursor,
@@ -18,6 +19,7 @@ from ...ports.reading import (
     TaskRecord,
 )
 from ...ports.records import TaskKey
+from ...ports.statuses import StepStatus
 from .arrays import ints, texts, uuids
 from .database import Database, Parameters, Row
 from .rows import PHASE, RUN_STATUS, STEP_STATUS, TASK_STATUS, is_run_id
@@ -65,6 +67,13 @@ class RunReading:
                 runs={row[0]: RunPayload(input=row[1], config=row[2]) for row in await of_runs.fetchall()},
                 outputs=_step_outputs(requests, await of_steps.fetchall()),
             )
+
+    async def read_output_page(self, page: OutputPage) -> StepOutput | None:
+        """Consecutive outputs of a step's tasks, as many as fit."""
+        last = page.first + page.limit - 1
+        more = {"step": page.step, "first": page.first, "last": last, "size_bytes_max": page.size_bytes_max}
+        rows = await self._of_run("read_output_page", page.run_id, **more)
+        return _output_page(page, rows) if rows else None
 
     async def _of_run(self, name: str, run_id: str, **more: object) -> list[Row]:
         if not is_run_id(run_id):
@@ -114,6 +123,22 @@ def _step_outputs(requests: Sequence[OutputRequest], rows: Sequence[Row]) -> dic
             outputs=[outputs.get(index) for index in wanted] if completed else [],
         )
     return answers
+
+
+def _output_page(page: OutputPage, rows: Sequence[Row]) -> StepOutput:
+    """The rows of `read_output_page`: elements that fit, and perhaps the first one that does not."""
+    status, elements = STEP_STATUS[rows[0][0]], rows[0][1]
+    outputs = {element: output for _, _, element, fits, output in rows if fits}
+    first_left_out = next((element for _, _, element, fits, _ in rows if fits is False), None)
+    if status is not StepStatus.COMPLETED:
+        end = page.first
+    elif first_left_out is not None:
+        end = first_left_out
+    else:
+        end = min(page.first + page.limit, elements or 0)
+    return StepOutput(
+        status=status, elements=elements, outputs=[outputs.get(index) for index in range(page.first, end)]
+    )
 
 
 def _run_record(row: Row) -> RunRecord:

@@ -35,7 +35,7 @@ def start_run(request: RunRequest, flow_id: int, plan: Plan, *, run_id: str, now
         version=plan.version,
         fingerprint=plan.fingerprint,
         key=request.key,
-        request_digest=request_digest(request),
+        request_digest=request.digest or request_digest(request),
         priority=request.priority,
         input=request.input,
         config=request.config,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Protocol
 
 from attrs import field, frozen
 
@@ -38,6 +39,21 @@ class PayloadParameter:
     """What the handler's annotation says, `ANY` where it says nothing."""
     has_default: bool = False
     """Whether the handler has a value of its own for it, which is taken where its source was skipped."""
+    streamed: Schema | None = None
+    """The type of one element, where the handler is handed an array's elements one by one instead of a list."""
+
+
+class Streamed(Protocol):
+    """An array whose elements are read as they are asked for."""
+
+    def of(self, element: Schema, what: str) -> object:
+        """Return the typed elements: for an async handler an `AsyncIterable`, for a plain function an `Iterable`.
+
+        Args:
+            element: the type of one.
+            what: how an error calls the array.
+        """
+        ...
 
 
 @frozen(kw_only=True)
@@ -63,16 +79,18 @@ class Binding:
         return frozenset(payload.source for payload in self.payloads)
 
     @cached_property
-    def _decoded(self) -> tuple[tuple[str, str, Schema, str, bool], ...]:
-        """Parameter, source, schema, what an error calls the value, and whether it has a default."""
-        return tuple(
-            (each.name, each.source, each.schema, f"step {self.step!r}, parameter {each.name!r}", each.has_default)
-            for each in self.payloads
-        )
+    def streams(self) -> frozenset[str]:
+        """Those of the sources whose elements the handler is handed one by one."""
+        return frozenset(payload.source for payload in self.payloads if payload.streamed is not None)
+
+    @cached_property
+    def _decoded(self) -> tuple[tuple[PayloadParameter, str], ...]:
+        """The parameters, and what an error calls their values."""
+        return tuple((each, f"step {self.step!r}, parameter {each.name!r}") for each in self.payloads)
 
     def arguments(
         self,
-        values: Mapping[str, bytes | None],
+        values: Mapping[str, bytes | Streamed | None],
         context: Context,
         resources: Mapping[str, object] = _NO_RESOURCES,
     ) -> dict[str, object]:
@@ -81,7 +99,8 @@ class Binding:
         Args:
             values: canonical JSON for each of `sources`. A map that is a dependency is one array of its outputs; the
                 element of a map task stands under `ITEM`, the step's settings stand under `CONFIG`. None is the value
-                of a step that was skipped: its parameter keeps its default, or becomes None.
+                of a step that was skipped: its parameter keeps its default, or becomes None. An array may be
+                `Streamed` where its source is one of `streams`.
             context: of this attempt; its `index` is the element's.
             resources: at least those of `resources`, by name.
 
@@ -89,12 +108,15 @@ class Binding:
             PayloadError: a value does not fit its parameter, which the message names.
         """
         arguments: dict[str, object] = {}
-        for name, source, schema, what, has_default in self._decoded:
-            data = values[source]
-            if data is not None:
-                arguments[name] = schema.decode(data, size_bytes_max=SIZE_UNLIMITED, what=what)
-            elif not has_default:
-                arguments[name] = None
+        for parameter, what in self._decoded:
+            data = values[parameter.source]
+            if isinstance(data, bytes):
+                arguments[parameter.name] = parameter.schema.decode(data, size_bytes_max=SIZE_UNLIMITED, what=what)
+            elif data is not None:
+                assert parameter.streamed is not None, "only what is asked for as a stream comes as one"
+                arguments[parameter.name] = data.of(parameter.streamed, what)
+            elif not parameter.has_default:
+                arguments[parameter.name] = None
         for name in self.contexts:
             arguments[name] = context
         if self.index:

@@ -17,6 +17,7 @@ from .parameters import bind, schema_of
 from .site import Site
 from .sources import read_source
 from .step import Step
+from .streams import check_made, stream_of
 
 PLACING: Final = ("slug", "after", "requires", "when", "unless")
 """The arguments that every kind of step takes beside its options; fields of `Declaration`."""
@@ -63,7 +64,11 @@ def define(declared: Declaration, site: Site, flow_options: Mapping[str, Any]) -
     after = _references(declared.after, "after", site)
     requires = _references(declared.requires, "requires", site)
     binding = bind(handler, signature, site, is_map=is_map)
-    output = schema_of(signature.returns, "the return value", site, signature.names)
+    stream = stream_of(signature.returns)
+    if stream is not None:
+        check_made(stream, site, is_async=signature.is_async)
+    returns = signature.returns if stream is None else stream.array
+    output = schema_of(returns, "the return value", site, signature.names)
     asked = frozenset[str]().union(*map(names_of, (*declared.branches, condition)))
     over = frozenset[str]() if source is None else frozenset({source.name})
     gaps = is_map and (policy.tolerate_failures != 0 or _has_gaps(source, site))
@@ -72,6 +77,7 @@ def define(declared: Declaration, site: Site, flow_options: Mapping[str, Any]) -
         kind=declared.kind,
         binding=binding,
         output=output,
+        streamed=None if stream is None else output.element(),
         produced=Schema.array_of(output, gaps=gaps) if is_map else output,
         dependencies=site.in_order(binding.sources | over | after | requires | asked),
         source=source,

@@ -17,6 +17,7 @@ from .handler import Handler, Names, Parameter, Signature, Unannotated
 from .names import nearest
 from .resource import ResourceMark
 from .site import Site
+from .streams import stream_of, taken
 
 _UNTYPED: tuple[object, ...] = (Unannotated, typing.Any, object)
 _MAP_ONLY = (ITEM, INDEX)
@@ -42,10 +43,7 @@ def bind(handler: Handler, signature: Signature, site: Site, *, is_map: bool) ->
             index = _checked_index(parameter, site)
         else:
             source = _source(parameter, site, is_map=is_map)
-            schema = schema_of(parameter.annotation, f"parameter {parameter.name!r}", site, signature.names)
-            payloads.append(
-                PayloadParameter(name=parameter.name, source=source, schema=schema, has_default=parameter.has_default)
-            )
+            payloads.append(_payload(parameter, source, signature, site))
     return Binding(
         step=site.step or "",
         handler=handler,
@@ -54,6 +52,20 @@ def bind(handler: Handler, signature: Signature, site: Site, *, is_map: bool) ->
         contexts=tuple(contexts),
         index=index,
         resources=resources,
+    )
+
+
+def _payload(parameter: Parameter, source: str, signature: Signature, site: Site) -> PayloadParameter:
+    stream = stream_of(parameter.annotation)
+    annotation = parameter.annotation if stream is None else stream.array
+    schema = schema_of(annotation, f"parameter {parameter.name!r}", site, signature.names)
+    streamed = stream is not None and taken(stream, parameter.name, source, site, is_async=signature.is_async)
+    return PayloadParameter(
+        name=parameter.name,
+        source=source,
+        schema=schema,
+        has_default=parameter.has_default,
+        streamed=schema.element() if streamed else None,
     )
 
 

@@ -22,6 +22,8 @@ class Step:
     """The handler and how it is called."""
     output: Schema = field(repr=False)
     """What one call of the handler returns."""
+    streamed: Schema | None = field(repr=False)
+    """The type of one element, where the handler may return something that makes its array element by element."""
     produced: Schema = field(repr=False)
     """What dependents receive: `output`; for a map the list of all its outputs, with None in its gaps."""
     dependencies: tuple[str, ...] = field(repr=False)

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from fairlead.ports.persistence import Persistence
-from fairlead.ports.reading import OutputRequest, RunPayload, StepOutput
+from fairlead.ports.reading import OutputPage, OutputRequest, RunPayload, StepOutput
 from fairlead.ports.records import Changes, FlowRow
 from fairlead.ports.statuses import RunStatus, StepStatus
 from tests.support.records import (
@@ -35,6 +35,7 @@ PAYLOADS = {
     "wide": b"[" + b",".join(b'"%d"' % n for n in range(20_000)) + b"]",
     "long": b'"' + b"x" * 300_000 + b'"',
     "empty": b'{"a":[],"b":{},"c":""}',
+    "reference": b' {"prefix":"runs/1/input","size_bytes":7}',
 }
 
 
@@ -283,3 +284,98 @@ async def test_inputs_can_be_read_at_any_time(store: Persistence, flow: FlowRow)
     assert before.runs[run_id(1)].input == b'{"order":1}'
     done = await complete_run(store, flow, 2)
     assert (await store.read_payloads([done], [])).runs[done].input == b'{"order":1}'
+
+
+PAGED = [b'"%s"' % (b"x" * size) for size in (8, 8, 98, 8, 8, 8)]
+"""Outputs of 10 and 100 bytes, by element; element 1 has none."""
+
+
+async def _paged_map(store: Persistence, flow: FlowRow) -> str:
+    run = await run_with_tasks(store, flow, steps={"pack": len(PAGED)})
+    tasks = await claim_all(store, flow)
+    await apply(
+        store,
+        run,
+        Changes(
+            steps=(step_write(run, status=StepStatus.COMPLETED, elements=len(PAGED), remaining=0, failed=1),),
+            tasks=tuple(
+                failed(task) if key.element == 1 else completed(task, output=PAGED[key.element])
+                for key, task in tasks.items()
+            ),
+        ),
+    )
+    return run
+
+
+@pytest.mark.parametrize(
+    ("first", "limit", "size_bytes_max", "expected"),
+    [
+        (0, 10, 1000, [0, 1, 2, 3, 4, 5]),
+        (0, 3, 1000, [0, 1, 2]),
+        (3, 2, 1000, [3, 4]),
+        (0, 10, 110, [0, 1, 2]),
+        (0, 10, 109, [0, 1]),
+        (2, 10, 1, [2]),
+        (1, 10, 1, [1]),
+        (3, 10, 20, [3, 4]),
+        (5, 10, 1000, [5]),
+        (6, 10, 1000, []),
+        (7, 10, 1000, []),
+    ],
+)
+async def test_outputs_are_read_by_the_page(
+    store: Persistence, flow: FlowRow, first: int, limit: int, size_bytes_max: int, expected: list[int]
+) -> None:
+    """Consecutive outputs, as many as fit in number and in bytes, always the first; None where an element has none."""
+    run = await _paged_map(store, flow)
+
+    page = await store.read_output_page(
+        OutputPage(run_id=run, step="pack", first=first, limit=limit, size_bytes_max=size_bytes_max)
+    )
+
+    assert page == StepOutput(
+        status=StepStatus.COMPLETED,
+        elements=len(PAGED),
+        outputs=[None if index == 1 else PAGED[index] for index in expected],
+    )
+
+
+async def test_elements_without_a_row_are_part_of_a_page(store: Persistence, flow: FlowRow) -> None:
+    """A map over a map with failed elements has no task for them; they read as None wherever the page begins."""
+    run = await run_with_tasks(store, flow, steps={"pack": 2})
+    tasks = await claim_all(store, flow)
+    await apply(
+        store,
+        run,
+        Changes(
+            steps=(step_write(run, status=StepStatus.COMPLETED, elements=5, remaining=0, gaps=3),),
+            tasks=tuple(completed(task, output=b"%d" % key.element) for key, task in tasks.items()),
+        ),
+    )
+
+    whole = await store.read_output_page(OutputPage(run_id=run, step="pack", first=0, limit=9, size_bytes_max=99))
+    behind = await store.read_output_page(OutputPage(run_id=run, step="pack", first=3, limit=9, size_bytes_max=99))
+
+    assert whole is not None
+    assert behind is not None
+    assert list(whole.outputs) == [b"0", b"1", None, None, None]
+    assert list(behind.outputs) == [None, None]
+
+
+@pytest.mark.parametrize("status", [StepStatus.RUNNING, StepStatus.SKIPPED])
+async def test_a_step_that_is_not_completed_has_no_page(store: Persistence, flow: FlowRow, status: StepStatus) -> None:
+    """Its status is told; of a step that does not exist nothing is."""
+    run = await run_with_tasks(store, flow, steps={"pack": 2})
+    tasks = await claim_all(store, flow)
+    (first,) = keys(run, "pack", [0])
+    await apply(
+        store,
+        run,
+        Changes(steps=(step_write(run, status=status, elements=2, remaining=1),), tasks=(completed(tasks[first]),)),
+    )
+    page = OutputPage(run_id=run, step="pack", first=0, limit=9, size_bytes_max=99)
+
+    assert await store.read_output_page(page) == StepOutput(status=status, elements=2, outputs=[])
+    assert await store.read_output_page(replace(page, step="none")) is None
+    assert await store.read_output_page(replace(page, run_id=run_id(404))) is None
+    assert await store.read_output_page(replace(page, run_id="no id")) is None

@@ -8,7 +8,10 @@ import pytest
 from attrs import evolve
 
 from fairlead.adapters.memory import CollectingSink, ManualClock
+from fairlead.adapters.system import SystemClock
 from fairlead.ports import Ports
+from tests.support.large_payloads import World
+from tests.support.watched_blobs import WatchedBlobs
 
 
 @pytest.fixture
@@ -27,5 +30,14 @@ def sink() -> CollectingSink:
 async def world(ports: Ports, clock: ManualClock, sink: CollectingSink) -> AsyncGenerator[Ports]:
     """The adapter's ports with that clock and sink. At the end of a test every invariant holds."""
     yield evolve(ports, clock=clock, sink=sink)
+
+    assert await ports.persistence.check_invariants() == {}
+
+
+@pytest.fixture
+async def watched(ports: Ports) -> AsyncGenerator[World]:
+    """In the end every invariant of the rows holds."""
+    blobs = WatchedBlobs(ports.blobs)
+    yield World(evolve(ports, clock=SystemClock(), blobs=blobs), blobs)
 
     assert await ports.persistence.check_invariants() == {}

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
-import msgspec
-import pytest
 from attrs import frozen
 
 from fairlead.adapters.memory import memory_ports
+from fairlead.hosts.assembling import Values
 from fairlead.hosts.executables import Executables
-from fairlead.hosts.payloads import Elements, Kept, PayloadMissing, Payloads, Values
+from fairlead.hosts.kept import Kept
+from fairlead.hosts.payloads import Incomplete, PayloadMissing, Payloads
 from fairlead.kernel import Context, Flow, Kernel
+from fairlead.kernel.definition.binding import Streamed
 from fairlead.kernel.definition.config import join_config
 from fairlead.ports.persistence import RunReader
 from fairlead.ports.reading import OutputRequest, RunPayload, StepOutput
@@ -101,7 +102,7 @@ class World:
         kernel = Kernel(flows=[_flow()], ports=memory_ports())
         self.kernel = kernel
         self.reader = Reader({"run": INPUT}, {("run", slug): data for slug, data in outputs.items()})
-        self.payloads = Payloads(cast(RunReader, self.reader))
+        self.payloads = Payloads(cast(RunReader, self.reader), kernel.ports.blobs)
 
     async def __aenter__(self) -> World:
         await self.kernel.register()
@@ -124,7 +125,7 @@ class World:
         return task, self.executables.find(task.flow_id, step)
 
 
-def _payloads(found: Values | PayloadMissing | None) -> dict[str, bytes | None]:
+def _payloads(found: Values | Incomplete | PayloadMissing | None) -> dict[str, bytes | Streamed | None]:
     assert isinstance(found, Values)
     return found.payloads
 
@@ -144,10 +145,10 @@ async def test_one_read_serves_a_whole_claim_and_what_follows() -> None:
 
         expected = [
             {"input": INPUT},
-            {"input": INPUT, "item": b"30"},
+            {"item": b"30"},
             {"item": b"8"},
             {"item": b"null"},
-            {"input": INPUT, "config": b'{"dpi":300}', "plain": b'{"numbers":[7,8]}', "over_map": b"[4,5]"},
+            {"config": b'{"dpi":300}', "plain": b'{"numbers":[7,8]}', "over_map": b"[4,5]"},
             {},
         ]
         assert [_payloads(each) for each in loaded] == expected
@@ -200,7 +201,7 @@ async def test_a_skipped_step_is_here_and_has_nothing() -> None:
         wanted = world.task("reduce")
         (loaded,) = await world.payloads.load([wanted])
 
-        expected = {"input": INPUT, "config": b'{"dpi":300}', "plain": None, "over_map": b"[]"}
+        expected = {"config": b'{"dpi":300}', "plain": None, "over_map": b"[]"}
         assert [_payloads(loaded), _payloads(world.payloads.find(*wanted))] == [expected, {**expected}]
         assert isinstance(loaded, Values)
         assert loaded.skipped == {"plain", "over_map"}
@@ -230,22 +231,6 @@ async def test_what_is_missing_is_said_for_its_task_alone() -> None:
 
         assert [isinstance(each, PayloadMissing) for each in loaded] == [True, True, True, False]
         assert "the output of over_input[0]" in str(loaded[1])
-
-
-@pytest.mark.parametrize("text", [b"[]", b"[1]", b'[1,"a,b",[2,[3]],{"x":[4,5]},null]', b"[ 1 , 2 ]"])
-def test_elements_are_found_by_index(text: bytes) -> None:
-    """Each element is the JSON text that stands in the array, whatever brackets and commas it holds."""
-    values = msgspec.json.decode(text)
-    elements = Elements(text)
-
-    assert [msgspec.json.decode(elements[index]) for index in range(len(elements))] == values
-
-
-def test_an_element_costs_a_few_bytes() -> None:
-    """The index of a large array takes less memory than the array itself."""
-    text = msgspec.json.encode(list(range(100_000, 200_000)))
-
-    assert Elements(text).size_bytes < 2 * len(text)
 
 
 def test_the_least_recently_used_is_forgotten() -> None:

@@ -1,0 +1,83 @@
+"""Working with the store on behalf of an attempt: tried again while it fails, for as long as the attempt goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
+
+from ..ports.errors import AdapterError
+from .backoff import Backoff
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+class Abandoned(BaseException):
+    """The attempt is over, or its host is: nothing is read or written for its handler any more.
+
+    A `BaseException`, since a handler that takes it for a failure of its own would go on with nobody waiting for it.
+    """
+
+
+class Ongoing(Protocol):
+    """An attempt."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the host."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, or was stopped."""
+        ...
+
+    def new_backoff(self) -> Backoff:
+        """Pauses for one operation."""
+        ...
+
+
+async def try_on(attempt: Ongoing, what: str, operation: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    """Carry out an operation, however often the store fails.
+
+    Args:
+        attempt: whom it is done for.
+        what: what cannot be done meanwhile, for the log.
+        operation: may be repeated.
+
+    Raises:
+        Abandoned: the store failed, and the attempt is over.
+        AdapterError: the store failed in a way that trying again cannot help.
+    """
+    backoff = attempt.new_backoff()
+    while True:
+        try:
+            return await operation()
+        except AdapterError as error:
+            if not error.retryable:
+                raise
+            if attempt.over:
+                raise Abandoned(f"cannot {what}") from error
+            if backoff.failures == 0:
+                logger.warning("%s cannot %s for now, trying on: %s", attempt, what, error)
+        await asyncio.sleep(backoff.pause_s())
+
+
+def call_in_loop(attempt: Ongoing, operation: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    """Let the host's event loop carry out an operation, and wait for it; for the attempt's thread.
+
+    Raises:
+        Abandoned: the attempt is over, or its host has ended.
+    """
+    if attempt.over:
+        raise Abandoned("the attempt is over")
+    coroutine = operation()
+    try:
+        future = asyncio.run_coroutine_threadsafe(coroutine, attempt.loop)
+    except RuntimeError as error:
+        coroutine.close()
+        raise Abandoned("the host has ended") from error
+    return future.result()

@@ -1,0 +1,84 @@
+"""Arrays as JSON text: where their elements are, without decoding them."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import msgspec
+
+_array = msgspec.json.Decoder(list[msgspec.Raw])
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class NoArray(Exception):
+    """Where an array was looked for there is something else, or nothing."""
+
+
+class Elements:
+    """An array as JSON text, with the places where its elements end: any of them is found at once.
+
+    Millions of elements cost four bytes each beside the text, where a list of them would cost a hundred.
+
+    Args:
+        text: a JSON array, below 4 GiB.
+
+    Raises:
+        NoArray: it is none.
+    """
+
+    __slots__ = ("_ends", "_text")
+
+    def __init__(self, text: bytes | msgspec.Raw) -> None:
+        try:
+            elements = _array.decode(text)
+        except msgspec.DecodeError as error:
+            raise NoArray(str(error)) from error
+        self._text = bytes(text)
+        lengths = [len(memoryview(element)) for element in elements]
+        if len(self._text) != sum(lengths) + max(len(lengths) - 1, 0) + 2:
+            self._text = msgspec.json.encode(elements)  # white space between elements would shift their places
+        self._ends = array("I")
+        end = 0
+        for length in lengths:
+            end += 1 + length
+            self._ends.append(end)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, index: int) -> bytes:
+        start = self._ends[index - 1] + 1 if index else 1
+        return self._text[start : self._ends[index]]
+
+    def slice(self, first: int, count: int) -> bytes:
+        """The array of `count` elements from `first` on, at least one."""
+        start = self._ends[first - 1] + 1 if first else 1
+        return b"".join((b"[", memoryview(self._text)[start : self._ends[first + count - 1]], b"]"))
+
+    def fitting(self, first: int, size_bytes_max: int) -> int:
+        """How many elements from `first` on have no more text than so many bytes as an array; at least one."""
+        start = self._ends[first - 1] + 1 if first else 1
+        last = bisect_right(self._ends, start + size_bytes_max - 2, lo=first)
+        return max(last - first, 1)
+
+    @property
+    def size_bytes(self) -> int:
+        """The memory it takes."""
+        return len(self._text) + self._ends.itemsize * len(self._ends)
+
+
+def array_at(path: Sequence[str], data: bytes) -> Elements:
+    """The array that a path of object keys leads to.
+
+    Raises:
+        NoArray: it leads to none.
+    """
+    inner: bytes | msgspec.Raw = data
+    try:
+        for name in path:
+            inner = _object.decode(inner)[name]
+    except (msgspec.DecodeError, KeyError) as error:
+        raise NoArray(f"nothing at {'.'.join(path)}") from error
+    return Elements(inner)

@@ -1,0 +1,58 @@
+"""Fetching: the payloads that references stand for, for those who ask for a value whole.
+
+Every blob is checked against the length and the digest that its reference promises, whoever stored it.
+"""
+
+from __future__ import annotations
+
+from ..ports.blobs import BlobCorrupt, BlobNotFound, BlobStore
+from .references import Blob, Reference, check_blob, is_reference, joined, read_reference
+
+
+async def fetch_payload(blobs: BlobStore, stored: bytes) -> bytes:
+    """The payload that is stored, or that a stored reference stands for, as canonical JSON.
+
+    Raises:
+        BlobCorrupt: a blob is missing or not what was written.
+        AdapterError: the store failed.
+    """
+    if not is_reference(stored):
+        return stored
+    reference = read_reference(stored)
+    parts = [await fetch_blob(blobs, blob) for blob in blobs_of_whole(reference)]
+    return whole_of(reference, parts)
+
+
+def blobs_of_whole(reference: Reference) -> list[Blob]:
+    """The blobs that a payload is put together from."""
+    if reference.whole is not None:
+        return [reference.whole]
+    return [reference.segment(reference.top, number) for number in range(len(reference.arrays[reference.top]))]
+
+
+def whole_of(reference: Reference, parts: list[bytes]) -> bytes:
+    """The payload, put together from the data of `blobs_of_whole`."""
+    return parts[0] if reference.whole is not None else joined(parts)
+
+
+async def fetch_blob(blobs: BlobStore, blob: Blob) -> bytes:
+    """One blob, checked.
+
+    Raises:
+        BlobCorrupt: it is missing or not what was written, also when it is read again at once: what was damaged may
+            have been the answer.
+        AdapterError: the store failed.
+    """
+    try:
+        return await _checked(blobs, blob)
+    except BlobCorrupt:
+        return await _checked(blobs, blob)
+
+
+async def _checked(blobs: BlobStore, blob: Blob) -> bytes:
+    try:
+        data = await blobs.get(blob.key)
+    except BlobNotFound as error:
+        raise BlobCorrupt(blob.key, "it is missing") from error
+    check_blob(blob, data)
+    return data

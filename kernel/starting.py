@@ -1,0 +1,124 @@
+"""Starting: what one start asks for, validated as a whole, and its input in blobs where that is too large for a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from attrs import frozen
+from msgspec.structs import replace
+
+from ..ports import Ports
+from ..ports.errors import AdapterError
+from .arrays import MissingArray, missing_arrays
+from .codec import CONFIG_SIZE_BYTES_MAX
+from .commands import RunRequest, RunStart
+from .decisions.start import request_digest
+from .definition import Flow
+from .definition.config import join_config
+from .definition.unknown_fields import unknown_fields
+from .errors import InvalidInput, PayloadError
+from .facts import facts_of
+from .plan import INPUT, Plan
+from .references import input_prefix, read_reference
+from .spilling import Spill, write_blob
+
+PRIORITY_MAX = 32_767
+"""The largest absolute value of a priority: what a small integer column holds."""
+
+KEY_LENGTH_MAX = 512
+"""Characters of an idempotency key: enough for any composed business key, short enough for an index."""
+
+
+@frozen(kw_only=True)
+class Start:
+    """One of many runs to start, as `Kernel.start_many` takes them."""
+
+    input: object
+    key: str | None = None
+    priority: int = 0
+    config: Mapping[str, object] | None = None
+
+
+class LargeInputs:
+    """Inputs that are too large for a run's row.
+
+    Args:
+        ports: where blobs are written.
+        plan: of the flow that is started.
+        size_bytes_max: what stays in the row.
+    """
+
+    def __init__(self, ports: Ports, plan: Plan, *, size_bytes_max: int) -> None:
+        self._ports = ports
+        self._plan = plan
+        self._size_bytes_max = size_bytes_max
+
+    async def spilled(self, requests: Sequence[RunRequest]) -> list[RunRequest]:
+        """The requests, with references to those of their inputs that are too large.
+
+        Raises:
+            AdapterError: the BlobStore failed; nothing was started, what was written is an orphan.
+        """
+        most = self._size_bytes_max
+        return [request if len(request.input) <= most else await self._spilled(request) for request in requests]
+
+    async def _spilled(self, request: RunRequest) -> RunRequest:
+        run_id = self._ports.new_id()
+        spill = Spill(request.input, self._plan.questions[INPUT].arrays, input_prefix(run_id))
+        for blob in spill.blobs():
+            await write_blob(self._ports.blobs, self._ports.clock, blob)
+        return replace(request, run_id=run_id, digest=request_digest(request), input=spill.reference())
+
+    async def discard(self, requests: Sequence[RunRequest], answers: Sequence[RunStart]) -> None:
+        """Delete the inputs of runs that were not made, since their keys are those of earlier runs."""
+        made = {answer.run_id for answer in answers}
+        for request in requests:
+            if request.run_id is not None and request.run_id not in made:
+                with suppress(AdapterError):  # they are orphans then, like those of a process that died
+                    for blob in read_reference(request.input).blobs():
+                        await self._ports.blobs.delete(blob.key)
+
+
+def run_request(flow: Flow[Any], flow_id: int, start: Start) -> RunRequest:
+    """Validate everything about one start, and report all that is wrong with it at once."""
+    problems: list[tuple[str, str]] = [*_key_problems(start.key), *_priority_problems(start.priority)]
+    data, config = b"null", None
+    problems += unknown_fields(flow.input_schema, start.input)
+    try:
+        data = flow.input_schema.encode(start.input)
+    except PayloadError as error:
+        problems += error.problems
+    try:
+        config = join_config(flow.merge_config(start.config))
+    except PayloadError as error:
+        problems += ((f"config {path}", problem) for path, problem in error.problems)
+    if config is not None and len(config) > CONFIG_SIZE_BYTES_MAX:
+        problems.append(("config", f"has {len(config):,} bytes of JSON, at most {CONFIG_SIZE_BYTES_MAX:,} are allowed"))
+    facts = None if problems else facts_of(flow.plan.questions[INPUT], data)
+    if not problems:
+        problems += (("$" + each.source.dotted.removeprefix(INPUT), str(each)) for each in _starved(flow, facts))
+    if problems:
+        raise InvalidInput(tuple(problems), what=f"start of flow {flow.slug!r} (version {flow.version})")
+    return RunRequest(flow_id=flow_id, input=data, config=config, facts=facts, key=start.key, priority=start.priority)
+
+
+def _starved(flow: Flow[Any], facts: bytes | None) -> Iterable[MissingArray]:
+    """The maps over the input that find no array there; of several over one place, the first."""
+    found = {each.source.dotted: each for each in reversed([*missing_arrays(flow.plan, INPUT, facts)])}
+    return reversed(found.values())
+
+
+def _key_problems(key: object) -> Iterable[tuple[str, str]]:
+    if key is None:
+        return
+    if not isinstance(key, str) or not 1 <= len(key) <= KEY_LENGTH_MAX:
+        yield "key", f"must be text of 1 to {KEY_LENGTH_MAX} characters"
+    elif "\0" in key or not key.isprintable():
+        yield "key", "must be printable text, without control characters"
+
+
+def _priority_problems(priority: object) -> Iterable[tuple[str, str]]:
+    if isinstance(priority, bool) or not isinstance(priority, int) or abs(priority) > PRIORITY_MAX:
+        yield "priority", f"must be an int from -{PRIORITY_MAX} to {PRIORITY_MAX}, not {priority!r}"
