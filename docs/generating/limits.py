@@ -19,6 +19,9 @@ _LIMITS = {
     ),
     "Payloads": (
         ("kernel", "PAYLOAD_SIZE_BYTES_MAX", "bytes of one payload as JSON"),
+        ("kernel", "STREAM_SIZE_BYTES_MAX", "bytes of an array that is made element by element"),
+        ("kernel", "INLINE_BYTES_MAX", "bytes of a payload that stands in its row, unless `inline_bytes_max` says so"),
+        ("kernel", "CONFIG_SIZE_BYTES_MAX", "bytes of the settings of a run"),
         ("kernel", "DEPTH_MAX", "levels of nesting"),
         ("kernel", "INTEGER_DIGITS_MAX", "digits of an integer"),
         ("kernel", "MESSAGE_LENGTH_MAX", "characters of a recorded error's message"),
