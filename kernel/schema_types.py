@@ -297,6 +297,8 @@ def _explained(error: Exception) -> str:
             f"{text}; an annotation must be known at run time: define it before it is used, "
             "and import it outside `if TYPE_CHECKING`"
         )
+    if "custom type" in text:
+        return "a pydantic model can only be in a union with None; put the alternatives into one model's field"
     if "more than one" in text:
         return (
             "JSON cannot tell the members of the union apart; use msgspec.Struct classes with tag=True, "

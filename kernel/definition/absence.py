@@ -21,11 +21,12 @@ A map's list is never None: where the map was skipped it is empty. Only what con
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 
 from attrs import define, field
 
-from ..plan import Consequence, StepKind
+from ..plan import Condition, Consequence, StepKind
 from .assumptions import Assumptions
 from .checks import is_untyped
 from .site import Site
@@ -59,9 +60,16 @@ def why_none(step: Step, giver: Step, steps: Mapping[str, Step]) -> str | None:
         giver: a step that it depends on.
         steps: at least those that stand before `step`, by slug.
     """
-    if giver.kind is StepKind.MAP or not giver.may_be_skipped or giver.slug in step.requires:
+    if giver.kind is StepKind.MAP or not giver.may_be_skipped:
         return None
-    return _reason(giver, _known(step, steps), steps)
+    known = _Known()
+    pending = deque((*known.learn(step), *_worked_over(step, steps)))
+    while pending and giver.slug not in known.ran:
+        slug = pending.popleft()
+        if slug not in known.ran:
+            known.ran.add(slug)
+            pending.extend(known.learn(steps[slug]))
+    return None if giver.slug in known.ran else _reason(giver, known, steps)
 
 
 @define
@@ -70,25 +78,15 @@ class _Known:
 
     ran: set[str] = field(factory=set[str])
     assumptions: Assumptions = field(factory=Assumptions)
+    _assumed: set[Condition] = field(factory=set[Condition])
 
-
-def _known(step: Step, steps: Mapping[str, Step]) -> _Known:
-    known = _Known()
-    pending = [*_learn(step, known), *_worked_over(step, steps)]
-    while pending:
-        slug = pending.pop()
-        if slug not in known.ran:
-            known.ran.add(slug)
-            pending.extend(_learn(steps[slug], known))
-    return known
-
-
-def _learn(step: Step, known: _Known) -> Iterator[str]:
-    """Take the conditions of a step for met, and yield what has run."""
-    for condition in step.conditions:
-        known.assumptions.assume(condition)
-    yield from known.assumptions.ran
-    yield from step.requires
+    def learn(self, step: Step) -> Iterator[str]:
+        """Take for certain that a step has run, and yield what must have run for that."""
+        for condition in step.conditions:
+            if condition not in self._assumed:
+                self._assumed.add(condition)
+                yield from self.assumptions.assume(condition)
+        yield from step.requires
 
 
 def _worked_over(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:

@@ -5,7 +5,7 @@ Everything concluded here is certain, whatever the values; not everything that i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from attrs import define, field
 
@@ -48,23 +48,25 @@ class Assumptions:
     _torn: bool = False
     """Whether some value would have to contain two patterns that none contains."""
 
-    def assume(self, condition: Condition) -> None:
-        """Take a condition for met."""
+    def assume(self, condition: Condition) -> frozenset[str]:
+        """Take a condition for met.
+
+        Returns:
+            The steps that must have run for it, since patterns about them are met: a skipped one contains nothing.
+        """
+        met: tuple[Pattern, ...] = ()
         if not condition.negated:
-            self._meet(condition.when)
+            met = condition.when
             if condition.unless:
                 self._refused.append(condition.unless)
         elif not condition.unless:
             self._refused.append(condition.when)
         elif not condition.when:
-            self._meet(condition.unless)
+            met = condition.unless
         else:
             self._negated.add(condition)
-
-    @property
-    def ran(self) -> Iterator[str]:
-        """The steps that must have run, since patterns about them are met: a skipped one contains nothing."""
-        return (name for name in self._met if name != INPUT)
+        self._meet(met)
+        return frozenset(pattern.name for pattern in met if pattern.name != INPUT)
 
     @property
     def contradictory(self) -> bool:

@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from fairlead.kernel import codec
-from fairlead.kernel.errors import PayloadError
+from fairlead.kernel.errors import PayloadError, UnsupportedType
 from fairlead.kernel.schema import Schema
 
 pydantic: Any = pytest.importorskip("pydantic")
@@ -114,3 +114,14 @@ def test_nothing_imports_pydantic() -> None:
     program = "import sys, fairlead.kernel.schema; assert 'pydantic' not in sys.modules"
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("annotation", [Line | Order, list[Line | PlainLine], Line | int], ids=str)
+def test_models_in_unions(annotation: object) -> None:
+    """Only None may stand beside a model; the way out is a model with the union in a field."""
+    with pytest.raises(
+        UnsupportedType, match="a pydantic model can only be in a union with None; put the alternatives"
+    ):
+        Schema.of(annotation)
+
+    assert Schema.of(Line | None).admits_none

@@ -183,9 +183,8 @@ def test_two_patterns_in_one(one: JsonValue, other: JsonValue, value: JsonValue)
 def test_what_is_concluded_is_certain(assumed: list[Condition], asked: Condition) -> None:
     """For values that meet all that is assumed nothing contradicts, what is implied is met, and what ran is there."""
     assumptions = Assumptions()
-    for each in assumed:
-        assumptions.assume(each)
-    ran, implied, contradictory = set(assumptions.ran), assumptions.imply(asked), assumptions.contradictory
+    ran = {name for each in assumed for name in assumptions.assume(each)}
+    implied, contradictory = assumptions.imply(asked), assumptions.contradictory
 
     for world in WORLDS:
         if all(is_met(each, world) for each in assumed):
