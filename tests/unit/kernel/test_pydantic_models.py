@@ -119,9 +119,7 @@ def test_nothing_imports_pydantic() -> None:
 @pytest.mark.parametrize("annotation", [Line | Order, list[Line | PlainLine], Line | int], ids=str)
 def test_models_in_unions(annotation: object) -> None:
     """Only None may stand beside a model; the way out is a model with the union in a field."""
-    with pytest.raises(
-        UnsupportedType, match="a pydantic model can only be in a union with None; put the alternatives"
-    ):
+    with pytest.raises(UnsupportedType, match="a pydantic model can only be in a union with None; put"):
         Schema.of(annotation)
 
     assert Schema.of(Line | None).admits_none
