@@ -30,7 +30,7 @@ from ..events import (
 )
 from ..facts import NULL, Kind, array_length, facts_of, joined_facts
 from ..failures import encode_failure
-from ..plan import INPUT, Consequence, MapSource, Plan, StepKind
+from ..plan import INPUT, Consequence, MapSource, Plan
 from ..transitions import RunTrigger, StepTrigger, run_after, step_after
 from .handover import HandOver
 from .insertion import Insertion
@@ -138,12 +138,10 @@ class RunProgress:
         state = self._steps[slug]
         state.changed = True
         state.remaining_tasks = (state.remaining_tasks or 0) - 1
-        if self.plan.steps[slug].kind is StepKind.MAP:
+        if self.plan.is_map(slug):
             self._advanced_maps[slug] = state
             facts = joined_facts(state.facts, facts)
-        if facts != state.facts:
-            state.facts = facts
-            state.has_new_facts = True
+        _note_facts(state, facts)
         if not state.remaining_tasks:
             self._advance(self._complete(state))
 
@@ -195,6 +193,8 @@ class RunProgress:
         state.changed = True
         state.elements, state.gaps = elements, gaps
         state.remaining_tasks = elements - gaps
+        if gaps:
+            _note_facts(state, facts_of(self.plan.questions[state.slug], NULL))
         if not state.remaining_tasks:
             return self._complete(state)
         state.status = step_after(state.status, StepTrigger.START)
@@ -329,6 +329,12 @@ class RunProgress:
 
 _RUN_STARTED = RunStarted()
 _RUN_COMPLETED = RunCompleted()
+
+
+def _note_facts(state: StepState, facts: bytes | None) -> None:
+    if facts != state.facts:
+        state.facts = facts
+        state.has_new_facts = True
 
 
 def _raw(error: bytes | None) -> msgspec.Raw:

@@ -271,14 +271,19 @@ async def test_a_condition_sees_a_failed_element_as_null(world: Ports) -> None:
     def read(item: object) -> object:
         return item
 
-    @flow.step(when={"read": [None]})
-    def report(read: list[object | None]) -> None: ...
+    @flow.map(over=read)
+    def embed(item: object) -> object:
+        return item
+
+    @flow.step(when={"embed": [None]})
+    def report(embed: list[object | None]) -> None: ...
 
     kernel = Kernel(flows=[flow], ports=world)
     hands = Hands(kernel)
-    for failing, status in (((1,), StepStatus.RUNNING), ((), StepStatus.SKIPPED)):
+    for failing, status in (((1,), StepStatus.COMPLETED), ((), StepStatus.SKIPPED), ((0, 1), StepStatus.COMPLETED)):
         run = await kernel.start("nulls", [0, 1])
         await hands.claim_runs()
-        await end(hands, [task for task in await hands.claim_tasks() if task.key.run_id == run.id], failing)
+        await end(hands, await hands.claim_tasks(), failing)
+        await finish(hands)
 
         assert {step.slug: step.status for step in (await run.details()).steps}["report"] is status
