@@ -53,6 +53,14 @@ async def test_a_put_goes_through_what_passes(
     assert await direct.get("key") == b"data"
 
 
+@pytest.mark.parametrize("if_absent", [True, False], ids=["create", "overwrite"])
+async def test_a_put_is_one_request(behind: ObjectBlobs, proxy: FaultyProxy, if_absent: bool) -> None:
+    """However large: one that is made of several could leave parts behind, for which somebody pays."""
+    await behind.put("key", bytes(10_000_000), if_absent=if_absent)
+
+    assert proxy.requests == ["PUT"]
+
+
 @pytest.mark.parametrize("name", ["busy", "conflict", "lost after it arrived", "silent before it arrived"])
 async def test_so_does_a_put_that_overwrites(
     reached: Reached, proxy: FaultyProxy, direct: ObjectBlobs, name: str
