@@ -36,7 +36,10 @@ from .folder import FolderBlobs
 from .places import Address, Credentials, Reach, check_times, parse_address, store_opener
 
 REQUEST_TIMEOUT_S = 30.0
-RETRY_FOR_S = 30.0
+"""Enough for 32 MiB at 1 MB/s."""
+
+RETRY_FOR_S = 15.0
+"""Enough for a store that is busy for a moment. Whoever asks tries again where that is worth it."""
 
 
 def object_blobs(

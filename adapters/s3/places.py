@@ -39,6 +39,9 @@ _ENDPOINT_VARIABLES = {
 }
 """From where obstore takes a store's address besides; whoever writes http:// there means it."""
 
+BACKOFF_S_MAX = 3.0
+"""The longest pause between two tries of a request."""
+
 RETRIES_MAX = 1000
 """Of no weight: time bounds how long obstore tries again."""
 
@@ -191,7 +194,7 @@ def _client(address: Address, reach: Reach, request_timeout_s: float) -> ClientC
 
 
 def _retry(retry_for_s: float) -> RetryConfig:
-    backoff_s_max = min(5.0, retry_for_s)
+    backoff_s_max = min(BACKOFF_S_MAX, retry_for_s)
     return {
         "max_retries": RETRIES_MAX,
         "retry_timeout": timedelta(seconds=retry_for_s),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
@@ -37,6 +38,7 @@ class Fault:
         return f"HTTP/1.1 {self.status} -\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+UNHARMED = Fault(reaches=True, passes_bytes=sys.maxsize)
 SLOW_DOWN = Fault(status=503, code="SlowDown")
 REFUSED_AFTER = Fault(reaches=True, status=500, code="InternalError")
 LOST_BEFORE = Fault()
