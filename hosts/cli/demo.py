@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,7 +94,7 @@ def demo(
     fairlead worker fairlead.hosts.demo:kernel
     """
     from .database import open_database
-    from .displays import display_for, log_to
+    from .displays import Silence, display_on, log_to
 
     survey = _Survey(
         request=_request(folder, report, [*leave_out, *(LEFT_OUT if folder is None else ())]),
@@ -101,7 +102,7 @@ def demo(
         concurrency=concurrency,
         work=not no_worker,
     )
-    display = display_for(as_json=as_json)
+    display = Silence() if as_json else display_on(sys.stderr, events=False)
     log_to(display)
     with open_database(choice, progress=display.say) as found:
         began_s = time.monotonic()
@@ -175,11 +176,11 @@ def _host(kernel: Kernel, concurrency: int) -> NodeHost:
 
 async def _watched(kernel: Kernel, run: RunHandle, display: Display, signals: StopSignals) -> bool:
     """Show the run until it has ended, or a signal came; returns whether it ended."""
-    from .surveying import watch
+    from .watching import watch
 
     async def shown() -> None:
-        async for progress in watch(kernel, run):
-            display.show(progress)
+        async for look in watch(kernel, run.id):
+            display.show(look)
 
     showing = asyncio.ensure_future(shown())
     stopping = asyncio.ensure_future(signals.first())

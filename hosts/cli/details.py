@@ -11,7 +11,7 @@ from ...kernel.runs import RunDetails
 from ...ports.reading import AttemptRecord, RunRecord, StepRecord, TaskRecord
 from ...ports.statuses import TaskStatus
 from .output import coloured, print_table, shown_duration, shown_time
-from .records import failure_of, in_order
+from .records import ended_tasks, failure_of, in_order
 
 T = TypeVar("T")
 
@@ -55,13 +55,17 @@ def _print_steps(steps: Sequence[StepRecord]) -> None:
     if not steps:
         return
     click.echo()
+    gaps = any(step.gaps for step in steps)
     shown: list[tuple[str, ...]] = []
     for step in in_order(steps):
-        elements, remaining = step.elements, step.remaining_tasks
-        tasks = "-" if elements is None else f"{elements - (remaining or 0)}/{elements}"
+        tasks = "-" if step.elements is None else f"{ended_tasks(step)}/{step.elements}"
         took = shown_duration(step.started_at, step.ended_at)
-        shown.append((step.slug, step.status, tasks, str(step.failed_tasks), took, step.reason or ""))
-    print_table(["STEP", "STATUS", ">TASKS", ">FAILED", ">TOOK", "REASON"], shown)
+        counts = (tasks, str(step.failed_tasks), *([str(step.gaps)] if gaps else []))
+        shown.append((step.slug, step.status, *counts, took, step.reason or ""))
+    columns = [">TASKS", ">FAILED", *([">GAPS"] if gaps else [])]
+    print_table(["STEP", "STATUS", *columns, ">TOOK", "REASON"], shown)
+    if gaps:
+        click.echo("gaps: elements without a task, since the task that makes them has failed; they read as null")
 
 
 def _print_tasks(tasks: Sequence[TaskRecord], everything: bool) -> None:

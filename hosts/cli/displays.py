@@ -1,42 +1,42 @@
-"""How a survey is shown while it runs: a live picture on a terminal, lines elsewhere, nothing for programs."""
+"""How a run is shown while it runs: a picture on a terminal, lines elsewhere, JSON or nothing for programs."""
 
 from __future__ import annotations
 
 import logging
-import sys
+from collections.abc import Set
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 import click
 
-from ..demo import survey_folder
-from .output import shown_seconds
-from .surveying import Progress
+from ...kernel import StepStatus
+from ...ports.outbox import EventRecord
+from ...ports.reading import StepRecord
+from ...ports.statuses import TERMINAL_STEP
+from .event_words import RETRYING, event_lines
+from .output import json_line, shown_seconds
+from .records import ended_tasks, event_json, run_json, step_json
+from .watching import Look
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bars
-    from rich.progress import TaskID
+    from .picture import Picture
 
 LINE_EVERY_S = 2.0
-"""The pause between two lines about one step where there is no terminal."""
+"""The pause between two lines about how far a step is."""
 
-TITLES = {
-    "list_files": "list files",
-    "analyse": "analyse",
-    "combine": "combine",
-    "write_report": "write report",
-}
+IDLE_EVERY_S = 30.0
+"""The pause between two lines that say that nothing happens."""
 
 
 class Display(Protocol):
-    """Shows one survey, for as long as its block lasts."""
+    """Shows one run, for as long as its block lasts."""
 
     def say(self, line: str) -> None:
         """Show a line that stays."""
         ...
 
-    def show(self, progress: Progress) -> None:
-        """Show how far the survey is now."""
+    def show(self, look: Look) -> None:
+        """Show how the run stands now."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -44,15 +44,22 @@ class Display(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
-def display_for(*, as_json: bool) -> Display:
-    """The display that suits whoever reads stderr."""
-    if as_json:
-        return Silence()
-    return Picture() if sys.stderr.isatty() else Lines()
+def display_on(stream: TextIO, *, events: bool = True) -> Lines | Picture:
+    """The display for a person who reads a stream.
+
+    Args:
+        stream: stdout or stderr.
+        events: whether everything that happens is told, or only what goes wrong and how far each step is.
+    """
+    if not stream.isatty():
+        return Lines(stream, events=events)
+    from .picture import Picture
+
+    return Picture(stream)
 
 
 def log_to(display: Display) -> None:
-    """Have the warnings of hosts said where the survey is shown, rather than written across it."""
+    """Have the warnings of hosts said where the run is shown, rather than written across it."""
     logging.basicConfig(level=logging.WARNING, handlers=[_Saying(display)], force=True)
 
 
@@ -71,7 +78,7 @@ class Silence:
     def say(self, line: str) -> None:
         """Nobody hears it."""
 
-    def show(self, progress: Progress) -> None:
+    def show(self, look: Look) -> None:
         """Nobody sees it."""
 
     def __enter__(self) -> Self:
@@ -81,74 +88,90 @@ class Silence:
         return
 
 
-class Lines(Silence):
-    """Writes a line when a step has ended, and now and then while it runs."""
+class JsonLines(Silence):
+    """Writes an object for every event, for every change of how far a step is, and for the run at its end.
 
-    def __init__(self) -> None:
+    Each has `kind`: `event`, `progress` or `run`; what else is in it is what `runs show --json` says of these.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._progress: dict[str, int] = {}
+        self._told: str | None = None
+
+    def show(self, look: Look) -> None:
+        """Write what is new."""
+        for event in look.events:
+            self._write({"kind": "event", **event_json(event)})
+        for step in look.steps:
+            ended = ended_tasks(step)
+            if step.elements is not None and step.elements > 1 and self._progress.get(step.slug) != ended:
+                self._progress[step.slug] = ended
+                self._write({"kind": "progress", **step_json(step)})
+        if look.idle is not None and look.idle != self._told:
+            self._write({"kind": "idle", "message": look.idle})
+        self._told = look.idle
+        if look.ended:
+            self._write({"kind": "run", **run_json(look.run)})
+
+    def _write(self, document: dict[str, object]) -> None:
+        self._stream.write(json_line(document))
+        self._stream.flush()
+
+
+class Lines(Silence):
+    """Writes a line for what happens, and now and then how far a step is."""
+
+    def __init__(self, stream: TextIO, *, events: bool = True) -> None:
+        self._stream = stream
+        self._events = events
         self._ended: set[str] = set()
-        self._paces = {step: Pace() for step in survey_folder.steps}
+        self._paces: dict[str, Pace] = {}
         self._written_s = monotonic()
+        self._idle_s: float | None = None
 
     def say(self, line: str) -> None:
         """Write a line."""
-        click.echo(line, err=True)
+        click.echo(line, file=self._stream)
 
-    def show(self, progress: Progress) -> None:
+    def show(self, look: Look) -> None:
         """Write what is worth a line by now."""
-        for step in survey_folder.steps:
-            done, total = progress.of(step)
-            pace = self._paces[step]
-            pace.note(done)
-            if total is None or step in self._ended:
-                continue
-            if done == total:
-                self._ended.add(step)
-                self.say(f"{TITLES[step]}: done{_counted(step, done, total)}{pace.shown}")
-            elif monotonic() - self._written_s >= LINE_EVERY_S:
-                self._written_s = monotonic()
-                self.say(f"{TITLES[step]}: {done:,} of {total:,}{pace.shown}")
+        maps = {step.slug for step in look.steps if step.elements != 1}
+        told = [event for event in look.events if event.type == RETRYING or self._tells(event, maps)]
+        for line in event_lines(told):
+            self.say(line)
+        for step in look.steps:
+            if step.elements is not None and step.slug not in self._ended:
+                self._progress(step, step.elements)
+        self._idle(look.idle)
 
+    def _tells(self, event: EventRecord, maps: Set[str]) -> bool:
+        """Whether an event gets a line of its own; the end of a map is told with its numbers."""
+        return self._events and not (event.type == "step.completed" and event.step in maps)
 
-class Picture:
-    """Draws a bar for each step."""
+    def _progress(self, step: StepRecord, total: int) -> None:
+        pace = self._paces.setdefault(step.slug, Pace())
+        done = ended_tasks(step)
+        pace.note(done)
+        counted = f"{done:,} of {total:,}{pace.shown}{shortfall(step)}"
+        if step.status in TERMINAL_STEP:
+            self._ended.add(step.slug)
+            ending = "done" if step.status is StepStatus.COMPLETED else f"{step.status} ({step.reason})"
+            if total != 1:
+                self.say(f"{step.slug}: {ending}, {counted}")
+            elif not self._events:
+                self.say(f"{step.slug}: {ending}")
+        elif total != 1 and monotonic() - self._written_s >= LINE_EVERY_S:
+            self._written_s = monotonic()
+            self.say(f"{step.slug}: {counted}")
 
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        self._bars: Bars = Progress(
-            SpinnerColumn(finished_text="[green]✓"),
-            TextColumn("{task.description:12}"),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[counted]}"),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-        )
-        self._tasks: dict[str, TaskID] = {}
-        self._paces = {step: Pace() for step in survey_folder.steps}
-
-    def say(self, line: str) -> None:
-        """Write a line above the bars."""
-        self._bars.console.print(line, highlight=False, markup=False)
-
-    def show(self, progress: Progress) -> None:
-        """Move the bars; a step gets its bar when it begins."""
-        for step in survey_folder.steps:
-            done, total = progress.of(step)
-            if total is None:
-                continue
-            if step not in self._tasks:
-                self._tasks[step] = self._bars.add_task(TITLES[step], total=total, counted="")
-            self._paces[step].note(done)
-            counted = f"{done:,} of {total:,}{self._paces[step].shown}" if step == "analyse" else ""
-            self._bars.update(self._tasks[step], completed=done, total=total, counted=counted)
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
+    def _idle(self, reason: str | None) -> None:
+        now_s = monotonic()
+        if reason is None:
+            self._idle_s = None
+        elif self._idle_s is None or now_s - self._idle_s >= IDLE_EVERY_S:
+            self._idle_s = now_s
+            self.say(reason)
 
 
 class Pace:
@@ -177,5 +200,8 @@ class Pace:
         return f", {done / seconds:,.0f}/s in {shown_seconds(seconds)}"
 
 
-def _counted(step: str, done: int, total: int) -> str:
-    return f", {done:,} of {total:,}" if step == "analyse" else ""
+def shortfall(step: StepRecord) -> str:
+    """How many elements of a map have no output, as the end of a sentence."""
+    failed = f", {step.failed_tasks:,} failed" if step.failed_tasks else ""
+    gaps = f", {step.gaps:,} without a task" if step.gaps else ""
+    return failed + gaps

@@ -50,20 +50,28 @@ def in_order(steps: Iterable[StepRecord]) -> list[StepRecord]:
 
 
 def step_json(step: StepRecord) -> dict[str, object]:
-    """A step. `tasks` is how many it has in all, null before that is known."""
-    remaining = step.remaining_tasks
+    """A step. `tasks` is how many it has in all, null before that is known.
+
+    `tasks_ended` counts those that ended in whatever way, `gaps` those that were never made (and count as ended).
+    """
     return {
         "step": step.slug,
         "generation": step.generation,
         "status": step.status,
         "tasks": step.elements,
-        "tasks_ended": None if step.elements is None or remaining is None else step.elements - remaining,
+        "tasks_ended": None if step.elements is None or step.remaining_tasks is None else ended_tasks(step),
         "tasks_failed": step.failed_tasks,
+        "gaps": step.gaps,
         "started_at": step.started_at,
         "ended_at": step.ended_at,
         "reason": step.reason,
         "error": failure_of(step.error),
     }
+
+
+def ended_tasks(step: StepRecord) -> int:
+    """How many of a step's tasks have ended, in whatever way; gaps count too."""
+    return 0 if step.elements is None else step.elements - (step.remaining_tasks or 0)
 
 
 def task_json(task: TaskRecord) -> dict[str, object]:

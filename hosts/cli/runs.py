@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
+from ...kernel import Kernel, RunDetails
+from ...kernel.commands import CancelledRun
 from ...kernel.kernel import RUNS_PER_PAGE_MAX
-from ...ports.reading import RunCursor, RunFilter, RunPage
+from ...ports.reading import RunCursor, RunFilter, RunPage, RunRecord
 from ...ports.statuses import RunStatus
-from .command import DatabaseChoice, FairleadCommand, common_options, ports_options
-from .moments import cursor, moment, run_id_of, write_cursor
-from .output import print_json, print_table, shown_duration, shown_time
+from .command import DatabaseChoice, FairleadCommand, common_options, database_options, ports_options
+from .exit_codes import ExitCode
+from .moments import cursor, moment, write_cursor
+from .output import coloured, print_json, print_table, shown_duration, shown_time
 from .program import NamingGroup
 from .reading import read
+from .run_names import find_run
+
+if TYPE_CHECKING:
+    from .payloads import RunPayloads
 
 
-@click.group(cls=NamingGroup, short_help="Look at runs: list, show.")
+@click.group(cls=NamingGroup, short_help="Look at runs and end them: list, show, watch, cancel.")
 def runs() -> None:
-    """Look at runs.
+    """Look at runs, and end them. The code of their flows is not needed.
 
     \b
     fairlead runs list --flow fulfil_order --status failed --since 2h
     fairlead runs show 0199a3c1-7c1f-7b3a-9e55-0b6b7f6f2a10
+    fairlead runs watch latest
+    fairlead runs cancel 6f2a10 --reason "wrong input"
     """
 
 
@@ -82,31 +93,111 @@ def list_command(
 
 @runs.command("show", cls=FairleadCommand, short_help="Show one run: steps, tasks, attempts, errors, events.")
 @click.argument("run")
-@click.option("--all", "everything", is_flag=True, help="All tasks, attempts, events and tracebacks.")
+@click.option("--all", "everything", is_flag=True, help="All tasks, attempts, events, tracebacks and payloads.")
+@click.option("--payloads", is_flag=True, help="Input, config and outputs too.")
 @ports_options
 @common_options
-def show_command(run: str, everything: bool, as_json: bool, choice: DatabaseChoice) -> None:
-    """Show RUN, named by its id: its steps, the tasks that did not simply complete, errors and events.
+def show_command(run: str, everything: bool, payloads: bool, as_json: bool, choice: DatabaseChoice) -> None:
+    """Show RUN: its steps, the tasks that did not simply complete, errors and events.
+
+    RUN is a run's id; the end or the beginning of one, as far as no other run has it too; or `latest`.
 
     \b
     fairlead runs show 0199a3c1-7c1f-7b3a-9e55-0b6b7f6f2a10
-    fairlead runs show 0199a3c1-7c1f-7b3a-9e55-0b6b7f6f2a10 --json
+    fairlead runs show 6f2a10 --payloads
+    fairlead runs show latest --json
     """
-    from ...kernel import RunNotFound
+    from .payloads import read_run_payloads
 
-    try:
-        run_id = run_id_of(run)
-    except ValueError:
-        raise RunNotFound(run) from None
-    details = read(choice, lambda kernel: kernel.run(run_id).details())
+    async def ask(kernel: Kernel) -> tuple[RunDetails, RunPayloads | None]:
+        handle = kernel.run(await find_run(kernel, run))
+        details = await handle.details()
+        return details, await read_run_payloads(kernel, details, everything=everything) if payloads else None
+
+    details, found = read(choice, ask)
     if as_json:
         from .records import details_json
 
-        print_json(details_json(details))
+        document = details_json(details)
+        print_json(document if found is None else {**document, "payloads": found.as_json()})
     else:
         from .details import print_details
 
         print_details(details, everything=everything)
+        if found is not None:
+            found.print()
+
+
+@runs.command("watch", cls=FairleadCommand, short_help="Watch a run until it ends.")
+@click.argument("run")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Watch no longer.")
+@database_options
+@common_options
+@click.pass_context
+def watch_command(
+    ctx: click.Context, /, run: str, timeout: float | None, as_json: bool, choice: DatabaseChoice
+) -> None:
+    """Watch RUN until it ends: its steps, how far they are, retries and failures as they happen.
+
+    RUN is a run's id; the end or the beginning of one, as far as no other run has it too; or `latest`. On a terminal
+    it is a picture that is redrawn, elsewhere lines; with --json an object per line, whose `kind` is event, progress,
+    idle or run. Ctrl-C ends the watching and leaves the run alone. The exit code is 0 where the run completed, and 3
+    where it did not.
+
+    \b
+    fairlead runs watch latest
+    fairlead runs watch 6f2a10 --json
+    """
+    from .displays import JsonLines, display_on
+    from .watching import watch_shown
+
+    display = JsonLines(sys.stdout) if as_json else display_on(sys.stdout)
+
+    async def ask(kernel: Kernel) -> RunRecord:
+        return await watch_shown(kernel, await find_run(kernel, run), display, timeout=timeout)
+
+    try:
+        ended = read(choice, ask)
+    except KeyboardInterrupt:
+        click.echo("the run goes on", err=True)
+        raise
+    if ended.status is not RunStatus.COMPLETED:
+        if not as_json:
+            click.echo(f"more of it: fairlead runs show {ended.id}", err=True)
+        ctx.exit(ExitCode.RUN)
+
+
+@runs.command("cancel", cls=FairleadCommand, short_help="Cancel runs.")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--reason", metavar="TEXT", help="Why; it is kept with the run and told with its event.")
+@database_options
+@common_options
+def cancel_command(runs: Sequence[str], reason: str | None, as_json: bool, choice: DatabaseChoice) -> None:
+    """Cancel RUNs: nothing of them begins any more, and no result is recorded. Running handlers are told.
+
+    RUN is a run's id; the end or the beginning of one, as far as no other run has it too; or `latest`. The code of the
+    runs' flows is not needed. A run that had ended before is left as it is, and told. If one of the names is that of no
+    run, none is cancelled.
+
+    \b
+    fairlead runs cancel 6f2a10 --reason "wrong input"
+    """
+
+    async def ask(kernel: Kernel) -> list[CancelledRun]:
+        ids = [await find_run(kernel, name) for name in runs]
+        for run_id in ids:
+            await kernel.run(run_id).record()
+        return [await kernel.cancel(run_id, reason=reason) for run_id in dict.fromkeys(ids)]
+
+    answers = read(choice, ask)
+    if as_json:
+        print_json(
+            {"runs": [{"id": each.run_id, "cancelled": each.took_effect, "found": each.found} for each in answers]}
+        )
+        return
+    for each in answers:
+        told = f"{coloured('cancelled')}, it was {each.found}" if each else f"had ended before: {coloured(each.found)}"
+        click.echo(f"run {each.run_id}: {told}")
 
 
 def _print_page(page: RunPage) -> None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import click
 
+from ...kernel import Kernel, Start
 from ...ports.errors import UsageError
 from .command import DatabaseChoice, FairleadCommand, common_options, ports_options
 from .output import print_json
@@ -32,7 +33,10 @@ class InputUnreadable(UsageError):
 @click.option("--key", help="Makes the start repeatable: the same key and input give the same run.")
 @click.option("--priority", type=int, default=0, show_default=True, help="Higher is worked on first.")
 @click.option("--wait", is_flag=True, help="Wait until the run ends, and show its output.")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer; with --wait.")
+@click.option("--watch", is_flag=True, help="Like --wait, and show meanwhile how far the run is.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer; with --wait or --watch."
+)
 @ports_options
 @common_options
 def start(
@@ -43,6 +47,7 @@ def start(
     key: str | None,
     priority: int,
     wait: bool,
+    watch: bool,
     timeout: float | None,
     as_json: bool,
     choice: DatabaseChoice,
@@ -53,18 +58,23 @@ def start(
 
     \b
     fairlead start fulfil_order --kernel myapp.flows:kernel --input '{"id": 7}' --key order-7
-    fairlead start fulfil_order --kernel myapp.flows:kernel --input @order.json --wait
+    fairlead start fulfil_order --kernel myapp.flows:kernel --input @order.json --watch
     """
     from .serving import open_kernel
 
-    if timeout is not None and not wait:
-        raise click.UsageError("--timeout says how long --wait waits; give both or neither")
+    if timeout is not None and not (wait or watch):
+        raise click.UsageError("--timeout says how long --wait or --watch waits; give one of them too")
     if input_source == "-" and config_source == "-":
         raise click.UsageError("--input and --config cannot both be read from stdin")
+    if watch and as_json:
+        raise click.UsageError(
+            "--watch is for people; with --json give --wait, or `fairlead runs watch --json` beside it"
+        )
     input_value = read_json("--input", input_source)
     config = None if config_source is None else read_config(config_source)
+    begin = Start(input=input_value, key=key, priority=priority, config=config)
     with open_kernel(target, choice) as source:
-        answer = asyncio.run(_start(source.make(), flow, input_value, config, key, priority, wait, timeout))
+        answer = asyncio.run(_start(source.make(), flow, begin, wait=wait, watch=watch, timeout=timeout))
     if as_json:
         print_json(answer)
     else:
@@ -107,26 +117,24 @@ def read_config(source: str) -> Mapping[str, object]:
 
 
 async def _start(
-    kernel: Any,
-    flow: str,
-    input_value: object,
-    config: Mapping[str, object] | None,
-    key: str | None,
-    priority: int,
-    wait: bool,
-    timeout: float | None,
+    kernel: Kernel, flow: str, begin: Start, *, wait: bool, watch: bool, timeout: float | None
 ) -> dict[str, object]:
-    """Start the run; the answer is what `--json` shows."""
+    """Start the run, and wait for it if asked; the answer is what `--json` shows."""
     async with kernel:
         found = kernel.find_flow(flow)
-        run = await kernel.start(flow, input_value, key=key, priority=priority, config=config)
+        (run,) = await kernel.start_many(found, [begin])
         answer: dict[str, object] = {
             "id": run.id,
             "flow": found.slug,
             "version": found.version,
             "created": run.created,
         }
-        if wait:
+        if watch:
+            from .displays import display_on
+            from .watching import watch_shown
+
+            await watch_shown(kernel, run.id, display_on(sys.stderr), timeout=timeout)
+        if wait or watch:
             answer["output"] = await run.result(timeout=timeout)
         answer["status"] = await run.status()
     return answer

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping
 from datetime import timedelta
 
 from attrs import frozen
 
 from ...kernel import Kernel, RunFilter, RunHandle, RunStatus
-from ...ports.reading import StepRecord
-from ...ports.statuses import TERMINAL_RUN
 from ..demo import Request, Totals, combine, survey_folder
 
 LEASE_DURATION = timedelta(seconds=6)
 """Short, so that nobody waits long for the files that a killed worker had in its hands."""
 
-LOOK_EVERY_S = 0.2
-"""The pause between two looks at a run: two small statements each."""
-
 UNFINISHED_MAX = 100
 """Among how many unfinished surveys the one to resume is looked for."""
-
-
-@frozen(kw_only=True)
-class Progress:
-    """How far a survey is."""
-
-    status: RunStatus
-    steps: Mapping[str, StepRecord]
-    """Those that exist, by slug; none before a worker has claimed the run."""
-
-    def of(self, step: str) -> tuple[int, int | None]:
-        """How many of a step's tasks have ended, and of how many; None while that is not known."""
-        record = self.steps.get(step)
-        if record is None or record.elements is None:
-            return 0, None
-        return record.elements - (record.remaining_tasks or 0), record.elements
 
 
 @frozen(kw_only=True)
@@ -71,17 +48,6 @@ async def start_or_resume(kernel: Kernel, request: Request, key: str | None) -> 
             return unfinished, True
     run = await kernel.start(survey_folder, request, key=key)
     return run, not run.created
-
-
-async def watch(kernel: Kernel, run: RunHandle) -> AsyncGenerator[Progress]:
-    """Yield how far a run is, every now and then until it has ended."""
-    while True:
-        record = await run.record()
-        steps = await kernel.ports.persistence.read_steps(run.id)
-        yield Progress(status=record.status, steps={step.slug: step for step in steps})
-        if record.status in TERMINAL_RUN:
-            return
-        await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def read_outcome(run: RunHandle) -> Outcome:

@@ -86,7 +86,8 @@ def test_input_comes_from_the_line_a_file_or_stdin(target: str, tmp_path: Path) 
         (["--input", '"x"', "--key", ""], "key: must be text of 1 to 512 characters"),
         (["--input", '"x"', "--priority", "99999"], "priority: must be an int from -32767 to 32767"),
         (["--input", "-", "--config", "-"], "--input and --config cannot both be read from stdin"),
-        (["--input", '"x"', "--timeout", "3"], "--timeout says how long --wait waits; give both or neither"),
+        (["--input", '"x"', "--timeout", "3"], "--timeout says how long --wait or --watch waits; give one of them too"),
+        (["--input", '"x"', "--watch", "--json"], "--watch is for people; with --json give --wait"),
         (["--input", '"x"', "--database", "postgresql://x"], "brings its own database"),
     ],
 )

@@ -1,0 +1,91 @@
+"""Events as sentences, for people who watch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC
+
+from ...kernel.events import (
+    Event,
+    RunCancelled,
+    RunCompleted,
+    RunCreated,
+    RunFailed,
+    RunStarted,
+    StepCompleted,
+    StepFailed,
+    StepSkipped,
+    StepStarted,
+    TaskRetrying,
+    decode_event,
+)
+from ...kernel.failures import decode_failure
+from ...ports.outbox import EventRecord
+from .output import coloured, shown_seconds
+
+RETRYING = "task.retrying"
+
+RETRIES_TOLD_MAX = 10
+"""Of the retries that one look finds."""
+
+MESSAGE_LENGTH_MAX = 300
+"""Characters of an error that are told in passing; `runs show` has all of it."""
+
+
+def event_line(record: EventRecord) -> str:
+    """An event as a line: when, and what happened."""
+    return f"{record.at.astimezone(UTC):%H:%M:%SZ}  {event_words(decode_event(record), record)}"
+
+
+def event_lines(records: Sequence[EventRecord]) -> Iterator[str]:
+    """Events as lines; of many retries at once the first, and how many more there were."""
+    retries = 0
+    for record in records:
+        retries += record.type == RETRYING
+        if record.type != RETRYING or retries <= RETRIES_TOLD_MAX:
+            yield event_line(record)
+    if retries > RETRIES_TOLD_MAX:
+        yield f"… and {retries - RETRIES_TOLD_MAX:,} more attempts that failed at about the same time"
+
+
+def is_trouble(record: EventRecord) -> bool:
+    """Whether an event tells of something that failed, was skipped or must be done again."""
+    return record.type in ("step.failed", "step.skipped", RETRYING, "run.failed", "run.cancelled")
+
+
+def event_words(event: Event, record: EventRecord) -> str:
+    """An event as a sentence."""
+    match event:
+        case RunCreated():
+            return "run created"
+        case RunStarted():
+            return f"run {coloured('running', 'started')}"
+        case RunCompleted():
+            return f"run {coloured('completed')}"
+        case RunFailed(reason=reason, error=error):
+            return f"run {coloured('failed')} ({reason}){_said(bytes(error))}"
+        case RunCancelled(reason=reason):
+            return f"run {coloured('cancelled')}{'' if reason is None else f': {reason}'}"
+        case StepStarted(step=step, tasks=tasks):
+            return f"{step} {coloured('running', 'started')}{'' if tasks == 1 else f', {tasks:,} tasks'}"
+        case StepCompleted(step=step):
+            return f"{step} {coloured('completed')}"
+        case StepSkipped(step=step, reason=reason, error=error):
+            return f"{step} {coloured('skipped')} ({reason}){_said(bytes(error))}"
+        case StepFailed(step=step, element=element, reason=reason, error=error):
+            place = "" if element is None else f"[{element}]"
+            return f"{step}{place} {coloured('failed')} ({reason}){_said(bytes(error))}"
+        case TaskRetrying(step=step, element=element, attempt=attempt, reason=reason, ready_at=ready_at, error=error):
+            wait_s = (ready_at - record.at).total_seconds()
+            again = "at once" if wait_s <= 0 else f"in {shown_seconds(wait_s)}"
+            ended = f"attempt {attempt} {coloured('cancelled', 'failed')} ({reason})"
+            return f"{step}[{element}] {ended}{_said(bytes(error))}; again {again}"
+
+
+def _said(error: bytes) -> str:
+    """An error as the end of a sentence; one line of it, bounded."""
+    if error == b"null":
+        return ""
+    failure = decode_failure(error)
+    words = " ".join(f"{failure.type}: {failure.message}".split())
+    return f": {words if len(words) <= MESSAGE_LENGTH_MAX else f'{words[:MESSAGE_LENGTH_MAX]}…'}"

@@ -1,0 +1,112 @@
+"""What went into a run and what came out of its steps, as far as a person can read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import click
+import msgspec
+from attrs import frozen
+
+from ...kernel import Kernel, RunDetails, StepStatus
+from ...ports.reading import OutputRequest
+from .records import in_order
+
+ELEMENTS_MAX = 10
+"""Outputs of a map that are read and shown; `--all` has the rest."""
+
+CHARACTERS_MAX = 2_000
+"""Of each payload that people are shown; `--all` and `--json` have the rest."""
+
+REFERENCE_MARK = b" "
+"""How a reference begins that stands in place of a payload which is kept elsewhere."""
+
+NO_OUTPUT = "null"
+
+
+@frozen(kw_only=True)
+class Output:
+    """What a step that completed has given."""
+
+    elements: int
+    """How many outputs there are in all: 1 for a plain step."""
+    outputs: Sequence[bytes | None]
+    """The first of them, canonical JSON; None where a task has none."""
+
+
+@frozen(kw_only=True)
+class RunPayloads:
+    """The payloads of one run, bounded or not."""
+
+    input: bytes
+    config: bytes | None
+    outputs: Mapping[str, Output]
+    """By step, in the order in which the steps began."""
+    everything: bool
+
+    def as_json(self) -> dict[str, object]:
+        """The payloads as they are shown to programs; `outputs` of a step are those of its elements."""
+        return {
+            "input": _document(self.input),
+            "config": None if self.config is None else _document(self.config),
+            "outputs": {
+                step: {"elements": output.elements, "outputs": [_document(each or b"null") for each in output.outputs]}
+                for step, output in self.outputs.items()
+            },
+        }
+
+    def print(self) -> None:
+        """Write the payloads for people."""
+        click.echo()
+        click.echo(click.style("PAYLOADS", bold=True))
+        for label, payload in self._lines():
+            click.echo(f"{click.style(label, fg='cyan')}  {self._shown(payload)}")
+        for step, output in self.outputs.items():
+            rest = output.elements - len(output.outputs)
+            if rest > 0:
+                click.echo(f"… and {rest:,} more outputs of {step}; --all shows them")
+
+    def _lines(self) -> Iterator[tuple[str, bytes | None]]:
+        yield "input", self.input
+        if self.config is not None:
+            yield "config", self.config
+        for step, output in self.outputs.items():
+            for index, each in enumerate(output.outputs):
+                yield step if output.elements == 1 else f"{step}[{index}]", each
+
+    def _shown(self, payload: bytes | None) -> str:
+        if payload is None:
+            return NO_OUTPUT
+        if payload.startswith(REFERENCE_MARK):
+            return "kept as a blob"
+        text = payload.decode()
+        if self.everything or len(text) <= CHARACTERS_MAX:
+            return text
+        return f"{text[:CHARACTERS_MAX]}… and {len(text) - CHARACTERS_MAX:,} more characters; --all shows them"
+
+
+async def read_run_payloads(kernel: Kernel, details: RunDetails, *, everything: bool) -> RunPayloads:
+    """Read the payloads of a run, of large maps only the first outputs unless everything is wanted."""
+    run_id = details.run.id
+    steps = [step for step in in_order(details.steps) if step.status is StepStatus.COMPLETED]
+    completed = {step.slug: step.elements or 0 for step in steps}
+    requests = {slug: _requests(run_id, slug, elements, everything) for slug, elements in completed.items()}
+    wanted = [request for each in requests.values() for request in each]
+    found = await kernel.ports.persistence.read_payloads([run_id], wanted)
+    outputs: dict[str, Output] = {}
+    for slug, elements in completed.items():
+        read = [found.outputs[request] for request in requests[slug] if request in found.outputs]
+        outputs[slug] = Output(elements=elements, outputs=[each for output in read for each in output.outputs])
+    payload = found.runs[run_id]
+    return RunPayloads(input=payload.input, config=payload.config, outputs=outputs, everything=everything)
+
+
+def _requests(run_id: str, slug: str, elements: int, everything: bool) -> list[OutputRequest]:
+    if everything or elements <= ELEMENTS_MAX:
+        return [OutputRequest(run_id, slug)]
+    return [OutputRequest(run_id, slug, element) for element in range(ELEMENTS_MAX)]
+
+
+def _document(payload: bytes) -> object:
+    """A payload inside of another JSON document."""
+    return {"reference": payload.decode().strip()} if payload.startswith(REFERENCE_MARK) else msgspec.Raw(payload)

@@ -1,0 +1,91 @@
+"""What went into a run and what came out, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from fairlead.adapters.memory import memory_ports
+from fairlead.hosts.cli.payloads import CHARACTERS_MAX, ELEMENTS_MAX, RunPayloads, read_run_payloads
+from fairlead.hosts.node import NodeHost
+from fairlead.kernel import Flow, Kernel
+
+
+class Volume(msgspec.Struct):
+    """Settings of a step."""
+
+    loud: bool = False
+
+
+async def payloads(elements: int, *, everything: bool) -> RunPayloads:
+    """Of a run with a map, a long output and a step that failed."""
+    flow = Flow("parade", version=1, max_attempts=1)
+
+    @flow.step
+    def line_up(input: int, config: Volume) -> list[int]:
+        return list(range(input))
+
+    @flow.map(over=line_up)
+    def march(item: int) -> int | None:
+        return item or None
+
+    @flow.step
+    def sing(march: list[int | None]) -> str:
+        return "la" * CHARACTERS_MAX
+
+    @flow.step(after=[sing], on_exhausted="skip")
+    def bow(input: int) -> str:
+        raise ValueError("no")
+
+    async with Kernel(flows=[flow], ports=memory_ports()) as kernel, NodeHost(kernel):
+        run = await kernel.start("parade", elements, config={"line_up": {"loud": True}})
+        await run.wait(timeout=30)
+        return await read_run_payloads(kernel, await run.details(), everything=everything)
+
+
+async def test_people_see_what_there_is_room_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """Input, config, outputs in the order of the steps; of a long map the first, of a long payload its beginning."""
+    (await payloads(30, everything=False)).print()
+    lines = capsys.readouterr().out.splitlines()
+
+    assert lines[1:4] == ["PAYLOADS", "input  30", 'config  {"line_up":{"loud":true}}']
+    assert [line.partition("  ")[0] for line in lines[4:-2]] == [
+        "line_up",
+        *(f"march[{n}]" for n in range(ELEMENTS_MAX)),
+    ]
+    assert "march[0]  null" in lines
+    assert lines[-2].startswith('sing  "lala')
+    assert lines[-2].endswith(f"… and {CHARACTERS_MAX + 2:,} more characters; --all shows them")
+    assert lines[-1] == "… and 20 more outputs of march; --all shows them"
+
+
+async def test_all_means_all(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every element, every character."""
+    (await payloads(30, everything=True)).print()
+    text = capsys.readouterr().out
+
+    assert "march[29]  29" in text
+    assert "la" * CHARACTERS_MAX in text
+    assert "more" not in text
+
+
+async def test_programs_get_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """Payloads are documents within the document, never text; how many there are in all is told."""
+    document = json.loads(msgspec.json.encode((await payloads(12, everything=False)).as_json()))
+
+    assert document["input"] == 12
+    assert document["config"] == {"line_up": {"loud": True}}
+    assert document["outputs"]["march"] == {"elements": 12, "outputs": [None, *range(1, ELEMENTS_MAX)]}
+    assert document["outputs"]["sing"] == {"elements": 1, "outputs": ["la" * CHARACTERS_MAX]}
+    assert "bow" not in document["outputs"]
+
+
+def test_a_payload_that_is_kept_elsewhere_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """A reference is no payload, and not shown as one."""
+    found = RunPayloads(input=b' {"key":"x"}', config=None, outputs={}, everything=False)
+    found.print()
+
+    assert capsys.readouterr().out.splitlines()[-1] == "input  kept as a blob"
+    assert found.as_json()["input"] == {"reference": '{"key":"x"}'}
