@@ -52,7 +52,7 @@ site: $(VENV)/.development ## build the documentation as a site: build/site/inde
 sim: $(VENV)/.development ## crash points in memory: SEEDS scenarios, invariants after every commit
 	$(BIN)/python -m pytest -q tests/simulation --seeds $(SEEDS)
 
-bench: $(VENV)/.development ## workloads W1-W4 beside the raw baseline, as a table; BENCH="--help" lists the options
+bench: $(VENV)/.development ## workloads W1-W4 beside the raw baseline, and a large map; BENCH="--help" lists the options
 	$(BIN)/python -m tests.benchmarks.run $(BENCH)
 
 clean: ## remove what was installed and built

@@ -89,6 +89,15 @@ def process_cpu_s(pid: int) -> float:
     return _cpu_s(pid, with_ended_children=False)
 
 
+def process_peak_mib(pid: int) -> float:
+    """The most memory that one process has had so far, in MiB; Linux alone tells, elsewhere it is 0."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
+
+
 def wal_position(connection: psycopg.Connection[Any]) -> int:
     """Bytes of WAL written so far."""
     return int(_value(connection, "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))

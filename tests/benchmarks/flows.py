@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from attrs import frozen
@@ -90,4 +91,33 @@ async def total(each: list[Order]) -> int:
     return sum(order.handled for order in each)
 
 
-FLOWS: tuple[Flow[Any], ...] = (one_step, five_steps, fan_out)
+@frozen
+class Pages:
+    """The input of the large fan-out: how many pages there are, and how long each is as JSON."""
+
+    count: int
+    size_bytes: int
+
+
+large = Flow("large", version=1, input=Pages, input_name="wanted")
+
+
+@large.step(timeout=600)
+def pages(wanted: Pages) -> Iterable[str]:
+    """An array that never exists as one value."""
+    return (str(number).ljust(wanted.size_bytes - len('""'), "x") for number in range(wanted.count))
+
+
+@large.map(over=pages)
+async def measure(item: str) -> int:
+    """One task per page."""
+    return len(item)
+
+
+@large.step(timeout=600)
+def measured(measure: Iterable[int], pages: Iterable[str]) -> list[int]:
+    """All pages together, by what their tasks returned, and by going through them once more."""
+    return [sum(measure), sum(map(len, pages))]
+
+
+FLOWS: tuple[Flow[Any], ...] = (one_step, five_steps, fan_out, large)

@@ -18,7 +18,7 @@ import psycopg
 from fairlead.adapters.postgres import migrate
 from fairlead.adapters.postgres.embedded import EmbeddedServer
 
-from .costs import Costs, ServerProcesses, process_cpu_s, row_writes, wal_position
+from .costs import Costs, ServerProcesses, process_cpu_s, process_peak_mib, row_writes, wal_position
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,6 +60,10 @@ class WorkerProcess:
         """CPU seconds, statements and transactions so far."""
         said = self._ask("report")
         return process_cpu_s(self._process.pid), said["statements"], said["transactions"]
+
+    def peak_mib(self) -> float:
+        """The most memory it has had so far."""
+        return process_peak_mib(self._process.pid)
 
     def _ask(self, line: str) -> dict[str, Any]:
         self._tell(line)

@@ -30,6 +30,7 @@ TARGETS: Mapping[str, Sequence[Target]] = {
         Target(wanted=12.0, extra="p99_ms"),
         Target(wanted=0.02, extra="idle_cores"),
     ),
+    "large": (Target(wanted=500, extra="peak_mib"),),
     "memory": (Target(wanted=10_000),),
 }
 

@@ -26,6 +26,7 @@ from .workloads import (
     drain_chains,
     drain_fan_out,
     drain_in_memory,
+    drain_large,
     drain_one_step,
     drain_raw,
     latency,
@@ -61,6 +62,7 @@ WORKLOADS: Mapping[str, Sequence[Measurement]] = {
     ),
     "W3": (_raw("W3", "tasks", lambda sizes: sizes.elements, 1, RAW_BATCH), drain_fan_out),
     "W4": (latency_raw, latency),
+    "large": (drain_large,),
     "memory": (lambda _server, sizes: drain_in_memory(sizes),),
 }
 
@@ -75,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         runs=options.runs,
         chains=options.chains,
         elements=options.elements,
+        pages=options.pages,
         latencies=options.latencies,
         idle_s=options.idle,
         memory_runs=options.memory_runs,
@@ -131,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
         "runs": (20_000, "runs of W1 and W1b"),
         "chains": (4_000, "runs of W2, five steps each"),
         "elements": (2_000, "elements of the map of W3"),
+        "pages": (20_000, "elements that the 200 MB of the large fan-out are made of"),
         "latencies": (200, "runs of W4"),
         "idle": (10, "seconds for which an idle worker is watched"),
         "memory-runs": (20_000, "runs of the in-memory workload"),

@@ -20,9 +20,12 @@ from fairlead.ports.statuses import RunStatus
 
 from . import raw
 from .figures import Figure, percentile
-from .flows import FLOWS, TEXT, Batch, Order, fan_out, five_steps, one_step
+from .flows import FLOWS, TEXT, Batch, Order, Pages, fan_out, five_steps, large, one_step
 from .processes import Server, WorkerProcess, count_row_writes
 from .worker import run
+
+LARGE_BYTES = 200_000_000
+"""The array of the large fan-out."""
 
 BATCH = 1_000
 """Runs started, listed or checked at a time."""
@@ -46,6 +49,7 @@ class Sizes:
     runs: int
     chains: int
     elements: int
+    pages: int
     latencies: int
     idle_s: float
     memory_runs: int
@@ -72,6 +76,12 @@ def drain_fan_out(server: Server, sizes: Sizes) -> Figure:
     """W3: one run that maps over an array, then reduces."""
     batch = Batch([_order()] * sizes.elements)
     return _drain(server, sizes, "W3", fan_out, [batch], steps=sizes.elements + 1, unit="tasks")
+
+
+def drain_large(server: Server, sizes: Sizes) -> Figure:
+    """One run that makes an array of 200 MB, maps over it and reduces it, all of it through blobs in the database."""
+    pages = Pages(sizes.pages, LARGE_BYTES // sizes.pages)
+    return _drain(server, sizes, "large", large, [pages], steps=sizes.pages + 2, unit="tasks")
 
 
 def drain_raw(server: Server, workload: str, unit: str, jobs: int, *, steps: int, batch: int) -> Figure:
@@ -123,6 +133,7 @@ def _drain(
             _until_drained(probe, run_ids)
             took_s = time.perf_counter() - began
             costs = server.read(hosts).since(before)
+            peak_mib = max(host.peak_mib() for host in hosts)
         writes_of_drain = count_row_writes(url, "fairlead") - writes
         run(_check(url, flow, run_ids, inputs))
     return Figure(
@@ -132,7 +143,11 @@ def _drain(
         count=len(inputs) * steps,
         took_s=took_s,
         costs=evolve(costs, row_writes=writes_of_drain),
-        extra={"starts_per_s": len(inputs) / start_s, "row_writes_per_start": writes / len(inputs)},
+        extra={
+            "starts_per_s": len(inputs) / start_s,
+            "row_writes_per_start": writes / len(inputs),
+            "peak_mib": peak_mib,
+        },
     )
 
 
@@ -197,6 +212,8 @@ async def _check_runs(kernel: Kernel, flow: Flow[Any], run_ids: Sequence[str], i
 def _expected(flow: Flow[Any], value: object) -> object:
     if isinstance(value, Batch):
         return len(value.orders)
+    if isinstance(value, Pages):
+        return [value.count * (value.size_bytes - len('""'))] * 2
     return Order(TEXT, len(flow.steps))
 
 
