@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from ..kernel.definition.binding import CONFIG, ITEM, Streamed
 from ..kernel.definition.config import split_config
@@ -57,11 +57,11 @@ class MapOutput:
 class Values:
     """What a handler is called with."""
 
-    payloads: dict[str, bytes | Streamed | None] = field(factory=dict[str, "bytes | Streamed | None"])
+    payloads: dict[str, bytes | Streamed | None]
     """Canonical JSON by source, or a stream, as `Binding.arguments` takes it."""
-    skipped: set[str] = field(factory=set[str])
+    skipped: frozenset[str] = frozenset()
     """The steps among the sources that were skipped. The list of a map that was is empty."""
-    streams: list[Stream] = field(factory=list[Stream])
+    streams: tuple[Stream, ...] = ()
     """Those of `payloads` that are read while the handler runs."""
 
 
@@ -92,35 +92,35 @@ class Assembling:
             InBlobs: something is known to be in blobs.
         """
         key = task.key
-        values = Values()
+        payloads: dict[str, bytes | Streamed | None] = {}
+        values = Values(payloads)
+        streamed = executable.streamed
         if executable.needs_run:
-            self._put_run(key, executable, look, values)
+            run = look((key.run_id,))
+            if not isinstance(run, RunValues):
+                raise NotHere("its run's input")
+            if executable.takes_input:
+                self._put(INPUT, run.input, executable, look, values)
+            if executable.takes_config and run.config is not None:
+                payloads[CONFIG] = split_config(run.config)[key.step]
         for slug, is_map in executable.outputs:
             output = look((key.run_id, key.generation, slug, None))
             if output is StepStatus.SKIPPED:
-                values.skipped.add(slug)
-                values.payloads[slug] = b"[]" if is_map else None
+                values.skipped |= {slug}
+                payloads[slug] = b"[]" if is_map else None
+            elif isinstance(output, bytes) and slug not in streamed:
+                payloads[slug] = output
             else:
                 self._put(slug, output, executable, look, values)
         for slug in executable.map_streams:
             self._put_map_stream(slug, key, executable, look, values)
         if executable.element_of is not None:
-            values.payloads[ITEM] = self._item(key, executable.element_of, executable, look)
+            payloads[ITEM] = self._item(key, executable.element_of, executable, look)
         return values
-
-    def _put_run(self, key: TaskKey, executable: Executable, look: Look, values: Values) -> None:
-        run = look((key.run_id,))
-        if not isinstance(run, RunValues):
-            raise NotHere("its run's input")
-        sources = executable.step.binding.sources
-        if INPUT in sources:
-            self._put(INPUT, run.input, executable, look, values)
-        if CONFIG in sources and run.config is not None:
-            values.payloads[CONFIG] = split_config(run.config)[key.step]
 
     def _put(self, source: str, value: object, executable: Executable, look: Look, values: Values) -> None:
         """A payload as it is, or as a stream where the handler takes its elements one by one."""
-        if source not in executable.step.binding.streams:
+        if source not in executable.streamed:
             values.payloads[source] = _whole(value, source, look)
             return
         if isinstance(value, Reference) and value.whole is None:
@@ -141,7 +141,7 @@ class Assembling:
         if not isinstance(head, StepOutput):
             raise NotHere(f"the output of {slug}")
         if head.status is StepStatus.SKIPPED:
-            values.skipped.add(slug)
+            values.skipped |= {slug}
         count = (head.elements or 0) if head.status is StepStatus.COMPLETED else 0
         self._put_stream(
             slug,
@@ -156,7 +156,7 @@ class Assembling:
     ) -> None:
         stream = Stream(pages, count, is_async=executable.step.binding.is_async)
         values.payloads[source] = stream
-        values.streams.append(stream)
+        values.streams += (stream,)
 
     def _item(self, key: TaskKey, source: MapSource, executable: Executable, look: Look) -> bytes:
         """A map task's element."""

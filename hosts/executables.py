@@ -21,11 +21,15 @@ class Executable:
     flow_id: int
     is_map: bool
     needs_run: bool
-    """Whether the handler needs the run's input or its settings."""
+    """Whether the handler needs anything of what the run was started with."""
+    takes_input: bool
+    takes_config: bool
     outputs: tuple[tuple[str, bool], ...]
     """The steps whose outputs the handler takes, and whether each is a map."""
     map_streams: tuple[str, ...]
     """The maps whose outputs the handler takes one by one; they are not among `outputs`."""
+    streamed: frozenset[str]
+    """All sources that the handler takes element by element."""
     element_of: MapSource | None
     """What `item` is an element of; None where the handler takes no item."""
     element_is_output: bool
@@ -77,8 +81,11 @@ class Executables:
             flow_id=flow_id,
             is_map=is_map,
             needs_run=INPUT in sources or CONFIG in sources or (element_of is not None and element_of.name == INPUT),
+            takes_input=INPUT in sources,
+            takes_config=CONFIG in sources,
             outputs=tuple((name, name in maps) for name in flow.steps if name in sources - streamed),
             map_streams=tuple(name for name in flow.steps if name in streamed),
+            streamed=step.binding.streams,
             element_of=element_of,
             element_is_output=element_of is not None
             and element_of.name != INPUT

@@ -84,9 +84,12 @@ class Binding:
         return frozenset(payload.source for payload in self.payloads if payload.streamed is not None)
 
     @cached_property
-    def _decoded(self) -> tuple[tuple[PayloadParameter, str], ...]:
-        """The parameters, and what an error calls their values."""
-        return tuple((each, f"step {self.step!r}, parameter {each.name!r}") for each in self.payloads)
+    def _decoded(self) -> tuple[tuple[str, str, Schema, str, PayloadParameter], ...]:
+        """Name, source, schema, what an error calls the value, and the parameter."""
+        return tuple(
+            (each.name, each.source, each.schema, f"step {self.step!r}, parameter {each.name!r}", each)
+            for each in self.payloads
+        )
 
     def arguments(
         self,
@@ -108,15 +111,15 @@ class Binding:
             PayloadError: a value does not fit its parameter, which the message names.
         """
         arguments: dict[str, object] = {}
-        for parameter, what in self._decoded:
-            data = values[parameter.source]
+        for name, source, schema, what, parameter in self._decoded:
+            data = values[source]
             if isinstance(data, bytes):
-                arguments[parameter.name] = parameter.schema.decode(data, size_bytes_max=SIZE_UNLIMITED, what=what)
+                arguments[name] = schema.decode(data, size_bytes_max=SIZE_UNLIMITED, what=what)
             elif data is not None:
                 assert parameter.streamed is not None, "only what is asked for as a stream comes as one"
-                arguments[parameter.name] = data.of(parameter.streamed, what)
+                arguments[name] = data.of(parameter.streamed, what)
             elif not parameter.has_default:
-                arguments[parameter.name] = None
+                arguments[name] = None
         for name in self.contexts:
             arguments[name] = context
         if self.index:
