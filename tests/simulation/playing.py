@@ -33,6 +33,7 @@ from fairlead.ports.statuses import TERMINAL_RUN, TERMINAL_STEP, TERMINAL_TASK
 from tests.simulation.faults import FaultyPersistence, Injector, Killed, Process, faulty
 from tests.simulation.scenarios import Ledger, Scenario
 from tests.simulation.virtual_loop import LoopClock, run_virtually
+from tests.support.watched_blobs import broken_references
 
 ROUNDS_MAX = 200
 """Rounds in which everything must have ended: each ends later than a lease."""
@@ -110,6 +111,7 @@ class _World:
         self._store = MemoryPersistence()
         self._sink = CollectingSink()
         self._transport = MemoryTransport(self._clock) if messages else MemoryWakeups(self._clock)
+        self._blobs = MemoryBlobs(self._clock)
         self._ids = SequentialIds()
         self._seen: dict[str, _Seen] = {}
         self._problems: list[str] = []
@@ -142,7 +144,7 @@ class _World:
         """One incarnation: it does its work, or it is killed and everything it held open breaks."""
         process = Process(self._injector)
         handle = self._store.connect()
-        kernel = Kernel(flows=[self._flow], ports=self._ports(process, handle))
+        kernel = self._kernel(self._ports(process, handle))
         acting = asyncio.ensure_future(act(kernel))
         dying = asyncio.ensure_future(process.killed.wait())
         await asyncio.wait([acting, dying], return_when=asyncio.FIRST_COMPLETED)
@@ -153,12 +155,15 @@ class _World:
         with suppress(AdapterError, Killed, asyncio.CancelledError):
             await acting
 
+    def _kernel(self, ports: Ports) -> Kernel:
+        return Kernel(flows=[self._flow], ports=ports, inline_bytes_max=self._scenario.inline_bytes_max)
+
     def _ports(self, process: Process, handle: MemoryPersistence) -> Ports:
         persistence: Any = FaultyPersistence(handle, process, self._check_rows)
         return Ports(
             persistence=persistence,
             transport=faulty(self._transport, process, "transport"),
-            blobs=MemoryBlobs(self._clock),
+            blobs=faulty(self._blobs, process, "blobs"),
             scheduler=MemoryScheduler(),
             clock=self._clock,
             new_id=self._ids,
@@ -206,7 +211,9 @@ class _World:
     async def _check_rows(self) -> None:
         """After every write: the invariants of this state, and of the step from the one before."""
         problems = [f"{name}: {rows}" for name, rows in (await self._store.check_invariants()).items()]
-        seen = _seen(self._store.snapshot())
+        snapshot = self._store.snapshot()
+        problems += await broken_references(snapshot, self._blobs)
+        seen = _seen(snapshot)
         for key, before in self._seen.items():
             now = seen.get(key)
             if now is None:
@@ -231,7 +238,7 @@ class _World:
         page = await self._store.list_runs(RunFilter(), limit=100, after=None)
         if {run.key: run.id for run in page.runs} != self._ledger.acknowledged:
             raise Violation("I22, I23: there are other runs than those acknowledged")
-        kernel = Kernel(flows=[self._flow], ports=self._ports(Process(Injector({})), self._store))
+        kernel = self._kernel(self._ports(Process(Injector({})), self._store))
         for key, run_id in self._ledger.acknowledged.items():
             record = await self._store.read_run(run_id)
             status, expected = self._expected(key)

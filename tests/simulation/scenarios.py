@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from typing import Any
 
 from attrs import field, frozen
 
 from fairlead.kernel import CancelledRun, Context, Flow, GiveUp, RunStatus
+from fairlead.kernel.references import INLINE_BYTES_MAX
 
 LONG_S = 45.0
 """How long some handlers take: longer than a lease, so that heartbeats matter, and shorter than their timeout."""
@@ -45,6 +46,8 @@ class Scenario:
     """When some of the runs are cancelled, by key; the others, and those that end before that, end as expected."""
     max_attempts: int = 20
     """More than any scenario strikes, so that a handler's own failures decide how a run ends."""
+    inline_bytes_max: int = INLINE_BYTES_MAX
+    """The largest payload that stands in its row."""
 
 
 def _chain(ledger: Ledger) -> Flow[Any]:
@@ -177,6 +180,37 @@ def _choosy(ledger: Ledger) -> Flow[Any]:
     return flow
 
 
+def _large(ledger: Ledger) -> Flow[Any]:
+    flow = Flow("large", version=1, max_attempts=20, base_delay=1, input=list[str])
+
+    @flow.map(over="input")
+    async def twice(item: str, ctx: Context) -> str:
+        ledger.enter(ctx)
+        return item * 2
+
+    @flow.step
+    async def made(twice: AsyncIterable[str], ctx: Context) -> AsyncIterable[str]:
+        ledger.enter(ctx)
+
+        async def each() -> AsyncIterator[str]:
+            async for word in twice:
+                yield word.upper()
+
+        return each()
+
+    @flow.map(over=made)
+    async def length(item: str, ctx: Context) -> int:
+        ledger.enter(ctx)
+        return len(item)
+
+    @flow.step
+    async def total(length: list[int], made: list[str], ctx: Context) -> str:
+        ledger.enter(ctx)
+        return f"{sum(length)} in {'-'.join(made)}"
+
+    return flow
+
+
 def _once(ledger: Ledger) -> Flow[Any]:
     flow = Flow("once", version=1, max_attempts=1)
 
@@ -223,6 +257,13 @@ SCENARIOS = (
     ),
     Scenario(name="fan", flow=_fan, inputs={"a": 3, "none": 0}, expected={"a": {"total": 12}, "none": {"total": 0}}),
     Scenario(name="shaky", flow=_shaky, inputs={"a": [1, 2, 3]}, expected={"a": {"total": 6}}),
+    Scenario(
+        name="large",
+        flow=_large,
+        inputs={"a": ["first word", "second word"]},
+        expected={"a": {"total": "42 in FIRST WORDFIRST WORD-SECOND WORDSECOND WORD"}},
+        inline_bytes_max=10,
+    ),
     Scenario(
         name="doomed",
         flow=_doomed,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from fairlead.kernel.fetching import fetch_payload
+from fairlead.kernel.fetching import fetch_blob, fetch_payload
 from fairlead.kernel.references import is_reference, read_reference
 from fairlead.ports import Ports
-from fairlead.ports.blobs import BlobInfo, BlobStore
+from fairlead.ports.blobs import BlobCorrupt, BlobInfo, BlobStore
 from fairlead.ports.errors import CommitUnknown, Unavailable
 from fairlead.ports.reading import OutputRequest
 
@@ -79,6 +80,21 @@ class WatchedBlobs:
         if self.failing(operation, key):
             self.failures += 1
             raise Unavailable(f"503 Slow Down, on {operation} {key!r}")
+
+
+async def broken_references(snapshot: Mapping[str, Sequence[Mapping[str, Any]]], blobs: BlobStore) -> list[str]:
+    """I28: the references in a store's rows that do not resolve with their length and digest."""
+    rows = [(f"run {row['id']}", row["input"]) for row in snapshot["runs"]]
+    rows += [(f"{row['run_id']}/{row['step']}[{row['element']}]", row["output"]) for row in snapshot["tasks"]]
+    broken: list[str] = []
+    for name, stored in rows:
+        if stored is not None and is_reference(stored):
+            try:
+                for blob in read_reference(stored).blobs():
+                    await fetch_blob(blobs, blob)
+            except BlobCorrupt as error:
+                broken.append(f"I28: {name}: {error}")
+    return broken
 
 
 async def referenced_blobs(ports: Ports, run_id: str) -> set[str]:
