@@ -17,6 +17,7 @@ from attrs import field, frozen
 from ..kernel import Kernel
 from ..kernel.commands import Capacity, Outcome, OutcomeKind, RecallTasks, Verdict
 from ..kernel.failures import decode_failure
+from ..ports.blobs import BlobCorrupt
 from ..ports.errors import AdapterError
 from ..ports.records import ClaimedTask, Lease, PendingRun
 from .backoff import Backoff
@@ -265,6 +266,8 @@ class Worker:
             values = await try_on(execution, "read its input", lambda: self._payloads.complete(incomplete))
         except Abandoned:
             return
+        except (BlobCorrupt, PayloadMissing) as error:
+            execution.refuse(error)
         except Exception as error:
             logger.exception("the input of task %s cannot be read", execution.claimed.key)
             execution.refuse(error)
