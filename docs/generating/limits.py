@@ -43,6 +43,7 @@ _LIMITS = {
     ),
     "Ports": (
         ("ports", "KEY_LENGTH_MAX", "characters of a blob's key"),
+        ("ports", "SEGMENT_LENGTH_MAX", "characters of it between two slashes"),
         ("ports", "OUTBOX_SHARDS", "shards of the outbox"),
     ),
 }

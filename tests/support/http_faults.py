@@ -55,6 +55,8 @@ class FaultyProxy:
     endpoint: str = ""
     requests: list[str] = field(factory=list[str])
     """The method of every request, in the order in which they came."""
+    heads: list[str] = field(factory=list[str])
+    """What stands above the body of every request."""
     _faults: deque[Fault] = field(factory=deque[Fault])
     _end: asyncio.Event = field(factory=asyncio.Event)
 
@@ -62,6 +64,7 @@ class FaultyProxy:
         """Do this to the next requests, one fault each, and forget which requests there were."""
         self._faults = deque(faults)
         self.requests.clear()
+        self.heads.clear()
 
     @property
     def left(self) -> int:
@@ -83,6 +86,7 @@ class FaultyProxy:
     async def _answer(self, request: bytes, client_out: asyncio.StreamWriter) -> None:
         method = request.partition(b" ")[0].decode()
         self.requests.append(method)
+        self.heads.append(request.partition(HEAD_END)[0].decode("latin-1"))
         fault = self._next_fault(method)
         answer = await self._ask(request) if fault is None or fault.reaches else b""
         if fault is None:

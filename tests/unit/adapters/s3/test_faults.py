@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 
 import pytest
@@ -61,8 +62,18 @@ async def test_a_put_is_one_request(behind: ObjectBlobs, proxy: FaultyProxy, if_
     assert proxy.requests == ["PUT"]
 
 
+async def test_a_put_is_signed_with_its_content(behind: ObjectBlobs, proxy: FaultyProxy) -> None:
+    """So that the store itself refuses what was damaged on the way, and refuses a key that is taken."""
+    await behind.put("key", b"data")
+
+    (head,) = proxy.heads
+    lines = head.lower().split("\r\n")
+    assert f"x-amz-content-sha256: {hashlib.sha256(b'data').hexdigest()}" in lines
+    assert "if-none-match: *" in lines
+
+
 @pytest.mark.parametrize("name", ["busy", "conflict", "lost after it arrived", "silent before it arrived"])
-async def test_so_does_a_put_that_overwrites(
+async def test_a_put_that_overwrites_goes_through_it_too(
     reached: Reached, proxy: FaultyProxy, direct: ObjectBlobs, name: str
 ) -> None:
     """What is there is what was put last."""
