@@ -11,7 +11,7 @@ REST = "…"
 _PARTS = re.compile(
     r"(?P<id>\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b)"
     r"|(?P<moment>\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:\d\d)?)"
-    r"|(?P<clock>\b\d\d:\d\d:\d\d(?:[.,]\d+)?\b)"
+    r"|(?P<clock>\b\d\d:\d\d:\d\d(?:[.,]\d+)?(?!\d))"
     r"|(?P<duration>\b\d+(?:\.\d+)? ?(?:ms|s|min|h)\b)"
     r"|(?P<rest>…)"
     r"|(?P<space>\s+)"
