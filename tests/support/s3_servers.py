@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -23,6 +23,15 @@ KEYS = {"access_key_id": "test", "secret_access_key": "test"}
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
+
+
+OUTLIVE_NOBODY = """
+import subprocess, sys, threading
+server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+threading.Thread(target=lambda: (sys.stdin.read(), server.kill()), daemon=True).start()
+sys.exit(server.wait())
+"""
+"""Runs a command for as long as whoever started this one keeps its input open: to the end of a process, even killed."""
 
 
 @frozen
@@ -62,21 +71,23 @@ def moto() -> Generator[S3Server]:
 
 @contextmanager
 def _running(command: Sequence[str], port: int, settings: Mapping[str, str]) -> Generator[S3Server]:
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, **settings},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        endpoint = f"http://127.0.0.1:{port}"
-        _make_bucket(process, f"{endpoint}/{BUCKET}")
-        yield S3Server(endpoint)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(STOP_TIMEOUT_S)
+    with tempfile.TemporaryDirectory(prefix="fairlead-s3-") as scratch:
+        process = subprocess.Popen(
+            [sys.executable, "-c", OUTLIVE_NOBODY, *command],
+            env={**os.environ, "TMPDIR": scratch, **settings},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        try:
+            endpoint = f"http://127.0.0.1:{port}"
+            _make_bucket(process, f"{endpoint}/{BUCKET}")
+            yield S3Server(endpoint)
+        finally:
+            process.stdin.close()
+            process.wait(STOP_TIMEOUT_S)
 
 
 def _make_bucket(process: subprocess.Popen[bytes], url: str) -> None:
@@ -89,8 +100,8 @@ def _make_bucket(process: subprocess.Popen[bytes], url: str) -> None:
         except urllib.error.HTTPError:
             raise
         except OSError:
-            assert process.poll() is None, f"{process.args!r} ended with {process.returncode}"
-            assert time.monotonic() < deadline, f"{process.args!r} does not answer"
+            assert process.poll() is None, f"{url}: its server ended with {process.returncode}"
+            assert time.monotonic() < deadline, f"{url}: its server does not answer"
             time.sleep(0.05)
 
 
