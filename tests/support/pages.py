@@ -23,7 +23,7 @@ from pathlib import Path
 from attrs import frozen
 
 _BLOCK = re.compile(
-    r"(?:^<!-- (?P<note>[^\n]*) -->\n+)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
+    r"(?:^<!-- (?P<note>[^\n]*) -->\n+)?^```(?P<language>[\w{}]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )
 _FILE = re.compile(r"# (?P<name>[\w/]+\.\w+)(?P<more>, further down)?\n")
 _COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n?", re.MULTILINE)

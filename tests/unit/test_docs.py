@@ -12,6 +12,8 @@ import pytest
 from docs.generating import FILES
 from docs.site.state_chart import NotAStateChart, draw_state_chart, read_state_chart
 from fairlead.kernel.transitions import RUN_TRANSITIONS, STEP_TRANSITIONS, TASK_TRANSITIONS
+from tests.support.pages import blocks_of
+from tests.support.shown import Ids, unlike
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -111,3 +113,55 @@ def test_what_is_no_state_chart_is_refused(text: str) -> None:
     """Other diagrams, and lines that are no transitions, are not drawn wrongly."""
     with pytest.raises(NotAStateChart):
         read_state_chart(text)
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_block_is_read(page: Path) -> None:
+    """A fence that the rules of pages do not see would never be run; a note that they do not know says nothing."""
+    blocks = blocks_of(page)
+
+    assert 2 * len(blocks) == len(re.findall(r"^\s*```", page.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    notes = [block.note for block in blocks if block.note]
+    assert [note for note in notes if not re.match(r"(not run|exit code|terminal): \S", note)] == []
+
+
+ONE, OTHER = "01a21987-3fe4-70f5-b35b-53ec7d469cef", "01a21988-0c28-733f-9b1a-fdd823972e0c"
+
+
+@pytest.mark.parametrize(
+    ("shown", "came"),
+    [
+        (["took 0.25 s at 20:23:44Z"], ["took 12 s at 07:00:01Z"]),
+        (["first", "…", "last"], ["first", "2", "3", "last"]),
+        (["worker … is lost", "…"], ["worker vm-1-9f is lost", "and more"]),
+        (["STEP  STATUS"], ["STEP       STATUS"]),
+        ([f"run {ONE}", f"again {ONE}"], [f"run {OTHER}", f"again {OTHER}"]),
+    ],
+)
+def test_what_differs_each_time_may_differ(shown: list[str], came: list[str]) -> None:
+    """Ids, times and durations, what a page leaves out, and how wide a column is."""
+    assert unlike(shown, came, Ids()) is None
+
+
+@pytest.mark.parametrize(
+    ("shown", "came"),
+    [
+        (["completed"], ["failed"]),
+        (["first", "last"], ["first", "2", "last"]),
+        (["first"], ["first", "more"]),
+        (["first", "…", "last"], ["first", "2"]),
+        (["took 0.25 s"], ["took long"]),
+        ([f"run {ONE}", f"again {ONE}"], [f"run {ONE}", f"again {OTHER}"]),
+    ],
+)
+def test_what_a_page_shows_wrongly_is_noticed(shown: list[str], came: list[str]) -> None:
+    """Everything else must come as it is shown, and an id stands for one thing."""
+    assert unlike(shown, came, Ids()) is not None
+
+
+def test_commands_name_what_really_came() -> None:
+    """A command that has a page's id is given with the id that came in its place."""
+    ids = Ids()
+    unlike([f"run {ONE}"], [f"run {OTHER}"], ids)
+
+    assert ids.in_command(f"show {ONE}") == f"show {OTHER}"
