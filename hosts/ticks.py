@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
+from ..kernel.advancing import CLOCK_SKEW_MAX
 from ..kernel.commands import ClaimRuns, ClaimTasks, FlushOutbox, ReapTasks, SweepJobs
-from ..kernel.dispatch import CLOCK_SKEW_MAX
 from ..kernel.waking import ANY_QUEUE
 from ..ports.errors import Unavailable
 from ..ports.records import TaskKey

@@ -1,0 +1,205 @@
+"""Advancing runs: settling outcomes and taking back lost leases, each batch in one transaction.
+
+Load under lock, decide, load what the decision asked for besides and decide again, apply. This is the busiest path of
+all: three round trips, whatever the size of the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from msgspec.structs import replace
+
+from ..ports.errors import AdapterError, CommitUnknown, CorruptionError, UnstorableValue
+from ..ports.persistence import Transaction
+from ..ports.records import ClaimedTask, LoadRequest, Snapshot, TaskKey, TaskRow
+from .commands import SETTLE_BATCH_MAX, Capacity, Outcome, OutcomeKind, ReapTasks, Settlement, SettleTasks, Verdict
+from .decisions.handover import HandOver
+from .decisions.settle import Settled, reap_tasks, settle_tasks
+from .errors import LimitExceeded
+from .failures import encode_failure
+from .means import Means
+
+SETTLE_PATIENCE_S = 1.0
+"""After this long no settle is tried again: it ran into a lock rather than a deadlock, and its host has others to
+settle meanwhile."""
+
+CLOCK_SKEW_MAX = timedelta(seconds=5)
+"""How far the clocks of two hosts may differ: a lease is taken back this much after it ran out."""
+
+_NOBODY = Capacity(worker="", flow_ids=(), queues=(), slots=0, lease_duration=timedelta(0))
+
+
+class Advancing:
+    """Carries out `SettleTasks` and `ReapTasks`."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+
+    async def settle(self, command: SettleTasks) -> Settlement:
+        """Settle a batch; where the store refuses a value in it, find the culprit by halving and fail its task."""
+        require_at_most("outcomes to settle", SETTLE_BATCH_MAX, len(command.outcomes))
+        try:
+            return await self._means.from_the_top(lambda: self._settle_batch(command), patience_s=SETTLE_PATIENCE_S)
+        except UnstorableValue as refusal:
+            if len(command.outcomes) == 1:
+                unstorable = replace(command, outcomes=(_unstorable(command.outcomes[0], refusal),))
+                return await self._means.from_the_top(
+                    lambda: self._settle_batch(unstorable), patience_s=SETTLE_PATIENCE_S
+                )
+        middle = len(command.outcomes) // 2
+        first = await self.settle(replace(command, outcomes=command.outcomes[:middle]))
+        slots = max(0, command.capacity.slots - len(first.continuations))
+        rest = replace(command, outcomes=command.outcomes[middle:], capacity=replace(command.capacity, slots=slots))
+        try:
+            second = await self.settle(rest)
+        except AdapterError as error:
+            raise CommitUnknown("one half of a batch is recorded, the other is not; repeat all of it") from error
+        return Settlement(
+            verdicts={**first.verdicts, **second.verdicts},
+            continuations=first.continuations + second.continuations,
+            queued=first.queued or second.queued,
+        )
+
+    async def _settle_batch(self, command: SettleTasks) -> Settlement:
+        outcomes = command.outcomes
+        request = LoadRequest(
+            runs=tuple(sorted({outcome.key.run_id for outcome in outcomes})),
+            steps=self._neighbours((outcome.key, outcome.flow_id) for outcome in outcomes),
+            tasks=tuple(sorted({outcome.key for outcome in outcomes})),
+            wait=command.wait,
+            leased_to=command.capacity.worker if command.repeated else None,
+        )
+        async with self._means.persistence.transaction() as transaction:
+            snapshot = await transaction.load(request)
+            now = self._means.clock.now()
+
+            def decide(snapshot: Snapshot) -> Settled:
+                return settle_tasks(
+                    outcomes,
+                    snapshot,
+                    self._means.plans,
+                    now=now,
+                    hand_over=HandOver(command.capacity, now),
+                    published=self._means.published,
+                    absent=Verdict.STALE if command.wait else Verdict.DEFERRED,
+                )
+
+            settled = await self._decide(transaction, snapshot, decide)
+        await self._means.wake_for(settled.changes, snapshot.runs, now)
+        mine = {outcome.key for outcome in outcomes}
+        adopted = (as_claimed(task) for task in snapshot.leased if task.key not in mine)
+        return Settlement(
+            verdicts=settled.verdicts,
+            continuations=(*settled.changes.claimed, *adopted),
+            queued=settled.changes.queues_tasks or command.repeated,
+        )
+
+    async def reap(self, command: ReapTasks) -> int:
+        """Take back what lost its lease."""
+        return await self._means.from_the_top(lambda: self._reap_once(command))
+
+    async def _reap_once(self, command: ReapTasks) -> int:
+        before = self._means.clock.now() - CLOCK_SKEW_MAX
+        expired = await self._means.persistence.find_expired(before, flow_ids=self._means.flow_ids, limit=command.limit)
+        if not expired:
+            return 0
+        request = LoadRequest(
+            runs=tuple(sorted({task.key.run_id for task in expired})),
+            steps=self._neighbours((task.key, task.flow_id) for task in expired),
+            tasks=tuple(sorted(task.key for task in expired)),
+            lock_tasks=True,
+        )
+        async with self._means.persistence.transaction() as transaction:
+            snapshot = await transaction.load(request)
+            now = self._means.clock.now()
+
+            def decide(snapshot: Snapshot) -> Settled:
+                return reap_tasks(
+                    expired,
+                    snapshot,
+                    self._means.plans,
+                    now=now,
+                    before=before,
+                    hand_over=HandOver(_NOBODY, now),
+                    published=self._means.published,
+                )
+
+            settled = await self._decide(transaction, snapshot, decide)
+        await self._means.wake_for(settled.changes, snapshot.runs, now)
+        return len(settled.verdicts)
+
+    async def _decide(
+        self, transaction: Transaction, snapshot: Snapshot, decide: Callable[[Snapshot], Settled]
+    ) -> Settled:
+        """Decide on what was loaded; where that is not all it takes, load the rest and decide again. Then apply it.
+
+        The first decision may miss steps, each later one the elements of a further map; a flow has no more than steps.
+        """
+        settled = decide(snapshot)
+        tries = 0
+        while not settled.complete:
+            if tries > max(len(self._means.plans[row.flow_id].steps) for row in snapshot.runs.values()):
+                raise CorruptionError(f"rows are missing: steps of {settled.incomplete}, elements {settled.elements}")
+            tries += 1
+            snapshot = await self._completed(transaction, snapshot, settled)
+            settled = decide(snapshot)
+        if not settled.changes.empty:
+            await transaction.apply(settled.changes.frozen())
+        return settled
+
+    async def _completed(self, transaction: Transaction, snapshot: Snapshot, settled: Settled) -> Snapshot:
+        """The snapshot with what a decision asked for besides."""
+        steps, elements = snapshot.steps, snapshot.elements
+        if settled.incomplete:
+            plans = {run_id: self._means.plans[snapshot.runs[run_id].flow_id] for run_id in settled.incomplete}
+            rows = await transaction.load_steps(
+                [(run_id, slug) for run_id, plan in plans.items() for slug in plan.steps]
+            )
+            steps = {**steps, **{(row.run_id, row.slug): row for row in rows}}
+        if settled.elements:
+            elements = {**elements, **await transaction.load_elements(settled.elements)}
+        return replace(snapshot, steps=steps, elements=elements)
+
+    def _neighbours(self, tasks: Iterable[tuple[TaskKey, int]]) -> tuple[tuple[str, str], ...]:
+        """The (run id, slug) steps that the end of these tasks touches, each once."""
+        wanted: dict[tuple[str, str], None] = {}
+        for key, flow_id in tasks:
+            for slug in self._means.plans[flow_id].neighbours[key.step]:
+                wanted[key.run_id, slug] = None
+        return tuple(wanted)
+
+
+def as_claimed(task: TaskRow) -> ClaimedTask:
+    """A running task as its claim told of it."""
+    assert task.lease_until is not None, "a running task has a lease"
+    return ClaimedTask(
+        key=task.key,
+        flow_id=task.flow_id,
+        token=task.token,
+        attempt=task.attempts,
+        losses=task.losses,
+        phase=task.phase,
+        lease_until=task.lease_until,
+        priority=task.priority,
+    )
+
+
+def require_at_most(what: str, limit: int, found: int) -> None:
+    """Refuse a batch that is larger than its limit."""
+    if found > limit:
+        raise LimitExceeded(what=what, limit=limit, found=found)
+
+
+def _unstorable(outcome: Outcome, refusal: UnstorableValue) -> Outcome:
+    """The outcome that takes the place of one whose values the store refuses."""
+    return replace(
+        outcome,
+        kind=OutcomeKind.FAILED,
+        output=None,
+        facts=None,
+        error=encode_failure(type="UnstorableOutput", message=str(refusal)),
+        reason="unstorable_output",
+        retryable=False,
+    )

@@ -1,0 +1,100 @@
+"""What every command is carried out with: the kernel's plans and ports, repetition, and waking who has work now."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import TypeVar
+
+from ..ports import Ports
+from ..ports.errors import AdapterError, CommitUnknown, Contention
+from ..ports.records import RunRow
+from ..ports.transport import Job
+from .decisions.state import ChangeSet
+from .plan import Plan
+from .registry import Registry
+from .waking import jobs_of_changes
+
+Done = TypeVar("Done")
+
+CONTENTION_TRIES_MAX = 6
+"""How often a transaction is tried that ends in a deadlock, serialization failure or lock timeout."""
+
+CONTENTION_DELAY_S = 0.01
+"""The pause before the second try; it doubles with each further one."""
+
+
+class Means:
+    """The means of one kernel."""
+
+    def __init__(self, registry: Registry, ports: Ports) -> None:
+        self.ports = ports
+        self.persistence = ports.persistence
+        self.clock = ports.clock
+        self._registry = registry
+
+    @property
+    def plans(self) -> Mapping[int, Plan]:
+        """The plans of the registered flows, by flow id."""
+        return self._registry.plans
+
+    @property
+    def flow_ids(self) -> tuple[int, ...]:
+        """The ids of the registered flows."""
+        return tuple(self._registry.by_id)
+
+    @property
+    def published(self) -> bool:
+        """Whether events are born published: where nobody is there to take them."""
+        return self.ports.sink is None
+
+    async def from_the_top(self, transact: Callable[[], Awaitable[Done]], *, patience_s: float = float("inf")) -> Done:
+        """Run one transaction, again where it got into another's way: its rollback left no trace."""
+        clock = self.clock
+        ends_s = clock.monotonic() + patience_s
+        for tries in range(1, CONTENTION_TRIES_MAX):
+            try:
+                return await transact()
+            except Contention:
+                if clock.monotonic() >= ends_s:
+                    raise
+                await clock.sleep(CONTENTION_DELAY_S * 2 ** (tries - 1))
+        return await transact()
+
+    async def until_known(self, transact: Callable[[], Awaitable[Done]]) -> Done:
+        """Run a transaction that recognises its own effect, again where the answer to its commit was lost.
+
+        What fails after that is unknown, too, however it fails: an earlier try may have taken effect.
+        """
+        unknown: CommitUnknown | None = None
+        for tries in range(1, CONTENTION_TRIES_MAX):
+            try:
+                return await self.from_the_top(transact)
+            except CommitUnknown as error:
+                unknown = error
+            except AdapterError as error:
+                if unknown is None:
+                    raise
+                raise CommitUnknown(f"{unknown}; then: {error}") from error
+            await self.clock.sleep(CONTENTION_DELAY_S * 2 ** (tries - 1))
+        return await self.from_the_top(transact)
+
+    async def wake_for(self, changes: ChangeSet, runs: Mapping[str, RunRow], now: datetime) -> None:
+        """Announce what a committed decision has queued.
+
+        Args:
+            changes: as committed.
+            runs: the runs whose tasks went back to their queues.
+            now: the time of the decision.
+        """
+        flow_ids = {run_id: row.flow_id for run_id, row in runs.items()}
+        plans = {run_id: self.plans[flow_id] for run_id, flow_id in flow_ids.items()}
+        delivers = self.ports.transport.delivers
+        await self.wake(jobs_of_changes(changes, plans, flow_ids=flow_ids, now=now, delivers=delivers))
+
+    async def wake(self, jobs: Sequence[Job]) -> None:
+        """Announce jobs; where that fails, hosts find them by polling, or a sweep announces them again."""
+        if jobs:
+            with suppress(AdapterError):
+                await self.ports.transport.enqueue(jobs)
