@@ -73,8 +73,8 @@ class Executables:
         sources = step.binding.sources
         element_of = step.source if ITEM in sources else None
         is_map = step.kind is StepKind.MAP
-        maps = {name for name, other in flow.steps.items() if other.kind is StepKind.MAP}
-        streamed = step.binding.streams & maps
+        taken = [each.source for each in step.binding.payloads if each.source in flow.steps]
+        map_streams = tuple(name for name in taken if name in step.binding.streams and plan.is_map(name))
         return Executable(
             flow=flow.slug,
             step=step,
@@ -83,15 +83,13 @@ class Executables:
             needs_run=INPUT in sources or CONFIG in sources or (element_of is not None and element_of.name == INPUT),
             takes_input=INPUT in sources,
             takes_config=CONFIG in sources,
-            outputs=tuple((name, name in maps) for name in flow.steps if name in sources - streamed),
-            map_streams=tuple(name for name in flow.steps if name in streamed),
+            outputs=tuple((name, plan.is_map(name)) for name in taken if name not in map_streams),
+            map_streams=map_streams,
             streamed=step.binding.streams,
             element_of=element_of,
-            element_is_output=element_of is not None
-            and element_of.name != INPUT
-            and flow.steps[element_of.name].kind is StepKind.MAP,
+            element_is_output=element_of is not None and plan.is_map(element_of.name),
             has_dependents=bool(plan.dependents[slug]),
-            is_read=any(_reads(other, slug) for other in flow.steps.values()),
+            is_read=any(_reads(flow.steps[other], slug) for other in plan.dependents[slug]),
             questions=plan.questions[slug],
             completed=tuple(dict.fromkeys(_completed(plan.steps[slug]))),
         )

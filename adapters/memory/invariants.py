@@ -220,14 +220,15 @@ def I18_changes_have_events(store: Store) -> Iterator[str]:
         last = f"run.{row.status}" in types if row.status in TERMINAL_RUN else True
         if not last or ("run.started" in types) is (row.started_at is None):
             yield f"{_of_run(row)} tells {types}"
-        happened = {(event.type, event.step, event.generation) for event in told if not event.ends_run}
-        for _, slug, generation in sorted(
-            (kind, slug or "", generation) for kind, slug, generation in happened if slug
-        ):
+        happened: dict[tuple[str, int], set[str]] = {}
+        for event in told:
+            if event.step and not event.ends_run:
+                happened.setdefault((event.step, event.generation), set()).add(event.type)
+        for slug, generation in sorted(happened):
             if (row.id, slug, generation) not in run.steps:
                 yield f"{_of_run(row)} tells of step {slug}/{generation}, which has no row"
         for step in run.steps.values():
-            yield from _untold(step, happened)
+            yield from _untold(step, happened.get((step.slug, step.generation), set()))
         yield from _unkept_retries(run, told)
 
 
@@ -329,9 +330,8 @@ def broken_invariants(store: Store) -> Mapping[str, Sequence[str]]:
     return {name: lines for name, lines in found.items() if lines}
 
 
-def _untold(step: Step, happened: set[tuple[str, str | None, int]]) -> Iterator[str]:
+def _untold(step: Step, told: set[str]) -> Iterator[str]:
     """Where a step's events and its status differ. A step that is cancelled with its run has no event of its own."""
-    told = {kind for kind, slug, generation in happened if (slug, generation) == (step.slug, step.generation)}
     started = "step.started" in told
     ended = told & {"step.completed", "step.failed", "step.skipped"}
     wanted = {f"step.{step.status}"} if step.status in TERMINAL_STEP - {StepStatus.CANCELLED} else set[str]()

@@ -1,0 +1,256 @@
+"""Faults 53 and 55 to 58: odd data has one verdict, whichever adapter stores it and whichever way it comes."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from fairlead.hosts.node import NodeHost
+from fairlead.kernel import Flow, FlowDefinitionError, InvalidInput, Kernel, Resource, RunHandle, Start, UnknownFlow
+from fairlead.kernel.failures import MESSAGE_LENGTH_MAX, decode_failure
+from fairlead.ports.reading import OutputRequest
+from fairlead.ports.statuses import RunStatus
+from tests.support.large_payloads import TIMEOUT_S, World
+
+
+def _nested(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+def _cycle() -> list[Any]:
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+def _generator() -> Iterator[int]:
+    yield 1
+
+
+STORED: Mapping[str, tuple[Any, bytes]] = {
+    "minus zero": (-0.0, b"-0.0"),
+    "one as a float": (1.0, b"1.0"),
+    "one": (1, b"1"),
+    "true": (True, b"true"),
+    "a long integer": (10**4_299, b"1" + b"0" * 4_299),
+    "the smallest float": (5e-324, b"5e-324"),
+    "a large float": (1e308, b"1e308"),
+    "a tuple": ((1, (2,)), b"[1,[2]]"),
+    "a set": ({3, 1, 2}, b"[1,2,3]"),
+    "keys out of order": ({"b": 1, "a": 2, "": 3}, b'{"":3,"a":2,"b":1}'),
+    "unicode": ("é\U0001f680\u2028\u200b", '"é\U0001f680\u2028\u200b"'.encode()),
+    "control characters": ("\x01\t\x7f", b'"\\u0001\\t\x7f"'),
+    "a datetime": (datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), b'"2026-01-01T00:00:00Z"'),
+    "bytes": (b"\x00\xff", b'"AP8="'),
+    "a Decimal": (decimal.Decimal("1.10"), b'"1.10"'),
+    "depth 199": (_nested(199), b"[" * 199 + b"]" * 199),
+    "nothing": (None, b"null"),
+    "empty": ([{}, "", [0][1:]], b'[{},"",[]]'),
+}
+"""Values that are stored, and the text that they are stored as."""
+
+REFUSED: Mapping[str, tuple[Any, str]] = {
+    "NUL": ({"a": ["x\0y"]}, "$.a[0]"),
+    "NUL in a key": ({"a\0": 1}, '$["a\\u0000"]'),
+    "a lone surrogate": (["\ud800"], "$[0]"),
+    "NaN": ([1, math.nan], "$[1]"),
+    "infinity": ({"a": -math.inf}, "$.a"),
+    "an integer of 5,000 digits": ([10**5_000], "$[0]"),
+    "depth 100,000": (_nested(100_000), "…"),
+    "a cycle": (_cycle(), "$[0]"),
+    "a key that is no string": ({"a": {1: 2}}, "$.a[1]"),
+    "a generator": ([_generator()], "$[0]"),
+    "a function": ({"f": print}, "$.f"),
+    "an object": ([object()], "$[0]"),
+    "a complex number": ([1j], "$[0]"),
+}
+"""Values that are refused, and the path at which."""
+
+
+def carriers() -> Flow[Any]:
+    """A flow that carries a value as its input, as an output, as an element and as an element of a stream."""
+    flow: Flow[Any] = Flow("carriers", version=1, input=Any, max_attempts=3, base_delay=0)
+
+    @flow.step
+    async def plain(input: Any) -> Any:
+        return input
+
+    @flow.map(over=plain)
+    async def each(item: Any) -> Any:
+        return item
+
+    @flow.step
+    def streamed(each: Iterable[Any]) -> Iterable[Any]:
+        return (value for value in each)
+
+    return flow
+
+
+def producers() -> list[Flow[str]]:
+    """Flows whose handlers return what a name stands for: in the event loop, in a thread, as a stream's element."""
+    looping, threading, streaming = (
+        Flow(slug, version=1, input=str, input_name="name", base_delay=0) for slug in ("loop", "thread", "stream")
+    )
+
+    @looping.step
+    async def looped(name: str, values: Resource[dict[str, object]]) -> object:
+        return values[name]
+
+    @threading.step
+    def threaded(name: str, values: Resource[dict[str, object]]) -> object:
+        return values[name]
+
+    @streaming.step
+    def streamed(name: str, values: Resource[dict[str, object]]) -> Iterable[Any]:
+        return iter([values[name]])
+
+    return [looping, threading, streaming]
+
+
+async def stored(kernel: Kernel, run: RunHandle, step: str) -> list[bytes | None]:
+    """The recorded outputs of a step."""
+    request = OutputRequest(run.id, step)
+    payloads = await kernel.ports.persistence.read_payloads([run.id], [request])
+    return list(payloads.outputs[request].outputs)
+
+
+async def test_what_is_stored_is_canonical_everywhere(watched: World) -> None:
+    """Fault 53, I38: as input, output, element and stream, inline and in blobs, byte by byte the same text."""
+    inline, spilled = watched.kernel(carriers()), watched.kernel(carriers(), inline_bytes_max=1)
+    for kernel in (inline, spilled):
+        async with NodeHost(kernel, concurrency=50):
+            runs = await kernel.start_many("carriers", [Start(input=[value]) for value, _ in STORED.values()])
+            for run in runs:
+                await run.wait(timeout=TIMEOUT_S)
+        for run, (_, text) in zip(runs, STORED.values(), strict=True):
+            assert await run.status() is RunStatus.COMPLETED
+            if kernel is inline:
+                payloads = await kernel.ports.persistence.read_payloads([run.id], [])
+                assert payloads.runs[run.id].input == b"[" + text + b"]"
+                assert await stored(kernel, run, "plain") == [b"[" + text + b"]"]
+                assert await stored(kernel, run, "each") == [text]
+                assert await stored(kernel, run, "streamed") == [b"[" + text + b"]"]
+            else:
+                assert await watched.blobs.get(f"runs/{run.id}/input/whole") == b"[" + text + b"]"
+                assert await watched.blobs.get(f"runs/{run.id}/plain/1/0/1/0/0") == b"[" + text + b"]"
+                assert await watched.blobs.get(f"runs/{run.id}/streamed/1/0/1/0/0") == b"[" + text + b"]"
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_what_is_refused_as_input_starts_nothing(watched: World, name: str) -> None:
+    """Fault 53: with its path."""
+    kernel = watched.kernel(carriers(), inline_bytes_max=1)
+    value, path = REFUSED[name]
+
+    with pytest.raises(InvalidInput) as raised:
+        await kernel.start("carriers", value)
+
+    assert path in raised.value.problems[0][0]
+    assert (await kernel.list_runs()).runs == []
+    assert watched.blobs.puts == {}
+
+
+@pytest.mark.parametrize("flow", producers(), ids=lambda flow: str(flow.slug))
+async def test_what_is_refused_as_output_fails_its_task(watched: World, flow: Flow[str]) -> None:
+    """Fault 53: once, with its path, whoever returns it; no run is left over."""
+    values = {name: value for name, (value, _) in REFUSED.items()}
+    kernel = watched.kernel(flow, inline_bytes_max=100)
+    async with NodeHost(kernel, concurrency=50, resources={"values": values}):
+        runs = await kernel.start_many(flow, [Start(input=name) for name in REFUSED])
+        records = [await run.wait(timeout=TIMEOUT_S) for run in runs]
+
+    assert {(record.status, record.reason) for record in records} == {(RunStatus.FAILED, "invalid_output")}
+    for run, (_, path) in zip(runs, REFUSED.values(), strict=True):
+        (attempt,) = (await run.details()).attempts
+        assert attempt.attempt == 1
+        assert path.removeprefix("$") in decode_failure(attempt.error or b"").message
+
+
+async def test_error_texts_are_capped_and_cleaned(watched: World) -> None:
+    """Fault 55: an error of 100 MB with a NUL is recorded in a few kilobytes, in a row."""
+    flow = Flow("loud", version=1, max_attempts=1)
+
+    @flow.step
+    async def shout() -> None:
+        raise RuntimeError("\0\ud800" + "x" * 100_000_000)
+
+    kernel = watched.kernel(flow, inline_bytes_max=4)
+    async with NodeHost(kernel):
+        run = await kernel.start("loud", None)
+        record = await run.wait(timeout=TIMEOUT_S)
+
+    assert record.error is not None
+    assert len(decode_failure(record.error).message) < 2 * MESSAGE_LENGTH_MAX
+    assert record.error.startswith(b'{"type":"RuntimeError"')
+    assert watched.blobs.puts == {}
+
+
+NO_SLUGS = ["", "x" * 129, "run", "é", "a'b", "'; drop table runs; --", "../a", "a\n", "a b", "1a", "a\0"]
+
+
+@pytest.mark.parametrize("slug", NO_SLUGS)
+async def test_what_is_no_slug_is_refused_before_any_store_sees_it(watched: World, slug: str) -> None:
+    """Fault 56: of a flow or a step; and nothing is found under such a name."""
+    if slug != "run":
+        with pytest.raises(FlowDefinitionError):
+            Flow(slug, version=1)
+    with pytest.raises(FlowDefinitionError):
+        Flow("fine", version=1).step(lambda: None, slug=slug)
+    with pytest.raises(UnknownFlow):
+        await watched.kernel(carriers()).start(slug, None)
+
+
+async def test_the_longest_slugs_work(watched: World) -> None:
+    """Fault 56: 128 characters are accepted by every table and every blob store."""
+    flow: Flow[Any] = Flow("f" * 128, version=1, input=Any)
+    longest = "s" * 128
+    flow.map(lambda item: item, over="input", slug=longest)  # pyright: ignore
+    kernel = watched.kernel(flow, inline_bytes_max=1)
+    async with NodeHost(kernel):
+        run = await kernel.start(flow, ["ab", "cd"])
+
+        assert await run.result(timeout=TIMEOUT_S) == {longest: ["ab", "cd"]}
+
+
+async def test_a_flow_of_ten_thousand_steps(watched: World) -> None:
+    """Fault 57: none is refused, ten thousand are fine."""
+    with pytest.raises(FlowDefinitionError, match="no step"):
+        Flow("empty", version=1).seal()
+    flow = Flow("many", version=1)
+    for number in range(10_000):
+        flow.step(lambda: None, slug=f"step_{number}")
+    kernel = watched.kernel(flow)
+    async with NodeHost(kernel, concurrency=500):
+        run = await kernel.start("many", None)
+        record = await run.wait(timeout=120)
+
+    assert record.status is RunStatus.COMPLETED
+    assert len(await run.result()) == 10_000
+
+
+@pytest.mark.parametrize("elements", [0, 1, 100_000])
+async def test_fan_outs_of_any_width(watched: World, elements: int) -> None:
+    """Fault 58: none, one, and more than a map's window; in order."""
+    flow = Flow("wide", version=1, input=list[int])
+
+    @flow.map(over="input")
+    async def each(item: int) -> int:
+        return -item
+
+    @flow.step
+    def last(each: Iterable[int]) -> int:
+        return sum(value == -index for index, value in enumerate(each))
+
+    kernel = watched.kernel(flow)
+    async with NodeHost(kernel, concurrency=500):
+        run = await kernel.start(flow, list(range(elements)))
+
+        assert await run.result(timeout=120) == {"last": elements}
