@@ -163,7 +163,7 @@ _LEAVES: Final[dict[type[nodes.Type], object]] = {
     nodes.DecimalType: decimal.Decimal,
 }
 
-SCALARS: Final = (*_LEAVES, nodes.LiteralType, nodes.EnumType)
+SCALARS: Final[tuple[type[nodes.Type], ...]] = (*_LEAVES, nodes.LiteralType, nodes.EnumType)
 """Nodes of types that are carried as neither arrays nor objects, and of those that say nothing."""
 
 _CONSTRAINTS: Final = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern", "tz")
