@@ -6,26 +6,27 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from attrs import asdict, frozen
 
 from ...ports.errors import UsageError
 from .command import DatabaseChoice, FairleadCommand, common_options, ports_options
 from .exit_codes import ExitCode
-from .output import print_json, print_table, shown_seconds, shown_size
+from .output import print_json
 
 if TYPE_CHECKING:
-    from ...kernel import Kernel, RunHandle
-    from ..demo import Request
+    from ...kernel import Kernel
     from ..node import NodeHost
     from ..node.signals import StopSignals
     from .database import Database
     from .displays import Display
-    from .surveying import Outcome
+    from .survey_words import Answer, CrashedSurvey, Survey
+    from .surveying import Wanted
+
+T = TypeVar("T")
 
 REPORT = Path("fairlead-survey.md")
 
@@ -33,8 +34,6 @@ LEFT_OUT = (".*", "__pycache__", "node_modules")
 """Folders that the survey of the current folder leaves out: version control, environments, caches."""
 
 DRAIN_TIMEOUT_S = 10.0
-
-DUPLICATES_SHOWN_MAX = 3
 
 
 class ReportUnwritable(UsageError):
@@ -45,16 +44,9 @@ class ReportUnwritable(UsageError):
         super().__init__(f"--report: {path} cannot be written, {reason}; name a file in a folder that you may write to")
 
 
-@frozen(kw_only=True)
-class _Survey:
-    request: Request
-    key: str | None
-    concurrency: int
-    work: bool
-
-
-@click.command(cls=FairleadCommand, short_help="See a real flow run: survey a folder.")
+@click.command(cls=FairleadCommand, short_help="See a real flow run, and survive: survey a folder.")
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--crash", is_flag=True, help="Kill the worker half-way (kill -9), and see another finish its work.")
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
@@ -74,6 +66,7 @@ def demo(
     ctx: click.Context,
     /,
     folder: Path | None,
+    crash: bool,
     report: Path,
     leave_out: Sequence[str],
     key: str | None,
@@ -85,10 +78,13 @@ def demo(
     """Survey FOLDER: list its files, analyse each, combine, write a report.
 
     Without FOLDER it is the current one, except for hidden folders, __pycache__ and node_modules. Each file is a task
-    of its own on PostgreSQL. Kill the command half-way (kill -9) and give it again: it goes on where it stopped.
+    of its own on PostgreSQL. Kill the command half-way (kill -9) and give it again: it goes on where it stopped. Or
+    have that done: --crash starts a worker process, kills it with SIGKILL when half of the files are analysed, starts
+    another, and shows which tasks were executed twice.
 
     \b
     fairlead demo
+    fairlead demo --crash
     fairlead demo /usr/share/doc --report survey.json
     fairlead demo /usr/share/doc --no-worker      and elsewhere, any number of times:
     fairlead worker fairlead.hosts.demo:kernel
@@ -96,34 +92,35 @@ def demo(
     from .database import open_database
     from .displays import Silence, display_on, log_to
 
-    survey = _Survey(
-        request=_request(folder, report, [*leave_out, *(LEFT_OUT if folder is None else ())]),
-        key=key,
-        concurrency=concurrency,
-        work=not no_worker,
-    )
+    if crash and (no_worker or key is not None):
+        raise click.UsageError("--crash starts a new run and workers of its own; leave --no-worker and --key out")
+    wanted = _wanted(folder, report, [*leave_out, *(LEFT_OUT if folder is None else ())], key)
     display = Silence() if as_json else display_on(sys.stderr, events=False)
     log_to(display)
     with open_database(choice, progress=display.say) as found:
         began_s = time.monotonic()
-        outcome = asyncio.run(_carry_out(survey, found, display))
-    if outcome is None:
-        display.say("stopped; the same command goes on from here")
+        if crash:
+            answer: Answer | None = asyncio.run(_crash(wanted, concurrency, found, display))
+        else:
+            answer = asyncio.run(_survey(wanted, None if no_worker else concurrency, found, display))
+        took_s = time.monotonic() - began_s
+    if answer is None:
+        display.say("stopped; the same command goes on from here" if not crash else "stopped, and its workers with it")
         ctx.exit(ExitCode.INTERRUPTED)
-    took_s = time.monotonic() - began_s
     if as_json:
-        print_json(_json(outcome, survey.request, took_s))
+        print_json(answer.as_json(wanted.request, took_s))
     else:
-        _print(outcome, survey.request, took_s)
+        answer.print(wanted.request, took_s)
 
 
-def _request(folder: Path | None, report: Path, leave_out: list[str]) -> Request:
+def _wanted(folder: Path | None, report: Path, leave_out: list[str], key: str | None) -> Wanted:
     """What the command line asks for, its paths absolute.
 
     Raises:
         ReportUnwritable: the report cannot be put there.
     """
-    from ..demo import Request, path_text
+    from ..demo import ListSettings, Request, path_text
+    from .surveying import Wanted
 
     place = report.absolute()
     if place.is_dir():
@@ -132,39 +129,55 @@ def _request(folder: Path | None, report: Path, leave_out: list[str]) -> Request
         raise ReportUnwritable(place, "its folder does not exist")
     if not os.access(place.parent, os.W_OK):
         raise ReportUnwritable(place, "its folder is closed to you")
-    surveyed = (folder or Path()).resolve()
-    return Request(
-        folder=path_text(os.fsencode(surveyed)),
+    request = Request(
+        folder=path_text(os.fsencode((folder or Path()).resolve())),
         report=path_text(os.fsencode(place.parent.resolve() / place.name)),
-        leave_out=leave_out,
+        format="json" if place.suffix == ".json" else "markdown",
     )
+    return Wanted(request=request, listing=ListSettings(leave_out=leave_out), key=key)
 
 
-async def _carry_out(survey: _Survey, database: Database, display: Display) -> Outcome | None:
-    """Start or resume the survey, work on it, show it. None where a signal ended it before its time."""
+async def _survey(wanted: Wanted, concurrency: int | None, database: Database, display: Display) -> Survey | None:
+    """Start or resume the survey, work on it (unless `concurrency` is None), show it. None where a signal ended it."""
     from ..demo import kernel as make_kernel
     from ..node.signals import StopSignals
+    from .survey_words import Survey
     from .surveying import read_outcome, start_or_resume
+    from .watching import watch_shown
 
     async with make_kernel(database.ports()) as kernel:
         with StopSignals() as signals, display:
-            run, resumed = await start_or_resume(kernel, survey.request, survey.key)
+            run, resumed = await start_or_resume(kernel, wanted)
             display.say(f"database: {database.shown} ({database.source})")
-            display.say(f"survey of {survey.request.folder}: {'taking up' if resumed else 'started'} run {run.id}")
+            display.say(f"survey of {wanted.request.folder}: {'taking up' if resumed else 'started'} run {run.id}")
             if resumed:
                 display.say("what a killed worker had in its hands follows when its leases end, within some seconds")
-            if not survey.work:
+            if concurrency is None:
                 display.say("waiting for a worker: fairlead worker fairlead.hosts.demo:kernel")
-            host = _host(kernel, survey.concurrency) if survey.work else None
-            ended = False
+            host = None if concurrency is None else _host(kernel, concurrency)
+            ended = None
             try:
                 if host is not None:
                     await host.start()
-                ended = await _watched(kernel, run, display, signals)
+                ended = await unless_stopped(watch_shown(kernel, run.id, display), signals)
             finally:
                 if host is not None:
-                    await host.stop(exiting=not ended)
-        return await read_outcome(run) if ended else None
+                    await host.stop(exiting=ended is None)
+        return None if ended is None else Survey(outcome=await read_outcome(run))
+
+
+async def _crash(wanted: Wanted, concurrency: int, database: Database, display: Display) -> CrashedSurvey | None:
+    """Have the survey done by two workers, of which the first is killed. None where a signal ended it."""
+    from ..demo import kernel as make_kernel
+    from ..node.signals import StopSignals
+    from .crashing import crash
+    from .survey_words import CrashedSurvey
+
+    async with make_kernel(database.ports()) as kernel:
+        with StopSignals() as signals, display:
+            display.say(f"database: {database.shown} ({database.source})")
+            found = await unless_stopped(crash(kernel, wanted, database, display, concurrency), signals)
+        return None if found is None else CrashedSurvey(crash=found)
 
 
 def _host(kernel: Kernel, concurrency: int) -> NodeHost:
@@ -174,62 +187,14 @@ def _host(kernel: Kernel, concurrency: int) -> NodeHost:
     return NodeHost(kernel, concurrency=concurrency, lease_duration=LEASE_DURATION, drain_timeout=DRAIN_TIMEOUT_S)
 
 
-async def _watched(kernel: Kernel, run: RunHandle, display: Display, signals: StopSignals) -> bool:
-    """Show the run until it has ended, or a signal came; returns whether it ended."""
-    from .watching import watch
-
-    async def shown() -> None:
-        async for look in watch(kernel, run.id):
-            display.show(look)
-
-    showing = asyncio.ensure_future(shown())
+async def unless_stopped(work: Coroutine[Any, Any, T], signals: StopSignals) -> T | None:
+    """Do some work until it is done or a signal came; None in the latter case."""
+    working = asyncio.ensure_future(work)
     stopping = asyncio.ensure_future(signals.first())
     try:
-        await asyncio.wait({showing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if showing.done():
-            await showing
-            return True
-        return False
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return await working if working.done() else None
     finally:
-        for each in (showing, stopping):
+        for each in (working, stopping):
             each.cancel()
-        await asyncio.gather(showing, stopping, return_exceptions=True)
-
-
-def _json(outcome: Outcome, request: Request, took_s: float) -> dict[str, object]:
-    return {
-        "run": outcome.run_id,
-        "folder": request.folder,
-        "report": request.report,
-        "seconds": round(took_s, 3),
-        "tasks": outcome.tasks,
-        "executions": outcome.executions,
-        "repeated": outcome.repeated,
-        "lost": outcome.lost,
-        "totals": asdict(outcome.totals),
-    }
-
-
-def _print(outcome: Outcome, request: Request, took_s: float) -> None:
-    totals = outcome.totals
-    rows = [
-        (each.language, f"{each.files:,}", f"{each.lines:,}", f"{each.words:,}", shown_size(each.size_bytes))
-        for each in totals.languages
-    ]
-    rows.append(
-        ("all", f"{totals.measured:,}", f"{totals.lines:,}", f"{totals.words:,}", shown_size(totals.size_bytes))
-    )
-    print_table(["LANGUAGE", ">FILES", ">LINES", ">WORDS", ">SIZE"], rows)
-    click.echo()
-    if totals.unreadable or totals.vanished:
-        click.echo(f"not measured: {totals.unreadable:,} unreadable, {totals.vanished:,} vanished meanwhile")
-    click.echo(
-        f"duplicates: {len(totals.duplicates):,} contents more than once, {shown_size(totals.wasted_bytes)} too many"
-    )
-    for group in totals.duplicates[:DUPLICATES_SHOWN_MAX]:
-        click.echo(f"  {len(group.paths):,} × {shown_size(group.size_bytes)}: {', '.join(group.paths[:2])} …")
-    click.echo(
-        f"run {outcome.run_id}: {outcome.tasks:,} tasks, {outcome.executions:,} executions "
-        f"({outcome.repeated:,} repeated, {outcome.lost:,} lost with a worker) in {shown_seconds(took_s)}"
-    )
-    click.echo(f"report: {request.report}")
+        await asyncio.gather(working, stopping, return_exceptions=True)

@@ -127,6 +127,7 @@ class Lines(Silence):
         self._events = events
         self._ended: set[str] = set()
         self._paces: dict[str, Pace] = {}
+        self._told: dict[str, int] = {}
         self._written_s = monotonic()
         self._idle_s: float | None = None
 
@@ -161,8 +162,9 @@ class Lines(Silence):
                 self.say(f"{step.slug}: {ending}, {counted}")
             elif not self._events:
                 self.say(f"{step.slug}: {ending}")
-        elif total != 1 and monotonic() - self._written_s >= LINE_EVERY_S:
+        elif total != 1 and done != self._told.get(step.slug) and monotonic() - self._written_s >= LINE_EVERY_S:
             self._written_s = monotonic()
+            self._told[step.slug] = done
             self.say(f"{step.slug}: {counted}")
 
     def _idle(self, reason: str | None) -> None:

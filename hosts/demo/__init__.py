@@ -13,7 +13,17 @@ from ...kernel import Kernel, Ports
 from .analysis import FileAnalysis
 from .listing import Listing
 from .paths import path_bytes, path_text
-from .survey import Request, analyse, combine, list_files, survey_folder, write_report
+from .survey import (
+    AnalyseSettings,
+    ListSettings,
+    Request,
+    analyse,
+    combine,
+    list_files,
+    survey_folder,
+    write_json,
+    write_markdown,
+)
 from .totals import Duplicates, LanguageTotals, Totals
 
 
@@ -23,9 +33,11 @@ def kernel(ports: Ports) -> Kernel:
 
 
 __all__ = [
+    "AnalyseSettings",
     "Duplicates",
     "FileAnalysis",
     "LanguageTotals",
+    "ListSettings",
     "Listing",
     "Request",
     "Totals",
@@ -36,5 +48,6 @@ __all__ = [
     "path_bytes",
     "path_text",
     "survey_folder",
-    "write_report",
+    "write_json",
+    "write_markdown",
 ]

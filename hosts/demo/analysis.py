@@ -7,7 +7,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from typing import Literal
 
 from attrs import define, frozen
 
@@ -31,19 +30,24 @@ _WHITESPACE = b" \t\n\r\v\f"
 
 @frozen(kw_only=True)
 class FileAnalysis:
-    """One file. What was not measured is None: the text of binary data, everything of a file without `status` ok."""
+    """One file. Of binary data no text was counted."""
 
     path: str
-    status: Literal["ok", "unreadable", "vanished"]
-    """`vanished`: listed, and gone or replaced by something else when it was its turn."""
-    problem: str | None = None
-    language: str | None = None
-    size_bytes: int | None = None
-    sha256: str | None = None
+    language: str
+    size_bytes: int
+    sha256: str
     lines: int | None = None
     words: int | None = None
     longest_line: int | None = None
     """In characters, its end not included."""
+
+
+class Unmeasurable(Exception):
+    """A file that cannot be read, or is gone or something else by now; looking again would not help."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {reason}")
 
 
 def analyse_file(folder: bytes, path: str) -> FileAnalysis:
@@ -54,22 +58,20 @@ def analyse_file(folder: bytes, path: str) -> FileAnalysis:
         path: relative to it, as `path_text` writes it.
 
     Raises:
+        Unmeasurable: it cannot be read.
         OSError: the machine has no file handle or memory left; a later attempt may fare better.
     """
     try:
         descriptor = os.open(os.path.join(folder, path_bytes(path)), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with open(descriptor, "rb", buffering=0) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return FileAnalysis(path=path, status="vanished", problem="it is no regular file any more")
+                raise Unmeasurable(path, "it is no regular file any more")
             return _measured(path, iter(lambda: file.read(CHUNK_BYTES), b""))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        return FileAnalysis(path=path, status="vanished", problem=_reason(error))
     except OSError as error:
         if error.errno in _EXHAUSTED:
             raise
-        if error.errno == errno.ELOOP:
-            return FileAnalysis(path=path, status="vanished", problem="it is a symbolic link now")
-        return FileAnalysis(path=path, status="unreadable", problem=_reason(error))
+        linked = error.errno == errno.ELOOP
+        raise Unmeasurable(path, "it is a symbolic link now" if linked else _reason(error)) from error
 
 
 def _measured(path: str, chunks: Iterator[bytes]) -> FileAnalysis:
@@ -87,7 +89,6 @@ def _measured(path: str, chunks: Iterator[bytes]) -> FileAnalysis:
     binary = is_binary(name, start)
     return FileAnalysis(
         path=path,
-        status="ok",
         language=language_of(name, start),
         size_bytes=size_bytes,
         sha256=digest.hexdigest(),

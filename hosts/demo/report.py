@@ -1,9 +1,9 @@
-"""The survey as a file: Markdown for people, or JSON where the file is named so."""
+"""The survey as a file, line by line: Markdown for people, JSON for programs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 import msgspec
@@ -25,25 +25,21 @@ class Survey:
     folder: str
     listing: Listing
     totals: Totals
-    files: list[FileAnalysis]
+    files: Iterable[FileAnalysis | None]
+    """In the order of the listing; None for a file that could not be measured. There may be more than fit in memory."""
 
 
-def render(survey: Survey, *, as_json: bool) -> bytes:
-    """The content of the report. The same survey gives the same bytes."""
-    return _json(survey) if as_json else "\n".join(_markdown(survey)).encode()
-
-
-def write_file(path: bytes, content: bytes, *, staged: bytes) -> None:
+def write_file(path: bytes, lines: Iterable[str], *, staged: bytes) -> None:
     """Put a file in place at once, so that nobody ever meets half of it.
 
     Args:
         path: where it goes; what is there is replaced.
-        content: all of it.
+        lines: all of it, without the ends of the lines.
         staged: a name in the same folder, used by nobody else, under which it is prepared.
     """
     try:
         with open(staged, "wb") as file:
-            file.write(content)
+            file.writelines(f"{line}\n".encode() for line in lines)
             file.flush()
             os.fsync(file.fileno())
         os.replace(staged, path)
@@ -63,26 +59,53 @@ def staged_path(report: str, run_id: str, attempt: int) -> bytes:
     return os.path.join(os.path.dirname(path_bytes(report)), b".fairlead-%s-%d" % (run_id.encode(), attempt))
 
 
-def _json(survey: Survey) -> bytes:
+def json_report(survey: Survey) -> Iterator[str]:
+    """The report as lines of one JSON document, with a line for each file. The same survey gives the same lines."""
     listing = survey.listing
-    document = {
+    parts = {
         "folder": survey.folder,
-        "totals": asdict(survey.totals),
+        "totals": {**asdict(survey.totals), "measured": survey.totals.measured},
         "links": listing.links,
         "special": listing.special,
         "closed": listing.closed,
         "left_out": listing.left_out,
-        "files": [asdict(each) for each in survey.files],
     }
-    return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+    yield "{"
+    for name, value in parts.items():
+        yield f'"{name}": {_encoded(value)},'
+    yield '"files": ['
+    unread: list[str] = []
+    before = ""
+    for line in (_encoded(asdict(each)) for each in _measured(survey, unread)):
+        if before:
+            yield f"{before},"
+        before = line
+    yield before
+    yield f'], "unread": {_encoded(unread)}'
+    yield "}"
 
 
-def _markdown(survey: Survey) -> Iterator[str]:
+def markdown_report(survey: Survey) -> Iterator[str]:
+    """The report as lines of Markdown. The same survey gives the same lines."""
     yield from _head(survey)
     yield from _languages(survey.totals)
     yield from _duplicates(survey.totals)
-    yield from _trouble(survey)
-    yield from _files(survey.files)
+    unread: list[str] = []
+    yield from _files(_measured(survey, unread))
+    yield from _not_surveyed(survey.listing, unread)
+
+
+def _measured(survey: Survey, unread: list[str]) -> Iterator[FileAnalysis]:
+    """The files that were measured; the paths of the others go into `unread` meanwhile."""
+    for path, each in zip(survey.listing.files, survey.files, strict=True):
+        if each is None:
+            unread.append(path)
+        else:
+            yield each
+
+
+def _encoded(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _head(survey: Survey) -> Iterator[str]:
@@ -93,10 +116,7 @@ def _head(survey: Survey) -> Iterator[str]:
         f"{totals.files:,} files, {totals.size_bytes:,} bytes; "
         f"in those of text {totals.lines:,} lines and {totals.words:,} words."
     )
-    yield (
-        f"Unreadable: {totals.unreadable:,}. Vanished while the survey ran: {totals.vanished:,}. "
-        f"Empty: {totals.empty:,}."
-    )
+    yield f"Not measured, since they could not be read: {totals.unread:,}. Empty: {totals.empty:,}."
     yield (
         f"Not followed or opened: {listing.links:,} symbolic links, {listing.special:,} sockets, pipes and devices, "
         f"{len(listing.closed):,} folders that could not be read, {len(listing.left_out):,} folders left out."
@@ -135,25 +155,26 @@ def _duplicates(totals: Totals) -> Iterator[str]:
         yield ""
 
 
-def _trouble(survey: Survey) -> Iterator[str]:
-    lines = [f"{each.status}  {each.path}  ({each.problem})" for each in survey.files if each.status != "ok"]
-    lines += [f"closed folder  {path}" for path in survey.listing.closed]
-    lines += [f"left out  {path}" for path in survey.listing.left_out]
-    if lines:
-        yield "## Not surveyed"
-        yield ""
-        yield from _fenced(lines)
-
-
-def _files(files: list[FileAnalysis]) -> Iterator[str]:
+def _files(files: Iterator[FileAnalysis]) -> Iterator[str]:
     yield "## Files"
     yield ""
     yield "SHA-256, bytes, lines, words, longest line, language, path; `-` where there is nothing to count."
     yield from _fenced(
-        f"{_shown(each.sha256):64} {_shown(each.size_bytes):>12} {_shown(each.lines):>8} {_shown(each.words):>9} "
-        f"{_shown(each.longest_line):>8}  {_shown(each.language):18} {each.path}"
+        f"{each.sha256:64} {each.size_bytes:>12} {_shown(each.lines):>8} {_shown(each.words):>9} "
+        f"{_shown(each.longest_line):>8}  {each.language:18} {each.path}"
         for each in files
     )
+
+
+def _not_surveyed(listing: Listing, unread: list[str]) -> Iterator[str]:
+    lines = [f"not read       {path}" for path in unread]
+    lines += [f"closed folder  {path}" for path in listing.closed]
+    lines += [f"left out       {path}" for path in listing.left_out]
+    if lines:
+        yield "## Not surveyed"
+        yield ""
+        yield "Why a file could not be read is told by `fairlead runs show`."
+        yield from _fenced(lines)
 
 
 def _fenced(lines: Iterator[str] | list[str]) -> Iterator[str]:

@@ -121,6 +121,8 @@ def _pin(placed: _Placed, place: Entry | Exit) -> int:
 
 
 def _gap(left: Vertex, right: Vertex, measure: Measure) -> int:
+    if left.passing and right.passing:
+        return measure.pin_gap
     return measure.line_gap if left.passing or right.passing else measure.box_gap
 
 

@@ -130,6 +130,7 @@ def test_a_killed_survey_is_taken_up_where_it_stopped(fairlead: Commands, migrat
     completed = Counter((task["step"], task["element"]) for task in shown["tasks"] if task["status"] == "completed")
     assert set(completed.values()) == {1}
     assert sum(event["type"] == "step.completed" for event in shown["events"]) == 4
+    assert [event["step"] for event in shown["events"] if event["type"] == "step.skipped"] == ["write_markdown"]
     assert [path.name for path in fairlead.folder.iterdir()] == ["report.json"]
 
 
@@ -148,6 +149,84 @@ def test_a_killed_worker_is_replaced_by_another(fairlead: Commands, migrated_url
     assert (watching.returncode, second.returncode) == (0, 0)
     assert json.loads(answer)["totals"]["files"] == FILES
     assert_complete(report, forest)
+
+
+def test_a_crash_is_shown_and_survived(fairlead: Commands, migrated_url: str, tmp_path: Path) -> None:
+    """A few files are enough: a real worker is killed half-way, another finishes; told is who did what, twice."""
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"file{number}").write_text("x" * number)
+    place = ("--report", fairlead.folder / "report.md", "--database", migrated_url)
+    answer = json.loads(fairlead.ok("demo", folder, "--crash", "--json", *place))
+    shown = json.loads(fairlead.ok("runs", "show", answer["run"], "--json", "--database", migrated_url))
+    killed, finisher = answer["killed"], answer["finished_by"]
+    again = answer["executed_again"]
+    outcomes = Counter((task["step"], task["element"]) for task in shown["tasks"] if task["status"] == "completed")
+
+    assert shown["run"]["status"] == "completed"
+    assert answer["totals"]["files"] == 5
+    assert 2 <= killed["analysed"] < 5
+    assert killed["pid"] != finisher["pid"]
+    assert not [pid for pid in (killed["pid"], finisher["pid"]) if Path(f"/proc/{pid}").exists()]
+    assert again
+    for each in again:
+        assert [attempt["worker"] for attempt in each["attempts"]] == [killed["worker"], finisher["worker"]]
+        assert [attempt["reason"] for attempt in each["attempts"]] == ["worker_lost", None]
+    assert answer["executions"] == answer["tasks"] + len(again)
+    assert set(outcomes.values()) == {1}
+    assert {path.name for path in fairlead.folder.iterdir()} == {"report.md"}
+
+
+def test_a_crash_is_told_to_people(fairlead: Commands, migrated_url: str, tmp_path: Path) -> None:
+    """One file: its task is executed twice and recorded once. What happens is said while it happens."""
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / "file").write_text("x")
+    place = ("--report", fairlead.folder / "report.md", "--database", migrated_url)
+    found = fairlead("demo", folder, "--crash", *place)
+    lines = found.stdout.splitlines()
+
+    assert found.returncode == 0, found.stderr
+    assert "kill -9" in found.stderr
+    assert "worker 2 is process" in found.stderr
+    assert "with 0 of 1 files analysed, and 1 in its hands" in lines[0]
+    assert lines[4].split() == ["analyse[0]", "file", "worker", "1:", "killed", "worker", "2:", "completed"]
+    assert "4 tasks, each with one result; 5 executions: 1 task was executed again" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--no-worker",), "--crash starts a new run and workers of its own"),
+        (("--key", "k"), "--crash starts a new run and workers of its own"),
+        ((), "holds no files, so there is nothing to interrupt"),
+    ],
+)
+def test_a_crash_needs_something_to_interrupt(
+    fairlead: Commands, migrated_url: str, arguments: tuple[str, ...], said: str
+) -> None:
+    """What cannot be shown is refused."""
+    found = fairlead("demo", fairlead.folder, "--crash", *arguments, "--database", migrated_url)
+
+    assert found.returncode == 2
+    assert said in found.stderr
+
+
+def test_a_crash_that_is_interrupted_leaves_no_worker(fairlead: Commands, migrated_url: str, forest: Path) -> None:
+    """SIGTERM ends the command and the worker that it started."""
+    running = fairlead.begin("demo", forest, "--crash", "--report", "report.md", "--database", migrated_url)
+    assert running.stderr is not None
+    for line in running.stderr:
+        if line.startswith("worker 1 is process "):
+            break
+    pid = int(line.split()[-1])
+    running.send_signal(signal.SIGTERM)
+    _, said = running.communicate(timeout=PATIENCE_S)
+
+    assert running.returncode == 130
+    assert said.splitlines()[-1] == "stopped, and its workers with it"
+    assert not Path(f"/proc/{pid}").exists()
 
 
 def test_ctrl_c_loses_nothing(fairlead: Commands, migrated_url: str, forest: Path) -> None:
@@ -195,7 +274,7 @@ def test_it_needs_nothing_but_a_folder(fairlead: Commands) -> None:
     assert "\x1b" not in found.stdout + found.stderr
     text = (fairlead.folder / "fairlead-survey.md").read_text()
     assert "src/main.py" in text
-    assert "left out  .git" in text
+    assert "left out       .git" in text
     assert not running(fairlead)
     listed = json.loads(fairlead.ok("runs", "list", "--json"))["runs"]
     assert [(run["flow"], run["status"]) for run in listed] == [("survey_folder", "completed")]
@@ -228,7 +307,7 @@ def test_a_terminal_sees_bars(fairlead: Commands, migrated_url: str, tmp_path: P
     assert process.returncode == 0
     assert "\x1b" not in output
     assert "Plain text" in output
-    assert "write_report" in picture
+    assert "write_markdown" in picture
     assert "2 of 2" in picture
     assert "━" in picture
 

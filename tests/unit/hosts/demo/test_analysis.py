@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.hosts.demo import analysis
-from fairlead.hosts.demo.analysis import FileAnalysis, analyse_file
+from fairlead.hosts.demo.analysis import FileAnalysis, Unmeasurable, analyse_file
 from fairlead.hosts.demo.languages import language_of
 
 
@@ -50,7 +50,7 @@ def test_text_is_counted(tmp_path: Path, text: str) -> None:
     found = analysed(path)
 
     assert (found.lines, found.words, found.longest_line) == expected_counts(text)
-    assert (found.status, found.size_bytes, found.language) == ("ok", len(text.encode()), "Plain text")
+    assert (found.size_bytes, found.language) == (len(text.encode()), "Plain text")
     assert found.sha256 == hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -112,41 +112,40 @@ def test_binary_data_have_a_digest_and_no_lines(tmp_path: Path, name: str, conte
 
     assert analysed(path) == FileAnalysis(
         path=name,
-        status="ok",
         language=language,
         size_bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
     )
 
 
-def test_what_vanished_is_reported_as_that(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("gone", "No such file or directory"),
+        ("file/under", "Not a directory"),
+        ("link", "it is a symbolic link now"),
+        ("pipe", "it is no regular file any more"),
+    ],
+)
+def test_what_vanished_cannot_be_measured(tmp_path: Path, path: str, reason: str) -> None:
     """Gone, its folder replaced by a file, a link in its place: listed, and not there any more."""
     (tmp_path / "file").write_text("x")
     (tmp_path / "link").symlink_to("file")
     os.mkfifo(tmp_path / "pipe")
-    folder = os.fsencode(tmp_path)
 
-    found = [analyse_file(folder, path) for path in ("gone", "file/under", "link", "pipe")]
-
-    assert [each.status for each in found] == ["vanished"] * 4
-    assert [each.problem for each in found] == [
-        "No such file or directory",
-        "Not a directory",
-        "it is a symbolic link now",
-        "it is no regular file any more",
-    ]
-    assert all(each.sha256 is None and each.lines is None for each in found)
+    with pytest.raises(Unmeasurable, match=f"^{path}: {reason}$"):
+        analyse_file(os.fsencode(tmp_path), path)
 
 
-def test_a_closed_file_is_reported_as_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that may not be read does not end the survey."""
+def test_a_closed_file_cannot_be_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told with its name and the system's reason."""
 
     def refuse(path: bytes, flags: int) -> int:
         raise PermissionError(errno.EACCES, "Permission denied", path)
 
     monkeypatch.setattr(os, "open", refuse)
-
-    assert analysed(tmp_path / "x") == FileAnalysis(path="x", status="unreadable", problem="Permission denied")
+    with pytest.raises(Unmeasurable, match=r"^x: Permission denied$"):
+        analysed(tmp_path / "x")
 
 
 def test_a_machine_short_of_handles_is_no_property_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

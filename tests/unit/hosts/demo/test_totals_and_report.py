@@ -7,17 +7,17 @@ import os
 from pathlib import Path
 
 import pytest
+from attrs import asdict, evolve
 
 from fairlead.hosts.demo.analysis import FileAnalysis
 from fairlead.hosts.demo.listing import Listing
-from fairlead.hosts.demo.report import Survey, render, write_file
+from fairlead.hosts.demo.report import Survey, json_report, markdown_report, write_file
 from fairlead.hosts.demo.totals import Duplicates, LanguageTotals, total
 
 
 def analysis(path: str, *, sha256: str = "", size: int = 10, language: str = "Python") -> FileAnalysis:
     return FileAnalysis(
         path=path,
-        status="ok",
         language=language,
         size_bytes=size,
         sha256=sha256 or f"digest of {path}",
@@ -27,24 +27,24 @@ def analysis(path: str, *, sha256: str = "", size: int = 10, language: str = "Py
     )
 
 
-GONE = FileAnalysis(path="gone", status="vanished", problem="No such file or directory")
-CLOSED = FileAnalysis(path="closed", status="unreadable", problem="Permission denied")
-BINARY = FileAnalysis(path="x.gz", status="ok", language="Archive", size_bytes=5, sha256="gz")
+BINARY = FileAnalysis(path="x.gz", language="Archive", size_bytes=5, sha256="gz")
 FILES = [
     analysis("a.py", sha256="same"),
     analysis("b.py", sha256="same"),
     BINARY,
-    CLOSED,
+    None,
     analysis("e1", sha256="empty", size=0),
     analysis("e2", sha256="empty", size=0),
-    GONE,
+    None,
     analysis("z|`.py\\x0a```", sha256="same"),
 ]
+PATHS = ["a.py", "b.py", "x.gz", "closed", "e1", "e2", "gone", "z|`.py\\x0a```"]
+MEASURED = [each for each in FILES if each is not None]
 
 
-def survey(files: list[FileAnalysis]) -> Survey:
-    listing = Listing(files=[each.path for each in files], links=3, special=1, closed=["shut"], left_out=[".git"])
-    return Survey(folder="/data", listing=listing, totals=total(files), files=files)
+def survey() -> Survey:
+    listing = Listing(files=PATHS, links=3, special=1, closed=["shut"], left_out=[".git"])
+    return Survey(folder="/data", listing=listing, totals=total(FILES), files=iter(FILES))
 
 
 def test_nothing_adds_up_to_nothing() -> None:
@@ -55,10 +55,10 @@ def test_nothing_adds_up_to_nothing() -> None:
 
 
 def test_every_file_is_counted_where_it_belongs() -> None:
-    """Measured, unreadable and vanished files together are all files; binary data have no lines."""
-    totals = total(FILES)
+    """Measured files and those that could not be read are all files; binary data have no lines. One pass is enough."""
+    totals = total(iter(FILES))
 
-    assert (totals.files, totals.measured, totals.unreadable, totals.vanished, totals.empty) == (8, 6, 1, 1, 2)
+    assert (totals.files, totals.measured, totals.unread, totals.empty) == (8, 6, 2, 2)
     assert (totals.size_bytes, totals.lines, totals.words) == (35, 10, 20)
     assert totals.languages == [
         LanguageTotals(language="Python", files=5, size_bytes=30, lines=10, words=20),
@@ -69,7 +69,7 @@ def test_every_file_is_counted_where_it_belongs() -> None:
 def test_duplicates_are_files_with_one_content() -> None:
     """Groups by digest, what wastes most first; empty files and files without a digest are none."""
     more = [analysis("m", sha256="more", size=500), analysis("n", sha256="more", size=500)]
-    totals = total(FILES + more)
+    totals = total([*FILES, *more])
 
     assert totals.duplicates == [
         Duplicates(sha256="more", size_bytes=500, paths=["m", "n"]),
@@ -79,40 +79,45 @@ def test_duplicates_are_files_with_one_content() -> None:
 
 
 def test_the_json_report_holds_everything() -> None:
-    """Each file with all its measures, in order, and the same bytes every time."""
-    content = render(survey(FILES), as_json=True)
-    report = json.loads(content)
+    """Each file with all its measures, in order, and the same lines every time."""
+    lines = list(json_report(survey()))
+    report = json.loads("\n".join(lines))
 
-    assert [each["path"] for each in report["files"]] == [each.path for each in FILES]
-    assert report["files"][2] == {
-        "path": "x.gz",
-        "status": "ok",
-        "problem": None,
-        "language": "Archive",
-        "size_bytes": 5,
-        "sha256": "gz",
-        "lines": None,
-        "words": None,
-        "longest_line": None,
-    }
+    assert report["files"] == [asdict(each) for each in MEASURED]
+    assert report["unread"] == ["closed", "gone"]
     assert (report["folder"], report["links"], report["closed"], report["totals"]["files"]) == ("/data", 3, ["shut"], 8)
-    assert content == render(survey(FILES), as_json=True)
+    assert lines == list(json_report(survey()))
+
+
+def test_the_json_report_of_nothing_is_json() -> None:
+    """An empty list has no comma."""
+    listing = Listing(files=[], links=0, special=0, closed=[], left_out=[])
+    nothing = Survey(folder="/data", listing=listing, totals=total([]), files=[])
+
+    assert json.loads("\n".join(json_report(nothing)))["files"] == []
 
 
 def test_the_markdown_report_names_every_file_once() -> None:
-    """A line for each file, odd names included, and a section for what was not surveyed."""
-    text = render(survey(FILES), as_json=False).decode()
+    """A line for each file that was measured, odd names included, and a section for the others."""
+    text = "\n".join(markdown_report(survey())) + "\n"
     section = text.partition("## Files")[2]
     body = section.split("```text\n")[1].split("\n```\n")[0].splitlines()
 
-    assert len(body) == len(FILES)
-    assert all(line.endswith(each.path) for line, each in zip(body, FILES, strict=True))
-    assert "vanished  gone  (No such file or directory)" in text
-    assert "unreadable  closed  (Permission denied)" in text
+    assert len(body) == len(MEASURED)
+    assert all(line.endswith(each.path) for line, each in zip(body, MEASURED, strict=True))
+    assert "not read       closed\nnot read       gone\n" in text
     assert "closed folder  shut" in text
-    assert "left out  .git" in text
+    assert "left out       .git" in text
     assert "| Python | 5 | 10 | 20 | 30 |" in text
-    assert text.endswith("```\n")
+    assert text.endswith("```\n\n")
+
+
+def test_a_survey_that_lacks_files_is_no_report() -> None:
+    """Whatever is listed has its place: a list that is too short is a defect, not a report."""
+    short = evolve(survey(), files=FILES[:-1])
+
+    with pytest.raises(ValueError, match="shorter"):
+        list(markdown_report(short))
 
 
 def test_a_report_replaces_another_at_once(tmp_path: Path) -> None:
@@ -120,9 +125,9 @@ def test_a_report_replaces_another_at_once(tmp_path: Path) -> None:
     path = tmp_path / "report.md"
     path.write_text("old")
 
-    write_file(os.fsencode(path), b"new", staged=os.fsencode(tmp_path / ".staged"))
+    write_file(os.fsencode(path), ["new"], staged=os.fsencode(tmp_path / ".staged"))
 
-    assert path.read_bytes() == b"new"
+    assert path.read_bytes() == b"new\n"
     assert os.listdir(tmp_path) == ["report.md"]
 
 
@@ -136,7 +141,7 @@ def test_a_failed_write_leaves_the_old_report(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(OSError, match="No space left"):
-        write_file(os.fsencode(path), b"new", staged=os.fsencode(tmp_path / ".staged"))
+        write_file(os.fsencode(path), ["new"], staged=os.fsencode(tmp_path / ".staged"))
 
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["report.md"]
