@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from .cli import cli_page
+from .demo import demo_drawing
 from .errors import errors_page
 from .events import events_page
 from .limits import limits_page
@@ -15,6 +16,7 @@ from .statuses import statuses_page
 from .tutorial import tutorial_drawing
 
 FILES: Mapping[str, Callable[[], str]] = {
+    "images/survey_folder.svg": demo_drawing,
     "reference/cli.md": cli_page,
     "reference/errors.md": errors_page,
     "reference/events.md": events_page,

@@ -59,7 +59,7 @@ def tolerance_words(tolerance: Tolerance) -> str:
     """How many elements may fail."""
     if isinstance(tolerance, float):
         return f"{tolerance:.6g} of all may fail" if tolerance < 0.001 else f"{tolerance * 100:.4g} % may fail"
-    return f"{tolerance} may fail"
+    return f"{'any' if tolerance == 'all' else tolerance} may fail"
 
 
 def source_words(step: StepPlan, input_name: str = INPUT) -> str | None:

@@ -217,9 +217,7 @@ def test_a_crash_that_is_interrupted_leaves_no_worker(fairlead: Commands, migrat
     """SIGTERM ends the command and the worker that it started."""
     running = fairlead.begin("demo", forest, "--crash", "--report", "report.md", "--database", migrated_url)
     assert running.stderr is not None
-    for line in running.stderr:
-        if line.startswith("worker 1 is process "):
-            break
+    line = next(line for line in running.stderr if line.startswith("worker 1 is process "))
     pid = int(line.split()[-1])
     running.send_signal(signal.SIGTERM)
     _, said = running.communicate(timeout=PATIENCE_S)

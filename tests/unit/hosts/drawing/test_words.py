@@ -55,7 +55,7 @@ def test_every_kind_of_condition_has_its_words() -> None:
 
 @pytest.mark.parametrize(
     ("tolerance", "said"),
-    [(1, "1 may fail"), (0.1, "10 % may fail"), (0.125, "12.5 % may fail"), ("all", "all may fail")],
+    [(1, "1 may fail"), (0.1, "10 % may fail"), (0.125, "12.5 % may fail"), ("all", "any may fail")],
 )
 def test_tolerance_is_told(tolerance: Tolerance, said: str) -> None:
     """A count, a fraction, or every one."""
