@@ -71,10 +71,14 @@ def produced_in_thread(
     """Go through what a plain function returned, in its thread, and store it; errors as for `produced`."""
     assert isinstance(stream, Iterable), "a plain function makes its elements without awaiting"
     writer = _writer(task, executable, spilling)
-    for element in stream:
-        full = writer.add(element)
-        if full is not None:
-            spilling.store_in_thread(full, attempt)
+    try:
+        for element in stream:
+            full = writer.add(element)
+            if full is not None:
+                spilling.store_in_thread(full, attempt)
+    finally:
+        if inspect.isgenerator(stream):
+            stream.close()
     last, output, facts = writer.finish()
     if last is not None:
         spilling.store_in_thread(last, attempt)
@@ -82,8 +86,12 @@ def produced_in_thread(
 
 
 async def _awaited(stream: Iterable[object]) -> AsyncIterator[object]:
-    for element in stream:
-        yield element
+    try:
+        for element in stream:
+            yield element
+    finally:
+        if inspect.isgenerator(stream):
+            stream.close()
 
 
 def _writer(task: ClaimedTask, executable: Executable, spilling: Spilling) -> ArrayWriter:

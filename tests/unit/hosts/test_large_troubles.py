@@ -1,0 +1,191 @@
+"""Attempts that end while large payloads are on their way: nothing hangs, nothing of them is left."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from fairlead.hosts.node import NodeHost
+from fairlead.kernel import Context, Flow, Kernel
+from fairlead.kernel.commands import CancelRun
+from fairlead.ports import Ports
+from fairlead.ports.errors import AdapterError
+from fairlead.ports.statuses import RunStatus
+from tests.support.watched_blobs import WatchedBlobs
+
+TIMEOUT_S = 20.0
+WORDS = ["x" * 1_000] * 3_000
+
+
+@pytest.fixture
+def blobs(ports: Ports) -> WatchedBlobs:
+    """The blobs, under watch."""
+    return WatchedBlobs(ports.blobs)
+
+
+@pytest.fixture
+def kernel(ports: Ports, blobs: WatchedBlobs, nothing_left_open: None) -> Callable[..., Kernel]:
+    """Makes kernels over them."""
+    return lambda *flows: Kernel(flows=flows, ports=evolve(ports, blobs=blobs))
+
+
+def streaming(timeout_s: float, ended: list[str]) -> Flow[Any]:
+    """A stream that is made, and one that is taken, in threads; what ends the handlers is noted."""
+    flow = Flow("streaming", version=1, max_attempts=1, timeout=timeout_s)
+
+    @flow.step
+    def made(ctx: Context) -> Iterable[str]:
+        def each() -> Iterator[str]:
+            try:
+                yield from WORDS
+            finally:
+                ended.append("made")
+
+        return each()
+
+    @flow.step
+    def taken(made: Iterable[str]) -> int:
+        try:
+            return sum(map(len, made))
+        except BaseException as error:
+            ended.append(type(error).__name__)
+            raise
+
+    return flow
+
+
+@pytest.mark.parametrize("operation", ["put", "get"])
+async def test_a_stream_that_takes_too_long_lets_its_thread_go(
+    kernel: Callable[..., Kernel], blobs: WatchedBlobs, operation: str
+) -> None:
+    """The attempt times out while the store is away; its thread ends at its next question, and is there for others."""
+    ended: list[str] = []
+    blobs.failing = lambda asked, key: asked == operation
+    async with kernel(streaming(0.3, ended)) as made, NodeHost(made, concurrency=1, cancel_grace=0.1) as host:
+        run = await made.start("streaming", None)
+        record = await run.wait(timeout=TIMEOUT_S)
+
+        assert (record.status, record.reason) == (RunStatus.FAILED, "timed_out")
+        expected = ["made"] if operation == "put" else ["made", "Abandoned"]
+        async with asyncio.timeout(TIMEOUT_S):
+            while ended != expected:  # noqa: ASYNC110 - a thread ends when it does
+                await asyncio.sleep(0.01)
+        assert host is not None
+
+
+async def test_an_async_stream_that_takes_too_long_is_closed(
+    kernel: Callable[..., Kernel], blobs: WatchedBlobs
+) -> None:
+    """Its generator is closed with it."""
+    flow = Flow("looping", version=1, max_attempts=1, timeout=0.3)
+    closed: list[str] = []
+
+    @flow.step
+    async def made() -> AsyncIterator[str]:
+        async def each() -> AsyncIterator[str]:
+            try:
+                for word in WORDS:
+                    yield word
+            finally:
+                closed.append("made")
+
+        return each()
+
+    blobs.failing = lambda operation, key: operation == "put"
+    async with kernel(flow) as made_kernel, NodeHost(made_kernel):
+        run = await made_kernel.start("looping", None)
+        record = await run.wait(timeout=TIMEOUT_S)
+
+    assert record.reason == "timed_out"
+    assert closed == ["made"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_store_that_refuses_an_output_is_the_hosts_trouble(
+    kernel: Callable[..., Kernel], blobs: WatchedBlobs, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    """The attempt fails, and may be tried again; the handler is not blamed."""
+
+    async def refuse(key: str, data: bytes, *, if_absent: bool = True) -> None:
+        raise AdapterError("403 Forbidden")
+
+    monkeypatch.setattr(blobs, "put", refuse)
+    flow = Flow("refused", version=1, max_attempts=2, base_delay=0)
+
+    def made() -> Iterable[str]:
+        return iter(WORDS) if stream else WORDS
+
+    flow.step(made)
+    async with kernel(flow) as made_kernel, NodeHost(made_kernel):
+        run = await made_kernel.start("refused", None)
+        record = await run.wait(timeout=TIMEOUT_S)
+        attempts = (await run.details()).attempts
+
+    assert record.reason == "internal_error"
+    assert [attempt.reason for attempt in attempts] == ["internal_error"] * 2
+    assert b"OutputNotStored" in (record.error or b"")
+    assert b"403 Forbidden" in (record.error or b"")
+
+
+async def test_a_cancelled_attempt_is_not_written_for(kernel: Callable[..., Kernel], blobs: WatchedBlobs) -> None:
+    """What was cancelled is not written any more, and its slot is free."""
+    flow = Flow("lost", version=1)
+
+    @flow.step
+    async def made() -> list[str]:
+        return WORDS
+
+    blobs.failing = lambda operation, key: operation == "put"
+    async with kernel(flow) as made_kernel, NodeHost(made_kernel, heartbeat_interval=timedelta(seconds=0.05)):
+        run = await made_kernel.start("lost", None)
+        await blobs.until_failed()
+        await made_kernel.dispatch(CancelRun(run.id))
+        await run.wait(timeout=TIMEOUT_S)
+        async with asyncio.timeout(TIMEOUT_S):
+            before = -1
+            while blobs.failures != before:
+                before = blobs.failures
+                await asyncio.sleep(0.3)
+
+    assert await blobs.keys() == set()
+
+
+async def test_a_handler_that_swallows_everything_is_not_read_for(
+    kernel: Callable[..., Kernel], blobs: WatchedBlobs
+) -> None:
+    """Being told that its attempt is over is no `Exception`."""
+    flow = Flow("stubborn", version=1, max_attempts=1, timeout=0.2)
+    swallowed: list[str] = []
+    over = threading.Event()
+
+    @flow.step
+    def made() -> Iterable[str]:
+        return iter(WORDS)
+
+    @flow.step
+    def taken(made: Iterable[str]) -> int:
+        try:
+            try:
+                for _ in made:
+                    pass
+            except Exception as error:
+                swallowed.append(type(error).__name__)
+            return 1
+        finally:
+            over.set()
+
+    blobs.failing = lambda operation, key: operation == "get"
+    async with kernel(flow) as made_kernel, NodeHost(made_kernel, cancel_grace=0.1):
+        run = await made_kernel.start("stubborn", None)
+        await run.wait(timeout=TIMEOUT_S)
+        async with asyncio.timeout(TIMEOUT_S):
+            while not over.is_set():  # noqa: ASYNC110 - a thread ends when it does
+                await asyncio.sleep(0.01)
+
+    assert swallowed == []
