@@ -6,6 +6,7 @@ Every blob is checked against the length and the digest that its reference promi
 from __future__ import annotations
 
 from ..ports.blobs import BlobCorrupt, BlobNotFound, BlobStore
+from ..ports.errors import CorruptionError
 from .references import Blob, Reference, check_blob, is_reference, joined, read_reference
 
 
@@ -54,5 +55,7 @@ async def _checked(blobs: BlobStore, blob: Blob) -> bytes:
         data = await blobs.get(blob.key)
     except BlobNotFound as error:
         raise BlobCorrupt(blob.key, "it is missing") from error
+    except CorruptionError as error:  # the store found out by itself
+        raise BlobCorrupt(blob.key, str(error)) from error
     check_blob(blob, data)
     return data

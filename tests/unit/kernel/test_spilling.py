@@ -158,6 +158,17 @@ async def test_a_blob_is_what_was_written_or_an_error(data: bytes | None) -> Non
     assert blobs.gets == {"k": 2}
 
 
+async def test_what_a_store_finds_damaged_itself_is_a_corrupt_blob() -> None:
+    """Fault 60: a store that keeps a blob in parts may miss one before anybody looks at the digest."""
+
+    class Torn(MemoryBlobs):
+        async def get(self, key: str) -> bytes:
+            raise CorruptionError("blob 'k' should have 3 bytes, 2 were found")
+
+    with pytest.raises(BlobCorrupt, match="2 were found"):
+        await fetch_blob(Torn(ManualClock()), Blob("k", 3, digest_of(b"123")))
+
+
 async def test_a_write_whose_answer_was_lost_meets_its_own_blob() -> None:
     """Fault 22: repeated, it is success."""
     blobs = WatchedBlobs(MemoryBlobs(ManualClock()))
