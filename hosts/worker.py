@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from random import Random
 
@@ -17,20 +17,18 @@ from attrs import field, frozen
 from ..kernel import Kernel
 from ..kernel.commands import Capacity, Outcome, OutcomeKind, RecallTasks, Verdict
 from ..kernel.failures import decode_failure
-from ..ports.blobs import BlobCorrupt
-from ..ports.errors import AdapterError
 from ..ports.records import ClaimedTask, Lease, PendingRun
 from .backoff import Backoff
 from .executables import Executables
 from .execution import Execution, Stop
 from .kept import KEPT_BYTES_MAX
+from .loading import Loading
 from .outcomes import host_failed, released
-from .payloads import Incomplete, PayloadMissing, Payloads
+from .payloads import Payloads
 from .settling import Settler
 from .slots import Slots
 from .spilling import Spilling
 from .threads import HandlerThreads
-from .trying import Abandoned, try_on
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +99,7 @@ class Worker:
         self._executables = Executables(kernel)
         self._payloads = Payloads(kernel.ports.persistence, kernel.ports.blobs, size_bytes_max=options.kept_bytes_max)
         self.spilling = Spilling(kernel)
-        self._loading: set[asyncio.Task[None]] = set()
+        self._loading = Loading(self._payloads, self.random)
         self._written_off: set[Execution] = set()
         """Stopped attempts whose handlers go on although their slots were given up."""
         self._lossy: set[Lease] = set()
@@ -180,7 +178,7 @@ class Worker:
                 if execution is not None:
                     to_load.append(execution)
         if to_load:
-            self._spawn(self._load(to_load))
+            self._loading.begin(to_load)
         return adopted
 
     def _take_on(self, task: ClaimedTask, lease: Lease, ends_s: float) -> Execution | None:
@@ -232,52 +230,6 @@ class Worker:
         if adopted:
             logger.info("%d tasks were leased by claims whose answers were lost", adopted)
         return adopted
-
-    async def _load(self, executions: list[Execution]) -> None:
-        """Read what some attempts need, all of it at once, and start them."""
-        backoff = Backoff(self.random)
-        while executions:
-            wanted = [(execution.claimed, execution.executable) for execution in executions]
-            try:
-                loaded = await self._payloads.load(wanted)
-            except AdapterError as error:
-                if backoff.failures == 0:
-                    logger.warning("cannot read the input of %d tasks for now, trying on: %s", len(wanted), error)
-                await asyncio.sleep(backoff.pause_s())
-                executions = [execution for execution in executions if not execution.ended]
-                continue
-            except Exception as error:
-                logger.exception("the input of %d tasks cannot be read", len(wanted))
-                for execution in executions:
-                    execution.refuse(error)
-                return
-            for execution, values in zip(executions, loaded, strict=True):
-                if isinstance(values, PayloadMissing):
-                    execution.refuse(values)
-                elif isinstance(values, Incomplete):
-                    self._spawn(self._complete(execution, values))
-                else:
-                    execution.start(values)
-            return
-
-    async def _complete(self, execution: Execution, incomplete: Incomplete) -> None:
-        """Read what one attempt needs from blobs, and start it."""
-        try:
-            values = await try_on(execution, "read its input", lambda: self._payloads.complete(incomplete))
-        except Abandoned:
-            return
-        except (BlobCorrupt, PayloadMissing) as error:
-            execution.refuse(error)
-        except Exception as error:
-            logger.exception("the input of task %s cannot be read", execution.claimed.key)
-            execution.refuse(error)
-        else:
-            execution.start(values)
-
-    def _spawn(self, work: Coroutine[object, object, None]) -> None:
-        task = self.loop.create_task(work)
-        self._loading.add(task)
-        task.add_done_callback(self._loading.discard)
 
     def _hold(self, lease: Lease, execution: Execution) -> None:
         self.held[lease] = execution
@@ -401,11 +353,7 @@ class Worker:
 
     async def close(self) -> None:
         """Close what the worker opened. Handlers that go on are left behind."""
-        for loading in list(self._loading):
-            loading.cancel()
-        if self._loading:
-            await asyncio.wait(self._loading)
-        await self._payloads.close()
+        await self._loading.close()
         self.threads.close()
 
 

@@ -1,0 +1,89 @@
+"""Reading what attempts need, and starting them with it: all that is in rows at once, blobs for each by itself.
+
+An attempt never waits for another one's blobs. While the store fails it is tried again, for as long as the attempts
+hold their leases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from random import Random
+
+from ..ports.blobs import BlobCorrupt
+from ..ports.errors import AdapterError
+from .backoff import Backoff
+from .execution import Execution
+from .payloads import Incomplete, PayloadMissing, Payloads
+from .trying import Abandoned, try_on
+
+logger = logging.getLogger(__name__)
+
+
+class Loading:
+    """Loads for one host. Belongs to one event loop."""
+
+    def __init__(self, payloads: Payloads, random: Random) -> None:
+        self._payloads = payloads
+        self._random = random
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def begin(self, executions: Sequence[Execution]) -> None:
+        """Read what some attempts need, and start each as soon as that is here."""
+        self._spawn(self._load(executions))
+
+    async def close(self) -> None:
+        """Stop loading; attempts that wait are left as they are."""
+        tasks = list(self._under_way)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await self._payloads.close()
+
+    async def _load(self, executions: Sequence[Execution]) -> None:
+        """Read what is in rows, all of it at once."""
+        backoff = Backoff(self._random)
+        while executions:
+            wanted = [(execution.claimed, execution.executable) for execution in executions]
+            try:
+                loaded = await self._payloads.load(wanted)
+            except AdapterError as error:
+                if backoff.failures == 0:
+                    logger.warning("cannot read the input of %d tasks for now, trying on: %s", len(wanted), error)
+                await asyncio.sleep(backoff.pause_s())
+                executions = [execution for execution in executions if not execution.ended]
+                continue
+            except Exception as error:
+                logger.exception("the input of %d tasks cannot be read", len(wanted))
+                for execution in executions:
+                    execution.refuse(error)
+                return
+            for execution, values in zip(executions, loaded, strict=True):
+                if isinstance(values, PayloadMissing):
+                    execution.refuse(values)
+                elif isinstance(values, Incomplete):
+                    self._spawn(self._complete(execution, values))
+                else:
+                    execution.start(values)
+            return
+
+    async def _complete(self, execution: Execution, incomplete: Incomplete) -> None:
+        """Read what one attempt needs from blobs, and start it."""
+        try:
+            values = await try_on(execution, "read its input", lambda: self._payloads.complete(incomplete))
+        except Abandoned:
+            return
+        except (BlobCorrupt, PayloadMissing) as error:
+            execution.refuse(error)
+        except Exception as error:
+            logger.exception("the input of task %s cannot be read", execution.claimed.key)
+            execution.refuse(error)
+        else:
+            execution.start(values)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
