@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .command import DatabaseChoice, FairleadCommand, common_options, database_options
+from .command import DatabaseChoice, FairleadCommand, common_options
 from .exit_codes import ExitCode
 from .output import print_json, print_table
 from .program import NamingGroup
@@ -182,15 +182,30 @@ def schema_command(flow: str | None, target: str, version: str | None, as_json: 
     multiple=True,
     help="A kernel, or a flow; may be given several times.",
 )
-@database_options
+@click.option("--database", metavar="URL", help="Compare the shapes with those that are registered there.")
+@click.option(
+    "--data-folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Compare them with those of the embedded PostgreSQL that keeps its data there.",
+)
+@click.option("--schema", metavar="NAME", help="The schema that Fairlead's tables are in. Default: fairlead.")
 @common_options
 @click.pass_context
-def check_command(ctx: click.Context, /, targets: Sequence[str], as_json: bool, choice: DatabaseChoice) -> None:
+def check_command(
+    ctx: click.Context,
+    /,
+    targets: Sequence[str],
+    database: str | None,
+    data_folder: Path | None,
+    schema: str | None,
+    as_json: bool,
+) -> None:
     """Import and seal flows, and tell everything that is wrong with their definitions, each error with file and line.
 
-    With --database (or --data-folder, --schema) the shapes are also compared with those registered there: whatever
-    differs would keep a worker from starting, and needs a new version. Nothing is written. The exit code is 0 where all
-    is well, and 2 where it is not.
+    With --database the shapes are also compared with those registered there: whatever differs would keep a worker from
+    starting, and needs a new version of the flow. Nothing is written, and without it no database is looked at. The exit
+    code is 0 where all is well, and 2 where it is not.
 
     \b
     fairlead flows check --kernel myapp.flows:kernel
@@ -199,11 +214,16 @@ def check_command(ctx: click.Context, /, targets: Sequence[str], as_json: bool, 
     from .flow_checks import check_target, shape_problems
     from .flow_words import flow_json
 
+    if schema is not None and database is None and data_folder is None:
+        raise click.UsageError("--schema says where in a database the tables are; give --database or --data-folder too")
+    if database is not None and data_folder is not None:
+        raise click.UsageError("--database and --data-folder name two databases; give one of them")
     checked = {target: check_target(target) for target in dict.fromkeys(targets)}
     problems = list(dict.fromkeys(problem for each in checked.values() for problem in each.problems))
-    if not choice.open:
+    if database is not None or data_folder is not None:
         from .reading import read
 
+        choice = DatabaseChoice(url=database, folder=data_folder, schema=schema)
         problems += read(choice, lambda kernel: shape_problems(checked, kernel.ports.persistence))
     found = [flow for each in checked.values() for flow in each.flows]
     if as_json:

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import click
 import msgspec
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ...kernel import Kernel, RunDetails, StepStatus
+from ...kernel.fetching import fetch_payload
+from ...kernel.references import is_reference, read_reference
 from ...ports.reading import OutputRequest
+from .output import shown_size
 from .records import in_order
 
 ELEMENTS_MAX = 10
@@ -17,9 +20,6 @@ ELEMENTS_MAX = 10
 
 CHARACTERS_MAX = 2_000
 """Of each payload that people are shown; `--all` and `--json` have the rest."""
-
-REFERENCE_MARK = b" "
-"""How a reference begins that stands in place of a payload which is kept elsewhere."""
 
 NO_OUTPUT = "null"
 
@@ -77,8 +77,8 @@ class RunPayloads:
     def _shown(self, payload: bytes | None) -> str:
         if payload is None:
             return NO_OUTPUT
-        if payload.startswith(REFERENCE_MARK):
-            return "kept as a blob"
+        if is_reference(payload):
+            return f"{shown_size(read_reference(payload).size_bytes)}, kept as a blob; --all shows it"
         text = payload.decode()
         if self.everything or len(text) <= CHARACTERS_MAX:
             return text
@@ -86,7 +86,12 @@ class RunPayloads:
 
 
 async def read_run_payloads(kernel: Kernel, details: RunDetails, *, everything: bool) -> RunPayloads:
-    """Read the payloads of a run, of large maps only the first outputs unless everything is wanted."""
+    """Read the payloads of a run; of long maps only the first outputs, and no blobs, unless everything is wanted.
+
+    Raises:
+        BlobCorrupt: a blob is missing or not what was written.
+        AdapterError: a store failed.
+    """
     run_id = details.run.id
     steps = [step for step in in_order(details.steps) if step.status is StepStatus.COMPLETED]
     completed = {step.slug: step.elements or 0 for step in steps}
@@ -98,7 +103,17 @@ async def read_run_payloads(kernel: Kernel, details: RunDetails, *, everything: 
         read = [found.outputs[request] for request in requests[slug] if request in found.outputs]
         outputs[slug] = Output(elements=elements, outputs=[each for output in read for each in output.outputs])
     payload = found.runs[run_id]
-    return RunPayloads(input=payload.input, config=payload.config, outputs=outputs, everything=everything)
+    read_input = payload.input
+    if everything:
+        blobs = kernel.ports.blobs
+        read_input = await fetch_payload(blobs, payload.input)
+        outputs = {
+            slug: evolve(
+                output, outputs=[None if each is None else await fetch_payload(blobs, each) for each in output.outputs]
+            )
+            for slug, output in outputs.items()
+        }
+    return RunPayloads(input=read_input, config=payload.config, outputs=outputs, everything=everything)
 
 
 def _requests(run_id: str, slug: str, elements: int, everything: bool) -> list[OutputRequest]:
@@ -108,5 +123,7 @@ def _requests(run_id: str, slug: str, elements: int, everything: bool) -> list[O
 
 
 def _document(payload: bytes) -> object:
-    """A payload inside of another JSON document."""
-    return {"reference": payload.decode().strip()} if payload.startswith(REFERENCE_MARK) else msgspec.Raw(payload)
+    """A payload inside of another JSON document; of one that is kept as a blob, how large it is."""
+    if is_reference(payload):
+        return {"blob": {"size_bytes": read_reference(payload).size_bytes}}
+    return msgspec.Raw(payload)

@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "flows": "flows",
         "migrate": "migrate",
         "db": "db",
+        "completion": "completion",
     }
 )
 """The module of this package that defines each command, under the command's name; in the order of the help."""
@@ -47,7 +48,11 @@ class LazyGroup(click.Group):
 
 
 class NamingGroup(click.Group):
-    """Proposes the nearest name for a command that does not exist."""
+    """Proposes the nearest name for a command that does not exist, and lists commands as they are defined."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the help."""
+        return list(self.commands)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -85,8 +90,9 @@ def _print_version(ctx: click.Context, _option: click.Parameter, asked: bool) ->
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 the world (database, files), 2 usage, 3 the awaited run did not complete, "
-    "70 a defect, 130 interrupted.",
+    epilog="Environment: DATABASE_URL and FAIRLEAD_BLOBS, where --database and --blobs are not given; NO_COLOR. "
+    "Exit codes: 0 done, 1 the world (database, files), 2 usage, 3 the awaited run did not complete, 70 a defect, "
+    "130 interrupted.",
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
@@ -95,10 +101,13 @@ def main() -> None:
     """Durable workflows on PostgreSQL.
 
     \b
-    fairlead demo                          see a real flow run on a PostgreSQL of its own
-    fairlead worker myapp.flows:kernel     work on your flows
-    fairlead start my_flow --kernel myapp.flows:kernel --input '{"id": 7}'
-    fairlead runs list --status failed     look at what happened
+    fairlead demo                                       see a real flow run on a PostgreSQL of its own
+    fairlead flows graph --kernel myapp.flows:kernel    draw what you have written
+    fairlead worker myapp.flows:kernel                  work on your flows
+    fairlead start my_flow --kernel myapp.flows:kernel --input '{"id": 7}' --watch
+    fairlead runs list --status failed                  look at what happened
 
-    Without --database and DATABASE_URL, commands use an embedded PostgreSQL that starts and stops by itself.
+    myapp.flows:kernel names an object in a module, also in a file of the current folder: a Kernel, or a function that
+    makes one; `fairlead worker --help` says more. Without --database and DATABASE_URL, commands use an embedded
+    PostgreSQL that starts and stops by itself.
     """

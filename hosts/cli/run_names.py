@@ -79,6 +79,15 @@ async def find_run(kernel: Kernel, text: str) -> str:
     return found[0].id
 
 
+async def nearest_flow(kernel: Kernel, slug: str) -> str | None:
+    """The flow among the newest runs that a misspelt slug probably means; None where there is none, or the very one."""
+    from difflib import get_close_matches
+
+    page = await kernel.list_runs(limit=RUNS_PER_PAGE_MAX)
+    close = get_close_matches(slug, {run.flow for run in page.runs}, n=1)
+    return close[0] if close and close[0] != slug else None
+
+
 async def _with_part(kernel: Kernel, part: str) -> list[RunRecord]:
     """The runs whose ids end or begin with some digits, newest first."""
     found: list[RunRecord] = []

@@ -20,7 +20,7 @@ from .moments import cursor, moment, write_cursor
 from .output import coloured, print_json, print_table, shown_duration, shown_time
 from .program import NamingGroup
 from .reading import read
-from .run_names import find_run
+from .run_names import find_run, nearest_flow
 
 if TYPE_CHECKING:
     from .payloads import RunPayloads
@@ -45,7 +45,7 @@ def runs() -> None:
     "statuses",
     type=click.Choice([str(status) for status in RunStatus]),
     multiple=True,
-    help="Runs that stand there; may be given several times.",
+    help="Runs with this status; may be given several times.",
 )
 @click.option("--key", help="The run that was started with this key.")
 @click.option(
@@ -89,6 +89,8 @@ def list_command(
         print_json({"runs": [run_json(run) for run in page.runs], "next": write_cursor(page.next)})
     else:
         _print_page(page)
+        if not page.runs and flow is not None and (meant := read(choice, lambda kernel: nearest_flow(kernel, flow))):
+            click.echo(f"no run of flow {flow!r} is known; did you mean {meant!r}?", err=True)
 
 
 @runs.command("show", cls=FairleadCommand, short_help="Show one run: steps, tasks, attempts, errors, events.")

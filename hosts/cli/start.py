@@ -28,8 +28,19 @@ class InputUnreadable(UsageError):
 @click.command(cls=FairleadCommand, short_help="Start a run of a flow.")
 @click.argument("flow")
 @click.option("--kernel", "target", metavar="MODULE:KERNEL", required=True, help="The kernel that has the flow.")
-@click.option("--input", "input_source", metavar="JSON|@FILE|-", default="null", help="The run's input.")
-@click.option("--config", "config_source", metavar="JSON|@FILE|-", help="Settings by step: {step: {field: value}}.")
+@click.option(
+    "--input",
+    "input_source",
+    metavar="JSON|@FILE|-",
+    default="null",
+    help="The run's input: JSON, a file with it, or stdin. Default: null.",
+)
+@click.option(
+    "--config",
+    "config_source",
+    metavar="JSON|@FILE|-",
+    help="Settings by step, in the same forms: {step: {field: value}}.",
+)
 @click.option("--key", help="Makes the start repeatable: the same key and input give the same run.")
 @click.option("--priority", type=int, default=0, show_default=True, help="Higher is worked on first.")
 @click.option("--wait", is_flag=True, help="Wait until the run ends, and show its output.")
@@ -54,7 +65,8 @@ def start(
 ) -> None:
     """Start a run of FLOW.
 
-    When the command returns, the run is durable; a worker that has the flow carries it out.
+    When the command returns, the run is durable; a worker that has the flow carries it out. Its input and config are
+    checked before, and all that is wrong with them is told. MODULE:KERNEL is what `fairlead worker` takes.
 
     \b
     fairlead start fulfil_order --kernel myapp.flows:kernel --input '{"id": 7}' --key order-7

@@ -71,8 +71,13 @@ def worker(
     """Work on the runs of a kernel's flows until SIGTERM or Ctrl-C.
 
     MODULE:KERNEL names a Kernel, or a function that returns one; if it has a parameter `ports`, it is given the ports
-    of the database chosen here. The current folder can be imported from. A first signal lets running handlers end, a
-    second ends the process at once.
+    of the database chosen here. The current folder can be imported from. In myapp/flows.py for instance:
+
+    \b
+    def kernel(ports: Ports) -> Kernel:
+        return Kernel(flows=[fulfil_order], ports=ports)
+
+    A first signal lets running handlers end, a second ends the process at once. Any number of workers may run.
 
     \b
     fairlead worker myapp.flows:kernel

@@ -82,10 +82,26 @@ async def test_programs_get_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert "bow" not in document["outputs"]
 
 
-def test_a_payload_that_is_kept_elsewhere_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    """A reference is no payload, and not shown as one."""
-    found = RunPayloads(input=b' {"key":"x"}', config=None, outputs={}, everything=False)
-    found.print()
+async def test_a_large_payload_is_told_by_its_size(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is fetched only for those who ask for everything."""
+    flow = Flow("large", version=1)
 
-    assert capsys.readouterr().out.splitlines()[-1] == "input  kept as a blob"
-    assert found.as_json()["input"] == {"reference": '{"key":"x"}'}
+    @flow.step
+    def fill(input: str) -> str:
+        return input * 2
+
+    async with Kernel(flows=[flow], ports=memory_ports()) as kernel, NodeHost(kernel):
+        run = await kernel.start("large", "x" * 100_000)
+        await run.wait(timeout=30)
+        details = await run.details()
+        (await read_run_payloads(kernel, details, everything=False)).print()
+        bounded = capsys.readouterr().out.splitlines()
+        some = await read_run_payloads(kernel, details, everything=False)
+        whole = await read_run_payloads(kernel, details, everything=True)
+
+    assert bounded[2:] == [
+        "input  100.0 KB, kept as a blob; --all shows it",
+        "fill  200.0 KB, kept as a blob; --all shows it",
+    ]
+    assert some.as_json()["input"] == {"blob": {"size_bytes": 100_002}}
+    assert json.loads(msgspec.json.encode(whole.as_json()))["outputs"]["fill"]["outputs"] == ["x" * 200_000]

@@ -8,7 +8,7 @@ import pytest
 
 from fairlead.adapters.memory import memory_ports
 from fairlead.hosts.cli import run_names
-from fairlead.hosts.cli.run_names import RunAmbiguous, RunNotNamed, find_run
+from fairlead.hosts.cli.run_names import RunAmbiguous, RunNotNamed, find_run, nearest_flow
 from fairlead.kernel import Flow, Kernel
 
 
@@ -88,3 +88,12 @@ async def test_old_runs_are_found_too(kernel: Kernel, monkeypatch: pytest.Monkey
     assert await find_run(kernel, runs[1].id[-12:]) == runs[1].id
     with pytest.raises(RunNotNamed):
         await find_run(kernel, runs[0].id[-12:])
+
+
+async def test_a_misspelt_flow_is_answered_with_the_nearest(kernel: Kernel) -> None:
+    """Among the flows that have runs; nothing where the name is right, or near to none."""
+    await kernel.start("parade", 1)
+
+    assert await nearest_flow(kernel, "prade") == "parade"
+    assert await nearest_flow(kernel, "parade") is None
+    assert await nearest_flow(kernel, "zzz") is None
