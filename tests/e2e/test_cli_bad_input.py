@@ -65,7 +65,9 @@ def changed(url: str, *, password: str | None = None, database: str | None = Non
         (["worker", "app:kernel", "--queue", "defualt"], 2, "did you mean 'default'?"),
         (["worker", "app:kernel", "--resources", "app:APP"], 2, "module 'app' has no 'APP'"),
         (["worker", "app:kernel", "--lease", "-1"], 2, "option 'lease_duration' must be"),
-        (["runs", "show", "no-such-run"], 2, "there is no run 'no-such-run'; `fairlead runs list` shows"),
+        (["runs", "show", "no-such-run"], 2, "'no-such-run' names no run: expected an id, the end"),
+        (["runs", "watch", "01a1fa92-ec1b-75cc-81fc-41a37d9b0bf2"], 2, "there is no run '01a1fa92-"),
+        (["runs", "cancel", "latest"], 2, "'latest' is no run, since none was ever started"),
         (["runs", "show", "01a1fa92-ec1b-75cc-81fc-41a37d9b0bf2"], 2, "there is no run '01a1fa92-"),
     ],
 )
