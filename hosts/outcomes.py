@@ -18,11 +18,11 @@ from ..ports.blobs import BlobCorrupt
 from ..ports.records import ClaimedTask
 from .executables import Executable
 from .spilling import OutputNotStored
-from .streams import ElementMisfit
+from .streams import ElementMisfit, ElementsMissing
 
 logger = logging.getLogger(__name__)
 
-OURS = (InvalidElement, ElementMisfit, BlobCorrupt, OutputNotStored)
+OURS = (InvalidElement, ElementMisfit, ElementsMissing, BlobCorrupt, OutputNotStored)
 """What is raised while a handler takes or makes an array element by element, and is not the handler's own."""
 
 

@@ -15,6 +15,7 @@ from ..kernel.elements import Elements
 from ..kernel.errors import PayloadError
 from ..kernel.references import Reference, is_reference, read_reference
 from ..kernel.schema import Schema
+from ..ports.errors import FairleadError
 from ..ports.persistence import RunReader
 from ..ports.reading import OutputPage, StepOutput
 from .blob_reading import BlobReading, Part
@@ -37,11 +38,20 @@ class ElementMisfit(PayloadError):
     """An element of a stream does not fit the parameter's type."""
 
 
+class ElementsMissing(FairleadError):
+    """The store no longer has what a handler is going through."""
+
+    def __init__(self, first: int, count: int) -> None:
+        self.first = first
+        self.count = count
+        super().__init__(f"of {count} elements those from {first} on are not in the store any more")
+
+
 class Pages(Protocol):
     """An array as it is read once from its beginning to its end."""
 
     async def read(self, first: int, /) -> Sequence[bytes]:
-        """Consecutive elements from index `first` on; none at the end.
+        """Consecutive elements from index `first` on, at least one; none behind the last.
 
         Raises:
             AdapterError: the store failed; the same page may be asked for again.
@@ -81,8 +91,17 @@ class Stream:
         return self._pages()
 
     async def page(self, pages: Pages, first: int) -> Sequence[bytes]:
-        """The next page, however often the store fails."""
-        return await try_on(self._reader, "read the elements of a stream", lambda: pages.read(first))
+        """The next page, however often the store fails.
+
+        Raises:
+            ElementsMissing: there is none, though there should be.
+            BlobCorrupt: a blob is missing or is not what was written.
+            Abandoned: the store failed, and the attempt is over.
+        """
+        page = await try_on(self._reader, "read the elements of a stream", lambda: pages.read(first))
+        if not page:
+            raise ElementsMissing(first, self._count)
+        return page
 
     def page_in_thread(self, pages: Pages, first: int) -> Sequence[bytes]:
         """The next page, for a handler in a thread."""
