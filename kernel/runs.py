@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar, overload
 
@@ -147,14 +147,25 @@ class RunHandle:
 
     @overload
     async def output(
+        self,
+        step: Callable[..., Coroutine[Any, Any, AsyncIterable[T] | Iterator[T]]],
+        *,
+        timeout: Duration | None = None,
+    ) -> list[T] | None: ...
+    @overload
+    async def output(
         self, step: Callable[..., Coroutine[Any, Any, T]], *, timeout: Duration | None = None
     ) -> T | None: ...
+    @overload
+    async def output(self, step: Callable[..., Iterator[T]], *, timeout: Duration | None = None) -> list[T] | None: ...
     @overload
     async def output(self, step: Callable[..., T], *, timeout: Duration | None = None) -> T | None: ...
     @overload
     async def output(self, step: str | Step, *, timeout: Duration | None = None) -> Any: ...
     async def output(self, step: Any, *, timeout: Duration | None = None) -> Any:
         """Wait for a step and return its output, typed as its handler declares; None where it was skipped.
+
+        An array is a list, also where it was made element by element.
 
         Args:
             step: the handler, its slug, or the `Step`. For a map see `outputs`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, assert_type
 
 from attrs import frozen
@@ -32,6 +33,20 @@ def reserve(item: str) -> int:
     return 1
 
 
+@fulfil.step
+async def lines(input: Order) -> AsyncIterable[str]:
+    async def each() -> AsyncIterator[str]:
+        for line in input.lines:
+            yield line
+
+    return each()
+
+
+@fulfil.step
+def sorted_lines(lines: Iterable[str]) -> Iterator[str]:
+    return iter(sorted(lines))
+
+
 paid = fulfil.branch(when={"charge": {"cents": 1}})
 
 
@@ -44,7 +59,7 @@ def test_the_flow_is_one() -> None:
     """What is checked here is also true at run time."""
     fulfil.seal()
 
-    assert list(fulfil.steps) == ["charge", "reserve", "ship"]
+    assert list(fulfil.steps) == ["charge", "reserve", "lines", "sorted_lines", "ship"]
 
 
 if TYPE_CHECKING:
@@ -54,6 +69,8 @@ if TYPE_CHECKING:
         assert_type(await run.output(charge), Payment | None)
         assert_type(await run.output(ship, timeout=30), str | None)
         assert_type(await run.outputs(reserve), list[int])
+        assert_type(await run.output(lines), list[str] | None)
+        assert_type(await run.output(sorted_lines), list[str] | None)
         assert_type(await run.output("charge"), Any)
         assert_type(await run.outputs(step), list[Any])
         assert_type(await kernel.start(fulfil, Order([])), RunHandle)
