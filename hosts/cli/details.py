@@ -7,11 +7,12 @@ from typing import TypeVar
 
 import click
 
+from ...kernel.failures import Failure
 from ...kernel.runs import RunDetails
 from ...ports.reading import AttemptRecord, RunRecord, StepRecord, TaskRecord
 from ...ports.statuses import TaskStatus
-from .output import coloured, print_table, shown_duration, shown_time
-from .records import ended_tasks, failure_of, in_order
+from .output import coloured, print_table, printable, shown_duration, shown_time
+from .records import ended_tasks, error_words, failure_of, in_order
 
 T = TypeVar("T")
 
@@ -46,9 +47,10 @@ def _print_run(run: RunRecord, *, traceback: bool) -> None:
         click.echo(f"  ended     {shown_time(run.ended_at)}, after {shown_duration(run.created_at, run.ended_at)}")
     failure = failure_of(run.error)
     if failure is not None:
-        click.echo(f"  error     {failure.type}: {failure.message}")
-        if traceback and failure.traceback:
-            click.echo("\n".join(f"    {line}" for line in failure.traceback.splitlines()))
+        lines = printable(f"{failure.type}: {failure.message}").splitlines()
+        click.echo("\n".join(f"  {'' if number else 'error':8}  {line}" for number, line in enumerate(lines)))
+        if traceback:
+            _print_traceback(failure)
 
 
 def _print_steps(steps: Sequence[StepRecord]) -> None:
@@ -98,12 +100,17 @@ def _print_attempts(attempts: Sequence[AttemptRecord], everything: bool) -> None
     click.echo(click.style("ATTEMPTS THAT DID NOT COMPLETE", bold=True))
     for attempt in shown:
         failure = failure_of(attempt.error)
-        said = "" if failure is None else f": {failure.type}: {failure.message}"
+        said = "" if failure is None else f": {error_words(failure)}"
         key = attempt.key
         click.echo(f"{key.step}[{key.element}], attempt {attempt.attempt}, {attempt.reason}{said}")
-        if everything and failure is not None and failure.traceback:
-            click.echo("\n".join(f"    {line}" for line in failure.traceback.splitlines()))
+        if everything and failure is not None:
+            _print_traceback(failure)
     _print_rest(len(attempts) - len(shown), "attempts")
+
+
+def _print_traceback(failure: Failure) -> None:
+    for line in (failure.traceback or "").splitlines():
+        click.echo(f"    {printable(line)}")
 
 
 def _print_events(details: RunDetails, everything: bool) -> None:

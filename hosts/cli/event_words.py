@@ -22,6 +22,7 @@ from ...kernel.events import (
 from ...kernel.failures import decode_failure
 from ...ports.outbox import EventRecord
 from .output import coloured, shown_seconds
+from .records import error_words
 
 RETRYING = "task.retrying"
 
@@ -86,6 +87,5 @@ def _said(error: bytes) -> str:
     """An error as the end of a sentence; one line of it, bounded."""
     if error == b"null":
         return ""
-    failure = decode_failure(error)
-    words = " ".join(f"{failure.type}: {failure.message}".split())
+    words = error_words(decode_failure(error))
     return f": {words if len(words) <= MESSAGE_LENGTH_MAX else f'{words[:MESSAGE_LENGTH_MAX]}…'}"

@@ -9,7 +9,7 @@ from typing import cast
 from ...kernel.errors import UnknownFlow
 from ...ports.errors import FairleadError
 from .exit_codes import ExitCode, exit_code_of
-from .output import json_line
+from .output import json_line, printable
 
 
 def tell_failure(error: Exception, *, as_json: bool, debug: bool) -> ExitCode:
@@ -31,7 +31,7 @@ def tell_failure(error: Exception, *, as_json: bool, debug: bool) -> ExitCode:
         record = {"error": type(cause).__qualname__, "message": sentence(cause), "exit_code": int(code)}
         sys.stderr.write(json_line(record))
     else:
-        sys.stderr.write(f"Error: {sentence(cause)}\n")
+        sys.stderr.write(f"Error: {printable(sentence(cause))}\n")
     sys.stderr.flush()
     return code
 

@@ -54,6 +54,13 @@ def coloured(status: str, shown: str | None = None) -> str:
     return click.style(status if shown is None else shown, fg=STATUS_COLOURS.get(status))
 
 
+def printable(text: str) -> str:
+    """Text of others as it may be written to a terminal: what would be a command to it is a mark; lines stay lines."""
+    if text.isprintable():
+        return text
+    return "".join(each if each == "\n" or each.isprintable() else "\ufffd" for each in text)
+
+
 def shown_time(time: datetime | None) -> str:
     """A time for people: UTC, to the second."""
     return "-" if time is None else time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")

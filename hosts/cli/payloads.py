@@ -12,7 +12,7 @@ from ...kernel import Kernel, RunDetails, StepStatus
 from ...kernel.fetching import fetch_payload
 from ...kernel.references import is_reference, read_reference
 from ...ports.reading import OutputRequest
-from .output import shown_size
+from .output import printable, shown_size
 from .records import in_order
 
 ELEMENTS_MAX = 10
@@ -79,7 +79,7 @@ class RunPayloads:
             return NO_OUTPUT
         if is_reference(payload):
             return f"{shown_size(read_reference(payload).size_bytes)}, kept as a blob; --all shows it"
-        text = payload.decode()
+        text = printable(payload.decode())
         if self.everything or len(text) <= CHARACTERS_MAX:
             return text
         return f"{text[:CHARACTERS_MAX]}… and {len(text) - CHARACTERS_MAX:,} more characters; --all shows them"

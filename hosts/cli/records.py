@@ -12,6 +12,7 @@ from ...kernel.failures import Failure, decode_failure
 from ...kernel.runs import RunDetails
 from ...ports.outbox import EventRecord
 from ...ports.reading import AttemptRecord, RunRecord, StepRecord, TaskRecord
+from .output import printable
 
 
 def run_json(run: RunRecord) -> dict[str, object]:
@@ -121,6 +122,11 @@ def event_json(event: EventRecord) -> dict[str, object]:
         "at": event.at,
         "data": data,
     }
+
+
+def error_words(failure: Failure) -> str:
+    """A failure in one line that may be written to a terminal."""
+    return printable(" ".join(f"{failure.type}: {failure.message}".split()))
 
 
 def failure_of(error: bytes | None) -> Failure | None:

@@ -98,3 +98,57 @@ async def test_the_json_has_everything_under_stable_keys(failed: RunDetails) -> 
     assert [each["sequence"] for each in document["events"]] == list(range(1, len(document["events"]) + 1))
     assert document["events"][0]["type"] == "run.created"
     assert document["events"][-1]["type"] == "run.failed"
+
+
+async def test_errors_are_shown_line_by_line_and_without_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """A message of several lines keeps them under the run, is one line elsewhere, and cannot clear the screen."""
+    flow = Flow("parade", version=1, max_attempts=1)
+
+    @flow.step
+    def fall(input: int) -> int:
+        raise ValueError("no legs\n\x1b[2Jand no arms")
+
+    async with Kernel(flows=[flow], ports=memory_ports()) as kernel, NodeHost(kernel):
+        run = await kernel.start("parade", 1)
+        await run.wait(timeout=30)
+        details = await run.details()
+    print_details(details, everything=False)
+    lines = capsys.readouterr().out.splitlines()
+
+    start = lines.index("  error     ValueError: no legs")
+    assert lines[start + 1] == "            \ufffd[2Jand no arms"
+    assert "fall[0], attempt 1, handler_failed: ValueError: no legs \ufffd[2Jand no arms" in lines
+
+
+async def test_gaps_and_skips_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    """A map over a tolerant map has elements without a task; a step that did not run says why."""
+    flow = Flow("parade", version=1, max_attempts=1)
+
+    @flow.map(over="input", tolerate_failures="all")
+    def march(item: int) -> int:
+        if item == 1:
+            raise ValueError("tripped")
+        return item
+
+    @flow.map(over=march)
+    def salute(item: int) -> int:
+        return item
+
+    @flow.step(when={"input": [9]})
+    def rest(input: list[int]) -> int:
+        return 0
+
+    async with Kernel(flows=[flow], ports=memory_ports()) as kernel, NodeHost(kernel):
+        run = await kernel.start("parade", [0, 1, 2])
+        await run.wait(timeout=30)
+        details = await run.details()
+    print_details(details, everything=False)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    document = json.loads(msgspec.json.encode(details_json(details)))
+
+    assert ["STEP", "STATUS", "TASKS", "FAILED", "GAPS", "TOOK", "REASON"] in lines
+    assert ["march", "completed", "3/3", "1", "0"] in [line[:5] for line in lines]
+    assert ["salute", "completed", "3/3", "0", "1"] in [line[:5] for line in lines]
+    assert ["rest", "skipped", "-", "0", "0", "-", "condition_unmet"] in lines
+    assert [line for line in lines if line[:1] == ["gaps:"]] != []
+    assert {step["step"]: step["gaps"] for step in document["steps"]} == {"march": 0, "salute": 1, "rest": 0}

@@ -9,7 +9,7 @@ from freezegun import freeze_time
 
 from fairlead.hosts.cli.database import without_password
 from fairlead.hosts.cli.moments import cursor, moment, write_cursor
-from fairlead.hosts.cli.output import print_table, shown_seconds, shown_size
+from fairlead.hosts.cli.output import print_table, printable, shown_seconds, shown_size
 from fairlead.ports.reading import RunCursor
 
 CONTEXT = click.Context(click.Command("x"))
@@ -110,3 +110,9 @@ def test_passwords_are_not_shown() -> None:
     """The rest of the URL is."""
     assert without_password("postgresql://me:secret@host:5432/db?x=1") == "postgresql://me:***@host:5432/db?x=1"
     assert without_password("postgresql://host/db") == "postgresql://host/db"
+
+
+def test_text_of_others_commands_no_terminal() -> None:
+    """Escape sequences, bells and carriage returns of an error's message are marks; text of any script stays."""
+    assert printable("größe 日本 →\nnext") == "größe 日本 →\nnext"
+    assert printable("\x1b[31mred\x07\r\x9b2J") == "\ufffd[31mred\ufffd\ufffd\ufffd2J"
