@@ -1,7 +1,8 @@
 """Advancing runs: settling outcomes and taking back lost leases, each batch in one transaction.
 
-Load under lock, decide, load what the decision asked for besides and decide again, apply. This is the busiest path of
-all: three round trips, whatever the size of the batch.
+Load under lock, decide, apply, commit. This is the busiest path of all: three round trips, whatever the size of the
+batch; one more for each time that a decision asks for what was not loaded: steps that a cascade reaches, elements of a
+map with gaps.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from msgspec.structs import replace
 
 from ..ports.errors import AdapterError, CommitUnknown, CorruptionError, UnstorableValue
 from ..ports.persistence import Transaction
-from ..ports.records import ClaimedTask, LoadRequest, Snapshot, TaskKey, TaskRow
-from .commands import SETTLE_BATCH_MAX, Capacity, Outcome, OutcomeKind, ReapTasks, Settlement, SettleTasks, Verdict
+from ..ports.records import LoadRequest, Snapshot, TaskKey
+from .commands import Capacity, Outcome, OutcomeKind, ReapTasks, Settlement, SettleTasks, Verdict
 from .decisions.handover import HandOver
 from .decisions.settle import Settled, reap_tasks, settle_tasks
-from .errors import LimitExceeded
+from .decisions.state import as_claimed
 from .failures import encode_failure
 from .means import Means
 
@@ -39,7 +40,6 @@ class Advancing:
 
     async def settle(self, command: SettleTasks) -> Settlement:
         """Settle a batch; where the store refuses a value in it, find the culprit by halving and fail its task."""
-        require_at_most("outcomes to settle", SETTLE_BATCH_MAX, len(command.outcomes))
         try:
             return await self._means.from_the_top(lambda: self._settle_batch(command), patience_s=SETTLE_PATIENCE_S)
         except UnstorableValue as refusal:
@@ -169,27 +169,6 @@ class Advancing:
             for slug in self._means.plans[flow_id].neighbours[key.step]:
                 wanted[key.run_id, slug] = None
         return tuple(wanted)
-
-
-def as_claimed(task: TaskRow) -> ClaimedTask:
-    """A running task as its claim told of it."""
-    assert task.lease_until is not None, "a running task has a lease"
-    return ClaimedTask(
-        key=task.key,
-        flow_id=task.flow_id,
-        token=task.token,
-        attempt=task.attempts,
-        losses=task.losses,
-        phase=task.phase,
-        lease_until=task.lease_until,
-        priority=task.priority,
-    )
-
-
-def require_at_most(what: str, limit: int, found: int) -> None:
-    """Refuse a batch that is larger than its limit."""
-    if found > limit:
-        raise LimitExceeded(what=what, limit=limit, found=found)
 
 
 def _unstorable(outcome: Outcome, refusal: UnstorableValue) -> Outcome:

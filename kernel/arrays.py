@@ -39,8 +39,8 @@ def missing_arrays(plan: Plan, name: str, facts: bytes | None) -> Iterator[Missi
     def answer(pattern: Pattern) -> bool:
         return value_matches(questions, facts, pattern.document)
 
-    for step in plan.steps.values():
-        if step.source is not None and step.source.name == name:
+    for step in plan.maps_over[name]:
+        if step.source is not None:
             length = array_length(facts, step.source)
             if not isinstance(length, int) and not is_ruled_out(step, name, answer):
                 yield MissingArray(step.slug, step.source, length)

@@ -14,7 +14,7 @@ from typing import ClassVar, Generic, TypeVar
 from ..ports.record import Record
 from ..ports.records import ClaimedTask, Lease, LeaseAnswer, PendingRun, TaskKey
 from ..ports.statuses import RunStatus
-from .errors import InvalidArgument
+from .errors import InvalidArgument, LimitExceeded
 
 Result = TypeVar("Result", covariant=True)
 
@@ -64,6 +64,9 @@ class StartRuns(Command[tuple[RunStart, ...]], frozen=True):
     """Put runs down as pending. Repeatable where every request has a key."""
 
     requests: tuple[RunRequest, ...]
+
+    def __post_init__(self) -> None:
+        require_startable(len(self.requests))
 
 
 class CancelRun(Command["CancelledRun"], frozen=True):
@@ -210,6 +213,9 @@ class SettleTasks(Command["Settlement"], frozen=True, kw_only=True):
     repeated: bool = False
     """An earlier try of this command ended with an unknown commit: adopt what it may have leased."""
 
+    def __post_init__(self) -> None:
+        _at_most("outcomes to settle", len(self.outcomes), SETTLE_BATCH_MAX)
+
 
 class Settlement(Record, frozen=True, kw_only=True):
     """What a settled batch did."""
@@ -271,6 +277,20 @@ class Flushed(Record, frozen=True, kw_only=True):
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def require_startable(runs: int) -> None:
+    """Refuse to start more runs in one command than it takes.
+
+    Raises:
+        LimitExceeded: there are more than `START_BATCH_MAX`.
+    """
+    _at_most("runs to start", runs, START_BATCH_MAX)
+
+
+def _at_most(what: str, found: int, most: int) -> None:
+    if found > most:
+        raise LimitExceeded(what=what, limit=most, found=found)
 
 
 def _at_least(name: str, found: int, least: int) -> None:

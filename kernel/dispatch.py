@@ -23,9 +23,8 @@ from ..ports.records import (
     TaskClaim,
 )
 from ..ports.statuses import RunStatus
-from .advancing import Advancing, as_claimed, require_at_most
+from .advancing import Advancing
 from .commands import (
-    START_BATCH_MAX,
     CancelledRun,
     CancelRun,
     ClaimedRuns,
@@ -46,6 +45,7 @@ from .decisions.cancel import cancel_run
 from .decisions.claim import claim_runs
 from .decisions.handover import HandOver
 from .decisions.start import start_run
+from .decisions.state import as_claimed
 from .errors import IdempotencyConflict, RunNotFound
 from .flushing import flush
 from .means import Means
@@ -90,7 +90,6 @@ class Dispatcher:
     # Runs
 
     async def _start_runs(self, command: StartRuns) -> tuple[RunStart, ...]:
-        require_at_most("runs to start", START_BATCH_MAX, len(command.requests))
         now = self._ports.clock.now()
         runs = [
             start_run(
@@ -116,8 +115,12 @@ class Dispatcher:
     async def _cancel_run(self, command: CancelRun) -> CancelledRun:
         """Cancel; whether it was an earlier try, whose commit was unknown, is told by the time of the run's end."""
         tried: dict[datetime, RunStatus] = {}
-        answer = await self._means.until_known(lambda: self._cancel_once(command, tried))
-        if answer.found is RunStatus.CANCELLED and tried:
+        return await self._means.until_known(lambda: self._cancel_or_recognise(command, tried))
+
+    async def _cancel_or_recognise(self, command: CancelRun, tried: dict[datetime, RunStatus]) -> CancelledRun:
+        tried_before = bool(tried)
+        answer = await self._cancel_once(command, tried)
+        if tried_before and answer.found is RunStatus.CANCELLED:
             record = await self._persistence.read_run(command.run_id)
             found = None if record is None or record.ended_at is None else tried.get(record.ended_at)
             if found is not None:

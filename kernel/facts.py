@@ -105,7 +105,7 @@ def read_facts(stored: bytes | None) -> Facts:
 
 def joined_facts(known: bytes | None, element: bytes | None) -> bytes | None:
     """The facts of a map that are known so far, and what one more of its elements adds to them."""
-    if known is None or element is None:
+    if known is None or element is None or known == element:
         return known or element
     both = zip(read_facts(known).matches, read_facts(element).matches, strict=True)
     return _encoder.encode(Facts(matches=tuple(before or now for before, now in both)))
@@ -113,7 +113,7 @@ def joined_facts(known: bytes | None, element: bytes | None) -> bytes | None:
 
 def value_matches(questions: Questions, facts: bytes | None, pattern: bytes) -> bool:
     """Whether the value of which these are the facts contains a pattern that was asked about."""
-    return read_facts(facts).matches[questions.patterns.index(pattern)]
+    return read_facts(facts).matches[questions.places[pattern]]
 
 
 def map_matches(questions: Questions, facts: bytes | None, pattern: bytes) -> bool:
@@ -121,7 +121,7 @@ def map_matches(questions: Questions, facts: bytes | None, pattern: bytes) -> bo
     if pattern[:1] != b"[":
         return False
     matches = read_facts(facts).matches
-    return all(matches and matches[questions.patterns.index(wanted)] for wanted in elements_of(pattern))
+    return all(matches and matches[questions.places[wanted]] for wanted in elements_of(pattern))
 
 
 @lru_cache(maxsize=PATTERNS_CACHED_MAX)

@@ -9,12 +9,13 @@ from typing import Any, Self, TypeVar, overload
 from attrs import evolve
 
 from ..ports import Ports
+from ..ports.errors import CommitUnknown, FairleadError
 from ..ports.persistence import Persistence
 from ..ports.reading import RunCursor, RunFilter, RunPage
-from .commands import CancelledRun, CancelRun, Command, StartRuns
+from .commands import CancelledRun, CancelRun, Command, StartRuns, require_startable
 from .definition import Flow
 from .dispatch import Dispatcher
-from .errors import IdempotencyConflict, InvalidArgument, LimitExceeded
+from .errors import InvalidArgument, LimitExceeded
 from .plan import Plan
 from .references import INLINE_BYTES_MAX
 from .registry import Registry
@@ -172,14 +173,16 @@ class Kernel:
         found = self._registry.find(flow)
         if not all(isinstance(start, Start) for start in starts):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArgument("starts", "a sequence of Start(input=…)", starts)
+        require_startable(len(starts))
         await self.register()
         flow_id = self._registry.registered_flow(found).flow_id
         inputs = LargeInputs(self.ports, found.plan, size_bytes_max=self.inline_bytes_max)
         requests = await inputs.spilled([run_request(found, flow_id, start) for start in starts])
         try:
             answers = await self.dispatch(StartRuns(tuple(requests)))
-        except IdempotencyConflict:
-            await inputs.discard(requests, ())
+        except FairleadError as error:
+            if not isinstance(error, CommitUnknown):  # then the runs may exist, and their inputs must
+                await inputs.discard(requests, ())
             raise
         await inputs.discard(requests, answers)
         return [self._handle(answer.run_id, created=answer.created) for answer in answers]

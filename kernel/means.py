@@ -68,7 +68,9 @@ class Means:
         What fails after that is unknown, too, however it fails: an earlier try may have taken effect.
         """
         unknown: CommitUnknown | None = None
-        for tries in range(1, CONTENTION_TRIES_MAX):
+        for tries in range(CONTENTION_TRIES_MAX):
+            if unknown is not None:
+                await self.clock.sleep(CONTENTION_DELAY_S * 2 ** (tries - 1))
             try:
                 return await self.from_the_top(transact)
             except CommitUnknown as error:
@@ -77,8 +79,8 @@ class Means:
                 if unknown is None:
                     raise
                 raise CommitUnknown(f"{unknown}; then: {error}") from error
-            await self.clock.sleep(CONTENTION_DELAY_S * 2 ** (tries - 1))
-        return await self.from_the_top(transact)
+        assert unknown is not None, "every try ended with it"
+        raise unknown
 
     async def wake_for(self, changes: ChangeSet, runs: Mapping[str, RunRow], now: datetime) -> None:
         """Announce what a committed decision has queued.

@@ -89,6 +89,11 @@ class Questions:
     """Patterns that it may contain, canonical JSON in ascending order; for the output of one task of a map, the
     elements of such patterns."""
 
+    @cached_property
+    def places(self) -> Mapping[bytes, int]:
+        """Where each pattern stands among `patterns`, and its answer among the facts' `matches`."""
+        return {pattern: place for place, pattern in enumerate(self.patterns)}
+
     def __bool__(self) -> bool:
         return bool(self.arrays or self.patterns)
 
@@ -138,6 +143,11 @@ class StepPlan:
         yield from self.branches
         if self.condition is not None:
             yield self.condition
+
+    @property
+    def is_unconditional(self) -> bool:
+        """Whether nothing but its dependencies keeps the step from running, as with most."""
+        return not (self.requires or self.branches or self.condition)
 
     def tolerated(self, elements: int) -> int:
         """How many of so many elements may fail."""
@@ -227,6 +237,15 @@ class Plan:
             )
             for name in (INPUT, *self.steps)
         }
+
+    @cached_property
+    def maps_over(self) -> Mapping[str, tuple[StepPlan, ...]]:
+        """For `INPUT` and each slug the maps that work over its value or an array in it."""
+        found: dict[str, list[StepPlan]] = {name: [] for name in (INPUT, *self.steps)}
+        for step in self.steps.values():
+            if step.source is not None:
+                found[step.source.name].append(step)
+        return {name: tuple(maps) for name, maps in found.items()}
 
     def is_map(self, name: str) -> bool:
         """Whether a name is that of a map."""

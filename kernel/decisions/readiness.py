@@ -39,6 +39,8 @@ def hindrance(plan: Plan, slug: str, input_facts: bytes | None, steps: Mapping[s
         None where nothing does.
     """
     step = plan.steps[slug]
+    if step.is_unconditional:
+        return None
     if any(steps[name].status is StepStatus.SKIPPED for name in step.requires):
         return Hindrance(DEPENDENCY_SKIPPED, Consequence.SKIP)
 

@@ -19,6 +19,7 @@ from ...ports.records import (
     RunUpdate,
     StepRow,
     StepWrite,
+    TaskRow,
     TaskUpdate,
 )
 from ...ports.statuses import RunStatus, StepStatus
@@ -126,6 +127,21 @@ def new_steps(plan: Plan, generation: int) -> dict[str, StepState]:
         slug: StepState(slug, generation, StepStatus.CREATED, len(step.dependencies))
         for slug, step in plan.steps.items()
     }
+
+
+def as_claimed(task: TaskRow) -> ClaimedTask:
+    """A running task as its claim told of it."""
+    assert task.lease_until is not None, "a running task has a lease"
+    return ClaimedTask(
+        key=task.key,
+        flow_id=task.flow_id,
+        token=task.token,
+        attempt=task.attempts,
+        losses=task.losses,
+        phase=task.phase,
+        lease_until=task.lease_until,
+        priority=task.priority,
+    )
 
 
 @define
