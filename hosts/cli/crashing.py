@@ -168,7 +168,7 @@ async def _crashed(
         analysed = await _until_half_way(kernel, run, first, display)
         if analysed is None:
             return None
-        display.say(f"{analysed:,} of the files are analysed: kill -9 {first.pid}")
+        display.say(f"half-way, files analysed: {analysed:,}; kill -9 {first.pid}")
         first.process.send_signal(signal.SIGKILL)
         first.process.wait()
     display.say("worker 1 is dead, and could tell nobody; what it had in its hands is leased to it, for some seconds")
