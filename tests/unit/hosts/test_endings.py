@@ -275,7 +275,7 @@ async def test_handlers_that_never_end_do_not_pile_up_without_bound(
     begun: list[int] = []
     flow = Flow("leaky", version=1, input=int, input_name="n", max_attempts=1)
 
-    @flow.step(timeout=0.02)
+    @flow.step(timeout=0.25)  # long enough for a thread to begin on a busy machine
     def work(n: int) -> None:
         begun.append(n)
         release.wait(TIMEOUT_S)
@@ -290,10 +290,10 @@ async def test_handlers_that_never_end_do_not_pile_up_without_bound(
             await asyncio.sleep(0)
         assert len(begun) == 4
         release.set()
-        for run in runs:
-            await run.wait(timeout=TIMEOUT_S)
+        ended = [await run.wait(timeout=TIMEOUT_S) for run in runs]
 
-    assert sorted(begun) == list(range(8))
+    assert [record.reason for record in ended[:4]] == ["timed_out"] * 4
+    assert len(begun) > 4
 
 
 async def test_a_handler_may_leave_tasks_behind(make_kernel: MakeKernel) -> None:

@@ -170,11 +170,11 @@ async def test_a_timeout_holds_for_a_handler_that_blocks_the_loop(
 
     def block_loop() -> None:
         blocked.set()
-        time.sleep(0.3)
+        time.sleep(0.6)
 
     def overrun(attempt: int) -> int:
         if attempt == 1:
-            time.sleep(0.1)
+            time.sleep(0.3)
             if raises:
                 raise ValueError("late")
         return attempt
@@ -188,7 +188,7 @@ async def test_a_timeout_holds_for_a_handler_that_blocks_the_loop(
     async def work_async(ctx: Context) -> int:
         return overrun(ctx.attempt)
 
-    flow.step(work if threaded else work_async, slug="work", timeout=0.05)
+    flow.step(work if threaded else work_async, slug="work", timeout=0.15)
     kernel = make_kernel(flow)
     async with NodeHost(kernel):
         run = await kernel.start(flow, 1)
