@@ -39,6 +39,8 @@ class Executable:
     """Whether a handler of the flow takes this step's output, in whole or in part."""
     questions: Questions
     """What decisions ask about what one call of the handler returns."""
+    arrays: tuple[MapSource, ...]
+    """The arrays in what one call of the handler returns that are read in parts."""
     completed: tuple[str, ...]
     """The steps that have an output whenever this one runs."""
 
@@ -91,6 +93,7 @@ class Executables:
             has_dependents=bool(plan.dependents[slug]),
             is_read=any(_reads(flow.steps[other], slug) for other in plan.dependents[slug]),
             questions=plan.questions[slug],
+            arrays=flow.arrays_read_in_parts(slug),
             completed=tuple(dict.fromkeys(_completed(plan.steps[slug]))),
         )
 

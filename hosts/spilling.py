@@ -44,7 +44,7 @@ class Spilling:
             Abandoned: the store failed, and the attempt is over.
         """
         assert outcome.output is not None
-        spill = Spill(outcome.output, executable.questions.arrays, output_prefix(outcome.key, outcome.token))
+        spill = Spill(outcome.output, executable.arrays, output_prefix(outcome.key, outcome.token))
         for blob in spill.blobs():
             await self.store(blob, attempt)
         return replace(outcome, output=spill.reference())

@@ -154,14 +154,17 @@ class _AwaitedElements(_Sequence):
 
 
 class TextPages:
-    """The elements of an array that is here."""
+    """The elements of an array that is here, a megabyte at a time: many would take more as objects than as text."""
 
     def __init__(self, elements: Elements) -> None:
         self._elements = elements
 
     async def read(self, first: int) -> Sequence[bytes]:
-        """All elements from `first` on."""
-        return [self._elements[index] for index in range(first, len(self._elements))]
+        """Some elements from `first` on."""
+        if first >= len(self._elements):
+            return ()
+        end = first + self._elements.fitting(first, PAGE_BYTES)
+        return [self._elements[index] for index in range(first, end)]
 
 
 class SegmentPages:

@@ -176,7 +176,7 @@ class Kernel:
         require_startable(len(starts))
         await self.register()
         flow_id = self._registry.registered_flow(found).flow_id
-        inputs = LargeInputs(self.ports, found.plan, size_bytes_max=self.inline_bytes_max)
+        inputs = LargeInputs(self.ports, found, size_bytes_max=self.inline_bytes_max)
         requests = await inputs.spilled([run_request(found, flow_id, start) for start in starts])
         try:
             answers = await self.dispatch(StartRuns(tuple(requests)))

@@ -47,7 +47,7 @@ class Spill:
 
     Args:
         data: the payload, canonical JSON.
-        arrays: the arrays in it that maps work over. What is no array is left out.
+        arrays: the arrays in it that are read in parts. What is no array is left out.
         prefix: what all keys begin with; nobody else may write below it.
     """
 

@@ -20,7 +20,7 @@ from .definition.config import join_config
 from .definition.unknown_fields import unknown_fields
 from .errors import InvalidInput, PayloadError
 from .facts import facts_of
-from .plan import INPUT, Plan
+from .plan import INPUT
 from .references import input_prefix, read_reference
 from .spilling import Spill, write_blob
 
@@ -46,13 +46,13 @@ class LargeInputs:
 
     Args:
         ports: where blobs are written.
-        plan: of the flow that is started.
+        flow: what is started.
         size_bytes_max: what stays in the row.
     """
 
-    def __init__(self, ports: Ports, plan: Plan, *, size_bytes_max: int) -> None:
+    def __init__(self, ports: Ports, flow: Flow[Any], *, size_bytes_max: int) -> None:
         self._ports = ports
-        self._plan = plan
+        self._flow = flow
         self._size_bytes_max = size_bytes_max
 
     async def spilled(self, requests: Sequence[RunRequest]) -> list[RunRequest]:
@@ -66,7 +66,7 @@ class LargeInputs:
 
     async def _spilled(self, request: RunRequest) -> RunRequest:
         run_id = self._ports.new_id()
-        spill = Spill(request.input, self._plan.questions[INPUT].arrays, input_prefix(run_id))
+        spill = Spill(request.input, self._flow.arrays_read_in_parts(INPUT), input_prefix(run_id))
         for blob in spill.blobs():
             await write_blob(self._ports.blobs, self._ports.clock, blob)
         return replace(request, run_id=run_id, digest=request_digest(request), input=spill.reference())

@@ -34,6 +34,36 @@ async def test_arrays_are_made_and_taken_element_by_element(watched: World, coun
     await referenced_blobs(watched.ports, run.id)
 
 
+async def test_lists_are_taken_element_by_element_too(watched: World) -> None:
+    """An input and an output that were whole where they were made are read by the segment where they are streamed."""
+    flow = Flow("listed", version=1, input=list[str], input_name="lines")
+
+    @flow.step
+    async def copied(lines: list[str]) -> list[str]:
+        return lines
+
+    @flow.step(queue="readers")
+    def both(lines: Iterable[str], copied: Iterable[str]) -> list[int]:
+        return [sum(map(len, lines)), sum(map(len, copied))]
+
+    @flow.step(after=[both])
+    async def unread() -> list[str]:
+        return words(100, 1_000)
+
+    kernel = watched.kernel(flow)
+    run = await kernel.start(flow, words(3_500, 1_000))
+    async with NodeHost(kernel):
+        assert await run.output(copied, timeout=TIMEOUT_S) == words(3_500, 1_000)
+    watched.blobs.gets.clear()
+    async with NodeHost(kernel, queues=("default", "readers")):
+        assert await run.output(both, timeout=TIMEOUT_S) == [3_500_000] * 2
+        assert await run.output(unread, timeout=TIMEOUT_S) == words(100, 1_000)
+
+    segments = {f"runs/{run.id}/{made}/0/{number}" for made in ("input", "copied/1/0/1") for number in range(4)}
+    unread_key = f"runs/{run.id}/unread/1/0/1/whole"
+    assert await referenced_blobs(watched.ports, run.id) == segments | {unread_key}
+
+
 async def test_conditions_ask_about_the_elements_of_a_stream(watched: World) -> None:
     """Facts are gathered as the elements pass."""
     flow = Flow("asked", version=1, input=int, input_name="count")

@@ -15,6 +15,7 @@ from fairlead.hosts.blob_reading import BlobReading
 from fairlead.hosts.kept import Kept
 from fairlead.hosts.streams import (
     AHEAD_BYTES_MAX,
+    PAGE_BYTES,
     PAGE_MAX,
     ElementMisfit,
     ElementsMissing,
@@ -144,6 +145,15 @@ async def test_segments_are_pages() -> None:
 
     assert await every(pages, 5) == values
     assert [len(await pages.read(first)) for first in range(6)] == [2, 1, 2, 1, 1, 0]
+
+
+async def test_text_that_is_here_is_paged_too() -> None:
+    """No more of its elements exist as objects at a time than fit a page; one that is larger is a page of its own."""
+    values = ["x" * 300_000] * 7 + ["y" * (PAGE_BYTES + 1), "z"]
+    pages = TextPages(Elements(encode(values)))
+
+    assert await every(pages, 9) == values
+    assert [len(await pages.read(first)) for first in (0, 3, 6, 7, 8, 9)] == [3, 3, 1, 1, 1, 0]
 
 
 async def test_an_element_that_does_not_fit_has_a_place() -> None:

@@ -102,6 +102,32 @@ def test_a_stream_is_handed_on_as_it_is() -> None:
     assert binding.arguments({"make": b"[1,2]"}, context) == {"make": [1, 2]}
 
 
+def test_what_is_read_in_parts() -> None:
+    """Arrays that maps work over, and whole values that are streamed, each once; the outputs of a map's tasks never."""
+    flow: Flow[dict[str, list[int]]] = Flow("parts", version=1, input=dict[str, list[int]])
+
+    @flow.step
+    def listed(input: dict[str, list[int]]) -> list[int]:
+        return input["a"]
+
+    @flow.step
+    def mapped(listed: Iterable[int]) -> list[int]:
+        return [*listed]
+
+    @flow.map(over=mapped)
+    def each(item: int) -> int:
+        return item
+
+    @flow.map(over="input.a")
+    def last(item: int, mapped: Iterable[int], each: Iterable[int], listed: list[int]) -> int:
+        return item
+
+    flow.seal()
+    parts = {name: [source.dotted for source in flow.arrays_read_in_parts(name)] for name in (INPUT, *flow.steps)}
+
+    assert parts == {"input": ["input.a"], "listed": ["listed"], "mapped": ["mapped"], "each": [], "last": []}
+
+
 def plain_awaits(make: AsyncIterable[int]) -> None: ...
 def once(make: Iterator[int]) -> None: ...
 async def once_async(make: AsyncIterator[int]) -> None: ...
