@@ -9,13 +9,24 @@ from ..ports.errors import UsageError
 
 
 class FlowDefinitionError(UsageError):
-    """A flow was written down wrongly. Raised while the flow is defined, never later."""
+    """A flow was written down wrongly. Raised while the flow is defined, never later.
 
-    def __init__(self, message: str, *, flow: str, step: str | None = None) -> None:
+    `missing` is the name that no earlier step has, where that is what is wrong.
+    """
+
+    def __init__(self, message: str, *, flow: str, step: str | None = None, missing: str | None = None) -> None:
         self.flow = flow
         self.step = step
+        self.missing = missing
         place = f"flow {flow!r}, step {step!r}" if step is not None else f"flow {flow!r}"
         super().__init__(f"{place}: {message}")
+
+
+class IncompleteFlow(FlowDefinitionError):
+    """A flow was to be used whose errors were noted instead of raised, so that what is wrong is not in it."""
+
+    def __init__(self, flow: str) -> None:
+        super().__init__("it cannot be used, since what is wrong in it was left out", flow=flow)
 
 
 class UnsupportedType(UsageError):

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ...kernel import Flow
 from ...kernel.definition import Shape, differences
-from ...kernel.definition.noting import NotedError, noting_errors
-from ...kernel.errors import FlowDefinitionError
+from ...kernel.definition.noting import noting_errors
+from ...kernel.errors import FlowDefinitionError, IncompleteFlow
 from ...ports.errors import FairleadError
 from ...ports.persistence import Persistence
 from .flow_sources import kernel_flows
@@ -51,15 +49,23 @@ class Checked:
 def check_target(target: str) -> Checked:
     """Import and seal the flows that a MODULE:NAME names, and find all that is wrong with their definitions."""
     with noting_errors() as noted:
-        try:
-            flows = kernel_flows(target, find_target(target))
-            raised = None
-        except FairleadError as error:
-            flows, raised = (), error
-    problems = [_noted_problem(target, each) for each in _causes(noted)]
-    if raised is not None and not (noted and isinstance(raised, FlowDefinitionError) and _follows(raised, noted)):
-        problems.append(_raised_problem(target, raised))
-    return Checked(flows=() if problems else flows, problems=problems)
+        flows, problems = _sealed(target)
+    found = [_problem(target, each.error, each.calls) for each in noted]
+    return Checked(flows=flows, problems=[*found, *problems])
+
+
+def _sealed(target: str) -> tuple[Sequence[Flow[Any]], Sequence[Problem]]:
+    """The flows, or what is wrong beside what is noted of them."""
+    try:
+        return kernel_flows(target, find_target(target)), ()
+    except IncompleteFlow:
+        return (), ()
+    except FlowDefinitionError as error:
+        calls = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+        problem = _problem(target, error, calls[::-1])
+        return (), [evolve(problem, message=f"{problem.message} (checking stopped here)")]
+    except FairleadError as error:
+        return (), [Problem(target=target, message=str(error).removeprefix(f"{target!r}: "))]
 
 
 async def shape_problems(checked: Mapping[str, Checked], persistence: Persistence) -> list[Problem]:
@@ -74,52 +80,16 @@ async def shape_problems(checked: Mapping[str, Checked], persistence: Persistenc
     return found
 
 
-def _causes(noted: Sequence[NotedError]) -> Iterator[NotedError]:
-    """The errors that do not merely follow from an earlier one: that a step is missing, which was wrong itself."""
-    earlier: list[NotedError] = []
-    for each in noted:
-        if not _follows(each.error, earlier):
-            yield each
-        earlier.append(each)
+def _problem(target: str, error: FlowDefinitionError, calls: Iterable[tuple[str, int]]) -> Problem:
+    """What is wrong, at the innermost line that is the user's."""
+    for file, line in calls:
+        if _is_theirs(Path(file)):
+            return Problem(target=target, message=str(error), file=_shown_path(file), line=line)
+    return Problem(target=target, message=str(error))
 
 
-def _follows(error: FlowDefinitionError, earlier: Sequence[NotedError]) -> bool:
-    """Whether an error speaks of a step that was left out of its flow, or of a flow that lost all its steps."""
-    lost = [each.error.step or _name(each.handler) for each in earlier if each.error.flow == error.flow]
-    said = str(error).partition(": ")[2]
-    return any(f"{name!r}" in said for name in lost) or (bool(lost) and error.step is None)
-
-
-def _name(handler: object) -> str | None:
-    return getattr(handler, "__name__", None)
-
-
-def _noted_problem(target: str, noted: NotedError) -> Problem:
-    function = noted.handler.func if isinstance(noted.handler, partial) else noted.handler  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)  # pyright: ignore[reportUnknownArgumentType]
-    if code is None:
-        return Problem(target=target, message=str(noted.error))
-    return Problem(
-        target=target, message=str(noted.error), file=_shown_path(code.co_filename), line=code.co_firstlineno
-    )
-
-
-def _raised_problem(target: str, error: FairleadError) -> Problem:
-    place = _place(error.__traceback__) if isinstance(error, FlowDefinitionError) else None
-    if place is None:
-        return Problem(target=target, message=str(error).removeprefix(f"{target!r}: "))
-    return Problem(target=target, message=str(error), file=place[0], line=place[1])
-
-
-def _place(trace: TracebackType | None) -> tuple[str, int] | None:
-    """The innermost line of a traceback that is the user's."""
-    found: tuple[str, int] | None = None
-    while trace is not None:
-        path = Path(trace.tb_frame.f_code.co_filename)
-        if path.is_file() and not any(path.resolve().is_relative_to(folder) for folder in OURS):
-            found = _shown_path(str(path)), trace.tb_lineno
-        trace = trace.tb_next
-    return found
+def _is_theirs(path: Path) -> bool:
+    return path.is_file() and not any(path.resolve().is_relative_to(folder) for folder in OURS)
 
 
 def _shown_path(path: str) -> str:

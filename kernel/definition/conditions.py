@@ -16,6 +16,9 @@ from .handler import name_of
 from .names import nearest
 from .site import Site
 
+WRONG = Condition()
+"""Stands for the condition of a branch that is wrong, where errors are noted instead of raised. It asks nothing."""
+
 _NOT_SEEN: Mapping[str, str] = {
     CONFIG: "settings decide nothing: put what decides into the input, or into a step's output",
     CTX: "the context belongs to an attempt, and a condition is evaluated before the first",
@@ -60,6 +63,8 @@ def complement(branches: Sequence[Condition], site: Site) -> tuple[Condition, ..
         FlowDefinitionError: the branches around it leave nothing to the complement.
     """
     *around, condition = branches
+    if condition == WRONG:
+        return tuple(branches)
     others = (*around, evolve(condition, negated=not condition.negated))
     if _contradict(others):
         raise site.error("otherwise: the branch around this one meets its condition already, so this never runs")
@@ -116,7 +121,7 @@ def _unseen(name: str, place: str, site: Site) -> FlowDefinitionError:
     if dot and (head == site.input_name or head in site.earlier):
         return site.error(f"{place}: {name!r} is a path; write {{{head!r}: {{{path!r}: …}}}}")
     hint = nearest(name, (site.input_name, *site.earlier))
-    return site.error(f"{place}: {name!r} is neither the input nor an earlier step; {hint}")
+    return site.error(f"{place}: {name!r} is neither the input nor an earlier step; {hint}", missing=name)
 
 
 def _document(name: object, pattern: object, place: str, site: Site) -> bytes:

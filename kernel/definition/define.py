@@ -30,7 +30,7 @@ class Declaration:
     kind: StepKind
     handler: object
     over: object
-    """None for what is no map."""
+    """None for what is no map, and where it was not given."""
     branches: tuple[Condition, ...]
     """Those that the step stands in, read already; outermost first."""
     options: Mapping[str, object]
@@ -60,6 +60,8 @@ def define(declared: Declaration, site: Site, flow_options: Mapping[str, Any]) -
     condition = read_condition(declared.when, declared.unless, declared.branches, site)
     policy = _policy(declared, flow_options, site)
     is_map = declared.kind is StepKind.MAP
+    if is_map and declared.over is None:
+        raise site.error("a map needs its array: write @flow.map(over=…)")
     source = read_source(declared.over, site) if is_map else None
     after = _references(declared.after, "after", site)
     requires = _references(declared.requires, "requires", site)

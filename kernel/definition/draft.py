@@ -7,14 +7,14 @@ from typing import Any, Final, cast
 
 from attrs import evolve, frozen
 
-from ..errors import FlowDefinitionError
+from ..errors import FlowDefinitionError, IncompleteFlow
 from ..plan import INPUT, Condition, Plan
 from ..schema import ANY, Schema
 from .absence import check_absences
 from .checks import agreed_input, check_patterns, check_types
-from .conditions import read_condition
+from .conditions import WRONG, complement, read_condition
 from .define import Declaration, define
-from .noting import note
+from .noting import NotedError, wanted
 from .shape import Shape, shape_of
 from .site import Site
 from .step import Step
@@ -47,6 +47,9 @@ class Draft:
         self._produced = {} if input is None else {INPUT: input}
         """What the steps give to their dependents, and the input's type (under `INPUT`) once it is known."""
         self._compiled: Compiled | None = None
+        self._noted = wanted()
+        self._lost: set[str | None] = set()
+        """Names of steps that were left out since they are wrong, and None for anything else that was."""
 
     @property
     def input_schema(self) -> Schema:
@@ -62,20 +65,19 @@ class Draft:
         try:
             self._add(declared)
         except FlowDefinitionError as error:
-            if not note(error, declared.handler):
-                raise
+            self._leave_out(error, error.step or _name(declared))
 
     def _add(self, declared: Declaration) -> None:
         if self._compiled is not None:
-            name = declared.slug or getattr(declared.handler, "__name__", None)
-            raise self._sealed(cast("str | None", name))
+            raise self._sealed(_name(declared))
         step = define(declared, self.site, self._options)
         site = evolve(self.site, step=step.slug)
         known = self._produced.get(INPUT)
         agreed = known if self._input_is_declared else agreed_input(known, step.binding, site)
         produced = self._produced if agreed is known else {**self._produced, INPUT: cast(Schema, agreed)}
         check_types(step, produced, site)
-        check_absences(step, site)
+        if None not in self._lost:  # The condition of a branch may be why something is never None.
+            check_absences(step, site)
         self.steps[step.slug] = step
         self._produced = produced
         self._produced[step.slug] = step.produced
@@ -91,6 +93,25 @@ class Draft:
         Raises:
             FlowDefinitionError: anything about it is wrong, or the flow is sealed.
         """
+        try:
+            return self._condition(when, unless, around)
+        except FlowDefinitionError as error:
+            self._leave_out(error)
+            return WRONG
+
+    def complement(self, branches: Sequence[Condition]) -> tuple[Condition, ...]:
+        """Return the conditions of the complement of the innermost of some branches.
+
+        Raises:
+            FlowDefinitionError: the branches around it leave nothing to the complement.
+        """
+        try:
+            return complement(branches, self.site)
+        except FlowDefinitionError as error:
+            self._leave_out(error)
+            return (*branches[:-1], WRONG)
+
+    def _condition(self, when: object, unless: object, around: Sequence[Condition]) -> Condition:
         if self._compiled is not None:
             raise self._sealed(None)
         condition = read_condition(when, unless, around, self.site)
@@ -104,14 +125,20 @@ class Draft:
 
         Raises:
             FlowDefinitionError: the flow has no steps, or what asks for the input does not fit the input's type.
+            IncompleteFlow: something in it is wrong, and was noted.
         """
         if self._compiled is not None:
             return self._compiled
-        if not self.steps:
-            raise self.site.error("there are no steps; decorate a function with @flow.step")
+        if not self.steps and not self._lost:
+            self._leave_out(self.site.error("there are no steps; decorate a function with @flow.step"))
         produced = {**self._produced, INPUT: self.input_schema}
         for step in self.steps.values():
-            check_types(step, produced, evolve(self.site, step=step.slug))
+            try:
+                check_types(step, produced, evolve(self.site, step=step.slug))
+            except FlowDefinitionError as error:
+                self._leave_out(error, step.slug)
+        if self._lost:
+            raise IncompleteFlow(self.site.flow)
         shape = shape_of(self.input_schema, self.steps, self.site)
         steps = {slug: step.plan() for slug, step in self.steps.items()}
         plan = Plan(slug=self.site.flow, version=self._version, fingerprint=shape.fingerprint, steps=steps)
@@ -131,6 +158,24 @@ class Draft:
             raise self.site.error(f"the {what} is known only when the flow is sealed; call flow.seal()")
         return self._compiled
 
+    def _leave_out(self, error: FlowDefinitionError, step: str | None = None) -> None:
+        """Note an error, so that the flow can never be sealed; unless all it says is that a step is missing which was
+        left out itself.
+
+        Raises:
+            FlowDefinitionError: the error, if nobody wants it noted.
+        """
+        if self._noted is None:
+            raise error
+        if error.missing is None or error.missing not in self._lost:
+            self._noted.append(NotedError.of(error))
+        self._lost.add(step)
+
     def _sealed(self, step: str | None) -> FlowDefinitionError:
         message = "the flow is sealed: a kernel has taken it; define all steps before the kernel is made"
         return FlowDefinitionError(message, flow=self.site.flow, step=step)
+
+
+def _name(declared: Declaration) -> str | None:
+    name = declared.slug or getattr(declared.handler, "__name__", None)
+    return name if isinstance(name, str) else None

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
 
-from ..errors import FlowDefinitionError
 from ..plan import Condition, StepKind
-from .conditions import complement
 from .define import PLACING, Declaration
 from .draft import Draft
 from .options import MapOptions, StepOptions
@@ -80,9 +78,7 @@ class Group:
     def map(self, function: F, /, *, over: Reference, **arguments: Unpack[MapArguments]) -> F: ...
     @overload
     def map(self, /, *, over: Reference, **arguments: Unpack[MapArguments]) -> Callable[[F], F]: ...
-    def map(
-        self, function: object = _ABSENT, /, *, over: object = _ABSENT, **arguments: Unpack[MapArguments]
-    ) -> object:
+    def map(self, function: object = _ABSENT, /, *, over: object = None, **arguments: Unpack[MapArguments]) -> object:
         """Add a step of one task per element of an array, as `@flow.map(over=…)`. The function is returned unchanged.
 
         Args:
@@ -93,10 +89,6 @@ class Group:
         Raises:
             FlowDefinitionError: anything about it is wrong.
         """
-        if isinstance(over, _Absent):
-            name = arguments.get("slug") or getattr(function, "__name__", None)
-            message = "a map needs its array: write @flow.map(over=…)"
-            raise FlowDefinitionError(message, flow=self._draft.site.flow, step=name)
         return self._adding(StepKind.MAP, function, over, arguments)
 
     def branch(self, *, when: Patterns | None = None, unless: Patterns | None = None) -> Branch:
@@ -143,7 +135,7 @@ class Branch(Group):
         Raises:
             FlowDefinitionError: the branches around it leave nothing to the complement.
         """
-        return Branch(self._draft, complement(self._branches, self._draft.site))
+        return Branch(self._draft, self._draft.complement(self._branches))
 
     def __repr__(self) -> str:
         return f"Branch({self._draft.site.flow!r}, {len(self._branches)} deep)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,11 +14,16 @@ from ..errors import FlowDefinitionError
 
 @frozen
 class NotedError:
-    """A step that is wrong."""
+    """Something that is wrong with a flow."""
 
     error: FlowDefinitionError
-    handler: object
-    """What was decorated."""
+    calls: tuple[tuple[str, int], ...]
+    """File and line of all that was being executed, the innermost first."""
+
+    @classmethod
+    def of(cls, error: FlowDefinitionError) -> NotedError:
+        """Note an error where it is found."""
+        return cls(error, tuple((frame.f_code.co_filename, line) for frame, line in traceback.walk_stack(None)))
 
 
 _noted: ContextVar[list[NotedError] | None] = ContextVar("noted", default=None)
@@ -25,9 +31,10 @@ _noted: ContextVar[list[NotedError] | None] = ContextVar("noted", default=None)
 
 @contextmanager
 def noting_errors() -> Generator[list[NotedError]]:
-    """Have steps that are wrong left out of their flows for as long as the block lasts, so that the next are checked.
+    """Have the flows that are made in the block, by the code that it calls, note their errors and go on.
 
-    A step that refers to one that was left out is noted too. Such flows must not be used.
+    What is wrong is left out of its flow, so that what follows is checked; what merely says that it is missing is not
+    noted. Such a flow can never be sealed, so that no kernel takes it.
 
     Yields:
         What was noted so far, in order.
@@ -40,10 +47,6 @@ def noting_errors() -> Generator[list[NotedError]]:
         _noted.reset(token)
 
 
-def note(error: FlowDefinitionError, handler: object) -> bool:
-    """Note an error, if somebody wants that; returns whether it was noted."""
-    found = _noted.get()
-    if found is None:
-        return False
-    found.append(NotedError(error, handler))
-    return True
+def wanted() -> list[NotedError] | None:
+    """Where a flow that is made now notes its errors; None where it raises them."""
+    return _noted.get()

@@ -118,7 +118,8 @@ def _unbound(name: str, site: Site, *, is_map: bool) -> FlowDefinitionError:
     known = [site.input_name, *site.earlier, CONFIG, CTX, *(_MAP_ONLY if is_map else ())]
     return site.error(
         f"{where} names neither an earlier step nor anything else that a step can ask for; "
-        f"{nearest(name, known)} (what the app provides is marked Resource[…])"
+        f"{nearest(name, known)} (what the app provides is marked Resource[…])",
+        missing=name,
     )
 
 

@@ -24,9 +24,14 @@ class Site:
     step: str | None = None
     handler: Handler | None = None
 
-    def error(self, message: str) -> FlowDefinitionError:
-        """Return the error that says what is wrong here."""
-        return FlowDefinitionError(message, flow=self.flow, step=self.step)
+    def error(self, message: str, *, missing: str | None = None) -> FlowDefinitionError:
+        """Return the error that says what is wrong here.
+
+        Args:
+            message: what was expected, what was found, and what to do.
+            missing: the name that no earlier step has, where that is what is wrong.
+        """
+        return FlowDefinitionError(message, flow=self.flow, step=self.step, missing=missing)
 
     def find(self, reference: object, place: str) -> Step:
         """Return the earlier step that a function, slug or `Step` stands for.
@@ -56,7 +61,8 @@ class Site:
         """Return the error for a name that no earlier step has."""
         if name == self.step:
             return self.error(f"{place}: {name!r} is the step itself; a step may only refer to earlier ones")
-        return self.error(f"{place}: there is no earlier step {name!r}; {nearest(name, self.earlier)}")
+        hint = nearest(name, self.earlier)
+        return self.error(f"{place}: there is no earlier step {name!r}; {hint}", missing=name)
 
     def _named(self, slug: str, place: str) -> Step:
         if slug in (self.input_name, INPUT):
@@ -78,5 +84,6 @@ class Site:
             raise self.error(f"{place}: {name!r} is the step itself; a step may only refer to earlier ones")
         raise self.error(
             f"{place}: function {name!r} is no step of this flow; decorate it first, "
-            f"or name another step ({nearest(name, self.earlier)})"
+            f"or name another step ({nearest(name, self.earlier)})",
+            missing=name,
         )

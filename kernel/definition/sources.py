@@ -30,7 +30,7 @@ def read_source(over: object, site: Site) -> MapSource:
         raise site.unknown(name, "over")
     if name not in site.earlier:
         hint = nearest(name, (site.input_name, *site.earlier))
-        raise site.error(f"over: {name!r} is neither the input nor an earlier step; {hint}")
+        raise site.error(f"over: {name!r} is neither the input nor an earlier step; {hint}", missing=name)
     return MapSource(name=name, path=tuple(path))
 
 

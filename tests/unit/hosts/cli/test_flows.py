@@ -79,6 +79,23 @@ def third(input: int) -> int: ...
 broken.step(slug="fourth", timeout=-1)(partial(third))
 """
 
+HALF = """\
+from fairlead.kernel import Flow
+
+half = Flow("half", version=1)
+
+@half.step
+def first(inptu: int) -> int: ...
+
+half.branch(when={"nope": 1})
+half.branch(when={"first": 1})
+
+Flow("unlike a slug", version=1)
+
+@half.step
+def never_reached(inptu: int) -> int: ...
+"""
+
 Call = Callable[..., Result]
 
 
@@ -87,9 +104,10 @@ def flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     """Calls `fairlead flows` in a folder with modules of its own."""
     (tmp_path / "shop_flows.py").write_text(SHOP)
     (tmp_path / "broken_flows.py").write_text(BROKEN)
+    (tmp_path / "half_flows.py").write_text(HALF)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    for module in ("shop_flows", "broken_flows"):
+    for module in ("shop_flows", "broken_flows", "half_flows"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     return lambda *arguments: CliRunner().invoke(main, ["flows", *arguments])
 
@@ -275,11 +293,21 @@ def test_every_error_is_told_with_its_place(flows: Call) -> None:
     places = [line.partition(": ")[0] for line in lines]
 
     assert result.exit_code == 2
-    assert places == ["broken_flows.py:6", "broken_flows.py:12", "broken_flows.py:12", "nowhere:kernel"]
+    assert places == ["broken_flows.py:6", "broken_flows.py:12", "broken_flows.py:15", "nowhere:kernel"]
     assert "flow 'broken', step 'first'" in lines[0]
     assert "'max_attempts' must be from 1 to 10000" in lines[1]
     assert "step 'fourth': option 'timeout'" in lines[2]
     assert "there is no module 'nowhere'" in lines[3]
+
+
+def test_where_checking_has_to_stop_it_says_so(flows: Call) -> None:
+    """A branch that is wrong is told with its place and does not stop it; a flow that cannot be made does."""
+    lines = flows("check", "--kernel", "half_flows:half").stderr.splitlines()
+    places = [line.partition(": ")[0] for line in lines]
+
+    assert places == ["half_flows.py:5", "half_flows.py:8", "half_flows.py:11"]
+    assert "when: 'nope' is neither the input nor an earlier step" in lines[1]
+    assert lines[2].endswith("(checking stopped here)")
 
 
 def test_errors_are_told_to_programs(flows: Call) -> None:
@@ -292,5 +320,5 @@ def test_errors_are_told_to_programs(flows: Call) -> None:
     assert [(each["file"], each["line"]) for each in document["problems"]] == [
         ("broken_flows.py", 6),
         ("broken_flows.py", 12),
-        ("broken_flows.py", 12),
+        ("broken_flows.py", 15),
     ]
