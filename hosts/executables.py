@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 
 from attrs import frozen
 
 from ..kernel import Kernel, Step, StepStatus
+from ..kernel.definition.absence import certain
 from ..kernel.definition.binding import CONFIG, ITEM
 from ..kernel.facts import facts_of
-from ..kernel.plan import INPUT, MapSource, Questions, StepKind, StepPlan
+from ..kernel.plan import INPUT, MapSource, Questions, StepKind
 
 
 @frozen(kw_only=True)
@@ -42,13 +43,13 @@ class Executable:
     arrays: tuple[MapSource, ...]
     """The arrays in what one call of the handler returns that are read in parts."""
     completed: tuple[str, ...]
-    """The steps that have an output whenever this one runs."""
+    """The steps that have run whenever this one's handler is called."""
 
     def statuses(self, skipped: Collection[str]) -> Mapping[str, StepStatus]:
         """How the steps ended that the handler knows of, given which of those it takes outputs of were skipped."""
         taken = (*(slug for slug, _ in self.outputs), *self.map_streams)
         known = {slug: StepStatus.SKIPPED if slug in skipped else StepStatus.COMPLETED for slug in taken}
-        return {**known, **dict.fromkeys(self.completed, StepStatus.COMPLETED)}
+        return {**dict.fromkeys(self.completed, StepStatus.COMPLETED), **known}
 
     def facts(self, output: bytes) -> bytes | None:
         """The facts of an output of this step, as the decisions need them."""
@@ -94,18 +95,8 @@ class Executables:
             is_read=any(_reads(flow.steps[other], slug) for other in plan.dependents[slug]),
             questions=plan.questions[slug],
             arrays=flow.arrays_read_in_parts(slug),
-            completed=tuple(dict.fromkeys(_completed(plan.steps[slug]))),
+            completed=certain(step, flow.steps),
         )
-
-
-def _completed(step: StepPlan) -> Iterator[str]:
-    """The steps without whose output `step` would not run: whose elements it takes, requires, or has patterns for."""
-    if step.source is not None and step.source.name != INPUT:
-        yield step.source.name
-    yield from step.requires
-    for condition in step.conditions:
-        if not condition.negated:
-            yield from (pattern.name for pattern in condition.when if pattern.name != INPUT)
 
 
 def _reads(step: Step, slug: str) -> bool:

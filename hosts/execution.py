@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from random import Random
 from typing import Any, Protocol
 
 from ..kernel import Context, PayloadError
 from ..kernel.commands import Outcome
+from ..kernel.context import Signs
 from ..ports.records import ClaimedTask, Lease
 from .assembling import Values
 from .backoff import Backoff
@@ -96,10 +97,10 @@ class Execution:
         "_attempts",
         "_handle",
         "_in_thread",
+        "_signs",
         "_timer",
         "_times_out_s",
         "claimed",
-        "context",
         "ended",
         "executable",
         "lease",
@@ -108,23 +109,15 @@ class Execution:
     )
 
     def __init__(self, claimed: ClaimedTask, lease: Lease, executable: Executable, attempts: Attempts) -> None:
-        key = claimed.key
         self.claimed = claimed
         self.lease = lease
         self.executable = executable
-        self.context = Context(
-            run_id=key.run_id,
-            flow=executable.flow,
-            step=key.step,
-            index=key.element if executable.is_map else None,
-            attempt=claimed.attempt,
-            idempotency_key=str(key),
-        )
         self.lease_ends_s = 0.0
         """When the lease has run out for certain, in seconds of the monotonic clock; heartbeats move it."""
         self.stopped: Stop | None = None
         self.ended = False
         """Whether its outcome is known. Its handler may still be running."""
+        self._signs = Signs()
         self._attempts = attempts
         self._handle: asyncio.Task[None] | None = None
         self._in_thread = False
@@ -159,9 +152,7 @@ class Execution:
             stream.read_for(self)
         binding, attempts = self.executable.step.binding, self._attempts
         try:
-            if binding.contexts:
-                self.context.learn(self.executable.statuses(values.skipped))
-            arguments = binding.arguments(values.payloads, self.context, attempts.resources)
+            arguments = binding.arguments(values.payloads, self._context(values.skipped), attempts.resources)
         except PayloadError as error:
             self._end(invalid_input(self.claimed, error))
             return
@@ -173,6 +164,19 @@ class Execution:
         else:
             self._start_in_thread(arguments)
 
+    def _context(self, skipped: Collection[str]) -> Context:
+        key = self.claimed.key
+        return Context(
+            run_id=key.run_id,
+            flow=self.executable.flow,
+            step=key.step,
+            index=key.element if self.executable.is_map else None,
+            attempt=self.claimed.attempt,
+            idempotency_key=str(key),
+            statuses=self.executable.statuses(skipped) if self.executable.step.binding.contexts else {},
+            signs=self._signs,
+        )
+
     def refuse(self, error: BaseException) -> None:
         """The host cannot call the handler."""
         if not self.ended:
@@ -180,7 +184,10 @@ class Execution:
 
     def tell(self, why: Stop) -> None:
         """Let the handler see why it is being stopped. May be called from any thread."""
-        self.context.tell(lease_lost=why is Stop.LEASE_LOST, cancelled=why is Stop.CANCELLED)
+        if why is Stop.LEASE_LOST:
+            self._signs.lease_lost = True
+        elif why is Stop.CANCELLED:
+            self._signs.cancelled = True
 
     def stop(self, why: Stop) -> None:
         """Stop the attempt: an async handler is cancelled, a thread goes on with nobody waiting for it.

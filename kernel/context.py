@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import define, field
-from attrs.setters import NO_OP, frozen
+from attrs import define, field, frozen
 
 from ..ports.statuses import StepStatus
 from .errors import StatusUnknown
 
 
-@define(kw_only=True, eq=False, on_setattr=frozen)
+@define(kw_only=True)
+class Signs:
+    """What becomes known of an attempt while its handler runs. The executing host raises them, and lowers none."""
+
+    lease_lost: bool = False
+    cancelled: bool = False
+
+
+@frozen(kw_only=True, eq=False)
 class Context:
     """Handed to parameters named `ctx`, and to all that are annotated `Context`. It does no I/O."""
 
@@ -26,18 +33,15 @@ class Context:
     """1 for the first try."""
     idempotency_key: str
     """The task's id as text: the same in every attempt, new after a rerun. Hand it to services that deduplicate."""
-    _statuses: Mapping[str, StepStatus] = field(
-        factory=dict[str, StepStatus], alias="statuses", on_setattr=NO_OP, repr=False
-    )
-    _lease_lost: bool = field(default=False, init=False, on_setattr=NO_OP)
-    _cancelled: bool = field(default=False, init=False, on_setattr=NO_OP)
+    _statuses: Mapping[str, StepStatus] = field(factory=dict[str, StepStatus], alias="statuses", repr=False)
+    _signs: Signs = field(factory=Signs, alias="signs", repr=False)
 
     def status(self, step: str) -> StepStatus:
         """How a step that this one depends on ended, which tells a skipped one from one whose output is None.
 
         Args:
-            step: the slug of a step whose output the handler takes, in whole or in part, or without which it would
-                not run: one that it requires, or that a pattern of its `when` names.
+            step: the slug of a step whose output the handler takes, or that has certainly run where this one does: one
+                that it requires, that a condition names of which this is known, or that is never skipped at all.
 
         Returns:
             `completed` or `skipped`.
@@ -53,7 +57,7 @@ class Context:
     @property
     def lease_lost(self) -> bool:
         """Whether another host may run this task by now, so that whatever this attempt returns is discarded."""
-        return self._lease_lost
+        return self._signs.lease_lost
 
     @property
     def cancelled(self) -> bool:
@@ -61,18 +65,4 @@ class Context:
 
         Known from the host's next heartbeat on. Whatever this attempt returns is discarded, and none follows it.
         """
-        return self._cancelled
-
-    def learn(self, statuses: Mapping[str, StepStatus]) -> None:
-        """Say how dependencies ended; for the executing host alone, before the handler is called."""
-        self._statuses = statuses
-
-    def tell(self, *, lease_lost: bool = False, cancelled: bool = False) -> None:
-        """Raise flags; for the executing host alone. A raised flag is never lowered.
-
-        Args:
-            lease_lost: the lease on this task is gone.
-            cancelled: the task was cancelled.
-        """
-        self._lease_lost = self._lease_lost or lease_lost
-        self._cancelled = self._cancelled or cancelled
+        return self._signs.cancelled

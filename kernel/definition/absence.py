@@ -1,4 +1,4 @@
-"""Which dependencies of a step may have been skipped when its handler is called, and the demand that follows.
+"""Which steps may have been skipped when a step's handler is called, and the demand that follows.
 
 A handler receives None for a dependency that was skipped, so its annotation must admit None, or the parameter must
 have a default, exactly where that can happen. The rules:
@@ -62,14 +62,21 @@ def why_none(step: Step, giver: Step, steps: Mapping[str, Step]) -> str | None:
     """
     if giver.kind is StepKind.MAP or not giver.may_be_skipped:
         return None
-    known = _Known()
-    pending = deque((*known.learn(step), *_worked_over(step, steps)))
-    while pending and giver.slug not in known.ran:
-        slug = pending.popleft()
-        if slug not in known.ran:
-            known.ran.add(slug)
-            pending.extend(known.learn(steps[slug]))
+    known = _known(step, steps, until=giver.slug)
     return None if giver.slug in known.ran else _reason(giver, known, steps)
+
+
+def certain(step: Step, steps: Mapping[str, Step]) -> tuple[str, ...]:
+    """Return which steps have run for certain whenever a step's handler is called, in order of definition.
+
+    Args:
+        step: the step whose handler is called.
+        steps: all steps of its flow, by slug.
+    """
+    known = _known(step, steps)
+    never_skipped = (slug for slug in step.dependencies if _reason(steps[slug], known, steps) is None)
+    ran = known.ran.union(never_skipped)
+    return tuple(slug for slug in steps if slug in ran)
 
 
 @define
@@ -87,6 +94,18 @@ class _Known:
                 self._assumed.add(condition)
                 yield from self.assumptions.assume(condition)
         yield from step.requires
+
+
+def _known(step: Step, steps: Mapping[str, Step], until: str | None = None) -> _Known:
+    """Return what rules 3 and 4 say; no more of it than it takes to know that one step has run, where that is all."""
+    known = _Known()
+    pending = deque((*known.learn(step), *_worked_over(step, steps)))
+    while pending and until not in known.ran:
+        slug = pending.popleft()
+        if slug not in known.ran:
+            known.ran.add(slug)
+            pending.extend(known.learn(steps[slug]))
+    return known
 
 
 def _worked_over(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:

@@ -5,35 +5,43 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from attrs.exceptions import FrozenAttributeError
+from attrs.exceptions import FrozenInstanceError
 
-from fairlead.kernel.context import Context
+from fairlead.kernel.context import Context, Signs
 from fairlead.kernel.errors import StatusUnknown
 from fairlead.ports.statuses import StepStatus
 
 
-def new_context() -> Context:
-    return Context(run_id="r1", flow="fulfil", step="charge", attempt=2, idempotency_key="r1/charge/1/0")
+def new_context(**more: Any) -> Context:
+    return Context(run_id="r1", flow="fulfil", step="charge", attempt=2, idempotency_key="r1/charge/1/0", **more)
 
 
-def test_flags_are_raised_and_never_lowered() -> None:
-    """The host tells; a later word that says nothing takes nothing back."""
-    context = new_context()
-    assert (context.lease_lost, context.cancelled) == (False, False)
+def test_a_handler_sees_the_signs_that_its_host_raises() -> None:
+    """While it runs, each when it is raised."""
+    signs = Signs()
+    context = new_context(signs=signs)
+    seen = [(context.lease_lost, context.cancelled)]
+    signs.lease_lost = True
+    seen.append((context.lease_lost, context.cancelled))
+    signs.cancelled = True
+    seen.append((context.lease_lost, context.cancelled))
 
-    context.tell(lease_lost=True)
-    context.tell()
-    assert (context.lease_lost, context.cancelled) == (True, False)
+    assert seen == [(False, False), (True, False), (True, True)]
 
-    context.tell(cancelled=True)
-    context.tell()
-    assert (context.lease_lost, context.cancelled) == (True, True)
+
+def test_a_context_offers_nothing_to_change_it() -> None:
+    """What a handler may call and read is what it may know."""
+    public = {name for name in dir(Context) if not name.startswith("_")}
+
+    assert public == {
+        *("run_id", "flow", "step", "index", "attempt", "idempotency_key"),
+        *("status", "lease_lost", "cancelled"),
+    }
 
 
 def test_a_skip_is_told_from_an_output_of_none() -> None:
     """The status of a dependency is known if the host said it; of any other step the error says which are."""
-    context = new_context()
-    context.learn({"pack": StepStatus.COMPLETED, "ship": StepStatus.SKIPPED})
+    context = new_context(statuses={"pack": StepStatus.COMPLETED, "ship": StepStatus.SKIPPED})
 
     assert [context.status("pack"), context.status("ship")] == ["completed", "skipped"]
     with pytest.raises(StatusUnknown, match="it knows of pack, ship") as raised:
@@ -57,7 +65,7 @@ def test_a_handler_cannot_change_what_it_is_told() -> None:
     context: Any = new_context()
 
     for name in ("run_id", "attempt", "idempotency_key", "index"):
-        with pytest.raises(FrozenAttributeError):
+        with pytest.raises(FrozenInstanceError):
             setattr(context, name, "other")
     with pytest.raises(AttributeError):
         context.cancelled = True

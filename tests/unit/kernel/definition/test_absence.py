@@ -8,7 +8,7 @@ import pytest
 from attrs import frozen
 
 from fairlead.kernel.definition import Flow
-from fairlead.kernel.definition.absence import why_none
+from fairlead.kernel.definition.absence import certain, why_none
 from fairlead.kernel.errors import FlowDefinitionError
 
 
@@ -364,3 +364,23 @@ def test_lists_of_maps_that_may_be_skipped() -> None:
     flow.step(ship)
 
     assert why_none(flow.steps["ship"], flow.steps["read"], flow.steps) is None
+
+
+def test_what_has_run_for_certain_when_a_handler_is_called() -> None:
+    """What is required, what conditions and complements prove, what a map works over, what that needed in turn, and
+    what is never skipped; not what merely stands before it."""
+    flow = new_flow()
+    add(flow, "gate", when=LARGE)
+    add(flow, "other", when={"assess": "good"})
+    unpaid = flow.branch(unless={"gate": {"open": True}})
+    add(unpaid, "closed", after=["other"])
+    add(unpaid.otherwise(), "opened", after=["other", "assess"])
+    add(flow, "required", requires=["opened"])
+    add(flow, "pages", over="charge.pages", requires=["required"])
+    add(flow, "each", over="pages", after=["other", "closed"])
+
+    assert {slug: certain(flow.steps[slug], flow.steps) for slug in ("closed", "opened", "each")} == {
+        "closed": (),
+        "opened": ("assess", "gate"),
+        "each": ("charge", "gate", "opened", "required", "pages"),
+    }
