@@ -96,6 +96,12 @@ class Outbox(Protocol):
         """
         ...
 
-    async def read_events(self, run_id: str) -> Sequence[OutboxRow]:
-        """All outbox rows of a run that are kept, published or not, by sequence."""
+    async def read_events(self, run_id: str, *, after: int = 0) -> Sequence[OutboxRow]:
+        """The outbox rows of a run that are kept, published or not, by sequence.
+
+        Args:
+            run_id: whose.
+            after: the sequence number of an event; only rows with later events are read, and only they cost anything.
+                The first of them may hold earlier ones too.
+        """
         ...

@@ -273,10 +273,10 @@ class MemoryPersistence:
         with self._store.mutex:
             return self._store.outbox.publish(lease, rows)
 
-    async def read_events(self, run_id: str) -> Sequence[OutboxRow]:
-        """All outbox rows of a run, by sequence."""
+    async def read_events(self, run_id: str, *, after: int = 0) -> Sequence[OutboxRow]:
+        """The outbox rows of a run with events later than `after`, by sequence."""
         with self._store.mutex:
-            return reading.read_events(self._store, run_id)
+            return reading.read_events(self._store, run_id, after)
 
     # Reading
 

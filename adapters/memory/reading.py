@@ -72,10 +72,11 @@ def read_attempts(store: Store, run_id: str) -> list[AttemptRecord]:
     ]
 
 
-def read_events(store: Store, run_id: str) -> list[OutboxRow]:
-    """All outbox rows of a run, by sequence."""
+def read_events(store: Store, run_id: str, after: int) -> list[OutboxRow]:
+    """The outbox rows of a run with events later than `after`, by sequence."""
     stored = store.runs.get(run_id)
-    return [] if stored is None else [batch.loaded() for batch in stored.batches()]
+    batches = [] if stored is None else stored.batches()
+    return [batch.loaded() for batch in batches if batch.first_sequence + batch.count > after + 1]
 
 
 def list_runs(store: Store, chosen: RunFilter, limit: int, after: RunCursor | None) -> RunPage:

@@ -54,11 +54,12 @@ class OutboxKeeping:
         ((held,),) = await self._database.write("mark_published", parameters, by_key=True)
         return bool(held)
 
-    async def read_events(self, run_id: str) -> Sequence[OutboxRow]:
-        """All outbox rows of a run, published or not, by sequence."""
+    async def read_events(self, run_id: str, *, after: int = 0) -> Sequence[OutboxRow]:
+        """The outbox rows of a run with events later than `after`, published or not, by sequence."""
         if not is_run_id(run_id):
             return []
-        return [_outbox_row(row) for row in await self._database.read("read_events", {"run": run_id})]
+        rows = await self._database.read("read_events", {"run": run_id, "after": after})
+        return [_outbox_row(row) for row in rows]
 
 
 def _outbox_row(row: Row) -> OutboxRow:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .displays import Display
 
 LOOK_EVERY_S = 0.2
-"""The pause between two looks at a run: two small statements each."""
+"""The pause between two looks at a run: two small statements each, and one for what has happened since."""
 
 IDLE_AFTER_S = 10.0
 """After so long without any change it is worth asking whether anybody works on the run."""
@@ -65,7 +65,7 @@ async def watch(kernel: Kernel, run_id: str) -> AsyncGenerator[Look]:
         steps = in_order(await persistence.read_steps(run_id))
         events: list[EventRecord] = []
         if run.next_sequence > told + 1:
-            rows = await persistence.read_events(run_id)
+            rows = await persistence.read_events(run_id, after=told)
             events = [event for row in rows for event in event_records(row) if event.sequence > told]
             told = events[-1].sequence if events else told
         idle = None if run.status in TERMINAL_RUN else await idleness.reason(run, steps)

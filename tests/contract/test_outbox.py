@@ -313,6 +313,16 @@ async def test_events_are_read_by_sequence_published_or_not(store: Persistence, 
     assert all(row.run_id == run and row.count == 1 for row in rows)
 
 
+async def test_events_are_read_on_from_where_a_reader_was(store: Persistence, flow: FlowRow) -> None:
+    """Only rows with later events come; one that began before is whole."""
+    (run,) = await start(store, flow)
+    await add_events(store, run, 2, "step.started", "step.completed", "step.started")
+    await add_events(store, run, 5, "step.completed")
+    found = {after: [row.first_sequence for row in await store.read_events(run, after=after)] for after in range(7)}
+
+    assert found == {0: [1, 2, 5], 1: [2, 5], 2: [2, 5], 3: [2, 5], 4: [5], 5: [], 6: []}
+
+
 async def test_the_limit_bounds_how_many_shards_are_leased(store: Persistence, flow: FlowRow) -> None:
     """A flusher takes a share and leaves the rest to others."""
     await start(store, flow, *range(1, 31))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import Sequence
 
 import pytest
 
@@ -13,6 +14,7 @@ from fairlead.hosts.cli.displays import JsonLines, Silence
 from fairlead.hosts.cli.watching import Look, idle_reason, watch, watch_shown
 from fairlead.hosts.node import NodeHost
 from fairlead.kernel import Flow, Kernel, RunNotFound, RunStatus, WaitTimeout
+from fairlead.ports.outbox import OutboxRow
 from fairlead.ports.statuses import TaskStatus
 from tests.support.looks import task_record
 from tests.support.records import at, run_id
@@ -55,6 +57,29 @@ async def test_every_event_is_seen_once_until_the_end() -> None:
         assert [look.ended for look in looks] == [False] * (len(looks) - 1) + [True]
         assert [step.slug for step in looks[-1].steps] == ["prepare", "march"]
     assert len(after) == 1
+
+
+async def test_no_event_is_read_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look reads on from where the one before was, however long the run has become."""
+    async with kernel() as flows:
+        persistence = flows.ports.persistence
+        read, rows = persistence.read_events, list[int]()
+
+        async def counting(run_id: str, *, after: int = 0) -> Sequence[OutboxRow]:
+            found = await read(run_id, after=after)
+            rows.extend(row.first_sequence for row in found)
+            return found
+
+        monkeypatch.setattr(persistence, "read_events", counting)
+        run = await flows.start("parade", 3)
+        looks = watch(flows, run.id)
+        await anext(looks)
+        async with NodeHost(flows):
+            async for _ in looks:
+                pass
+
+    assert len(rows) > 1
+    assert sorted(set(rows)) == rows
 
 
 async def test_no_flow_needs_to_be_known() -> None:
