@@ -22,6 +22,7 @@ from ..kernel.context import Signs
 from ..ports.records import ClaimedTask, Lease
 from .assembling import Values
 from .backoff import Backoff
+from .errands import Errands
 from .executables import Executable
 from .outcomes import completed, failed, host_failed, invalid_input, released, timed_out
 from .producing import elements_in, produced, produced_in_thread
@@ -65,6 +66,11 @@ class Attempts(Protocol):
         ...
 
     @property
+    def errands(self) -> Errands:
+        """What is done for attempts at the moment."""
+        ...
+
+    @property
     def spilling(self) -> Spilling:
         """Writes outputs that are too large for a row."""
         ...
@@ -97,6 +103,7 @@ class Execution:
         "_attempts",
         "_handle",
         "_in_thread",
+        "_left",
         "_signs",
         "_timer",
         "_times_out_s",
@@ -121,6 +128,8 @@ class Execution:
         self._attempts = attempts
         self._handle: asyncio.Task[None] | None = None
         self._in_thread = False
+        self._left = False
+        """Whether its host has ended."""
         self._timer: asyncio.TimerHandle | None = None
         self._times_out_s = float("inf")
         """When it takes too long, in seconds of the loop's clock."""
@@ -137,8 +146,13 @@ class Execution:
 
     @property
     def over(self) -> bool:
-        """Whether it has ended, or was stopped."""
-        return self.ended or self.stopped is not None
+        """Whether it has ended, or was stopped, or its host has ended."""
+        return self.ended or self.stopped is not None or self._left
+
+    @property
+    def errands(self) -> Errands:
+        """What its host does at the moment."""
+        return self._attempts.errands
 
     def new_backoff(self) -> Backoff:
         """Pauses for one operation on behalf of this attempt."""
@@ -210,6 +224,11 @@ class Execution:
         else:  # a coroutine that is cancelled before its first step never runs, and says nothing
             self._end(self._outcome_of_stop())
 
+    def leave(self) -> None:
+        """The host ends: whatever the handler still does, nobody waits for it."""
+        self._left = True
+        self._cancel_timer()
+
     def _outcome_of_stop(self) -> Outcome | None:
         if self.stopped is Stop.TIMED_OUT:
             return timed_out(self.claimed, self.executable)
@@ -246,12 +265,15 @@ class Execution:
         return self._outcome_of_stop()
 
     def _handler_ended(self, outcome: Outcome | None) -> None:
-        if self.ended:
+        if self._left:
+            logger.info("%s ended after its host", self)
+        elif self.ended:
             self._cancel_timer()
             self._attempts.gone(self, running=False)
         elif outcome is not None and outcome.output and self._attempts.spilling.is_too_large(outcome.output):
             self._cancel_timer()  # what follows takes as long as the store does, not the handler
             self._handle = self._attempts.loop.create_task(self._hand_in(outcome))
+            self.errands.add(self._handle)
         else:
             self._end(outcome)
 

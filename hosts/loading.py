@@ -14,6 +14,7 @@ from random import Random
 from ..ports.blobs import BlobCorrupt
 from ..ports.errors import AdapterError
 from .backoff import Backoff
+from .errands import Errands
 from .execution import Execution
 from .payloads import Incomplete, PayloadMissing, Payloads
 from .trying import Abandoned, try_on
@@ -24,23 +25,14 @@ logger = logging.getLogger(__name__)
 class Loading:
     """Loads for one host. Belongs to one event loop."""
 
-    def __init__(self, payloads: Payloads, random: Random) -> None:
+    def __init__(self, payloads: Payloads, random: Random, errands: Errands) -> None:
         self._payloads = payloads
         self._random = random
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._errands = errands
 
     def begin(self, executions: Sequence[Execution]) -> None:
         """Read what some attempts need, and start each as soon as that is here."""
         self._spawn(self._load(executions))
-
-    async def close(self) -> None:
-        """Stop loading; attempts that wait are left as they are."""
-        tasks = list(self._under_way)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        await self._payloads.close()
 
     async def _load(self, executions: Sequence[Execution]) -> None:
         """Read what is in rows, all of it at once."""
@@ -84,6 +76,4 @@ class Loading:
             execution.start(values)
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._errands.add(asyncio.get_running_loop().create_task(work))

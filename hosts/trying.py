@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from ..ports.errors import AdapterError
 from .backoff import Backoff
+from .errands import Errands
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +34,12 @@ class Ongoing(Protocol):
 
     @property
     def over(self) -> bool:
-        """Whether it has ended, or was stopped."""
+        """Whether it has ended, or was stopped, or its host has ended."""
+        ...
+
+    @property
+    def errands(self) -> Errands:
+        """What its host does at the moment."""
         ...
 
     def new_backoff(self) -> Backoff:
@@ -72,12 +79,22 @@ def call_in_loop(attempt: Ongoing, operation: Callable[[], Coroutine[Any, Any, R
     Raises:
         Abandoned: the attempt is over, or its host has ended.
     """
-    if attempt.over:
-        raise Abandoned("the attempt is over")
-    coroutine = operation()
+
+    async def errand() -> Result:
+        task = asyncio.current_task()
+        assert task is not None, "a coroutine that was handed to a loop runs in a task"
+        attempt.errands.add(task)
+        if attempt.over:
+            raise Abandoned("the attempt is over")
+        return await operation()
+
+    coroutine = errand()
     try:
         future = asyncio.run_coroutine_threadsafe(coroutine, attempt.loop)
     except RuntimeError as error:
         coroutine.close()
         raise Abandoned("the host has ended") from error
-    return future.result()
+    try:
+        return future.result()
+    except concurrent.futures.CancelledError as error:
+        raise Abandoned("the host has ended") from error

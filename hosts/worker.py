@@ -19,6 +19,7 @@ from ..kernel.commands import Capacity, Outcome, OutcomeKind, RecallTasks, Verdi
 from ..kernel.failures import decode_failure
 from ..ports.records import ClaimedTask, Lease, PendingRun
 from .backoff import Backoff
+from .errands import Errands
 from .executables import Executables
 from .execution import Execution, Stop
 from .kept import KEPT_BYTES_MAX
@@ -99,7 +100,8 @@ class Worker:
         self._executables = Executables(kernel)
         self._payloads = Payloads(kernel.ports.persistence, kernel.ports.blobs, size_bytes_max=options.kept_bytes_max)
         self.spilling = Spilling(kernel)
-        self._loading = Loading(self._payloads, self.random)
+        self.errands = Errands()
+        self._loading = Loading(self._payloads, self.random, self.errands)
         self._written_off: set[Execution] = set()
         """Stopped attempts whose handlers go on although their slots were given up."""
         self._lossy: set[Lease] = set()
@@ -352,8 +354,11 @@ class Worker:
         self._changed.set()
 
     async def close(self) -> None:
-        """Close what the worker opened. Handlers that go on are left behind."""
-        await self._loading.close()
+        """Close what the worker opened. Handlers that go on are left behind, and nothing is done for them any more."""
+        for execution in self.held.values():
+            execution.leave()
+        await self.errands.close()
+        await self._payloads.close()
         self.threads.close()
 
 

@@ -189,3 +189,44 @@ async def test_a_handler_that_swallows_everything_is_not_read_for(
                 await asyncio.sleep(0.01)
 
     assert swallowed == []
+
+
+@pytest.mark.parametrize("handler", ["stream", "list", "reader"])
+async def test_nothing_is_done_for_a_thread_that_outlives_its_host(
+    kernel: Callable[..., Kernel], blobs: WatchedBlobs, handler: str
+) -> None:
+    """A host that leaves while the store is away stops asking it, and the thread that waits for it ends at once."""
+    flow = Flow("left", version=1, input=list[str])
+    begun, leaving = threading.Event(), threading.Event()
+
+    @flow.step(slug="made")
+    def made(input: Iterable[str]) -> Iterable[str]:
+        begun.set()
+        if handler == "stream":
+            return iter(WORDS)
+        if handler == "list":
+            assert leaving.wait(TIMEOUT_S)
+            return WORDS
+        return list(input)
+
+    operation = "get" if handler == "reader" else "put"
+    async with kernel(flow) as made_kernel:
+        await made_kernel.start(flow, WORDS)
+        blobs.failing = lambda asked, key: asked == operation
+        async with NodeHost(made_kernel, drain_timeout=0.1, cancel_grace=0.1):
+            async with asyncio.timeout(TIMEOUT_S):
+                while not begun.is_set():  # noqa: ASYNC110 - a thread begins when it does
+                    await asyncio.sleep(0.01)
+            await blobs.until_failed(0 if handler == "list" else 1)
+        asked = blobs.failures
+        leaving.set()
+        async with asyncio.timeout(TIMEOUT_S):
+            while _handler_threads():  # noqa: ASYNC110 - a thread ends when it does
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+
+    assert blobs.failures == asked
+
+
+def _handler_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("fairlead-")]

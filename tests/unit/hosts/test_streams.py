@@ -12,6 +12,7 @@ import pytest
 from fairlead.adapters.memory import ManualClock, MemoryBlobs
 from fairlead.hosts.backoff import Backoff
 from fairlead.hosts.blob_reading import BlobReading
+from fairlead.hosts.errands import Errands
 from fairlead.hosts.kept import Kept
 from fairlead.hosts.streams import (
     AHEAD_BYTES_MAX,
@@ -44,6 +45,7 @@ class Attempt:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
+        self.errands = Errands()
 
     def new_backoff(self) -> Backoff:
         return Backoff(Random(1), first_s=0.001)

@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from fairlead.hosts.backoff import Backoff
+from fairlead.hosts.errands import Errands
 from fairlead.hosts.trying import Abandoned, call_in_loop, try_on
 from fairlead.ports.errors import AdapterError, Unavailable
 
@@ -19,6 +20,7 @@ class Attempt:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.over = False
+        self.errands = Errands()
 
     def new_backoff(self) -> Backoff:
         return Backoff(Random(1), first_s=0.001)
@@ -75,6 +77,32 @@ async def test_a_thread_waits_for_the_loop() -> None:
     attempt.over = True
     with pytest.raises(Abandoned, match="the attempt is over"):
         await threads(call_in_loop, attempt, Operation())
+
+
+@pytest.mark.parametrize("end", ["host", "loop"])
+async def test_a_thread_that_waits_while_its_host_ends_is_told(end: str) -> None:
+    """Whether the host cancels what it does, or the event loop is torn down with all its tasks."""
+    attempt = Attempt(asyncio.get_running_loop())
+    waiting, never = asyncio.Event(), asyncio.get_running_loop().create_future()
+    errands: list[asyncio.Task[object] | None] = []
+
+    async def operation() -> int:
+        errands.append(asyncio.current_task())
+        waiting.set()
+        await never
+        return 1
+
+    thread = asyncio.create_task(asyncio.to_thread(call_in_loop, attempt, operation))
+    await waiting.wait()
+    if end == "host":
+        await attempt.errands.close()
+    else:
+        for errand in errands:
+            assert errand is not None
+            errand.cancel()
+
+    with pytest.raises(Abandoned, match="the host has ended"):
+        await thread
 
 
 def test_a_thread_that_outlives_its_host_is_told() -> None:
