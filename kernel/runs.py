@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import suppress
 from typing import Any, Protocol, TypeVar, overload
 
 import msgspec
 from attrs import frozen
 
 from ..ports import Ports
-from ..ports.errors import UsageError
 from ..ports.outbox import EventRecord
 from ..ports.reading import AttemptRecord, OutputRequest, RunRecord, StepOutput, StepRecord, TaskRecord
 from ..ports.statuses import TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus
@@ -24,6 +22,7 @@ from .events import event_records
 from .failures import decode_failure
 from .fetching import fetch_payload
 from .plan import StepKind
+from .step_order import read_step_order
 
 T = TypeVar("T")
 
@@ -47,9 +46,11 @@ class RunDetails:
 
     run: RunRecord
     steps: Sequence[StepRecord]
-    """In order of definition where the flow is known here, by generation."""
+    """By generation, then in order of definition."""
     tasks: Sequence[TaskRecord]
+    """By step in order of definition, then by generation and element."""
     attempts: Sequence[AttemptRecord]
+    """Those that did not complete, in the order of their tasks."""
     events: Sequence[EventRecord]
 
 
@@ -95,12 +96,12 @@ class RunHandle:
         """Everything that is kept of the run."""
         record = await self.record()
         events = [event for row in await self._persistence.read_events(self.id) for event in event_records(row)]
-        steps = await self._persistence.read_steps(self.id)
+        order = await read_step_order(self._persistence, record)
         return RunDetails(
             run=record,
-            steps=sorted(steps, key=self._order_of_steps(record)),
-            tasks=await self._persistence.read_tasks(self.id),
-            attempts=await self._persistence.read_attempts(self.id),
+            steps=order.sort(await self._persistence.read_steps(self.id)),
+            tasks=sorted(await self._persistence.read_tasks(self.id), key=lambda task: order.of(task.key.step)),
+            attempts=sorted(await self._persistence.read_attempts(self.id), key=lambda each: order.of(each.key.step)),
             events=events,
         )
 
@@ -211,13 +212,6 @@ class RunHandle:
         if flow.shape.fingerprint != record.fingerprint:
             raise OtherShape(run_id=record.id, flow=record.flow, version=record.version)
         return flow
-
-    def _order_of_steps(self, record: RunRecord) -> Callable[[StepRecord], tuple[int, int, str]]:
-        """Generation, then place in the flow where it is known here, then slug."""
-        places: dict[str, int] = {}
-        with suppress(UsageError):
-            places = {slug: place for place, slug in enumerate(self._flow_of(record).plan.steps)}
-        return lambda step: (step.generation, places.get(step.slug, 0), step.slug)
 
     async def _settled(self, step: Step, timeout: Duration | None) -> StepOutput | None:
         """Wait until a step has its output. None where it was skipped."""

@@ -12,7 +12,7 @@ from ...kernel.runs import RunDetails
 from ...ports.reading import AttemptRecord, RunRecord, StepRecord, TaskRecord
 from ...ports.statuses import TaskStatus
 from .output import coloured, print_table, printable, shown_duration, shown_time
-from .records import ended_tasks, error_words, failure_of, in_order
+from .records import ended_tasks, error_words, failure_of
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ def _print_steps(steps: Sequence[StepRecord]) -> None:
     click.echo()
     gaps = any(step.gaps for step in steps)
     shown: list[tuple[str, ...]] = []
-    for step in in_order(steps):
+    for step in steps:
         tasks = "-" if step.elements is None else f"{ended_tasks(step)}/{step.elements}"
         took = shown_duration(step.started_at, step.ended_at)
         counts = (tasks, str(step.failed_tasks), *([str(step.gaps)] if gaps else []))

@@ -13,7 +13,6 @@ from ...kernel.fetching import fetch_payload
 from ...kernel.references import is_reference, read_reference
 from ...ports.reading import OutputRequest
 from .output import printable, shown_size
-from .records import in_order
 
 ELEMENTS_MAX = 10
 """Outputs of a map that are read and shown; `--all` has the rest."""
@@ -41,7 +40,7 @@ class RunPayloads:
     input: bytes
     config: bytes | None
     outputs: Mapping[str, Output]
-    """By step, in the order in which the steps began."""
+    """By step, in order of definition."""
     everything: bool
 
     def as_json(self) -> dict[str, object]:
@@ -93,7 +92,7 @@ async def read_run_payloads(kernel: Kernel, details: RunDetails, *, everything: 
         AdapterError: a store failed.
     """
     run_id = details.run.id
-    steps = [step for step in in_order(details.steps) if step.status is StepStatus.COMPLETED]
+    steps = [step for step in details.steps if step.status is StepStatus.COMPLETED]
     completed = {step.slug: step.elements or 0 for step in steps}
     requests = {slug: _requests(run_id, slug, elements, everything) for slug, elements in completed.items()}
     wanted = [request for each in requests.values() for request in each]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -37,17 +35,11 @@ def details_json(details: RunDetails) -> dict[str, object]:
     """A run and everything in it."""
     return {
         "run": run_json(details.run),
-        "steps": [step_json(step) for step in in_order(details.steps)],
+        "steps": [step_json(step) for step in details.steps],
         "tasks": [task_json(task) for task in details.tasks],
         "attempts": [attempt_json(attempt) for attempt in details.attempts],
         "events": [event_json(event) for event in details.events],
     }
-
-
-def in_order(steps: Iterable[StepRecord]) -> list[StepRecord]:
-    """Steps by generation, in the order in which they began; those that have not, by name."""
-    never = datetime.max.replace(tzinfo=UTC)
-    return sorted(steps, key=lambda step: (step.generation, step.started_at or step.ended_at or never, step.slug))
 
 
 def step_json(step: StepRecord) -> dict[str, object]:

@@ -11,11 +11,11 @@ from attrs import frozen
 
 from ...kernel import Kernel, RunNotFound, RunStatus, StepStatus, TaskStatus, WaitTimeout
 from ...kernel.events import event_records
+from ...kernel.step_order import StepOrder, read_step_order
 from ...ports.outbox import EventRecord
 from ...ports.reading import RunRecord, StepRecord, TaskRecord
 from ...ports.statuses import TERMINAL_RUN
 from .output import shown_seconds
-from .records import in_order
 
 if TYPE_CHECKING:
     from .displays import Display
@@ -36,7 +36,7 @@ class Look:
 
     run: RunRecord
     steps: Sequence[StepRecord]
-    """Those that exist, in the order in which they began; none before a worker has claimed the run."""
+    """Those that exist, in order of definition; none before a worker has claimed the run."""
     events: Sequence[EventRecord] = ()
     """What has happened since the look before, or since the run was created."""
     at: datetime
@@ -57,12 +57,14 @@ async def watch(kernel: Kernel, run_id: str) -> AsyncGenerator[Look]:
     """
     persistence, clock = kernel.ports.persistence, kernel.ports.clock
     idleness = _Idleness(kernel, run_id)
+    order: StepOrder | None = None
     told = 0
     while True:
         run = await persistence.read_run(run_id)
         if run is None:
             raise RunNotFound(run_id)
-        steps = in_order(await persistence.read_steps(run_id))
+        order = order or await read_step_order(persistence, run)
+        steps = order.sort(await persistence.read_steps(run_id))
         events: list[EventRecord] = []
         if run.next_sequence > told + 1:
             rows = await persistence.read_events(run_id, after=told)

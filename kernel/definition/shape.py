@@ -72,6 +72,12 @@ class ShapeDocument(msgspec.Struct, frozen=True, kw_only=True):
     input: Any
     """Normal form of the input's type."""
     steps: dict[str, StepShape]
+    order: tuple[str, ...] = ()
+    """The slugs in order of definition, for people who look at runs. It is not part of the fingerprint."""
+
+
+class _Ordered(msgspec.Struct, frozen=True):
+    order: tuple[str, ...] = ()
 
 
 @frozen
@@ -83,8 +89,15 @@ class Shape:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the document, in hexadecimal."""
-        return hashlib.sha256(self.document).hexdigest()
+        """SHA-256 of the document without its order, in hexadecimal."""
+        document = msgspec.json.decode(self.document, type=dict[str, object])
+        relied_on = {name: value for name, value in document.items() if name != "order"}
+        return hashlib.sha256(codec.encode(relied_on)).hexdigest()
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The slugs in order of definition; of all the document the one thing that is looked at."""
+        return msgspec.json.decode(self.document, type=_Ordered).order
 
     @cached_property
     def parsed(self) -> ShapeDocument:
@@ -102,7 +115,8 @@ def shape_of(input_schema: Schema, steps: Mapping[str, Step], site: Site) -> Sha
     """
     produced = {INPUT: input_schema, **{slug: step.produced for slug, step in steps.items()}}
     shapes = {slug: _step_shape(step, produced, site) for slug, step in steps.items()}
-    return Shape(codec.encode(ShapeDocument(format=FORMAT, input=input_schema.normal, steps=shapes)))
+    document = ShapeDocument(format=FORMAT, input=input_schema.normal, steps=shapes, order=tuple(shapes))
+    return Shape(codec.encode(document))
 
 
 def _step_shape(step: Step, produced: Mapping[str, Schema], site: Site) -> StepShape:

@@ -93,6 +93,39 @@ async def test_no_flow_needs_to_be_known() -> None:
     assert (ended.id, ended.status) == (run.id, RunStatus.COMPLETED)
 
 
+async def test_steps_stand_in_order_of_definition_from_the_first_look_to_the_last() -> None:
+    """Whether or not they have begun, in a run that fails too, and without the flow's code."""
+    flow = Flow("parade", version=3, max_attempts=1)
+
+    @flow.step
+    def zeal(input: int) -> int:
+        return input
+
+    @flow.step
+    def march(zeal: int) -> int:
+        raise ValueError("no legs")
+
+    @flow.step
+    def salute(zeal: int, march: int) -> int:
+        return zeal
+
+    @flow.step
+    def disband(salute: int) -> int:
+        return salute
+
+    async with Kernel(flows=[flow], ports=memory_ports()) as flows, NodeHost(flows):
+        run = await flows.start("parade", 1)
+        stranger = Kernel(flows=[], ports=flows.ports)
+        looks = [look async for look in watch(stranger, run.id)]
+        details = await stranger.run(run.id).details()
+
+    orders = {tuple(step.slug for step in look.steps) for look in looks}
+    assert orders - {()} == {("zeal", "march", "salute", "disband")}
+    assert details.run.status is RunStatus.FAILED
+    assert [step.slug for step in details.steps] == ["zeal", "march", "salute", "disband"]
+    assert [task.key.step for task in details.tasks] == ["zeal", "march"]
+
+
 async def test_watching_ends_after_its_time() -> None:
     """The run goes on, and the error says how it stood."""
     async with kernel() as flows:
