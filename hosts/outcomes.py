@@ -7,7 +7,9 @@ keep its slot for ever.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import NamedTuple
 
 from ..kernel import GiveUp, PayloadError, RetryAfter
 from ..kernel.array_writing import InvalidElement
@@ -22,8 +24,24 @@ from .streams import ElementMisfit, ElementsMissing
 
 logger = logging.getLogger(__name__)
 
-OURS = (InvalidElement, ElementMisfit, ElementsMissing, BlobCorrupt, OutputNotStored)
-"""What is raised while a handler takes or makes an array element by element, and is not the handler's own."""
+
+class Judgement(NamedTuple):
+    """How an attempt that failed by an exception is recorded."""
+
+    reason: str
+    retryable: bool
+
+
+HOST_FAILED = Judgement("host_failed", retryable=True)
+
+SERVING: Mapping[type[BaseException], Judgement] = {
+    InvalidElement: Judgement("invalid_output", retryable=False),
+    ElementMisfit: Judgement("invalid_input", retryable=False),
+    BlobCorrupt: Judgement("blob_corrupt", retryable=True),
+    OutputNotStored: Judgement("output_not_stored", retryable=False),
+    ElementsMissing: HOST_FAILED,
+}
+"""What is raised where a host serves a handler, before, while or after it runs, and so is none of the handler's own."""
 
 
 def completed(task: ClaimedTask, executable: Executable, value: object) -> Outcome:
@@ -49,7 +67,7 @@ def completed_with(task: ClaimedTask, output: bytes, facts: bytes | None) -> Out
 
 def failed(task: ClaimedTask, executable: Executable, error: BaseException) -> Outcome:
     """The handler raised. A delay or a class that makes no sense leaves the step's own retries."""
-    if isinstance(error, OURS):
+    if isinstance(error, tuple(SERVING)):
         return host_failed(task, error)
     retryable, retry_after = True, None
     try:
@@ -68,12 +86,9 @@ def invalid_input(task: ClaimedTask, error: PayloadError) -> Outcome:
 
 
 def host_failed(task: ClaimedTask, error: BaseException) -> Outcome:
-    """The attempt failed for a reason that is not the handler's: its host could not run it, or serve it."""
-    if isinstance(error, InvalidElement):
-        return _failed(task, error, reason="invalid_output", retryable=False)
-    if isinstance(error, ElementMisfit):
-        return _failed(task, error, reason="invalid_input", retryable=False)
-    return _failed(task, error, reason="blob_corrupt" if isinstance(error, BlobCorrupt) else "internal_error")
+    """The attempt failed where its host served it; what is not among `SERVING` kept the host from running it."""
+    judged = next((each for kind, each in SERVING.items() if isinstance(error, kind)), HOST_FAILED)
+    return _failed(task, error, reason=judged.reason, retryable=judged.retryable)
 
 
 def timed_out(task: ClaimedTask, executable: Executable) -> Outcome:

@@ -16,7 +16,7 @@ from attrs import frozen
 
 from ..kernel.references import Reference
 from ..ports.blobs import BlobStore
-from ..ports.errors import FairleadError
+from ..ports.errors import CorruptionError
 from ..ports.persistence import RunReader
 from ..ports.reading import OutputRequest, StepOutput
 from ..ports.records import ClaimedTask, PendingRun, TaskKey
@@ -44,7 +44,7 @@ SEGMENT_ENTRY_BYTES = 200
 """The memory that a segment's entry in a reference takes."""
 
 
-class PayloadMissing(FairleadError):
+class PayloadMissing(CorruptionError):
     """A payload that a claimed task needs is not in the store: its run was removed, or its step is not completed."""
 
     def __init__(self, task: TaskKey, missing: str) -> None:

@@ -21,8 +21,8 @@ from .executables import Executable
 from .trying import Ongoing, call_in_loop, try_on
 
 
-class OutputNotStored(Exception):
-    """The store refuses an output for good."""
+class OutputNotStored(AdapterError):
+    """The blob store refuses an output for good: to make it once more would not help."""
 
 
 class Spilling:

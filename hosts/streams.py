@@ -15,7 +15,7 @@ from ..kernel.elements import Elements
 from ..kernel.errors import PayloadError
 from ..kernel.references import Reference, is_reference, read_reference
 from ..kernel.schema import Schema
-from ..ports.errors import FairleadError
+from ..ports.errors import CorruptionError
 from ..ports.persistence import RunReader
 from ..ports.reading import OutputPage, StepOutput
 from .blob_reading import BlobReading, Part
@@ -38,7 +38,7 @@ class ElementMisfit(PayloadError):
     """An element of a stream does not fit the parameter's type."""
 
 
-class ElementsMissing(FairleadError):
+class ElementsMissing(CorruptionError):
     """The store no longer has what a handler is going through."""
 
     def __init__(self, first: int, count: int) -> None:

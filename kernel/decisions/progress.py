@@ -40,7 +40,8 @@ from .state import ChangeSet, RunState, StepState, StepStates
 HANDLER_FAILED = "handler_failed"
 
 NEVER_EXCUSED = frozenset({"not_an_array", "internal_error"})
-"""Reasons of failures that are defects, of the flow or of ours: neither tolerance nor `on_exhausted` covers them."""
+"""Reasons of failures that are defects, of the flow or of these rules: neither tolerance nor `on_exhausted` covers
+them. What a host could not do for an attempt is none: the world failed it."""
 
 
 class RunProgress:

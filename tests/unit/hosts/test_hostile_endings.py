@@ -258,8 +258,8 @@ async def test_without_any_thread_an_attempt_fails_and_may_be_tried_again(
             records = [await run.wait(timeout=TIMEOUT_S) for run in runs]
         assert await (await kernel.start(flow, 1)).result(timeout=TIMEOUT_S) == {"work": 1}
 
-    assert {record.reason for record in records} == {"internal_error"}
-    assert await _reasons(runs[0]) == ["internal_error"] * 2
+    assert {record.reason for record in records} == {"host_failed"}
+    assert await _reasons(runs[0]) == ["host_failed"] * 2
 
 
 async def test_a_task_that_cannot_be_begun_does_not_keep_others_from_it(
@@ -286,4 +286,4 @@ async def test_a_task_that_cannot_be_begun_does_not_keep_others_from_it(
         assert await run.result(timeout=TIMEOUT_S) == {"work": list(range(9))}
         await _use_every_slot(kernel, 3)
 
-    assert await _reasons(run) == ["internal_error"]
+    assert await _reasons(run) == ["host_failed"]

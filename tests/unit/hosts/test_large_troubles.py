@@ -110,7 +110,7 @@ async def test_an_async_stream_that_takes_too_long_is_closed(
 async def test_a_store_that_refuses_an_output_is_the_hosts_trouble(
     kernel: Callable[..., Kernel], blobs: WatchedBlobs, monkeypatch: pytest.MonkeyPatch, stream: bool
 ) -> None:
-    """The attempt fails, and may be tried again; the handler is not blamed."""
+    """The attempt fails for good, since the next one would be refused too; the handler is not blamed."""
 
     async def refuse(key: str, data: bytes, *, if_absent: bool = True) -> None:
         raise AdapterError("403 Forbidden")
@@ -127,10 +127,35 @@ async def test_a_store_that_refuses_an_output_is_the_hosts_trouble(
         record = await run.wait(timeout=TIMEOUT_S)
         attempts = (await run.details()).attempts
 
-    assert record.reason == "internal_error"
-    assert [attempt.reason for attempt in attempts] == ["internal_error"] * 2
+    assert record.reason == "output_not_stored"
+    assert [attempt.reason for attempt in attempts] == ["output_not_stored"]
     assert b"OutputNotStored" in (record.error or b"")
     assert b"403 Forbidden" in (record.error or b"")
+
+
+async def test_an_output_that_is_refused_may_be_tolerated(
+    kernel: Callable[..., Kernel], blobs: WatchedBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a failure like any other: what a flow says of failures applies."""
+
+    async def refuse(key: str, data: bytes, *, if_absent: bool = True) -> None:
+        raise AdapterError("403 Forbidden")
+
+    monkeypatch.setattr(blobs, "put", refuse)
+    flow = Flow("tolerant", version=1, input=list[int])
+
+    @flow.map(over="input", tolerate_failures="all")
+    async def large(item: int) -> str:
+        return "x" * (200_000 if item == 1 else 1)
+
+    @flow.step(on_exhausted="skip")
+    async def optional() -> list[str]:
+        return WORDS
+
+    async with kernel(flow) as made_kernel, NodeHost(made_kernel):
+        run = await made_kernel.start(flow, [0, 1, 2])
+
+        assert await run.result(timeout=TIMEOUT_S) == {"large": ["x", None, "x"]}
 
 
 async def test_a_cancelled_attempt_is_not_written_for(kernel: Callable[..., Kernel], blobs: WatchedBlobs) -> None:
