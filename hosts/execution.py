@@ -80,10 +80,6 @@ class Attempts(Protocol):
         """How long a handler that was stopped may take to end before its slot is given to another."""
         ...
 
-    async def spill(self, execution: Execution, outcome: Outcome) -> Outcome:
-        """Write an output that is too large for its row, and return the outcome with a reference to it."""
-        ...
-
     def ended(self, execution: Execution, outcome: Outcome | None, *, running: bool) -> None:
         """The attempt is over; None where nothing is to be recorded.
 
@@ -270,7 +266,7 @@ class Execution:
         elif self.ended:
             self._cancel_timer()
             self._attempts.gone(self, running=False)
-        elif outcome is not None and outcome.output and self._attempts.spilling.is_too_large(outcome.output):
+        elif outcome is not None and self._attempts.spilling.concerns(outcome):
             self._cancel_timer()  # what follows takes as long as the store does, not the handler
             self._handle = self._attempts.loop.create_task(self._hand_in(outcome))
             self.errands.add(self._handle)
@@ -280,7 +276,7 @@ class Execution:
     async def _hand_in(self, outcome: Outcome) -> None:
         """Write an output that is too large for its row, and end with a reference to it."""
         try:
-            spilled: Outcome | None = await self._attempts.spill(self, outcome)
+            spilled: Outcome | None = await self._attempts.spilling.spill(self.executable, outcome, self)
         except Abandoned:
             spilled = self._outcome_of_stop()
         except Exception as error:

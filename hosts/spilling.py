@@ -1,24 +1,34 @@
 """Outputs that are too large for a row: written into blobs before they are settled, while the attempt holds its lease.
 
-A lost lease ends the writing; what was written until then are orphans.
+A lost lease ends the writing; what was written until then are orphans. Large outputs are cut and hashed in a thread,
+since the event loop would stand still for milliseconds per megabyte.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from ..kernel import Kernel
 from ..kernel.array_writing import ArrayWriter
 from ..kernel.commands import Outcome
-from ..kernel.references import is_reference, output_prefix
+from ..kernel.references import SEGMENT_BYTES_MAX, is_reference, output_prefix
 from ..kernel.schema import Schema
 from ..kernel.spilling import NewBlob, Spill, put_blob
 from ..ports.errors import AdapterError
 from ..ports.records import ClaimedTask
 from .executables import Executable
+from .payloads import Payloads
+from .threads import HandlerThreads
 from .trying import Ongoing, call_in_loop, try_on
+
+Result = TypeVar("Result")
+
+IN_LOOP_BYTES_MAX = SEGMENT_BYTES_MAX
+"""The largest output that is cut and hashed in the event loop, in bytes: that takes some two milliseconds."""
 
 
 class OutputNotStored(AdapterError):
@@ -26,15 +36,24 @@ class OutputNotStored(AdapterError):
 
 
 class Spilling:
-    """Writes the large outputs of one host."""
+    """Writes the large outputs of one host.
 
-    def __init__(self, kernel: Kernel) -> None:
+    Args:
+        kernel: whose outputs they are.
+        payloads: remembers them, so that whoever takes them here needs no read.
+        threads: where large ones are worked on.
+    """
+
+    def __init__(self, kernel: Kernel, payloads: Payloads, threads: HandlerThreads) -> None:
         self._blobs = kernel.ports.blobs
         self._inline_bytes_max = kernel.inline_bytes_max
+        self._payloads = payloads
+        self._threads = threads
 
-    def is_too_large(self, output: bytes) -> bool:
-        """Whether an output cannot be settled as it is."""
-        return len(output) > self._inline_bytes_max and not is_reference(output)
+    def concerns(self, outcome: Outcome) -> bool:
+        """Whether an outcome cannot be settled as it is."""
+        output = outcome.output
+        return output is not None and len(output) > self._inline_bytes_max and not is_reference(output)
 
     async def spill(self, executable: Executable, outcome: Outcome, attempt: Ongoing) -> Outcome:
         """The outcome with a reference to its output.
@@ -43,11 +62,20 @@ class Spilling:
             OutputNotStored: the store refuses it.
             Abandoned: the store failed, and the attempt is over.
         """
-        assert outcome.output is not None
-        spill = Spill(outcome.output, executable.arrays, output_prefix(outcome.key, outcome.token))
-        for blob in spill.blobs():
+        output = outcome.output
+        assert output is not None, "only what has an output is spilled"
+
+        async def computed(function: Callable[[], Result]) -> Result:
+            return await self._threads.call(function) if len(output) > IN_LOOP_BYTES_MAX else function()
+
+        prefix = output_prefix(outcome.key, outcome.token)
+        spill = await computed(lambda: Spill(output, executable.arrays, prefix))
+        blobs = spill.blobs()
+        while (blob := await computed(lambda: next(blobs, None))) is not None:
             await self.store(blob, attempt)
-        return replace(outcome, output=spill.reference())
+        reference = spill.reference()
+        self._payloads.remember_blobs(executable, reference, output)
+        return replace(outcome, output=reference)
 
     async def store(self, blob: NewBlob, attempt: Ongoing) -> None:
         """Write one blob; errors as for `spill`."""

@@ -1,4 +1,4 @@
-"""Threads for handlers that are plain functions.
+"""Threads for handlers that are plain functions, and for what would keep the event loop busy for too long.
 
 They are daemons: a handler that never returns must not keep its process from ending. `concurrent.futures` joins its
 threads when the interpreter exits, and a thread that is stuck cannot be taken out of its pool; here a stuck thread
@@ -7,16 +7,21 @@ simply does not come back, and another one is made in its place.
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import contextvars
 import logging
 import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 logger = logging.getLogger(__name__)
 
 Work = Callable[[], None]
+
+Result = TypeVar("Result")
 
 JOIN_S = 1.0
 """How long closing waits for a thread that has nothing left to do; it needs microseconds."""
@@ -59,6 +64,21 @@ class HandlerThreads:
                     self._idle += 1
                 raise
         self._work.put(item)
+
+    async def call(self, function: Callable[[], Result]) -> Result:
+        """Let a function of the host's own compute in a thread, and return its result; errors as for `submit`."""
+        answer: concurrent.futures.Future[Result] = concurrent.futures.Future()
+
+        def work() -> None:
+            if not answer.set_running_or_notify_cancel():
+                return
+            try:
+                answer.set_result(function())
+            except BaseException as error:
+                answer.set_exception(error)
+
+        self.submit(work)
+        return await asyncio.wrap_future(answer)
 
     @property
     def alive(self) -> int:

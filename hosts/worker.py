@@ -99,7 +99,7 @@ class Worker:
         self._lease_s = options.lease_duration.total_seconds()
         self._executables = Executables(kernel)
         self._payloads = Payloads(kernel.ports.persistence, kernel.ports.blobs, size_bytes_max=options.kept_bytes_max)
-        self.spilling = Spilling(kernel)
+        self.spilling = Spilling(kernel, self._payloads, self.threads)
         self.errands = Errands()
         self._loading = Loading(self._payloads, self.random, self.errands)
         self._written_off: set[Execution] = set()
@@ -250,13 +250,6 @@ class Worker:
         self._changed.set()
 
     # How attempts end
-
-    async def spill(self, execution: Execution, outcome: Outcome) -> Outcome:
-        """Write an output that is too large for its row into blobs; whoever takes it here finds it without a read."""
-        spilled = await self.spilling.spill(execution.executable, outcome, execution)
-        if outcome.output is not None and spilled.output is not None:
-            self._payloads.remember_blobs(execution.executable, spilled.output, outcome.output)
-        return spilled
 
     def ended(self, execution: Execution, outcome: Outcome | None, *, running: bool) -> None:
         """An attempt is over: free its slot, and settle its outcome."""

@@ -152,6 +152,9 @@ class Kernel:
     ) -> RunHandle:
         """Put a run down as pending. When this returns, the run is durable.
 
+        A large input is checked, encoded and cut in the caller's event loop, which does nothing else meanwhile: some
+        5 ms for a megabyte. Where that is too long, keep the data in a store of its own, or let a step make it.
+
         Args:
             flow: the flow, or the slug of one; a slug means its newest version.
             input: a value of the flow's input type, or JSON that fits it.

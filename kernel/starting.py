@@ -44,6 +44,9 @@ class Start:
 class LargeInputs:
     """Inputs that are too large for a run's row.
 
+    They are hashed and cut in the caller's event loop: the kernel has no threads. What is large anyhow is better made
+    by a step, whose host works on it in one.
+
     Args:
         ports: where blobs are written.
         flow: what is started.

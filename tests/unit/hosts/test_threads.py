@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import threading
 
@@ -169,4 +170,28 @@ def test_work_that_waits_is_dropped_by_closing(monkeypatch: pytest.MonkeyPatch) 
             thread.join(TIMEOUT_S)
 
     assert not ran
+    assert threads.alive == 0
+
+
+async def test_the_loop_gets_what_a_thread_computes() -> None:
+    """A result or an error; whoever is cancelled meanwhile is not waited for, and the thread goes on to other work."""
+    threads = HandlerThreads("test")
+    begun, over, loop = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
+
+    def slow() -> bool:
+        loop.call_soon_threadsafe(begun.set)
+        return over.wait(TIMEOUT_S)
+
+    assert await threads.call(threading.current_thread) is not threading.current_thread()
+    with pytest.raises(ZeroDivisionError):
+        await threads.call(lambda: 1 // 0)
+    waiting = asyncio.create_task(threads.call(slow))
+    await begun.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    over.set()
+
+    assert await threads.call(lambda: 3) == 3
+    threads.close()
     assert threads.alive == 0
