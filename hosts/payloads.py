@@ -40,8 +40,8 @@ from .executables import Executable
 from .kept import KEPT_BYTES_MAX, Kept
 from .streams import read_head
 
-SEGMENT_ENTRY_BYTES = 200
-"""The memory that a segment's entry in a reference takes."""
+SEGMENT_ENTRY_BYTES = 270
+"""About the memory that one segment takes in a reference: a digest as text, three numbers, and their struct."""
 
 
 class PayloadMissing(CorruptionError):

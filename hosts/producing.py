@@ -23,22 +23,23 @@ _VALUES = (list, tuple, set, frozenset, str, bytes, bytearray, memoryview, Mappi
 """What can be iterated and is a value all the same."""
 
 
-Elements: TypeAlias = Iterable[object] | AsyncIterable[object]
+Yielding: TypeAlias = Iterable[object] | AsyncIterable[object]
+"""What a handler may return instead of a list: its elements come one by one."""
 
 
-def elements_in(executable: Executable, value: object) -> Elements | None:
+def elements_in(executable: Executable, value: object) -> Yielding | None:
     """What a handler returned, where it may return its array element by element and has done so."""
     if executable.step.streamed is None or isinstance(value, _VALUES) or is_model(type(value)):
         return None
     if isinstance(value, AsyncIterable):
-        return cast(Elements, value) if executable.step.binding.is_async else None
-    return cast(Elements, value) if isinstance(value, Iterable) else None
+        return cast(Yielding, value) if executable.step.binding.is_async else None
+    return cast(Yielding, value) if isinstance(value, Iterable) else None
 
 
 async def produced(
     task: ClaimedTask,
     executable: Executable,
-    stream: Elements,
+    stream: Yielding,
     spilling: Spilling,
     attempt: Ongoing,
 ) -> Outcome:
@@ -66,7 +67,7 @@ async def produced(
 
 
 def produced_in_thread(
-    task: ClaimedTask, executable: Executable, stream: Elements, spilling: Spilling, attempt: Ongoing
+    task: ClaimedTask, executable: Executable, stream: Yielding, spilling: Spilling, attempt: Ongoing
 ) -> Outcome:
     """Go through what a plain function returned, in its thread, and store it; errors as for `produced`."""
     assert isinstance(stream, Iterable), "a plain function makes its elements without awaiting"

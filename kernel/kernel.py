@@ -29,7 +29,8 @@ RUNS_PER_PAGE_MAX = 1_000
 """Runs in one page of `list_runs`."""
 
 INLINE_BYTES_LIMIT = 16 * 1024 * 1024
-"""The largest `inline_bytes_max`, in bytes: with more a batch of claimed or settled rows would no longer be bounded."""
+"""The largest `inline_bytes_max`, in bytes. A host holds the rows of a whole batch in memory, each up to so large: who
+raises it must have that memory as often as hosts have slots."""
 
 
 class Kernel:
@@ -165,14 +166,33 @@ class Kernel:
 
         Raises:
             UnknownFlow: the kernel does not have it.
-            InvalidInput: input or config do not fit; every problem is listed with its path, and no run was made.
+            ForeignFlow: the kernel has another object of that flow and version.
+            InvalidInput: input, config, key or priority do not fit; every problem is listed with its path, and no run
+                was made.
             IdempotencyConflict: the key was used with another payload.
+            FlowShapeConflict: the store has another shape under this flow's version.
+            AdapterError: the store failed, and no run was made; but after `CommitUnknown` there may be one, which the
+                same call with the same key finds.
         """
         handles = await self.start_many(flow, [Start(input=input, key=key, priority=priority, config=config)])
         return handles[0]
 
     async def start_many(self, flow: Flow[Any] | str, starts: Sequence[Start]) -> list[RunHandle]:
-        """Put many runs of one flow down as pending, all or none of them. Errors as for `start`."""
+        """Put many runs of one flow down as pending, all or none of them.
+
+        Args:
+            flow: as for `start`.
+            starts: what each run is started with.
+
+        Returns:
+            A handle for each start, in their order.
+
+        Raises:
+            LimitExceeded: there are none, or more than `START_BATCH_MAX`.
+            InvalidArgument: `starts` are no such.
+            UsageError: as for `start`, for the first that is wrong.
+            AdapterError: as for `start`.
+        """
         found = self._registry.find(flow)
         if not all(isinstance(start, Start) for start in starts):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArgument("starts", "a sequence of Start(input=…)", starts)

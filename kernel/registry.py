@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..ports.clock import Clock
 from ..ports.persistence import Persistence
 from ..ports.records import NewFlow
 from .definition import Flow, Shape, differences
+from .definition.flow import DEV
 from .errors import FlowDefinitionError, FlowShapeConflict, ForeignFlow, UnknownFlow
 from .plan import Plan
 
@@ -77,7 +79,7 @@ class Registry:
                     shape=flow.shape.document,
                     registered_at=clock.now(),
                 ),
-                replace=flow.version == "dev",
+                replace=flow.version == DEV,
             )
             if row.fingerprint != flow.shape.fingerprint:
                 found = differences(Shape(row.shape), flow.shape)
@@ -105,7 +107,7 @@ class Registry:
             candidates = [each for each in candidates if each.version == str(version)]
         if not candidates:
             raise UnknownFlow(flow, None if version is None else str(version), self._known())
-        return max(candidates, key=_age)
+        return newest(candidates)
 
     def registered_flow(self, flow: Flow[Any]) -> RegisteredFlow:
         """What registration made of one of this kernel's flows."""
@@ -115,6 +117,6 @@ class Registry:
         return tuple(f"{slug} (version {version})" for slug, version in self._flows)
 
 
-def _age(flow: Flow[Any]) -> int:
-    """Orders the versions of a flow; `dev` is what a developer works on, hence the newest."""
-    return int(flow.version) if flow.version.isdigit() else 2**31
+def newest(flows: Iterable[Flow[Any]]) -> Flow[Any]:
+    """The newest of some versions of a flow, at least one; `dev` is what a developer works on, hence the newest."""
+    return max(flows, key=lambda flow: math.inf if flow.version == DEV else int(flow.version))

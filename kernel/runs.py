@@ -125,6 +125,8 @@ class RunHandle:
 
         Raises:
             WaitTimeout: it is not terminal after `timeout`.
+            RunNotFound: there is no such run (any more).
+            AdapterError: the store failed.
         """
         return await self._wait_until(lambda record: record.status in TERMINAL_RUN, timeout)
 
@@ -134,6 +136,11 @@ class RunHandle:
         Raises:
             RunDidNotComplete: the run failed or was cancelled.
             WaitTimeout: it is not terminal after `timeout`.
+            RunNotFound: there is no such run (any more).
+            UnknownFlow: the kernel does not have the run's flow.
+            OtherShape: the run was started with another shape of it.
+            BlobCorrupt: a blob of an output is missing or not what was written.
+            AdapterError: a store failed.
         """
         record = await self.wait(timeout=timeout)
         _require_completed(record)
@@ -175,6 +182,12 @@ class RunHandle:
         Raises:
             RunDidNotComplete: the run ended without this output.
             WaitTimeout: the step is not settled after `timeout`.
+            FlowDefinitionError: the flow has no such step.
+            RunNotFound: there is no such run (any more).
+            UnknownFlow: the kernel does not have the run's flow.
+            OtherShape: the run was started with another shape of it.
+            BlobCorrupt: a blob of the output is missing or not what was written.
+            AdapterError: a store failed.
         """
         flow = await self._flow()
         found = flow.step_named(step)

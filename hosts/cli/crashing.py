@@ -8,13 +8,14 @@ is done again, slower.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from attrs import evolve, field, frozen
@@ -27,7 +28,7 @@ from ..demo.listing import list_folder
 from .database import Database
 from .displays import Display
 from .records import ended_tasks
-from .surveying import Outcome, Wanted, read_outcome, start_survey
+from .surveying import Findings, Wanted, read_findings, start_survey
 from .watching import Look, watch
 
 TAKES_S = 8.0
@@ -77,7 +78,7 @@ class TooFast(AdapterError):
 
 
 @frozen(kw_only=True)
-class Worker:
+class WorkerProcess:
     """A worker in a process of its own."""
 
     name: str
@@ -110,9 +111,9 @@ class Repeated:
 class Crash:
     """What happened."""
 
-    outcome: Outcome
-    killed: Worker
-    finisher: Worker
+    findings: Findings
+    killed: WorkerProcess
+    finisher: WorkerProcess
     analysed: int
     """Files that were recorded when the worker was killed."""
     repeated: Sequence[Repeated]
@@ -163,23 +164,23 @@ async def _crashed(
 ) -> Crash | None:
     """Let the run be done by two workers, of which the first is killed. None where there was no time to do it."""
     display.say(f"survey started as run {run.id}")
-    with _worker(1, run, database, concurrency) as first:
+    async with _worker(1, run, database, concurrency) as first:
         display.say(f"worker 1 is process {first.pid}")
         analysed = await _until_half_way(kernel, run, first, display)
         if analysed is None:
             return None
         display.say(f"half-way, files analysed: {analysed:,}; kill -9 {first.pid}")
         first.process.send_signal(signal.SIGKILL)
-        first.process.wait()
+        await asyncio.to_thread(first.process.wait)
     display.say("worker 1 is dead, and could tell nobody; what it had in its hands is leased to it, for some seconds")
-    with _worker(2, run, database, concurrency) as second:
+    async with _worker(2, run, database, concurrency) as second:
         display.say(f"worker 2 is process {second.pid}")
         async for look in watch(kernel, run.id):
             display.show(look)
             if not look.ended:
                 second.require_life()
     return Crash(
-        outcome=await read_outcome(run),
+        findings=await read_findings(run),
         killed=first,
         finisher=second,
         analysed=analysed,
@@ -187,7 +188,7 @@ async def _crashed(
     )
 
 
-async def _until_half_way(kernel: Kernel, run: RunHandle, worker: Worker, display: Display) -> int | None:
+async def _until_half_way(kernel: Kernel, run: RunHandle, worker: WorkerProcess, display: Display) -> int | None:
     """Watch until half of the files are analysed; returns how many are, or None where the run has ended."""
     async for look in watch(kernel, run.id):
         display.show(look)
@@ -212,8 +213,8 @@ async def _is_half_way(kernel: Kernel, look: Look) -> bool:
     return False
 
 
-@contextmanager
-def _worker(number: int, run: RunHandle, database: Database, concurrency: int) -> Generator[Worker]:
+@asynccontextmanager
+async def _worker(number: int, run: RunHandle, database: Database, concurrency: int) -> AsyncGenerator[WorkerProcess]:
     """A worker for the demo's flow, which ends with the block."""
     name = f"worker-{number}-{run.id[-6:]}"
     arguments = [sys.executable, "-m", "fairlead.hosts.cli", "worker", "fairlead.hosts.demo:kernel"]
@@ -225,19 +226,23 @@ def _worker(number: int, run: RunHandle, database: Database, concurrency: int) -
         arguments += ["--blobs", database.blobs]
     with tempfile.TemporaryDirectory(prefix="fairlead-") as folder:
         log = Path(folder) / "log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, "DATABASE_URL": database.url},
-                start_new_session=True,
-            )
+        process = _started(arguments, log, database)
         try:
-            yield Worker(name=name, process=process, log=log)
+            yield WorkerProcess(name=name, process=process, log=log)
         finally:
-            _end(process)
+            await asyncio.to_thread(_end, process)
+
+
+def _started(arguments: Sequence[str], log: Path, database: Database) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "DATABASE_URL": database.url},
+            start_new_session=True,
+        )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

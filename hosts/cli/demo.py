@@ -142,7 +142,7 @@ async def _survey(wanted: Wanted, concurrency: int | None, database: Database, d
     from ..demo import kernel as make_kernel
     from ..node.signals import StopSignals
     from .survey_words import Survey
-    from .surveying import read_outcome, start_or_resume
+    from .surveying import read_findings, start_or_resume
     from .watching import watch_shown
 
     async with make_kernel(database.ports()) as kernel:
@@ -163,7 +163,7 @@ async def _survey(wanted: Wanted, concurrency: int | None, database: Database, d
             finally:
                 if host is not None:
                     await host.stop(exiting=ended is None)
-        return None if ended is None else Survey(outcome=await read_outcome(run))
+        return None if ended is None else Survey(findings=await read_findings(run))
 
 
 async def _crash(wanted: Wanted, concurrency: int, database: Database, display: Display) -> CrashedSurvey | None:

@@ -89,9 +89,11 @@ class Silence:
 
 
 class JsonLines(Silence):
-    """Writes an object for every event, for every change of how far a step is, and for the run at its end.
+    """Writes an object for every event, for every change of how far a step is, for why nothing happens where nothing
+    does, and for the run at its end.
 
-    Each has `kind`: `event`, `progress` or `run`; what else is in it is what `runs show --json` says of these.
+    Each has `kind`: `event`, `progress`, `idle` or `run`. An idle one has a `message`; what else is in the
+    others is what `runs show --json` says of these.
     """
 
     def __init__(self, stream: TextIO) -> None:

@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 
 from ...kernel import Flow, Kernel
 from ...kernel.errors import UnknownFlow
+from ...kernel.registry import newest
 from ...ports.errors import UsageError
 from .loading import build_kernel, find_target, takes_ports
 
@@ -58,12 +59,7 @@ def one_flow(target: str, slug: str | None, version: str | None) -> Flow[Any]:
     found = [flow for flow in flows if flow.slug == slug and version in (None, flow.version)]
     if not found:
         raise UnknownFlow(slug, version, tuple(f"{flow.slug} (version {flow.version})" for flow in flows))
-    return max(found, key=_age)
-
-
-def _age(flow: Flow[Any]) -> int:
-    """Orders versions; `dev` is what a developer works on, hence the newest."""
-    return int(flow.version) if flow.version.isdigit() else 2**31
+    return newest(found)
 
 
 def _is_flow(found: object) -> TypeGuard[Flow[Any]]:

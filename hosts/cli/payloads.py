@@ -18,7 +18,7 @@ ELEMENTS_MAX = 10
 """Outputs of a map that are read and shown; `--all` has the rest."""
 
 CHARACTERS_MAX = 2_000
-"""Of each payload that people are shown; `--all` and `--json` have the rest."""
+"""Of each payload that people are shown; `--all` has the rest, and so has `--json` of what is not kept as a blob."""
 
 NO_OUTPUT = "null"
 

@@ -56,7 +56,7 @@ def runs() -> None:
     "--limit", type=click.IntRange(1, RUNS_PER_PAGE_MAX), default=20, show_default=True, help="Runs per page."
 )
 @click.option("--after", callback=cursor, metavar="CURSOR", help="Where the page before ended.")
-@ports_options
+@database_options
 @common_options
 def list_command(
     flow: str | None,
@@ -95,7 +95,12 @@ def list_command(
 
 @runs.command("show", cls=FairleadCommand, short_help="Show one run: steps, tasks, attempts, errors, events.")
 @click.argument("run")
-@click.option("--all", "everything", is_flag=True, help="All tasks, attempts, events, tracebacks and payloads.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="All tasks, attempts, events and tracebacks; with --payloads, all of every payload.",
+)
 @click.option("--payloads", is_flag=True, help="Input, config and outputs too.")
 @ports_options
 @common_options

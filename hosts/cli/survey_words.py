@@ -9,9 +9,9 @@ import click
 from attrs import asdict, frozen
 
 from ..demo import Request
-from .crashing import LOST, Crash, Repeated, Worker
+from .crashing import LOST, Crash, Repeated, WorkerProcess
 from .output import print_table, shown_seconds, shown_size
-from .surveying import Outcome
+from .surveying import Findings
 
 DUPLICATES_SHOWN_MAX = 3
 
@@ -35,30 +35,30 @@ class Answer(Protocol):
 class Survey:
     """A survey that went through."""
 
-    outcome: Outcome
+    findings: Findings
 
     def as_json(self, request: Request, took_s: float) -> dict[str, object]:
         """The answer for programs."""
-        outcome = self.outcome
+        findings = self.findings
         return {
-            "run": outcome.run_id,
+            "run": findings.run_id,
             "folder": request.folder,
             "report": request.report,
             "seconds": round(took_s, 3),
-            "tasks": outcome.tasks,
-            "executions": outcome.executions,
-            "repeated": outcome.repeated,
-            "lost": outcome.lost,
-            "totals": {**asdict(outcome.totals), "measured": outcome.totals.measured},
+            "tasks": findings.tasks,
+            "executions": findings.executions,
+            "repeated": findings.repeated,
+            "lost": findings.lost,
+            "totals": {**asdict(findings.totals), "measured": findings.totals.measured},
         }
 
     def print(self, request: Request, took_s: float) -> None:
         """Write the answer for people."""
-        _print_totals(self.outcome)
-        outcome = self.outcome
+        _print_totals(self.findings)
+        findings = self.findings
         click.echo(
-            f"run {outcome.run_id}: {outcome.tasks:,} tasks, {outcome.executions:,} executions "
-            f"({outcome.repeated:,} repeated, {outcome.lost:,} lost with a worker) in {shown_seconds(took_s)}"
+            f"run {findings.run_id}: {findings.tasks:,} tasks, {findings.executions:,} executions "
+            f"({findings.repeated:,} repeated, {findings.lost:,} lost with a worker) in {shown_seconds(took_s)}"
         )
         click.echo(f"report: {request.report}")
 
@@ -73,7 +73,7 @@ class CrashedSurvey:
         """The answer for programs."""
         crash = self.crash
         return {
-            **Survey(outcome=crash.outcome).as_json(request, took_s),
+            **Survey(findings=crash.findings).as_json(request, took_s),
             "killed": {"worker": crash.killed.name, "pid": crash.killed.pid, "analysed": crash.analysed},
             "finished_by": {"worker": crash.finisher.name, "pid": crash.finisher.pid},
             "executed_again": [
@@ -95,23 +95,23 @@ class CrashedSurvey:
 
     def print(self, request: Request, took_s: float) -> None:
         """Write the answer for people: how the survey went first, what it found is not the point here."""
-        crash, outcome = self.crash, self.crash.outcome
-        files = outcome.totals.files
+        crash, findings = self.crash, self.crash.findings
+        files = findings.totals.files
         click.echo(
             f"worker 1 (process {crash.killed.pid}) was killed with {crash.analysed:,} of {files:,} files analysed, "
             f"and {crash.in_hands:,} in its hands"
         )
-        click.echo(f"worker 2 (process {crash.finisher.pid}) finished the survey: run {outcome.run_id} is completed")
+        click.echo(f"worker 2 (process {crash.finisher.pid}) finished the survey: run {findings.run_id} is completed")
         click.echo()
         if crash.repeated:
             self._print_repeated()
             click.echo()
         click.echo(
-            f"{outcome.tasks:,} tasks, each with one result; {outcome.executions:,} executions: "
+            f"{findings.tasks:,} tasks, each with one result; {findings.executions:,} executions: "
             f"{len(crash.repeated):,} task{' was' if len(crash.repeated) == 1 else 's were'} executed again, "
             f"the others once ({shown_seconds(took_s)})"
         )
-        click.echo(f"every attempt: fairlead runs show {outcome.run_id} --all")
+        click.echo(f"every attempt: fairlead runs show {findings.run_id} --all")
         click.echo(f"report: {request.report}")
 
     def _print_repeated(self) -> None:
@@ -135,7 +135,7 @@ class CrashedSurvey:
         yield f"{self._named(repeated.task.worker)}: {repeated.task.status}"
 
     def _named(self, worker: str | None) -> str:
-        known: dict[str, Worker] = {each.name: each for each in (self.crash.killed, self.crash.finisher)}
+        known: dict[str, WorkerProcess] = {each.name: each for each in (self.crash.killed, self.crash.finisher)}
         for number, name in enumerate(known, 1):
             if name == worker:
                 return f"worker {number}"
@@ -147,8 +147,8 @@ def _padded(cells: Iterator[str], count: int) -> list[str]:
     return [*found, *[""] * (count - len(found))]
 
 
-def _print_totals(outcome: Outcome) -> None:
-    totals = outcome.totals
+def _print_totals(findings: Findings) -> None:
+    totals = findings.totals
     rows = [
         (each.language, f"{each.files:,}", f"{each.lines:,}", f"{each.words:,}", shown_size(each.size_bytes))
         for each in totals.languages
@@ -159,7 +159,7 @@ def _print_totals(outcome: Outcome) -> None:
     print_table(["LANGUAGE", ">FILES", ">LINES", ">WORDS", ">SIZE"], rows)
     click.echo()
     if totals.unread:
-        click.echo(f"not measured: {totals.unread:,}; why is told by fairlead runs show {outcome.run_id}")
+        click.echo(f"not measured: {totals.unread:,}; why is told by fairlead runs show {findings.run_id}")
     click.echo(
         f"duplicates: {len(totals.duplicates):,} contents more than once, {shown_size(totals.wasted_bytes)} too many"
     )

@@ -35,7 +35,7 @@ class Wanted:
 
 
 @frozen(kw_only=True)
-class Outcome:
+class Findings:
     """A completed survey."""
 
     run_id: str
@@ -72,7 +72,7 @@ async def start_or_resume(kernel: Kernel, wanted: Wanted) -> tuple[RunHandle, bo
     return run, not run.created
 
 
-async def read_outcome(run: RunHandle) -> Outcome:
+async def read_findings(run: RunHandle) -> Findings:
     """What came of a run that has ended.
 
     Raises:
@@ -82,7 +82,7 @@ async def read_outcome(run: RunHandle) -> Outcome:
     totals = await run.output(combine, timeout=0)
     assert totals is not None, "the step is in no branch and has no condition"
     tasks = (await run.details()).tasks
-    return Outcome(
+    return Findings(
         run_id=run.id,
         totals=totals,
         tasks=len(tasks),

@@ -31,7 +31,8 @@ def condition_words(condition: Condition, input_name: str = INPUT) -> str:
     unless = " and ".join(_pattern_words(pattern, input_name) for pattern in condition.unless)
     if when and unless:
         excepted = f"({unless})" if len(condition.unless) > 1 or " and " in unless else unless
-        return f"{'unless' if condition.negated else 'when'} {when} and not {excepted}"
+        both = f"{when} and not {excepted}"
+        return f"unless ({both})" if condition.negated else f"when {both}"
     return f"{'when' if bool(when) is not condition.negated else 'unless'} {when or unless}"
 
 

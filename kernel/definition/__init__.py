@@ -16,7 +16,7 @@ from .binding import CONFIG, ITEM, Binding, PayloadParameter
 from .config import join_config, split_config
 from .differences import differences
 from .flow import Flow
-from .group import Branch, Group, Patterns, Reference
+from .group import Branch, Group, Patterns, StepName
 from .options import OPTIONS, FlowOptions, MapOptions, Option, Policy, Scope, StepOptions
 from .resource import Resource
 from .shape import Shape
@@ -36,11 +36,11 @@ __all__ = [
     "Patterns",
     "PayloadParameter",
     "Policy",
-    "Reference",
     "Resource",
     "Scope",
     "Shape",
     "Step",
+    "StepName",
     "StepOptions",
     "differences",
     "join_config",

@@ -63,8 +63,8 @@ def define(declared: Declaration, site: Site, flow_options: Mapping[str, Any]) -
     if is_map and declared.over is None:
         raise site.error("a map needs its array: write @flow.map(over=…)")
     source = read_source(declared.over, site) if is_map else None
-    after = _references(declared.after, "after", site)
-    requires = _references(declared.requires, "requires", site)
+    after = _named(declared.after, "after", site)
+    requires = _named(declared.requires, "requires", site)
     binding = bind(handler, signature, site, is_map=is_map)
     stream = stream_of(signature.returns)
     if stream is not None:
@@ -146,7 +146,7 @@ def _without_condition(declared: Declaration) -> str:
     return f"{message}; a branch whose condition is unmet skips its steps, always" if declared.branches else message
 
 
-def _references(given: object, place: str, site: Site) -> frozenset[str]:
+def _named(given: object, place: str, site: Site) -> frozenset[str]:
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise site.error(f"{place}: takes a list of steps, as in {place}=[reserve]")
-    return frozenset(site.find(reference, place).slug for reference in cast(Sequence[object], given))
+    return frozenset(site.find(name, place).slug for name in cast(Sequence[object], given))

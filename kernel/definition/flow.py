@@ -11,7 +11,7 @@ from ..schema import Schema
 from .config import merge_config
 from .draft import Draft
 from .export import json_schemas
-from .group import Group, Reference
+from .group import Group, StepName
 from .handler import Names, names_in_sight
 from .names import input_name_problem, slug_problem
 from .options import FlowOptions, OptionProblem, Scope, parse_options
@@ -132,17 +132,17 @@ class Flow(Group, Generic[T]):
         """
         self._draft.seal()
 
-    def step_named(self, reference: Reference, place: str = "reference") -> Step:
+    def step_named(self, name: StepName, place: str = "step") -> Step:
         """Return the step that a function, a slug or a `Step` stands for.
 
         Args:
-            reference: the step; a function that is several steps must be named by slug.
-            place: what the reference was passed as, for the message.
+            name: the step; a function that is several steps must be named by slug.
+            place: what the name was passed as, for the message.
 
         Raises:
             FlowDefinitionError: there is no such step, or there are several.
         """
-        return self._draft.site.find(reference, place)
+        return self._draft.site.find(name, place)
 
     def arrays_read_in_parts(self, name: str) -> tuple[MapSource, ...]:
         """Return the arrays in a value of the sealed flow of which maps read elements, or handlers element by element.

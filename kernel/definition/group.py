@@ -13,7 +13,7 @@ from .step import Step
 
 F = TypeVar("F", bound=Callable[..., object])
 
-Reference: TypeAlias = Callable[..., object] | str | Step
+StepName: TypeAlias = Callable[..., object] | str | Step
 """How a step is named: by its function, by its slug, or by the `Step` itself."""
 
 Patterns: TypeAlias = Mapping[str, object]
@@ -24,8 +24,8 @@ class Placing(TypedDict, total=False):
     """What every kind of step takes beside its options: its name, and its place among the other steps."""
 
     slug: str | None
-    after: Sequence[Reference]
-    requires: Sequence[Reference]
+    after: Sequence[StepName]
+    requires: Sequence[StepName]
     when: Patterns | None
     unless: Patterns | None
 
@@ -75,9 +75,9 @@ class Group:
         return self._adding(StepKind.STEP, function, None, arguments)
 
     @overload
-    def map(self, function: F, /, *, over: Reference, **arguments: Unpack[MapArguments]) -> F: ...
+    def map(self, function: F, /, *, over: StepName, **arguments: Unpack[MapArguments]) -> F: ...
     @overload
-    def map(self, /, *, over: Reference, **arguments: Unpack[MapArguments]) -> Callable[[F], F]: ...
+    def map(self, /, *, over: StepName, **arguments: Unpack[MapArguments]) -> Callable[[F], F]: ...
     def map(self, function: object = _ABSENT, /, *, over: object = None, **arguments: Unpack[MapArguments]) -> object:
         """Add a step of one task per element of an array, as `@flow.map(over=…)`. The function is returned unchanged.
 

@@ -33,25 +33,25 @@ class Site:
         """
         return FlowDefinitionError(message, flow=self.flow, step=self.step, missing=missing)
 
-    def find(self, reference: object, place: str) -> Step:
+    def find(self, name: object, place: str) -> Step:
         """Return the earlier step that a function, slug or `Step` stands for.
 
         Args:
-            reference: as written in code.
+            name: as written in code.
             place: the option it is written in, for the message.
 
         Raises:
             FlowDefinitionError: it stands for none, or for several.
         """
-        if isinstance(reference, Step):
-            if self.earlier.get(reference.slug) is not reference:
-                raise self.error(f"{place}: step {reference.slug!r} belongs to another flow")
-            return reference
-        if isinstance(reference, str):
-            return self._named(reference, place)
-        if callable(reference):
-            return self._made_of(reference, place)
-        raise self.error(f"{place}: name a step by its function or slug, not by {reference!r}")
+        if isinstance(name, Step):
+            if self.earlier.get(name.slug) is not name:
+                raise self.error(f"{place}: step {name.slug!r} belongs to another flow")
+            return name
+        if isinstance(name, str):
+            return self._named(name, place)
+        if callable(name):
+            return self._made_of(name, place)
+        raise self.error(f"{place}: name a step by its function or slug, not by {name!r}")
 
     def in_order(self, slugs: Set[str]) -> tuple[str, ...]:
         """Return earlier steps in order of definition."""

@@ -58,7 +58,7 @@ def test_what_no_other_process_sees_is_refused() -> None:
 
 def test_without_obstore_a_command_says_what_to_install() -> None:
     """The world's fault: exit code 1, one sentence; the database is not asked."""
-    words = ["runs", "list", "--database", "postgresql://127.0.0.1:1/none", "--blobs", "s3://bucket"]
+    words = ["runs", "show", "latest", "--database", "postgresql://127.0.0.1:1/none", "--blobs", "s3://bucket"]
 
     found = subprocess.run(
         [sys.executable, "-c", WITHOUT_OBSTORE, *words], capture_output=True, text=True, timeout=60, check=False

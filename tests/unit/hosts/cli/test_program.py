@@ -74,3 +74,11 @@ def test_help_imports_neither_rich_nor_a_driver() -> None:
 
     assert found.stdout.splitlines()[-1] == "[]"
     assert all(f"  {name} " in found.stdout for name in COMMANDS)
+
+
+def test_no_option_is_taken_and_ignored() -> None:
+    """A list of runs reads no payloads, so it has nothing to do with where large ones are."""
+    result = CliRunner().invoke(main, ["runs", "list", "--blobs", "file:///nowhere"])
+
+    assert result.exit_code == 2
+    assert "'--blobs'" in result.stderr.replace("No such option: --blobs", "No such option '--blobs'")

@@ -49,7 +49,7 @@ def test_every_kind_of_condition_has_its_words() -> None:
     assert condition_words(otherwise(when("a", 1))) == "unless a = 1"
     assert condition_words(otherwise(unless("a", 1))) == "when a = 1"
     assert condition_words(both, "order") == "when charge.paid = true and not order.test = true"
-    assert condition_words(otherwise(both), "order") == "unless charge.paid = true and not order.test = true"
+    assert condition_words(otherwise(both), "order") == "unless (charge.paid = true and not order.test = true)"
     assert condition_words(several) == "when charge.paid = true and not (charge.paid = true and input.test = true)"
 
 
