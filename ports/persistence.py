@@ -37,6 +37,7 @@ from .reading import (
     StepOutput,
     StepRecord,
     TaskRecord,
+    WorkInHand,
 )
 from .records import (
     Changes,
@@ -140,6 +141,10 @@ class RunReader(Protocol):
         The page ends with the last element, or before the output that no longer fits. It is empty only where the
         step is not completed or has no element from `page.first` on. The memory this takes is bounded by the page.
         """
+        ...
+
+    async def read_work_in_hand(self, now: datetime) -> Sequence[WorkInHand]:
+        """How many running tasks have a lease that lasts beyond `now`, by queue and flow, in no promised order."""
         ...
 
 

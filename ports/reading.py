@@ -156,6 +156,16 @@ class Payloads(Record, frozen=True, kw_only=True):
     outputs: Mapping[OutputRequest, StepOutput]
 
 
+class WorkInHand(Record, frozen=True, kw_only=True):
+    """Tasks of one flow that workers are busy with, from one queue."""
+
+    queue: str
+    flow: str
+    version: str
+    tasks: int
+    """At least 1."""
+
+
 class Due(Record, frozen=True, kw_only=True):
     """What an idle host would find if it looked: one answer for all ticks."""
 

@@ -28,6 +28,7 @@ from ...ports.reading import (
     StepOutput,
     StepRecord,
     TaskRecord,
+    WorkInHand,
 )
 from ...ports.records import (
     ClaimedTask,
@@ -314,6 +315,11 @@ class MemoryPersistence:
         """Consecutive outputs of a step's tasks, as many as fit."""
         with self._store.mutex:
             return reading.read_output_page(self._store, page)
+
+    async def read_work_in_hand(self, now: datetime) -> Sequence[WorkInHand]:
+        """How many running tasks have a lease that lasts beyond `now`, by queue and flow."""
+        with self._store.mutex:
+            return reading.read_work_in_hand(self._store, now)
 
     async def check_invariants(self) -> Mapping[str, Sequence[str]]:
         """The invariants of stored rows that do not hold; see `invariants`."""

@@ -7,6 +7,7 @@ method expects the store's mutex to be held.
 from __future__ import annotations
 
 from bisect import insort
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from heapq import heapify, heappop, heappush, heapreplace, nsmallest
@@ -258,6 +259,11 @@ class LeasedTasks:
     def of(self, worker: str) -> list[Task]:
         """The running tasks that are leased to this worker, by key."""
         return [self._tasks[key] for key in sorted(key for key, task in self._tasks.items() if task.worker == worker)]
+
+    def at_work(self, now: datetime) -> Counter[tuple[str, int]]:
+        """How many leases last beyond `now`, by queue and flow id."""
+        lasting = (task for task in self._tasks.values() if task.lease_until is not None and task.lease_until > now)
+        return Counter((task.queue, task.flow_id) for task in lasting)
 
     def expired(self, before: datetime, flow_ids: Sequence[int], limit: int) -> list[Task]:
         """The first `limit` running tasks of these flows whose lease ended before `before`, earliest first."""

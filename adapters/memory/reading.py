@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from operator import attrgetter
 
 from ...ports.outbox import OutboxRow
@@ -20,6 +22,7 @@ from ...ports.reading import (
     StepOutput,
     StepRecord,
     TaskRecord,
+    WorkInHand,
 )
 from ...ports.records import TaskKey
 from ...ports.statuses import StepStatus
@@ -132,6 +135,18 @@ def _newest_first(store: Store, chosen: RunFilter, after: RunCursor | None) -> I
         if chosen.created_from is not None and created_at < chosen.created_from:
             return
         yield from _admitted(chosen, store.runs[run_id])
+
+
+def read_work_in_hand(store: Store, now: datetime) -> list[WorkInHand]:
+    """How many tasks have a lease that lasts beyond `now`, by queue and flow."""
+    flows = {row.flow_id: row for row in store.flows.values()}
+    work: Counter[tuple[str, str, str]] = Counter()
+    for (queue, flow_id), tasks in store.leased.at_work(now).items():
+        work[queue, flows[flow_id].slug, flows[flow_id].version] += tasks
+    return [
+        WorkInHand(queue=queue, flow=slug, version=version, tasks=tasks)
+        for (queue, slug, version), tasks in work.items()
+    ]
 
 
 def _admitted(chosen: RunFilter, stored: StoredRun) -> Iterator[Run]:

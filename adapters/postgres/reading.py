@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from ...ports.reading import (
     AttemptRecord,
@@ -17,6 +18,7 @@ from ...ports.reading import (
     StepOutput,
     StepRecord,
     TaskRecord,
+    WorkInHand,
 )
 from ...ports.records import TaskKey
 from ...ports.statuses import StepStatus
@@ -79,6 +81,11 @@ class RunReading:
         if not is_run_id(run_id):
             return []
         return await self._database.read(name, {"run": run_id, **more})
+
+    async def read_work_in_hand(self, now: datetime) -> Sequence[WorkInHand]:
+        """How many running tasks have a lease that lasts beyond `now`, by queue and flow."""
+        rows = await self._database.read("read_work_in_hand", {"now": now})
+        return [WorkInHand(queue=row[0], flow=row[1], version=row[2], tasks=row[3]) for row in rows]
 
 
 def _filter(chosen: RunFilter, after: RunCursor | None) -> Parameters:

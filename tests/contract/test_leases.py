@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from fairlead.ports.persistence import Persistence
+from fairlead.ports.reading import WorkInHand
 from fairlead.ports.records import Changes, FlowRow, Lease, LeaseAnswer, TaskKey
 from fairlead.ports.statuses import TaskStatus
 from tests.support.records import at, cancellation, completed, keys, lease_of, load_request, retried, run_id, task_claim
@@ -71,6 +72,24 @@ async def test_a_worker_s_leases_are_found(store: Persistence, flow: FlowRow) ->
     assert list(found) == [await look_at_task(store, row.key) for row in found]
     assert [row.key for row in await store.find_leased("worker-2")] == [theirs.key]
     assert list(await store.find_leased("nobody")) == []
+
+
+async def test_work_in_hand_is_counted_by_queue_and_flow(store: Persistence, flow: FlowRow) -> None:
+    """Tasks whose lease lasts, of all runs and flows; not those that wait, have ended, or were left by their worker."""
+    other = await register(store, "parades", "2")
+    for number in (1, 2):
+        await run_with_tasks(store, flow, number, steps={"pack": 3})
+    await run_with_tasks(store, other, 3, steps={"march": 2})
+    mine = [await claim_one(store, flow) for _ in range(4)]
+    (theirs,) = await store.claim_tasks(task_claim(other, limit=1, worker="worker-2"))
+    await apply(store, mine[0].key.run_id, Changes(tasks=(completed(mine[0]),)))
+    await store.extend_leases([lease_of(task) for task in (*mine[1:3], theirs)], at(90))
+
+    assert sorted(await store.read_work_in_hand(at(60)), key=lambda work: work.flow) == [
+        WorkInHand(queue="default", flow="orders", version="1", tasks=2),
+        WorkInHand(queue="default", flow="parades", version="2", tasks=1),
+    ]
+    assert list(await store.read_work_in_hand(at(90))) == []
 
 
 async def test_no_leases_are_extended_by_an_empty_heartbeat(store: Persistence, flow: FlowRow) -> None:

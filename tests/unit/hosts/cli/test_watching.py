@@ -9,17 +9,13 @@ from collections.abc import Sequence
 import pytest
 
 from fairlead.adapters.memory import memory_ports
-from fairlead.hosts.cli import watching
+from fairlead.hosts.cli import idleness, watching
 from fairlead.hosts.cli.displays import JsonLines, Silence
-from fairlead.hosts.cli.watching import Look, idle_reason, watch, watch_shown
+from fairlead.hosts.cli.watching import Look, watch, watch_shown
 from fairlead.hosts.node import NodeHost
 from fairlead.kernel import Flow, Kernel, RunNotFound, RunStatus, WaitTimeout
 from fairlead.ports.outbox import OutboxRow
-from fairlead.ports.statuses import TaskStatus
-from tests.support.looks import task_record
-from tests.support.records import at, run_id
-
-QUEUED, RUNNING, COMPLETED = TaskStatus.QUEUED, TaskStatus.RUNNING, TaskStatus.COMPLETED
+from tests.support.records import run_id
 
 
 @pytest.fixture(autouse=True)
@@ -136,8 +132,8 @@ async def test_watching_ends_after_its_time() -> None:
 
 async def test_a_run_that_nobody_claims_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a while without change the flow and version are named that a worker would need."""
-    monkeypatch.setattr(watching, "IDLE_AFTER_S", 0)
-    monkeypatch.setattr(watching, "ASK_EVERY_S", 0)
+    monkeypatch.setattr(idleness, "IDLE_AFTER_S", 0)
+    monkeypatch.setattr(idleness, "ASK_EVERY_S", 0)
 
     async def first_idle(flows: Kernel, run: str) -> Look:
         async for look in watch(flows, run):
@@ -152,38 +148,3 @@ async def test_a_run_that_nobody_claims_is_noticed(monkeypatch: pytest.MonkeyPat
     assert found.idle is not None
     assert found.idle.startswith("no worker has claimed it for ")
     assert found.idle.endswith("is one running that has flow 'parade' in version 3?")
-
-
-def test_a_worker_that_is_busy_is_left_alone() -> None:
-    """A long handler is no reason to worry, whatever waits beside it."""
-    busy = task_record(RUNNING, lease_until=at(30), worker="w")
-
-    assert idle_reason([busy, task_record(QUEUED)], at(20), "10 s") is None
-    assert idle_reason([], at(20), "10 s") is None
-    assert idle_reason([task_record(COMPLETED)], at(20), "10 s") is None
-
-
-def test_tasks_that_nobody_takes_are_told_with_their_queues() -> None:
-    """Whoever started a worker for other queues sees why it does nothing."""
-    tasks = [task_record(QUEUED, queue="mail"), task_record(QUEUED, queue="gpu"), task_record(QUEUED, ready_at=at(99))]
-
-    assert idle_reason(tasks[:1], at(20), "10 s") == (
-        "1 task waits in queue 'mail', and no worker has taken any for 10 s; is one running that serves it?"
-    )
-    assert idle_reason(tasks, at(20), "10 s") == (
-        "2 tasks wait in queue 'gpu', 'mail', and no worker has taken any for 10 s; is one running that serves it?"
-    )
-
-
-def test_a_worker_that_has_gone_is_named() -> None:
-    """Its lease is over, and nobody has taken the task back."""
-    lost = task_record(RUNNING, lease_until=at(10), worker="w-1")
-
-    assert idle_reason([lost], at(20), "10 s") == (
-        "worker w-1 has gone silent; what it had in its hands waits for another worker"
-    )
-
-
-def test_a_retry_that_is_not_due_is_told() -> None:
-    """Nothing is wrong: the next attempt has its time."""
-    assert idle_reason([task_record(QUEUED, ready_at=at(50))], at(20), "10 s") == "the next attempt is due in 30.0 s"
