@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Generator
@@ -32,6 +33,18 @@ SETTINGS = {"max_connections": "200", "max_wal_size": "256MB"}
 
 MEMORY_BYTES_MIN = 4 << 30
 """Free room in the memory file system from which on the server is put there; it needs a tenth of that."""
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C and Ctrl-\\, as the processes that tests start then do, too.
+
+    A shell without job control has what it starts in the background ignore both, and that is inherited. A handler is
+    not: a new program begins with the default in its place.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 class Databases:

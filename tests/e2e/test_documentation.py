@@ -14,17 +14,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.pages import blocks_of
+from tests.support.pages import blocks_of, pages_of
 from tests.support.reader import Reader
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 DONE = {"python", "console", "text"}
-PAGES = [
-    page
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    if any(b.language in DONE for b in blocks_of(page))
-]
+PAGES = [page for page in pages_of(ROOT) if any(block.language in DONE for block in blocks_of(page))]
 ON_ITS_OWN = {"first-flow.md"}
 """Pages whose reader has no database yet."""
 

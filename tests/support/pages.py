@@ -27,8 +27,16 @@ _BLOCK = re.compile(
 )
 _FILE = re.compile(r"# (?P<name>[\w/]+\.\w+)(?P<more>, further down)?\n")
 _COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n?", re.MULTILINE)
+AT_THE_ROOT = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+"""The pages of a checkout beside those of `docs/`. Other files at its root are somebody's: `make demo` writes one."""
+
 KEYS = {"^C": signal.SIGINT, "^\\": signal.SIGQUIT}
 """What a terminal does where Ctrl and a key are pressed."""
+
+
+def pages_of(checkout: Path) -> list[Path]:
+    """All that is written for readers, in a checkout."""
+    return [*(checkout / name for name in AT_THE_ROOT), *sorted((checkout / "docs").rglob("*.md"))]
 
 
 @frozen(kw_only=True)

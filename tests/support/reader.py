@@ -138,18 +138,11 @@ class Reader:
             cwd=self._folder,
             env=self._environment,
             start_new_session=True,
-            preexec_fn=_hear_keys,
         )
 
     def _compare(self, block: Block, shown: list[str], output: str) -> None:
         problem = unlike(shown, output.splitlines(), self._ids)
         assert problem is None, f"{block}: {problem}"
-
-
-def _hear_keys() -> None:
-    """In a new process: a shell that runs tests in its background has them, and theirs, ignore these signals."""
-    for number in KEYS.values():
-        signal.signal(number, signal.SIG_DFL)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from docs.generating import FILES
 from docs.site.state_chart import NotAStateChart, draw_state_chart, read_state_chart
 from fairlead.kernel.transitions import RUN_TRANSITIONS, STEP_TRANSITIONS, TASK_TRANSITIONS
-from tests.support.pages import blocks_of
+from tests.support.pages import blocks_of, pages_of
 from tests.support.shown import Ids, unlike
 
 ROOT = Path(__file__).parents[2]
@@ -32,11 +32,6 @@ def test_generated_files_are_up_to_date(name: str, monkeypatch: pytest.MonkeyPat
     assert FILES[name]() == (DOCS / name).read_text(encoding="utf-8")
 
 
-def pages() -> list[Path]:
-    """All that is written for readers."""
-    return [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
-
-
 def anchors(page: Path) -> set[str]:
     """What links into a page can name: its headings, as code hosts and the site write them."""
     headings = HEADING.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
@@ -50,11 +45,22 @@ def links(page: Path) -> Iterator[tuple[str, Path, str]]:
         yield found[0], (page.parent / target if target else page), anchor or ""
 
 
+def test_what_a_command_leaves_in_a_checkout_is_no_page(tmp_path: Path) -> None:
+    """`make demo` writes its report beside the README; nobody promises that its links lead somewhere."""
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/index.md", "fairlead-survey.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    found = [page.relative_to(tmp_path).as_posix() for page in pages_of(tmp_path)]
+
+    assert found == ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/index.md"]
+
+
 def test_links_lead_somewhere() -> None:
     """Every relative link of every page is that of a file, and its anchor one of its headings."""
     broken = [
         f"{page.relative_to(ROOT)}: {link}"
-        for page in pages()
+        for page in pages_of(ROOT)
         for link, target, anchor in links(page)
         if not target.exists() or (anchor and anchor not in anchors(target))
     ]
@@ -115,7 +121,7 @@ def test_what_is_no_state_chart_is_refused(text: str) -> None:
         read_state_chart(text)
 
 
-@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", pages_of(ROOT), ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_block_is_read(page: Path) -> None:
     """A fence that the rules of pages do not see would never be run; a note that they do not know says nothing."""
     blocks = blocks_of(page)
