@@ -154,6 +154,14 @@ class NotAMap(UsageError):
         super().__init__(f"step {step!r} is not a map and has one output; read it with run.output({step!r})")
 
 
+class IsAMap(UsageError):
+    """The one output of a step was asked of a map, which has one for each of its elements."""
+
+    def __init__(self, step: str) -> None:
+        self.step = step
+        super().__init__(f"step {step!r} is a map and has an output per element; read them with run.outputs({step!r})")
+
+
 class StatusUnknown(UsageError):
     """A handler asked `ctx.status` for a step that it is told nothing of."""
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, overload
 
-import msgspec
 from attrs import frozen
 
 from ..ports import Ports
 from ..ports.outbox import EventRecord
-from ..ports.reading import AttemptRecord, OutputRequest, RunRecord, StepOutput, StepRecord, TaskRecord
+from ..ports.reading import AttemptRecord, OutputPage, OutputRequest, RunRecord, StepOutput, StepRecord, TaskRecord
 from ..ports.statuses import TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus
 from .codec import SIZE_UNLIMITED, JsonValue
 from .codec import decode as decode_json
 from .commands import CancelledRun, CancelRun
 from .definition import Flow, Step
 from .durations import Duration, in_seconds
-from .errors import InvalidArgument, NotAMap, OtherShape, RunDidNotComplete, RunNotFound, WaitTimeout
+from .errors import InvalidArgument, IsAMap, NotAMap, OtherShape, RunDidNotComplete, RunNotFound, WaitTimeout
 from .events import event_records
+from .facts import NULL
 from .failures import decode_failure
 from .fetching import fetch_payload
 from .plan import StepKind
@@ -32,6 +32,12 @@ POLL_FIRST_S = 0.001
 POLL_GROWTH = 1.2
 POLL_LONGEST_S = 0.25
 """The longest pause between two looks."""
+
+PAGE_OUTPUTS_MAX = 5_000
+"""Outputs of a map that are read at a time."""
+
+PAGE_BYTES_MAX = 4 * 1024 * 1024
+"""Bytes of them together."""
 
 
 class FlowFinder(Protocol):
@@ -176,10 +182,11 @@ class RunHandle:
         An array is a list, also where it was made element by element.
 
         Args:
-            step: the handler, its slug, or the `Step`. For a map see `outputs`.
+            step: the handler, its slug, or the `Step`.
             timeout: seconds or a `timedelta`; None waits for as long as it takes.
 
         Raises:
+            IsAMap: the step has an output for each of its elements; see `outputs`.
             RunDidNotComplete: the run ended without this output.
             WaitTimeout: the step is not settled after `timeout`.
             FlowDefinitionError: the flow has no such step.
@@ -191,22 +198,28 @@ class RunHandle:
         """
         flow = await self._flow()
         found = flow.step_named(step)
+        if found.kind is StepKind.MAP:
+            raise IsAMap(found.slug)
         settled = await self._settled(found, timeout)
         if settled is None:
             return None
-        data = _joined(found, await self._fetched(settled))
-        return found.produced.decode(data, size_bytes_max=SIZE_UNLIMITED)
+        (data,) = await self._fetched(settled)
+        return found.output.decode(data, size_bytes_max=SIZE_UNLIMITED)
 
     @overload
     async def outputs(
         self, step: Callable[..., Coroutine[Any, Any, T]], *, timeout: Duration | None = None
-    ) -> list[T]: ...
+    ) -> list[T | None]: ...
     @overload
-    async def outputs(self, step: Callable[..., T], *, timeout: Duration | None = None) -> list[T]: ...
+    async def outputs(self, step: Callable[..., T], *, timeout: Duration | None = None) -> list[T | None]: ...
     @overload
     async def outputs(self, step: str | Step, *, timeout: Duration | None = None) -> list[Any]: ...
     async def outputs(self, step: Any, *, timeout: Duration | None = None) -> Any:
-        """Wait for a map and return the outputs of its elements in order of index; errors as for `output`.
+        """Wait for a map and return the outputs of its elements in order of index; other errors as for `output`.
+
+        None stands where an element has none, since its failure was tolerated. Where the map was skipped there are no
+        outputs at all. They are read page by page, and large ones, which are in blobs, one after the other: where
+        there are many of these, let a step of the flow reduce them, whose host reads several at a time.
 
         Raises:
             NotAMap: the step has one output.
@@ -215,7 +228,17 @@ class RunHandle:
         found = flow.step_named(step)
         if found.kind is not StepKind.MAP:
             raise NotAMap(found.slug)
-        return await self.output(found, timeout=timeout) or []
+        page = await self._settled(found, timeout)
+        values: list[Any] = []
+        while page is not None and len(values) < (page.elements or 0):
+            if not page.outputs:  # it was completed, so it is not there any more
+                raise RunNotFound(self.id)
+            for data in await self._fetched(page):
+                what = f"output {len(values)} of step {found.slug!r}"
+                value = None if data == NULL else found.output.decode(data, size_bytes_max=SIZE_UNLIMITED, what=what)
+                values.append(value)
+            page = await self._page(found, len(values))
+        return values
 
     async def _flow(self) -> Flow[Any]:
         return self._flow_of(await self.record())
@@ -226,14 +249,20 @@ class RunHandle:
             raise OtherShape(run_id=record.id, flow=record.flow, version=record.version)
         return flow
 
+    async def _page(self, step: Step, first: int) -> StepOutput | None:
+        """Consecutive outputs of a step's tasks. None where there is no such step."""
+        page = OutputPage(
+            run_id=self.id, step=step.slug, first=first, limit=PAGE_OUTPUTS_MAX, size_bytes_max=PAGE_BYTES_MAX
+        )
+        return await self._persistence.read_output_page(page)
+
     async def _settled(self, step: Step, timeout: Duration | None) -> StepOutput | None:
-        """Wait until a step has its output. None where it was skipped."""
-        request = OutputRequest(self.id, step.slug)
+        """Wait until a step is completed; answers its first outputs. None where it was skipped."""
         found: StepOutput | None = None
 
         async def look(record: RunRecord) -> bool:
             nonlocal found
-            found = (await self._persistence.read_payloads((), (request,))).outputs.get(request)
+            found = await self._page(step, 0)
             return found is not None and found.status in TERMINAL_STEP
 
         record = await self._wait_for(look, timeout)
@@ -247,7 +276,7 @@ class RunHandle:
 
     async def _fetched(self, output: StepOutput) -> list[bytes]:
         """The outputs of a step's tasks, null where a task has none."""
-        return [b"null" if each is None else await fetch_payload(self._ports.blobs, each) for each in output.outputs]
+        return [NULL if each is None else await fetch_payload(self._ports.blobs, each) for each in output.outputs]
 
     async def _wait_until(self, done: Callable[[RunRecord], bool], timeout: Duration | None) -> RunRecord:
         async def look(record: RunRecord) -> bool:
@@ -278,13 +307,6 @@ def _seconds(timeout: Duration | None) -> float | None:
         return None if timeout is None else in_seconds(timeout)
     except ValueError as problem:
         raise InvalidArgument("timeout", str(problem).partition(",")[0], timeout) from None
-
-
-def _joined(step: Step, outputs: list[bytes]) -> bytes:
-    """A step's output as JSON: its only task's, or the array of all its tasks' outputs."""
-    if step.kind is StepKind.MAP:
-        return msgspec.json.encode([msgspec.Raw(each) for each in outputs])
-    return outputs[0]
 
 
 def _untyped(step: Step, outputs: list[bytes]) -> JsonValue:

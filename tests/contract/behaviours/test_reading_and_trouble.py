@@ -12,6 +12,7 @@ from fairlead.kernel import (
     ForeignFlow,
     IdempotencyConflict,
     InvalidArgument,
+    IsAMap,
     Kernel,
     LimitExceeded,
     NotAMap,
@@ -20,6 +21,7 @@ from fairlead.kernel import (
     Start,
     StepStatus,
 )
+from fairlead.kernel import runs as reading
 from fairlead.kernel.commands import Verdict
 from fairlead.kernel.decisions import handover
 from fairlead.ports import Ports
@@ -76,6 +78,30 @@ async def test_outputs_that_are_large_together_can_be_read(world: Ports) -> None
     assert [len(output) for output in outputs] == [1_000_000] * 20
 
 
+async def test_outputs_are_read_page_by_page(world: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the map and whatever its elements' outputs; elements that failed have none."""
+    flow = Flow("long", version=1, input=list[int])
+
+    @flow.map(over="input", tolerate_failures="all", max_attempts=1)
+    async def many(item: int) -> int:
+        return item
+
+    monkeypatch.setattr(reading, "PAGE_OUTPUTS_MAX", 3)
+    kernel = Kernel(flows=[flow], ports=world)
+    run = await kernel.start(flow, list(range(8)))
+    empty = await kernel.start(flow, [])
+    hands = Hands(kernel)
+    await hands.claim_runs()
+    for task in await hands.claim_tasks():
+        if task.key.element in (0, 4):
+            await hands.fail(task)
+        else:
+            await hands.complete(task, task.key.element)
+
+    assert await run.outputs(many) == [None, 1, 2, 3, None, 5, 6, 7]
+    assert await empty.outputs(many) == []
+
+
 async def test_steps_are_told_in_the_order_of_their_definition(world: Ports) -> None:
     """Whatever order the store has them in."""
     flow = fan()
@@ -87,13 +113,15 @@ async def test_steps_are_told_in_the_order_of_their_definition(world: Ports) -> 
 
 
 async def test_wrong_readings_are_refused_in_their_words(world: Ports) -> None:
-    """A step that is no map, a page of nothing, and a flow object that is not the kernel's."""
+    """A step that is no map or is one, a page of nothing, and a flow object that is not the kernel's."""
     flow = fan()
     kernel = Kernel(flows=[flow], ports=world)
     run = await kernel.start(flow, [])
 
     with pytest.raises(NotAMap, match=r"'after' is not a map"):
         await run.outputs("after")
+    with pytest.raises(IsAMap, match=r"read them with run\.outputs\('many'\)"):
+        await run.output("many")
     with pytest.raises(LimitExceeded, match=r"runs per page: 1 to 1000 at once, not 0$"):
         await kernel.list_runs(limit=0)
     with pytest.raises(ForeignFlow, match="loaded twice"):

@@ -65,10 +65,10 @@ def test_the_flow_is_one() -> None:
 if TYPE_CHECKING:
 
     async def reads(kernel: Kernel, run: RunHandle, step: Step) -> None:
-        """Outputs are typed as their handlers declare, and may be absent; slugs and steps are untyped."""
+        """Outputs are typed as their handlers declare, and may be absent, each of them; slugs and steps are untyped."""
         assert_type(await run.output(charge), Payment | None)
         assert_type(await run.output(ship, timeout=30), str | None)
-        assert_type(await run.outputs(reserve), list[int])
+        assert_type(await run.outputs(reserve), list[int | None])
         assert_type(await run.output(lines), list[str] | None)
         assert_type(await run.output(sorted_lines), list[str] | None)
         assert_type(await run.output("charge"), Any)
