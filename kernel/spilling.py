@@ -2,7 +2,8 @@
 
 Blobs are written once, under keys that belong to one attempt (or to one run that is being started). A write whose
 answer was lost therefore meets its own blob when it is repeated, which is success. Blobs whose transaction never came
-are orphans; nobody refers to them, and a sweep collects them.
+are orphans: nobody refers to them, and nothing removes them. What is below `runs/<run id>/` belongs to that run, so all
+of it may be deleted once the run is no longer in the store.
 """
 
 from __future__ import annotations
