@@ -17,7 +17,6 @@ from .define import Declaration, define
 from .noting import NotedError, wanted
 from .shape import Shape, shape_of
 from .site import Site
-from .step import Step
 
 
 @frozen
@@ -39,8 +38,8 @@ class Draft:
     """
 
     def __init__(self, site: Site, version: str, options: Mapping[str, Any], input: Schema | None) -> None:
-        self.steps: Final[dict[str, Step]] = {}
-        self.site: Final = evolve(site, earlier=self.steps)
+        self.steps: Final = site.earlier
+        self.site: Final = site
         self._version = version
         self._options = options
         self._input_is_declared = input is not None
@@ -78,7 +77,7 @@ class Draft:
         check_types(step, produced, site)
         if None not in self._lost:  # The condition of a branch may be why something is never None.
             check_absences(step, site)
-        self.steps[step.slug] = step
+        self.steps.add(step)
         self._produced = produced
         self._produced[step.slug] = step.produced
 

@@ -19,6 +19,7 @@ from .parameters import schema_of
 from .shape import Shape
 from .site import Site
 from .step import Step
+from .steps import Steps
 
 T = TypeVar("T")
 
@@ -78,7 +79,7 @@ class Flow(Group, Generic[T]):
         input_name: str = INPUT,
         **options: Unpack[FlowOptions],
     ) -> None:
-        site = Site(flow=slug, input_name=input_name, earlier={})
+        site = Site(flow=slug, input_name=input_name, earlier=Steps())
         _check_names(site)
         self._version = _checked_version(version, site)
         parsed = _parsed(options, site)

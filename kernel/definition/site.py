@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
-
 from attrs import frozen
 
 from ..errors import FlowDefinitionError
@@ -11,6 +9,7 @@ from ..plan import INPUT
 from .handler import Handler, name_of, same_function
 from .names import nearest
 from .step import Step
+from .steps import Steps
 
 
 @frozen(kw_only=True)
@@ -19,8 +18,8 @@ class Site:
 
     flow: str
     input_name: str
-    earlier: Mapping[str, Step]
-    """The steps defined so far, by slug, in order of definition."""
+    earlier: Steps
+    """The steps defined so far."""
     step: str | None = None
     handler: Handler | None = None
 
@@ -53,10 +52,6 @@ class Site:
             return self._made_of(name, place)
         raise self.error(f"{place}: name a step by its function or slug, not by {name!r}")
 
-    def in_order(self, slugs: Set[str]) -> tuple[str, ...]:
-        """Return earlier steps in order of definition."""
-        return tuple(slug for slug in self.earlier if slug in slugs)
-
     def unknown(self, name: str, place: str) -> FlowDefinitionError:
         """Return the error for a name that no earlier step has."""
         if name == self.step:
@@ -73,7 +68,7 @@ class Site:
         return step
 
     def _made_of(self, function: Handler, place: str) -> Step:
-        found = [step for step in self.earlier.values() if same_function(step.binding.handler, function)]
+        found = self.earlier.made_of(function)
         if len(found) == 1:
             return found[0]
         name = name_of(function) or repr(function)
