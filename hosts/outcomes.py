@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
+from types import TracebackType
 from typing import NamedTuple
 
 from ..kernel import GiveUp, PayloadError, RetryAfter
@@ -42,6 +43,9 @@ SERVING: Mapping[type[BaseException], Judgement] = {
     ElementsMissing: HOST_FAILED,
 }
 """What is raised where a host serves a handler, before, while or after it runs, and so is none of the handler's own."""
+
+CALLERS = frozenset({__package__, Outcome.__module__.rpartition(".")[0]})
+"""The packages whose frames stand between a host's loop and a handler; they tell nobody where a handler failed."""
 
 
 def completed(task: ClaimedTask, executable: Executable, value: object) -> Outcome:
@@ -129,8 +133,19 @@ def _failed(
     )
 
 
+def _leaving_us(error: BaseException) -> TracebackType | None:
+    """Where the traceback of an exception leaves what calls handlers; None where it never does."""
+    try:
+        frame = error.__traceback__
+        while frame is not None and frame.tb_frame.f_globals.get("__package__") in CALLERS:
+            frame = frame.tb_next
+        return frame
+    except BaseException:  # an exception of users may answer as it likes
+        return None
+
+
 def _described(error: BaseException, attempt: int) -> bytes:
     try:
-        return failure_of(error, attempt=attempt)
+        return failure_of(error, attempt=attempt, since=_leaving_us(error))
     except BaseException:  # `failure_of` trusts nothing, but memory may be short
         return encode_failure(type="Indescribable", message="what was raised cannot be described", attempt=attempt)

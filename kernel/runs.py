@@ -325,5 +325,5 @@ def _did_not_complete(record: RunRecord) -> RunDidNotComplete:
         run_id=record.id,
         status=record.status,
         reason=record.reason,
-        message=None if failure is None else f"{failure.type}: {failure.message}",
+        message=None if failure is None else str(failure),
     )

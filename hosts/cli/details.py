@@ -10,7 +10,7 @@ import click
 from ...kernel.failures import Failure
 from ...kernel.runs import RunDetails
 from ...ports.reading import AttemptRecord, RunRecord, StepRecord, TaskRecord
-from ...ports.statuses import TaskStatus
+from ...ports.statuses import StepStatus, TaskStatus
 from .output import coloured, print_table, printable, shown_duration, shown_time
 from .records import ended_tasks, error_words, failure_of
 
@@ -47,7 +47,7 @@ def _print_run(run: RunRecord, *, traceback: bool) -> None:
         click.echo(f"  ended     {shown_time(run.ended_at)}, after {shown_duration(run.created_at, run.ended_at)}")
     failure = failure_of(run.error)
     if failure is not None:
-        lines = printable(f"{failure.type}: {failure.message}").splitlines()
+        lines = printable(str(failure)).splitlines()
         click.echo("\n".join(f"  {'' if number else 'error':8}  {line}" for number, line in enumerate(lines)))
         if traceback:
             _print_traceback(failure)
@@ -66,6 +66,10 @@ def _print_steps(steps: Sequence[StepRecord]) -> None:
         shown.append((step.slug, step.status, *counts, took, step.reason or ""))
     columns = [">TASKS", ">FAILED", *([">GAPS"] if gaps else [])]
     print_table(["STEP", "STATUS", *columns, ">TOOK", "REASON"], shown)
+    for step in steps:
+        failure = failure_of(step.error)
+        if failure is not None and failure.exceeded is not None and step.status is StepStatus.SKIPPED:
+            click.echo(f"{step.slug}: {error_words(failure)}")
     if gaps:
         click.echo("gaps: elements without a task, since the task that makes them has failed; they read as null")
 

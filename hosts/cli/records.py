@@ -118,7 +118,7 @@ def event_json(event: EventRecord) -> dict[str, object]:
 
 def error_words(failure: Failure) -> str:
     """A failure in one line that may be written to a terminal."""
-    return printable(" ".join(f"{failure.type}: {failure.message}".split()))
+    return printable(" ".join(str(failure).split()))
 
 
 def failure_of(error: bytes | None) -> Failure | None:

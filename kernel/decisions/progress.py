@@ -29,7 +29,7 @@ from ..events import (
     encode_events,
 )
 from ..facts import NULL, Kind, array_length, facts_of, joined_facts
-from ..failures import encode_failure
+from ..failures import Exceeded, encode_failure, with_exceeded
 from ..plan import INPUT, Consequence, MapSource, Plan
 from ..transitions import RunTrigger, StepTrigger, run_after, step_after
 from .handover import HandOver
@@ -120,10 +120,15 @@ class RunProgress:
         plan, state = self.plan.steps[slug], self._steps[slug]
         state.failed_tasks += 1
         excused = reason not in NEVER_EXCUSED
-        if excused and state.failed_tasks <= plan.tolerated(state.elements or 0):
+        tolerated = plan.tolerated(state.elements or 0)
+        if excused and state.failed_tasks <= tolerated:
             self._task_ended(slug, facts_of(self.plan.questions[slug], NULL))
             return
         state.remaining_tasks = (state.remaining_tasks or 0) - 1
+        if excused and plan.tolerate_failures and error is not None:
+            elements = state.elements or 0
+            exceeded = Exceeded(step=slug, failed=state.failed_tasks, elements=elements, tolerated=tolerated)
+            error = with_exceeded(error, exceeded)
         state.error = error
         if not excused or plan.on_exhausted is Consequence.FAIL:
             self._end_step(state, StepTrigger.FAIL, reason)

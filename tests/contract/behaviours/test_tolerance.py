@@ -11,6 +11,7 @@ import pytest
 from fairlead.adapters.memory import ManualClock
 from fairlead.kernel import Flow, Kernel, RunHandle, RunStatus, StepStatus
 from fairlead.kernel.commands import Verdict
+from fairlead.kernel.failures import Exceeded, decode_failure
 from fairlead.ports import Ports
 from fairlead.ports.records import ClaimedTask
 from fairlead.ports.statuses import TaskStatus
@@ -105,6 +106,11 @@ async def test_one_failure_too_many_fails_the_map(
     assert verdict == {late: Verdict.STALE}
     assert (details.run.status, details.run.reason) == (RunStatus.FAILED, "handler_failed")
     assert (step.status, step.failed_tasks) == (StepStatus.FAILED, len(failing))
+    assert step.error is not None
+    assert step.error == details.run.error
+    told = {2: "3 of 10 elements of 'read' failed, 2 are tolerated; the last: ", 0.29: "3 of 10 elements of 'read'"}
+    assert str(decode_failure(step.error)).startswith(told.get(tolerance, "ValueError: "))
+    assert "of 10" not in str(decode_failure(details.attempts[-1].error or b""))
     assert {task.key.element for task in details.tasks if task.status is TaskStatus.CANCELLED} == set(range(10)) - set(
         failing
     )
@@ -139,6 +145,8 @@ async def test_a_map_that_fails_too_often_may_be_skipped(world: Ports, policy: E
     steps = {step.slug: step for step in details.steps}
     assert (steps["read"].status, steps["read"].reason) == (StepStatus.SKIPPED, "handler_failed")
     assert steps["read"].error is not None
+    exceeded = Exceeded(step="read", failed=2, elements=10, tolerated=1)
+    assert decode_failure(steps["read"].error).exceeded == exceeded
     assert sorted(verdicts.values()) == [Verdict.SETTLED, Verdict.SETTLED, Verdict.STALE]
     assert {task.status for task in details.tasks if task.key.step == "read"} == {
         TaskStatus.FAILED,

@@ -7,7 +7,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -97,6 +97,32 @@ async def test_whatever_a_handler_raises_is_a_failed_attempt(
         (2, "handler_failed"),
     ]
     assert {name.rpartition(".")[2] for *_, name in attempts} == {type_name.rpartition(".")[2]}
+
+
+@pytest.mark.parametrize("kind", ["async", "thread", "stream"])
+async def test_a_recorded_traceback_begins_with_the_handler(make_kernel: MakeKernel, kind: str) -> None:
+    """What the host does to call it tells nobody where it failed."""
+    flow = Flow("fall", version=1, max_attempts=1)
+
+    def trip(input: int) -> int:
+        raise ValueError("tripped")
+
+    async def stumble(input: int) -> int:
+        return trip(input)
+
+    def tumble(input: int) -> Iterator[int]:
+        yield trip(input)
+
+    flow.step({"async": stumble, "thread": trip, "stream": tumble}[kind], slug="fall")
+    run = await _end(make_kernel(flow), flow)
+
+    record = await run.record()
+    assert record.error is not None
+    traceback = decode_failure(record.error).traceback
+    assert traceback is not None
+    first = {"async": "in stumble", "thread": "in trip", "stream": "in tumble"}[kind]
+    assert traceback.splitlines()[0].endswith(first)
+    assert traceback.splitlines()[-1].strip(" ^") == 'raise ValueError("tripped")'
 
 
 async def test_give_up_and_declared_exceptions_end_at_once(make_kernel: MakeKernel) -> None:

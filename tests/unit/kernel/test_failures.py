@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from json import JSONDecodeError
 
 import pytest
 
+from fairlead.kernel import GiveUp
 from fairlead.kernel.failures import (
     FRAMES_MAX,
     MESSAGE_LENGTH_MAX,
@@ -37,6 +39,16 @@ def test_type_message_traceback_and_attempt_are_kept() -> None:
     assert (failure.type, failure.message, failure.attempt) == ("ValueError", "too heavy", 2)
     assert failure.traceback is not None
     assert "in raised" in failure.traceback
+
+
+def test_what_users_import_from_fairlead_is_named_without_its_module() -> None:
+    """Where it is defined is nobody's business; classes of others are named in full."""
+    names = [
+        decode_failure(failure_of(error)).type
+        for error in (GiveUp("enough"), KeyError("x"), JSONDecodeError("", "", 0))
+    ]
+
+    assert names == ["GiveUp", "KeyError", "json.decoder.JSONDecodeError"]
 
 
 def test_an_exception_without_text() -> None:

@@ -12,7 +12,7 @@ from fairlead.adapters.memory import memory_ports
 from fairlead.hosts.cli.details import LINES_MAX, print_details
 from fairlead.hosts.cli.records import details_json
 from fairlead.hosts.node import NodeHost
-from fairlead.kernel import Context, Flow, Kernel, RunDetails
+from fairlead.kernel import Context, Flow, Kernel, RunDetails, RunDidNotComplete
 
 ELEMENTS = 30
 
@@ -152,3 +152,31 @@ async def test_gaps_and_skips_are_explained(capsys: pytest.CaptureFixture[str]) 
     assert ["rest", "skipped", "-", "0", "0", "-", "condition_unmet"] in lines
     assert [line for line in lines if line[:1] == ["gaps:"]] != []
     assert {step["step"]: step["gaps"] for step in document["steps"]} == {"march": 0, "salute": 1, "rest": 0}
+
+
+async def test_too_many_failures_of_a_map_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """The run's error, and that of a map which is skipped for it, say how many failed and how many may."""
+    flow = Flow("parade", version=1, max_attempts=1)
+
+    @flow.map(over="input", tolerate_failures=1, on_exhausted="skip")
+    def march(item: int) -> int:
+        raise ValueError("tripped")
+
+    @flow.map(over="input", after=[march], tolerate_failures=0.5)
+    def salute(item: int) -> int:
+        raise ConnectionError("no flag")
+
+    async with Kernel(flows=[flow], ports=memory_ports()) as kernel, NodeHost(kernel, concurrency=1):
+        run = await kernel.start("parade", [0, 1, 2])
+        await run.wait(timeout=30)
+        details = await run.details()
+        with pytest.raises(RunDidNotComplete, match=r"2 of 3 elements of 'salute' failed, 1 is tolerated"):
+            await run.result()
+    print_details(details, everything=False)
+    lines = capsys.readouterr().out.splitlines()
+    document = json.loads(msgspec.json.encode(details_json(details)))
+
+    told = "2 of 3 elements of 'salute' failed, 1 is tolerated; the last: ConnectionError: no flag"
+    assert f"  error     {told}" in lines
+    assert "march: 2 of 3 elements of 'march' failed, 1 is tolerated; the last: ValueError: tripped" in lines
+    assert document["run"]["error"]["exceeded"] == {"step": "salute", "failed": 2, "elements": 3, "tolerated": 1}
