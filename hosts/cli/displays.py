@@ -88,6 +88,22 @@ class Silence:
         return
 
 
+class Hints(Silence):
+    """Tells nothing but why nothing happens."""
+
+    def __init__(self, stream: TextIO, *, as_json: bool) -> None:
+        self._stream = stream
+        self._as_json = as_json
+        self._pauses = Pauses()
+
+    def show(self, look: Look) -> None:
+        """Write why nothing happens, now and then."""
+        told = self._pauses.due(look.idle)
+        if told is not None:
+            self._stream.write(json_line({"kind": "idle", "message": told}) if self._as_json else f"{told}\n")
+            self._stream.flush()
+
+
 class JsonLines(Silence):
     """Writes an object for every event, for every change of how far a step is, for why nothing happens where nothing
     does, and for the run at its end.
@@ -131,7 +147,7 @@ class Lines(Silence):
         self._paces: dict[str, Pace] = {}
         self._told: dict[str, int] = {}
         self._written_s = monotonic()
-        self._idle_s: float | None = None
+        self._pauses = Pauses()
 
     def say(self, line: str) -> None:
         """Write a line."""
@@ -140,13 +156,15 @@ class Lines(Silence):
     def show(self, look: Look) -> None:
         """Write what is worth a line by now."""
         maps = {step.slug for step in look.steps if step.elements != 1}
-        told = [event for event in look.events if event.type == RETRYING or self._tells(event, maps)]
-        for line in event_lines(told):
+        events = [event for event in look.events if event.type == RETRYING or self._tells(event, maps)]
+        for line in event_lines(events):
             self.say(line)
         for step in look.steps:
             if step.elements is not None and step.slug not in self._ended:
                 self._progress(step, step.elements)
-        self._idle(look.idle)
+        idle = self._pauses.due(look.idle)
+        if idle is not None:
+            self.say(idle)
 
     def _tells(self, event: EventRecord, maps: Set[str]) -> bool:
         """Whether an event gets a line of its own; the end of a map is told with its numbers."""
@@ -169,13 +187,22 @@ class Lines(Silence):
             self._told[step.slug] = done
             self.say(f"{step.slug}: {counted}")
 
-    def _idle(self, reason: str | None) -> None:
+
+class Pauses:
+    """Keeps what is told again and again apart."""
+
+    def __init__(self) -> None:
+        self._told_s: float | None = None
+
+    def due(self, line: str | None) -> str | None:
+        """The line, where it is to be told now; to be asked at every look, also where there is no line."""
         now_s = monotonic()
-        if reason is None:
-            self._idle_s = None
-        elif self._idle_s is None or now_s - self._idle_s >= IDLE_EVERY_S:
-            self._idle_s = now_s
-            self.say(reason)
+        if line is None:
+            self._told_s = None
+        elif self._told_s is None or now_s - self._told_s >= IDLE_EVERY_S:
+            self._told_s = now_s
+            return line
+        return None
 
 
 class Pace:

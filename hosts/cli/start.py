@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -14,6 +14,9 @@ from ...kernel import Kernel, Start
 from ...ports.errors import UsageError
 from .command import DatabaseChoice, FairleadCommand, common_options, ports_options
 from .output import print_json
+
+if TYPE_CHECKING:
+    from .displays import Display
 
 
 class InputUnreadable(UsageError):
@@ -85,8 +88,13 @@ def start(
     input_value = read_json("--input", input_source)
     config = None if config_source is None else read_config(config_source)
     begin = Start(input=input_value, key=key, priority=priority, config=config)
+    display = None
+    if wait or watch:
+        from .displays import Hints, display_on
+
+        display = display_on(sys.stderr) if watch else Hints(sys.stderr, as_json=as_json)
     with open_kernel(target, choice) as source:
-        answer = asyncio.run(_start(source.make(), flow, begin, wait=wait, watch=watch, timeout=timeout))
+        answer = asyncio.run(_start(source.make(), flow, begin, display, timeout))
     if as_json:
         print_json(answer)
     else:
@@ -129,9 +137,9 @@ def read_config(source: str) -> Mapping[str, object]:
 
 
 async def _start(
-    kernel: Kernel, flow: str, begin: Start, *, wait: bool, watch: bool, timeout: float | None
+    kernel: Kernel, flow: str, begin: Start, display: Display | None, timeout: float | None
 ) -> dict[str, object]:
-    """Start the run, and wait for it if asked; the answer is what `--json` shows."""
+    """Start the run, and wait for it where there is a display; the answer is what `--json` shows."""
     async with kernel:
         found = kernel.find_flow(flow)
         (run,) = await kernel.start_many(found, [begin])
@@ -141,12 +149,10 @@ async def _start(
             "version": found.version,
             "created": run.created,
         }
-        if watch:
-            from .displays import display_on
+        if display is not None:
             from .watching import watch_shown
 
-            await watch_shown(kernel, run.id, display_on(sys.stderr), timeout=timeout)
-        if wait or watch:
+            await watch_shown(kernel, run.id, display, timeout=timeout)
             answer["output"] = await run.result(timeout=timeout)
         answer["status"] = await run.status()
     return answer

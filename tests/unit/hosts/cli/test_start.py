@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from fairlead.hosts.cli import main
+from fairlead.hosts.cli import idleness, main, watching
 
 SOURCE = """
 from attrs import frozen
@@ -122,6 +122,21 @@ def test_waiting_ends_in_time(target: str) -> None:
 
     assert result.exit_code == 3
     assert "is still pending after 0.01 s; is a host that serves its flow running?" in result.stderr
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_waiting_says_once_that_nobody_works(target: str, monkeypatch: pytest.MonkeyPatch, as_json: bool) -> None:
+    """On stderr, as the rest of what is said there: a line, or an object for programs."""
+    monkeypatch.setattr(idleness, "IDLE_AFTER_S", 0)
+    monkeypatch.setattr(idleness, "ASK_EVERY_S", 0)
+    monkeypatch.setattr(watching, "LOOK_EVERY_S", 0)
+    result = start(target, "--input", '"x"', "--wait", "--timeout", "0.2", *(["--json"] if as_json else []))
+
+    told = [json.loads(line).get("message") if as_json else line for line in result.stderr.splitlines()]
+    assert result.stdout == ""
+    assert len(told) == 2
+    assert told[0].startswith("no worker has claimed it for ")
+    assert told[0].endswith("is one running that has flow 'greet' in version 1?")
 
 
 def test_an_unknown_flow_is_refused(target: str) -> None:
