@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from ..ports.blobs import BlobCorrupt, BlobNotFound, BlobStore
 from ..ports.errors import CorruptionError
-from .references import Blob, Reference, check_blob, is_reference, joined, read_reference
+from .references import Blob, Reference, damage_of, is_reference, joined, read_reference
+
+MISSING = "it is missing; do all processes have the same --blobs (or blobs=)?"
+"""Most often nothing is lost, and one process looks where no other has written."""
 
 
 async def fetch_payload(blobs: BlobStore, stored: bytes) -> bytes:
@@ -54,8 +57,10 @@ async def _checked(blobs: BlobStore, blob: Blob) -> bytes:
     try:
         data = await blobs.get(blob.key)
     except BlobNotFound as error:
-        raise BlobCorrupt(blob.key, "it is missing") from error
+        raise BlobCorrupt(blob.key, MISSING, store=str(blobs)) from error
     except CorruptionError as error:  # the store found out by itself
-        raise BlobCorrupt(blob.key, str(error)) from error
-    check_blob(blob, data)
+        raise BlobCorrupt(blob.key, str(error), store=str(blobs)) from error
+    damage = damage_of(blob, data)
+    if damage is not None:
+        raise BlobCorrupt(blob.key, damage, store=str(blobs))
     return data

@@ -26,7 +26,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from ..ports.blobs import BlobCorrupt
 from ..ports.errors import CorruptionError
 from ..ports.records import TaskKey
 
@@ -158,16 +157,13 @@ def digest_of(data: bytes | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def check_blob(blob: Blob, data: bytes) -> None:
-    """Refuse what is not the blob that a reference promises.
-
-    Raises:
-        BlobCorrupt: it has another length or digest.
-    """
+def damage_of(blob: Blob, data: bytes) -> str | None:
+    """How data differs from the blob that a reference promises; None where it does not."""
     if len(data) != blob.size_bytes:
-        raise BlobCorrupt(blob.key, f"it should have {blob.size_bytes:,} bytes and has {len(data):,}")
+        return f"it should have {blob.size_bytes:,} bytes and has {len(data):,}"
     if digest_of(data) != blob.sha256:
-        raise BlobCorrupt(blob.key, f"its {len(data):,} bytes are not those that were written (SHA-256 differs)")
+        return f"its {len(data):,} bytes are not those that were written (SHA-256 differs)"
+    return None
 
 
 def joined(arrays: Sequence[bytes]) -> bytes:

@@ -37,12 +37,17 @@ class BlobNotFound(AdapterError):
 
 
 class BlobCorrupt(AdapterError):
-    """A blob that is referred to is missing, or is not what was written. Nothing else is taken in its place."""
+    """A blob that is referred to is missing, or is not what was written. Nothing else is taken in its place.
 
-    def __init__(self, key: str, problem: str) -> None:
+    The same read gives the same again, so it is not `retryable`; an attempt that needs the blob is tried again all the
+    same, up to its `max_attempts`, since another host may have the right store.
+    """
+
+    def __init__(self, key: str, problem: str, *, store: str) -> None:
         self.key = key
         self.problem = problem
-        super().__init__(f"blob {key!r} cannot be read: {problem}")
+        self.store = store
+        super().__init__(f"blob {key!r} cannot be read from {store}: {problem}")
 
 
 class BlobInfo(Record, frozen=True):
@@ -92,6 +97,8 @@ class BlobStore(Protocol):
 
     No segment is `.` or `..`. Any other key is refused with `InvalidBlobKey`, by every method that takes one
     (`check_blob_key`). Keys differ by case, and one may be the beginning of another: `a`, `A` and `a/b` are three.
+
+    `str(store)` says for messages where it is: an address, without secrets.
 
     Whoever needs a key for one writer only makes it unique. A put that raises something retryable may have stored its
     blob all the same, and then a repetition meets it: `BlobExists`.

@@ -22,6 +22,9 @@ class MemoryBlobs:
         self._lock = threading.Lock()
         self._blobs: dict[str, tuple[bytes, datetime]] = {}
 
+    def __str__(self) -> str:
+        return "the memory of this process"
+
     async def put(self, key: str, data: bytes, *, if_absent: bool = True) -> None:
         """Store a copy of `data` under `key`."""
         check_blob_key(key)

@@ -29,6 +29,9 @@ class PostgresBlobs:
         self._database = database
         self._clock = clock
 
+    def __str__(self) -> str:
+        return f"the database, schema {self._database.settings.schema!r}"
+
     async def put(self, key: str, data: bytes, *, if_absent: bool = True) -> None:
         """Store `data` under `key`."""
         check_blob_key(key)

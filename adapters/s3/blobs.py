@@ -65,6 +65,9 @@ class ObjectBlobs:
         self._retry_for_s = retry_for_s
         self._stores = {0: open_store(request_timeout_s)}
 
+    def __str__(self) -> str:
+        return self._place
+
     async def put(self, key: str, data: bytes, *, if_absent: bool = True) -> None:
         """Store `data` under `key`, in one request."""
         check_blob_key(key)

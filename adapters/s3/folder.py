@@ -58,6 +58,9 @@ class FolderBlobs:
         self._folder = folder
         self._swept = False
 
+    def __str__(self) -> str:
+        return f"folder {self._folder}"
+
     async def put(self, key: str, data: bytes, *, if_absent: bool = True) -> None:
         """Store `data` under `key`."""
         check_blob_key(key)

@@ -11,6 +11,8 @@ from attrs import evolve, frozen
 from ...kernel import Kernel, RunDetails, StepStatus
 from ...kernel.fetching import fetch_payload
 from ...kernel.references import is_reference, read_reference
+from ...ports import BlobStore
+from ...ports.blobs import BlobCorrupt
 from ...ports.reading import OutputRequest
 from .output import printable, shown_size
 
@@ -24,12 +26,20 @@ NO_OUTPUT = "null"
 
 
 @frozen(kw_only=True)
+class Unreadable:
+    """Stands for a payload whose blob is missing or is not what was written."""
+
+    size_bytes: int
+    problem: str
+
+
+@frozen(kw_only=True)
 class Output:
     """What a step that completed has given."""
 
     elements: int
     """How many outputs there are in all: 1 for a plain step."""
-    outputs: Sequence[bytes | None]
+    outputs: Sequence[bytes | Unreadable | None]
     """The first of them, canonical JSON; None where a task has none."""
 
 
@@ -37,7 +47,7 @@ class Output:
 class RunPayloads:
     """The payloads of one run, bounded or not."""
 
-    input: bytes
+    input: bytes | Unreadable
     config: bytes | None
     outputs: Mapping[str, Output]
     """By step, in order of definition."""
@@ -65,7 +75,7 @@ class RunPayloads:
             if rest > 0:
                 click.echo(f"… and {rest:,} more outputs of {step}; --all shows them")
 
-    def _lines(self) -> Iterator[tuple[str, bytes | None]]:
+    def _lines(self) -> Iterator[tuple[str, bytes | Unreadable | None]]:
         yield "input", self.input
         if self.config is not None:
             yield "config", self.config
@@ -73,9 +83,11 @@ class RunPayloads:
             for index, each in enumerate(output.outputs):
                 yield step if output.elements == 1 else f"{step}[{index}]", each
 
-    def _shown(self, payload: bytes | None) -> str:
+    def _shown(self, payload: bytes | Unreadable | None) -> str:
         if payload is None:
             return NO_OUTPUT
+        if isinstance(payload, Unreadable):
+            return f"not readable: {printable(payload.problem)}"
         if is_reference(payload):
             return f"{shown_size(read_reference(payload).size_bytes)}, kept as a blob; --all shows it"
         text = printable(payload.decode())
@@ -88,7 +100,6 @@ async def read_run_payloads(kernel: Kernel, details: RunDetails, *, everything: 
     """Read the payloads of a run; of long maps only the first outputs, and no blobs, unless everything is wanted.
 
     Raises:
-        BlobCorrupt: a blob is missing or not what was written.
         AdapterError: a store failed.
     """
     run_id = details.run.id
@@ -97,22 +108,28 @@ async def read_run_payloads(kernel: Kernel, details: RunDetails, *, everything: 
     requests = {slug: _requests(run_id, slug, elements, everything) for slug, elements in completed.items()}
     wanted = [request for each in requests.values() for request in each]
     found = await kernel.ports.persistence.read_payloads([run_id], wanted)
-    outputs: dict[str, Output] = {}
-    for slug, elements in completed.items():
-        read = [found.outputs[request] for request in requests[slug] if request in found.outputs]
-        outputs[slug] = Output(elements=elements, outputs=[each for output in read for each in output.outputs])
+    read = {
+        slug: [each for one in asked if one in found.outputs for each in found.outputs[one].outputs]
+        for slug, asked in requests.items()
+    }
+    outputs = {slug: Output(elements=elements, outputs=read[slug]) for slug, elements in completed.items()}
     payload = found.runs[run_id]
-    read_input = payload.input
+    read_input: bytes | Unreadable = payload.input
     if everything:
         blobs = kernel.ports.blobs
-        read_input = await fetch_payload(blobs, payload.input)
+        read_input = await _fetched(blobs, payload.input)
         outputs = {
-            slug: evolve(
-                output, outputs=[None if each is None else await fetch_payload(blobs, each) for each in output.outputs]
-            )
+            slug: evolve(output, outputs=[None if each is None else await _fetched(blobs, each) for each in read[slug]])
             for slug, output in outputs.items()
         }
     return RunPayloads(input=read_input, config=payload.config, outputs=outputs, everything=everything)
+
+
+async def _fetched(blobs: BlobStore, stored: bytes) -> bytes | Unreadable:
+    try:
+        return await fetch_payload(blobs, stored)
+    except BlobCorrupt as error:
+        return Unreadable(size_bytes=read_reference(stored).size_bytes, problem=str(error))
 
 
 def _requests(run_id: str, slug: str, elements: int, everything: bool) -> list[OutputRequest]:
@@ -121,8 +138,10 @@ def _requests(run_id: str, slug: str, elements: int, everything: bool) -> list[O
     return [OutputRequest(run_id, slug, element) for element in range(ELEMENTS_MAX)]
 
 
-def _document(payload: bytes) -> object:
-    """A payload inside of another JSON document; of one that is kept as a blob, how large it is."""
+def _document(payload: bytes | Unreadable) -> object:
+    """A payload inside of another JSON document; of one that is kept as a blob, how large it is, and what is wrong."""
+    if isinstance(payload, Unreadable):
+        return {"blob": {"size_bytes": payload.size_bytes, "problem": payload.problem}}
     if is_reference(payload):
         return {"blob": {"size_bytes": read_reference(payload).size_bytes}}
     return msgspec.Raw(payload)

@@ -40,6 +40,12 @@ async def test_a_blob_comes_back_byte_for_byte(blobs: BlobStore, data: bytes) ->
     assert (info.key, info.size_bytes) == ("runs/1/out", len(data))
 
 
+async def test_a_store_says_where_it_is(blobs: BlobStore) -> None:
+    """In words for messages, and not as Python shows an object."""
+    assert str(blobs) != object.__repr__(blobs)
+    assert str(blobs).isprintable()
+
+
 async def test_a_missing_blob_is_not_found(blobs: BlobStore) -> None:
     """`get` says so, `has` answers, `delete` does not mind."""
     with pytest.raises(BlobNotFound) as caught:

@@ -36,6 +36,9 @@ class WatchedBlobs:
         self.damaged: Callable[[str, bytes], bytes] = lambda key, data: data
         """What is read instead of a blob."""
 
+    def __str__(self) -> str:
+        return str(self._inner)
+
     async def put(self, key: str, data: bytes, *, if_absent: bool = True) -> None:
         """Store, or not."""
         self.puts[key] += 1

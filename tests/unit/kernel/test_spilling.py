@@ -151,7 +151,10 @@ async def test_a_blob_is_what_was_written_or_an_error(data: bytes | None) -> Non
         with pytest.raises(BlobCorrupt) as raised:
             await fetch_blob(blobs, Blob("k", 3, digest_of(b"123")))
     else:
-        with pytest.raises(BlobCorrupt, match="blob 'k' cannot be read: it is missing") as raised:
+        with pytest.raises(
+            BlobCorrupt,
+            match="blob 'k' cannot be read from the memory of this process: it is missing; do all processes",
+        ) as raised:
             await fetch_blob(blobs, Blob("k", 3, digest_of(b"123")))
 
     assert raised.value.key == "k"

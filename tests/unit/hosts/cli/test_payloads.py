@@ -11,6 +11,7 @@ from fairlead.adapters.memory import memory_ports
 from fairlead.hosts.cli.payloads import CHARACTERS_MAX, ELEMENTS_MAX, RunPayloads, read_run_payloads
 from fairlead.hosts.node import NodeHost
 from fairlead.kernel import Flow, Kernel
+from fairlead.kernel.fetching import MISSING
 
 
 class Volume(msgspec.Struct):
@@ -105,3 +106,34 @@ async def test_a_large_payload_is_told_by_its_size(capsys: pytest.CaptureFixture
     ]
     assert some.as_json()["input"] == {"blob": {"size_bytes": 100_002}}
     assert json.loads(msgspec.json.encode(whole.as_json()))["outputs"]["fill"]["outputs"] == ["x" * 200_000]
+
+
+async def test_what_cannot_be_read_hides_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    """In its place stands why, and in which store it was looked for; the rest is shown."""
+    flow = Flow("large", version=1)
+
+    @flow.step
+    def fill(input: str) -> str:
+        return input * 2
+
+    @flow.step
+    def measure(fill: str) -> int:
+        return len(fill)
+
+    async with Kernel(flows=[flow], ports=memory_ports()) as kernel, NodeHost(kernel):
+        run = await kernel.start("large", "x" * 40_000)
+        await run.wait(timeout=30)
+        (blob,) = [blob async for blob in kernel.ports.blobs.list()]
+        await kernel.ports.blobs.delete(blob.key)
+        found = await read_run_payloads(kernel, await run.details(), everything=True)
+    found.print()
+    problem = f"blob {blob.key!r} cannot be read from the memory of this process: {MISSING}"
+
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        f'input  "{"x" * 40_000}"',
+        f"fill  not readable: {problem}",
+        "measure  80000",
+    ]
+    outputs = json.loads(msgspec.json.encode(found.as_json()))["outputs"]
+    assert outputs["fill"]["outputs"] == [{"blob": {"size_bytes": 80_002, "problem": problem}}]
+    assert outputs["measure"]["outputs"] == [80_000]
