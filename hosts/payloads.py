@@ -1,8 +1,9 @@
 """The payloads that handlers are called with: read for a whole claim at once, and kept for those that come next.
 
-Payloads never change once they are written, so what is kept need not be checked again. Kept are the inputs of runs
-that this host claimed, the outputs that its handlers produced, and whatever it had to read. A task that is handed
-over to the host that made it ready therefore finds everything here, and needs no read at all.
+Payloads never change once they are recorded, so what is kept need not be checked again. Kept are the inputs of runs
+that this host claimed, the outputs of its handlers once the store has recorded them (an attempt whose lease was lost
+gives nobody anything), and whatever it had to read. A task that is handed over to the host that made it ready therefore
+finds everything here, and needs no read at all.
 
 Payloads that are too large for a row are in blobs (`kernel.references`). A task whose values are all in rows never
 waits for a blob; one that needs some is completed by itself, and several that need the same one share its read.
@@ -75,7 +76,7 @@ class Payloads:
         self._keep((run.id,), RunValues(as_stored(run.input), run.config))
 
     def remember_output(self, task: ClaimedTask, executable: Executable, output: bytes) -> None:
-        """Keep what a handler returned, or the reference to it, if anybody will ask for it."""
+        """Keep a recorded output, or the reference to it, if anybody will ask for it."""
         if executable.is_read:
             element = task.key.element if executable.is_map else None
             self._keep(output_key(task.key, task.key.step, element), as_stored(output))

@@ -48,6 +48,10 @@ class SettlingHost(Protocol):
         """The host's capacity with that many slots for tasks that are handed over."""
         ...
 
+    def recorded(self, lease: Lease, output: bytes) -> None:
+        """An output is recorded, and is what its task has given for ever. Told before what follows from it."""
+        ...
+
     def settled(self, lease: Lease, kind: OutcomeKind, verdict: Verdict) -> None:
         """The store has said what became of an outcome; the lease is no longer held."""
         ...
@@ -215,6 +219,7 @@ class Settler:
         used = 0
         try:
             settlement = await self._answered(batch, offered, wait=wait)
+            self._tell_recorded(batch, settlement)
             used = self._host.adopt(settlement.continuations)
             self._conclude(batch, settlement)
             if settlement.queued:
@@ -257,6 +262,14 @@ class Settler:
                     logger.info("settling works again after %d tries", self._backoff.failures)
                     self._backoff.reset()
                 return settlement
+
+    def _tell_recorded(self, batch: Sequence[_Waiting], settlement: Settlement) -> None:
+        """Tell of the outputs that count: those of attempts that the store has fenced off must not reach anybody."""
+        for item in batch:
+            output = item.outcome.output
+            settled = settlement.verdicts.get(item.lease) is Verdict.SETTLED
+            if output is not None and settled and item.lease not in settlement.unrecorded:
+                self._host.recorded(item.lease, output)
 
     def _conclude(self, batch: Sequence[_Waiting], settlement: Settlement) -> None:
         for item in batch:

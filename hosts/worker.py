@@ -266,8 +266,6 @@ class Worker:
             _tell_failure(execution, outcome)
         continues = outcome.kind is OutcomeKind.COMPLETED and (executable.is_map or executable.has_dependents)
         free = not running and self.slots.renew()
-        if outcome.output is not None:
-            self._payloads.remember_output(execution.claimed, executable, outcome.output)
         # The elements of a map that wait in the store are claimed, rather than handed over one by one.
         keeps_slot = free and continues and not (executable.is_map and self.slots.contended)
         if free and not keeps_slot:
@@ -292,6 +290,12 @@ class Worker:
     def _free_slot(self) -> None:
         if self.slots.renew():
             self.slots.give(1)
+
+    def recorded(self, lease: Lease, output: bytes) -> None:
+        """An output is recorded: what becomes ready by it may need it at once."""
+        execution = self.held.get(lease)
+        if execution is not None:
+            self._payloads.remember_output(execution.claimed, execution.executable, output)
 
     def settled(self, lease: Lease, kind: OutcomeKind, verdict: Verdict) -> None:
         """The store has said what became of an outcome."""

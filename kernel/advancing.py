@@ -45,9 +45,10 @@ class Advancing:
         except UnstorableValue as refusal:
             if len(command.outcomes) == 1:
                 unstorable = replace(command, outcomes=(_unstorable(command.outcomes[0], refusal),))
-                return await self._means.from_the_top(
+                settlement = await self._means.from_the_top(
                     lambda: self._settle_batch(unstorable), patience_s=SETTLE_PATIENCE_S
                 )
+                return replace(settlement, unrecorded=frozenset(settlement.verdicts))
         middle = len(command.outcomes) // 2
         first = await self.settle(replace(command, outcomes=command.outcomes[:middle]))
         slots = max(0, command.capacity.slots - len(first.continuations))
@@ -60,6 +61,7 @@ class Advancing:
             verdicts={**first.verdicts, **second.verdicts},
             continuations=first.continuations + second.continuations,
             queued=first.queued or second.queued,
+            unrecorded=first.unrecorded | second.unrecorded,
         )
 
     async def _settle_batch(self, command: SettleTasks) -> Settlement:
@@ -94,6 +96,7 @@ class Advancing:
             verdicts=settled.verdicts,
             continuations=(*settled.changes.claimed, *adopted),
             queued=settled.changes.queues_tasks or command.repeated,
+            unrecorded=frozenset(settled.unrecorded),
         )
 
     async def reap(self, command: ReapTasks) -> int:

@@ -226,6 +226,8 @@ class Settlement(Record, frozen=True, kw_only=True):
     concerned, and the host leaves out those it knows already."""
     queued: bool = False
     """Whether there are tasks that became ready and wait in their queues. After a repetition there may be."""
+    unrecorded: frozenset[Lease] = frozenset()
+    """Settled with an output that is not recorded: the rules or the store refused it, and the task has failed."""
 
 
 class HeartbeatTasks(Command[LeaseAnswer], frozen=True, kw_only=True):

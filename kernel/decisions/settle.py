@@ -36,6 +36,8 @@ class Settled:
     verdicts: dict[Lease, Verdict]
     incomplete: list[str]
     """Runs that reached a step which was not loaded: decide again with all of their steps. `changes` is void then."""
+    unrecorded: set[Lease]
+    """The leases whose outcomes have an output, and whose tasks have failed nevertheless."""
     elements: list[ElementRequest]
     """What has to be known of maps with gaps: decide again with the answers. `changes` is void then, too."""
 
@@ -66,7 +68,7 @@ def settle_tasks(
         published: whether events are born published.
         absent: the verdict for outcomes whose run is not in `snapshot`.
     """
-    settled = Settled(ChangeSet(), {}, [], [])
+    settled = Settled(ChangeSet(), {}, [], set(), [])
     by_run: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         by_run.setdefault(outcome.key.run_id, []).append(outcome)
@@ -99,7 +101,7 @@ def reap_tasks(
     A task that a heartbeat, a settle or another reaper was quicker with is left alone. The verdicts name the tasks
     that were taken back. A run whose rules raise fails alone, as `internal_error`.
     """
-    settled = Settled(ChangeSet(), {}, [], [])
+    settled = Settled(ChangeSet(), {}, [], set(), [])
     steps_by_run = _steps_by_run(snapshot)
     by_run: dict[str, list[TaskRow]] = {}
     for found in expired:
@@ -165,6 +167,7 @@ def _settle_run(
         try:
             settling = make()
             settling.settle([_internal_error(outcome, error) for outcome in outcomes], snapshot)
+            settling.unrecorded.update(settling.verdicts)
             settling.write(settled, published)
         except Exception as second:
             leases = [Lease(outcome.key, outcome.token) for outcome in outcomes]
@@ -199,6 +202,7 @@ class _RunSettling:
     def __init__(self, progress: RunProgress) -> None:
         self.progress = progress
         self.verdicts: dict[Lease, Verdict] = {}
+        self.unrecorded: set[Lease] = set()
         self._tasks: list[TaskUpdate] = []
         self._attempts: list[NewAttempt] = []
 
@@ -212,6 +216,8 @@ class _RunSettling:
             elif task.status is not TaskStatus.RUNNING or task.token != outcome.token:
                 mine = task.settled_token == outcome.token
                 self.verdicts[lease] = Verdict.SETTLED if mine else Verdict.STALE
+                if task.status is not TaskStatus.COMPLETED:
+                    self.unrecorded.add(lease)
             elif not self.progress.is_live(task.key.step):
                 self.verdicts[lease] = Verdict.STALE
             elif lease not in self.verdicts:
@@ -225,6 +231,7 @@ class _RunSettling:
             settled.changes.tasks.extend(self._tasks)
             settled.changes.attempts.extend(self._attempts)
         settled.verdicts.update(self.verdicts)
+        settled.unrecorded |= self.unrecorded
 
     def _apply(self, task: TaskRow, outcome: Outcome) -> None:
         if outcome.kind is OutcomeKind.COMPLETED:
@@ -233,6 +240,7 @@ class _RunSettling:
                 self._complete(task, outcome)
             else:
                 error = encode_failure(type="NotAnArray", message=str(missing), attempt=task.attempts)
+                self.unrecorded.add(Lease(outcome.key, outcome.token))
                 self._fail(task, "not_an_array", error)
         elif outcome.kind is OutcomeKind.RELEASED:
             self._requeue(task, TaskTrigger.RELEASE, self.progress.now)

@@ -65,6 +65,7 @@ class Script:
         self.answers: list[Answer] = []
         self.commands: list[SettleTasks] = []
         self.verdicts: list[tuple[int, Verdict]] = []
+        self.recorded_elements: list[int] = []
         self.overflows = 0
         self.adopted: list[ClaimedTask] = []
         self.slots = Slots(total)
@@ -77,6 +78,9 @@ class Script:
 
     def capacity(self, slots: int) -> Capacity:
         return Capacity(worker="w", flow_ids=(1,), queues=("q",), slots=slots, lease_duration=timedelta(seconds=30))
+
+    def recorded(self, lease: Lease, output: bytes) -> None:
+        self.recorded_elements.append(lease.key.element)
 
     def settled(self, lease: Lease, kind: OutcomeKind, verdict: Verdict) -> None:
         self.verdicts.append((lease.key.element, verdict))
@@ -355,3 +359,25 @@ async def test_what_was_queued_is_looked_for(script: Script) -> None:
 
     assert script.overflows == 1
     assert script.slots.free == 0
+
+
+async def test_outputs_are_told_of_before_what_follows_and_only_where_they_count() -> None:
+    """A stale outcome gives nobody anything, nor does one whose output the rules or the store refused."""
+    script = Script()
+    script.add(*map(_outcome, range(3)))
+    stale, refused = _lease(_outcome(1)), _lease(_outcome(2))
+    told_before: list[int] = []
+
+    def answer(command: SettleTasks) -> Settlement:
+        settled = _all(Verdict.SETTLED)(command)
+        return replace(settled, verdicts={**settled.verdicts, stale: Verdict.STALE}, unrecorded=frozenset({refused}))
+
+    def adopt(tasks: Sequence[ClaimedTask]) -> int:
+        told_before.extend(script.recorded_elements)
+        return 0
+
+    script.answers.append(answer)
+    script.adopt = adopt  # type: ignore[method-assign]
+    await script.finish()
+
+    assert script.recorded_elements == told_before == [0]
