@@ -46,8 +46,8 @@ def check_absences(step: Step, site: Site) -> None:
         reason = why_none(step, giver, site.earlier)
         if reason is not None:
             raise site.error(
-                f"parameter {parameter.name!r} is {parameter.schema.name}, but step {giver.slug!r} may be skipped "
-                f"({reason}) and is None then; write {parameter.schema.name} | None, give it a default, or skip this "
+                f"parameter {parameter.name!r} is {parameter.written}, but step {giver.slug!r} may be skipped "
+                f"({reason}) and is None then; write {parameter.written} | None, give it a default, or skip this "
                 f"step too with requires=[{giver.slug}]"
             )
 

@@ -37,6 +37,8 @@ class PayloadParameter:
     """`plan.INPUT`, the slug of an earlier step, `ITEM` or `CONFIG`."""
     schema: Schema
     """What the handler's annotation says, `ANY` where it says nothing."""
+    written: str
+    """The annotation as a reader would write it: `Iterable[Line]` where `schema` is a list."""
     has_default: bool = False
     """Whether the handler has a value of its own for it, which is taken where its source was skipped."""
     streamed: Schema | None = None

@@ -72,7 +72,7 @@ def agreed_input(known: Schema | None, binding: Binding, site: Site) -> Schema |
         return known
     if known is not None and known.normal != parameter.schema.normal:
         raise site.error(
-            f"parameter {parameter.name!r} is {parameter.schema.name}, but an earlier step says that the input is "
+            f"parameter {parameter.name!r} is {parameter.written}, but an earlier step says that the input is "
             f"{known.name}; annotate it alike everywhere, or pass Flow(input=…)"
         )
     return known or parameter.schema
@@ -87,13 +87,15 @@ def _check_parameter(parameter: PayloadParameter, given: Schema, over: MapSource
     reason = parameter.schema.misfit(given)
     if reason is not None:
         giver = _giver(parameter.source, over, site)
-        raise site.error(f"parameter {parameter.name!r} is {parameter.schema.name}, but {giver} {given.name}: {reason}")
+        raise site.error(f"parameter {parameter.name!r} is {parameter.written}, but {giver} {given.name}: {reason}")
     upstream = site.earlier.get(parameter.source)
     element = parameter.schema.element()
     if upstream is not None and upstream.gaps and element is not None and not element.admits_none:
+        able, is_stream, _ = parameter.written.partition("Iterable[")
+        wanted = f"{able}{is_stream}{element.name} | None]" if is_stream else given.name
         raise site.error(
-            f"parameter {parameter.name!r} is {parameter.schema.name}, but {_tolerant(upstream, site)}, so that its "
-            f"list may hold None for elements that failed; write {given.name}"
+            f"parameter {parameter.name!r} is {parameter.written}, but {_tolerant(upstream, site)}, so that its "
+            f"list may hold None for elements that failed; write {wanted}"
         )
 
 

@@ -115,7 +115,11 @@ def _checked(handler: object) -> Handler:
         raise HandlerProblem(f"a handler must be a function, not {type(handler).__name__}")
     called = _called(handler)
     if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
-        raise HandlerProblem("the handler is a generator (it contains `yield`); return the whole value instead")
+        able = "AsyncIterable" if inspect.isasyncgenfunction(called) else "Iterable"
+        raise HandlerProblem(
+            "the handler is a generator (it contains `yield`), which runs only while somebody goes through it; put the "
+            f"`yield` into an inner function, return what calling that gives, and annotate {able}[…]"
+        )
     return handler
 
 

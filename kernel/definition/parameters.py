@@ -64,6 +64,7 @@ def _payload(parameter: Parameter, source: str, signature: Signature, site: Site
         name=parameter.name,
         source=source,
         schema=schema,
+        written=schema.name if stream is None else type_name(parameter.annotation),
         has_default=parameter.has_default,
         streamed=schema.element() if streamed else None,
     )

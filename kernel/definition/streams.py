@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import collections.abc
+import types
 import typing
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .binding import CONFIG, ITEM
 from .site import Site
@@ -22,7 +23,7 @@ _FORMS: Final[typing.Mapping[object, tuple[bool, bool]]] = {
 
 @frozen(kw_only=True)
 class Stream:
-    """What an annotation such as `Iterable[Line]` says."""
+    """What an annotation such as `Iterable[Line]` or `Iterable[Line] | None` says."""
 
     name: str
     array: object
@@ -32,7 +33,11 @@ class Stream:
 
 
 def stream_of(annotation: object) -> Stream | None:
-    """Return the stream that an annotation means; None for every other annotation, unions with a stream included."""
+    """Return the stream that an annotation means, perhaps an absent one; None for every other annotation."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        present = [each for each in typing.get_args(annotation) if each is not types.NoneType]
+        found = stream_of(present[0]) if len(present) == 1 else None
+        return None if found is None else evolve(found, array=typing.Optional[found.array])  # noqa: UP045 - a value
     origin = typing.get_origin(annotation) or annotation
     form = _FORMS.get(origin) if isinstance(origin, type) else None
     if form is None:

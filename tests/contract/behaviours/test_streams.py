@@ -211,6 +211,34 @@ async def test_a_reader_that_stops_early_reads_no_further(watched: World, monkey
     assert pages == [0, 100, 200, 400, 800]
 
 
+async def test_a_stream_that_may_be_skipped(watched: World) -> None:
+    """None where it was skipped or its maker gave none, and element by element otherwise."""
+    flow = Flow("maybe", version=1, input=int, input_name="count")
+
+    @flow.step(when={"count": 3_000})
+    def made(count: int) -> Iterable[str] | None:
+        return (word for word in words(count, 1_000))
+
+    @flow.step
+    def listed(count: int) -> list[str] | None:
+        return words(count, 1_000) if count else None
+
+    @flow.step
+    def taken(made: Iterable[str] | None, listed: Iterable[str] | None) -> list[int | None]:
+        assert not isinstance(made, list), "a list would be all of it at once"
+        return [None if each is None else sum(map(len, each)) for each in (made, listed)]
+
+    kernel = watched.kernel(flow)
+    async with NodeHost(kernel):
+        large, small, none = [await kernel.start(flow, count) for count in (3_000, 2, 0)]
+
+        assert await large.output(taken, timeout=TIMEOUT_S) == [3_000_000] * 2
+        assert await small.output(taken, timeout=TIMEOUT_S) == [None, 2_000]
+        assert await none.output(taken, timeout=TIMEOUT_S) == [None, None]
+    prefix = f"runs/{large.id}/listed/1/0/1"
+    assert {key for key in await watched.blobs.keys() if "/listed/" in key} == {f"{prefix}/0/{n}" for n in range(3)}
+
+
 async def test_a_skipped_map_is_an_empty_stream(watched: World) -> None:
     """And the handler may ask whether it was skipped."""
     flow = Flow("skipping", version=1, input=list[int])

@@ -128,7 +128,7 @@ def of_numbers(embed: list[float]) -> None: ...
     ("handler", "parameter", "reason", "better"),
     [
         (of_texts, "'read' is list[Text]", TOLERATES, "list[Text | None]"),
-        (streamed, "'read' is list[Text]", TOLERATES, "list[Text | None]"),
+        (streamed, "'read' is Iterable[Text]", TOLERATES, "Iterable[Text | None]"),
         (with_a_default, "'read' is list[Text]", TOLERATES, "list[Text | None]"),
         (of_numbers, "'embed' is list[float]", PASSES_ON, "list[float | None]"),
     ],

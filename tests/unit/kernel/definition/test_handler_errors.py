@@ -86,10 +86,15 @@ def a_misspelt_argument(flow: Any) -> None:
     flow.map(lambda: 1, slug="ship", over="order.lines", afer=[])
 
 
+GENERATOR = (
+    "the handler is a generator (it contains `yield`), which runs only while somebody goes through it; put the `yield` "
+    "into an inner function, return what calling that gives, and annotate {}[…]"
+)
+
 AT_SHIP: list[Case] = [
-    (a_generator, "the handler is a generator (it contains `yield`); return the whole value instead"),
-    (an_async_generator, "the handler is a generator (it contains `yield`); return the whole value instead"),
-    (a_partial_of_a_generator, "the handler is a generator (it contains `yield`); return the whole value instead"),
+    (a_generator, GENERATOR.format("Iterable")),
+    (an_async_generator, GENERATOR.format("AsyncIterable")),
+    (a_partial_of_a_generator, GENERATOR.format("Iterable")),
     (
         a_builtin_without_signature,
         "its signature cannot be read (no signature found for builtin type <class 'int'>); wrap it in a function",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 
@@ -52,6 +52,57 @@ def test_an_async_handler_takes_an_async_iterable_by_the_element() -> None:
     async def use(make: AsyncIterable[int], numbers: Iterable[int]) -> None: ...
 
     assert taken(use) == {"make": True, INPUT: False}
+
+
+def test_a_stream_may_be_absent() -> None:
+    """Of a step that may be skipped: None then, and otherwise element by element, as it is where it is made."""
+    flow = Flow("streams", version=1, input=list[int])
+
+    @flow.step(when={"input": [1]})
+    def make() -> Iterable[int] | None:
+        return None
+
+    @flow.step
+    def plain(make: Iterable[int] | None) -> None: ...
+
+    @flow.step
+    async def looping(make: Optional[AsyncIterable[int]]) -> None: ...  # noqa: UP045 - the older way to say it
+
+    @flow.step
+    async def whole(make: Iterable[int] | None) -> None: ...
+
+    flow.seal()
+    context = Context(run_id="r", flow="streams", step="plain", idempotency_key="k")
+
+    assert [flow.steps[slug].binding.streams for slug in ("plain", "looping", "whole")] == [{"make"}, {"make"}, set()]
+    assert flow.steps["make"].streamed is Schema.of(int)
+    assert flow.steps["make"].output is Schema.of(list[int] | None)
+    assert flow.steps["plain"].binding.arguments({"make": None}, context) == {"make": None}
+    assert flow.steps["plain"].binding.arguments({"make": b"null"}, context) == {"make": None}
+
+
+def test_messages_name_streams_as_they_are_written() -> None:
+    """Nobody looks for a list that is not there."""
+    flow = Flow("streams", version=1, input=list[int])
+
+    @flow.step(when={"input": [1]})
+    def make() -> list[int]:
+        return []
+
+    @flow.map(over="input", tolerate_failures=1)
+    def tolerant(item: int) -> int:
+        return item
+
+    def skipped(make: Iterable[int]) -> None: ...
+    async def gaps(tolerant: AsyncIterable[int]) -> None: ...
+    def misfit(make: Iterable[str]) -> None: ...
+
+    with pytest.raises(FlowDefinitionError, match=r"is Iterable\[int\], but .* write Iterable\[int\] \| None, "):
+        flow.step(skipped)
+    with pytest.raises(FlowDefinitionError, match=r"is AsyncIterable\[int\], .* write AsyncIterable\[int \| None\]$"):
+        flow.step(gaps)
+    with pytest.raises(FlowDefinitionError, match=r"parameter 'make' is Iterable\[str\], but "):
+        flow.step(misfit)
 
 
 def test_the_element_of_a_map_arrives_whole() -> None:
