@@ -30,7 +30,7 @@ from ..events import (
 )
 from ..facts import NULL, Kind, array_length, facts_of, joined_facts
 from ..failures import Exceeded, encode_failure, with_exceeded
-from ..plan import INPUT, Consequence, MapSource, Plan
+from ..plan import INPUT, Consequence, MapSource, Plan, StepPlan
 from ..transitions import RunTrigger, StepTrigger, run_after, step_after
 from .handover import HandOver
 from .insertion import Insertion
@@ -120,15 +120,12 @@ class RunProgress:
         plan, state = self.plan.steps[slug], self._steps[slug]
         state.failed_tasks += 1
         excused = reason not in NEVER_EXCUSED
-        tolerated = plan.tolerated(state.elements or 0)
-        if excused and state.failed_tasks <= tolerated:
+        if excused and state.failed_tasks <= plan.tolerated(state.elements or 0):
             self._task_ended(slug, facts_of(self.plan.questions[slug], NULL))
             return
         state.remaining_tasks = (state.remaining_tasks or 0) - 1
-        if excused and plan.tolerate_failures and error is not None:
-            elements = state.elements or 0
-            exceeded = Exceeded(step=slug, failed=state.failed_tasks, elements=elements, tolerated=tolerated)
-            error = with_exceeded(error, exceeded)
+        if excused:
+            error = _error_of_step(plan, state, error)
         state.error = error
         if not excused or plan.on_exhausted is Consequence.FAIL:
             self._end_step(state, StepTrigger.FAIL, reason)
@@ -335,6 +332,17 @@ class RunProgress:
 
 _RUN_STARTED = RunStarted()
 _RUN_COMPLETED = RunCompleted()
+
+
+def _error_of_step(plan: StepPlan, state: StepState, error: bytes | None) -> bytes | None:
+    """What is recorded of a step whose task failed for good: its error, and of a tolerant map how many have failed."""
+    if error is None or not plan.tolerate_failures:
+        return error
+    elements = state.elements or 0
+    tolerated = plan.tolerated(elements)
+    return with_exceeded(
+        error, Exceeded(step=state.slug, failed=state.failed_tasks, elements=elements, tolerated=tolerated)
+    )
 
 
 def _note_facts(state: StepState, facts: bytes | None) -> None:
