@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from .conditions import is_ruled_out
-from .facts import Kind, array_length, value_matches
+from .elements import Kind
+from .facts import array_length, value_matches
 from .plan import MapSource, Pattern, Plan
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 import msgspec
+
+Kind: TypeAlias = Literal["nothing", "null", "an object", "a string", "a number", "a boolean"]
+"""What stands where an array should be."""
 
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -15,6 +19,10 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 class NoArray(Exception):
     """Where an array was looked for there is something else, or nothing."""
 
+    def __init__(self, found: Kind) -> None:
+        self.found: Kind = found
+        super().__init__(f"there is {found} where an array should be")
+
 
 class Elements:
     """An array as JSON text, with the places where its elements end: any of them is found at once.
@@ -22,7 +30,7 @@ class Elements:
     Millions of elements cost four bytes each beside the text, where a list of them would cost a hundred.
 
     Args:
-        text: a JSON array, below 4 GiB.
+        text: a JSON array without space before it, below 4 GiB.
 
     Raises:
         NoArray: it is none.
@@ -31,10 +39,7 @@ class Elements:
     __slots__ = ("_ends", "_text")
 
     def __init__(self, text: bytes | msgspec.Raw) -> None:
-        try:
-            elements = _array.decode(text)
-        except msgspec.DecodeError as error:
-            raise NoArray(str(error)) from error
+        elements = _array.decode(_required_array(text))
         self._text = bytes(text)
         lengths = [len(memoryview(element)) for element in elements]
         if len(self._text) != sum(lengths) + max(len(lengths) - 1, 0) + 2:
@@ -70,15 +75,48 @@ class Elements:
 
 
 def array_at(path: Sequence[str], data: bytes) -> Elements:
-    """The array that a path of object keys leads to.
+    """The array that a path of object keys leads to, in canonical JSON.
 
     Raises:
         NoArray: it leads to none.
     """
-    inner: bytes | msgspec.Raw = data
-    try:
-        for name in path:
-            inner = _object.decode(inner)[name]
-    except (msgspec.DecodeError, KeyError) as error:
-        raise NoArray(f"nothing at {'.'.join(path)}") from error
-    return Elements(inner)
+    return Elements(_text_at(path, data))
+
+
+def length_at(path: Sequence[str], data: bytes) -> int:
+    """How many elements that array has, which takes less time and memory than to know where each is.
+
+    Raises:
+        NoArray: the path leads to none.
+    """
+    return len(_array.decode(_required_array(_text_at(path, data))))
+
+
+def _text_at(path: Sequence[str], data: bytes | msgspec.Raw) -> bytes | msgspec.Raw:
+    for name in path:
+        members = _object.decode(data) if _kind(data) == "an object" else {}
+        if name not in members:
+            raise NoArray("nothing")
+        data = members[name]
+    return data
+
+
+def _required_array(text: bytes | msgspec.Raw) -> bytes | msgspec.Raw:
+    kind = _kind(text)
+    if kind is not None:
+        raise NoArray(kind)
+    return text
+
+
+def _kind(data: bytes | msgspec.Raw) -> Kind | None:
+    """What the JSON text is, None for an array; canonical text tells by its first character."""
+    first = bytes(memoryview(data)[:1])
+    if first == b"[":
+        return None
+    if first == b"{":
+        return "an object"
+    if first == b'"':
+        return "a string"
+    if first == b"n":
+        return "null"
+    return "a boolean" if first in (b"t", b"f") else "a number"

@@ -13,16 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal, TypeAlias
 
 import msgspec
 
 from .codec import JsonValue
 from .containment import contains, elements_of
+from .elements import Kind, NoArray, length_at
 from .plan import MapSource, Questions
-
-Kind: TypeAlias = Literal["nothing", "null", "an object", "a string", "a number", "a boolean"]
-"""What stands where an array should be."""
 
 NULL = b"null"
 """What an element of a map is to its dependents if its task has failed."""
@@ -44,8 +41,6 @@ NO_FACTS = Facts()
 
 _decoder = msgspec.json.Decoder(Facts)
 _encoder = msgspec.json.Encoder(order="deterministic")
-_array = msgspec.json.Decoder(list[msgspec.Raw])
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _value: msgspec.json.Decoder[JsonValue] = msgspec.json.Decoder()
 
 
@@ -61,7 +56,7 @@ def facts_of(questions: Questions, data: bytes) -> bytes | None:
     """
     if not questions:
         return None
-    lengths: dict[str, int | Kind] = {source.dotted: _length(source.path, data) for source in questions.arrays}
+    lengths: dict[str, int | Kind] = {source.dotted: _length(source, data) for source in questions.arrays}
     return _encoder.encode(Facts(lengths=lengths, matches=_matches(questions.patterns, data)))
 
 
@@ -136,32 +131,13 @@ def _matches(patterns: Sequence[bytes], data: bytes) -> tuple[bool, ...]:
     return tuple(contains(value, _decoded(pattern)) for pattern in patterns)
 
 
-def _length(path: Sequence[str], data: bytes | msgspec.Raw) -> int | Kind:
-    for name in path:
-        if _kind(data) != "an object":
-            return "nothing"
-        members = _object.decode(data)
-        if name not in members:
-            return "nothing"
-        data = members[name]
-    kind = _kind(data)
-    return len(_array.decode(data)) if kind is None else kind
+def _length(source: MapSource, data: bytes) -> int | Kind:
+    try:
+        return length_at(source.path, data)
+    except NoArray as error:
+        return error.found
 
 
 def array_length(facts: bytes | None, source: MapSource) -> int | Kind:
     """The length of an array in a value, or what is there instead."""
     return read_facts(facts).lengths.get(source.dotted, "nothing")
-
-
-def _kind(data: bytes | msgspec.Raw) -> Kind | None:
-    """What the JSON text is, None for an array; canonical text tells by its first character."""
-    first = bytes(memoryview(data)[:1])
-    if first == b"[":
-        return None
-    if first == b"{":
-        return "an object"
-    if first == b'"':
-        return "a string"
-    if first == b"n":
-        return "null"
-    return "a boolean" if first in (b"t", b"f") else "a number"

@@ -16,6 +16,7 @@ import msgspec
 from ...ports.records import Cancellation, ElementRequest, EventBatch, RunUpdate, StepWrite, TaskKey
 from ...ports.statuses import RunStatus, StepStatus
 from ..arrays import MissingArray
+from ..elements import Kind
 from ..events import (
     NO_ERROR,
     Event,
@@ -28,7 +29,7 @@ from ..events import (
     StepStarted,
     encode_events,
 )
-from ..facts import NULL, Kind, array_length, facts_of, joined_facts
+from ..facts import NULL, array_length, facts_of, joined_facts
 from ..failures import Exceeded, encode_failure, with_exceeded
 from ..plan import INPUT, Consequence, MapSource, Plan, StepPlan
 from ..transitions import RunTrigger, StepTrigger, run_after, step_after

@@ -14,7 +14,8 @@ from fairlead.kernel.decisions.handover import HandOver
 from fairlead.kernel.decisions.settle import Settled, reap_tasks, settle_tasks
 from fairlead.kernel.decisions.start import start_run
 from fairlead.kernel.decisions.state import ChangeSet
-from fairlead.kernel.facts import Facts, Kind
+from fairlead.kernel.elements import Kind
+from fairlead.kernel.facts import Facts
 from fairlead.kernel.plan import MapSource, Plan, StepKind, StepPlan
 from fairlead.ports.records import ClaimedTask, RunRow, Snapshot, StepRow, TaskKey, TaskRow
 

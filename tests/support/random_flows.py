@@ -13,7 +13,8 @@ import msgspec
 from hypothesis import strategies as st
 
 from fairlead.kernel.commands import Outcome, OutcomeKind
-from fairlead.kernel.facts import Facts, Kind
+from fairlead.kernel.elements import Kind
+from fairlead.kernel.facts import Facts
 from fairlead.kernel.failures import encode_failure
 from fairlead.kernel.plan import (
     INPUT,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.kernel.codec import JsonValue, encode
-from fairlead.kernel.elements import Elements, NoArray, array_at
+from fairlead.kernel.elements import Elements, Kind, NoArray, array_at, length_at
 
 SCALARS = st.none() | st.integers(-9, 99) | st.text(st.characters(exclude_characters="\0", codec="utf-8"))
 ARRAYS = st.lists(st.recursive(SCALARS, lambda inner: st.lists(inner), max_leaves=5))
@@ -53,6 +53,16 @@ def test_an_array_is_found_along_its_path() -> None:
     data = b'{"a":{"b":[1,2]},"c":3}'
 
     assert array_at(("a", "b"), data)[1] == b"2"
-    for path in (("a",), ("c",), ("a", "x"), ("c", "d"), ()):
-        with pytest.raises(NoArray):
-            array_at(path, data)
+    assert length_at(("a", "b"), data) == 2
+    wrong: dict[tuple[str, ...], Kind] = {
+        ("a",): "an object",
+        ("c",): "a number",
+        ("a", "x"): "nothing",
+        ("c", "d"): "nothing",
+        (): "an object",
+    }
+    for path, found in wrong.items():
+        for look in (array_at, length_at):
+            with pytest.raises(NoArray) as raised:
+                look(path, data)
+            assert raised.value.found == found
