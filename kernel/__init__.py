@@ -30,6 +30,7 @@ from .errors import (
     UnsupportedType,
     WaitTimeout,
 )
+from .failures import Failure, decode_failure
 from .kernel import Kernel
 from .retry import GiveUp, RetryAfter
 from .runs import RunDetails, RunHandle
@@ -41,6 +42,7 @@ __all__ = [
     "CancelledRun",
     "Context",
     "CorruptionError",
+    "Failure",
     "FairleadError",
     "Flow",
     "FlowDefinitionError",
@@ -75,4 +77,5 @@ __all__ = [
     "UnsupportedType",
     "UsageError",
     "WaitTimeout",
+    "decode_failure",
 ]

@@ -89,7 +89,9 @@ class FlowShapeConflict(UsageError):
         self.differences = differences
         listed = "\n".join(f"  - {difference}" for difference in differences)
         advice = (
-            "wait until no run of it is in flight" if version == "dev" else "give the changed flow a new version number"
+            "wait until no run of it is in flight, or cancel them"
+            if version == "dev"
+            else 'give the changed flow a new version number (or, while you develop it, version="dev")'
         )
         super().__init__(f"version {version} of flow {flow!r} is registered with another shape; {advice}:\n{listed}")
 

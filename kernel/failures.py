@@ -89,7 +89,7 @@ _decoder = msgspec.json.Decoder(Failure)
 
 
 def decode_failure(record: bytes) -> Failure:
-    """The failure that `failure_of` or `encode_failure` recorded."""
+    """The failure that stands as JSON in the `error` of a run, step, task or attempt."""
     return _decoder.decode(record)
 
 

@@ -29,6 +29,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     ended_at: datetime | None
     reason: str | None
     error: bytes | None
+    """JSON, as the other records' errors are: `fairlead.kernel.decode_failure` makes a `Failure` of it."""
 
 
 class StepRecord(Record, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from fairlead.kernel import (
     Branch,
     CancelledRun,
     Context,
+    Failure,
     Flow,
     GiveUp,
     Kernel,
@@ -25,6 +26,7 @@ from fairlead.kernel import (
     RunDetails,
     RunHandle,
     Start,
+    decode_failure,
 )
 from fairlead.ports.outbox import EventRecord
 from fairlead.ports.reading import AttemptRecord, RunFilter, RunPage, RunRecord, StepRecord, TaskRecord
@@ -36,7 +38,7 @@ from .sources import field_texts
 _SECTIONS: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("Writing flows", (Flow, Branch, Context, RetryAfter, GiveUp)),
     ("Starting and reading", (Kernel, Start, RunHandle, CancelledRun, RunFilter, RunPage, RunDetails)),
-    ("Records", (RunRecord, StepRecord, TaskRecord, AttemptRecord, EventRecord)),
+    ("Records", (RunRecord, StepRecord, TaskRecord, AttemptRecord, decode_failure, Failure, EventRecord)),
     ("Ports", (postgres_ports, migrate, migration_sql, memory_ports, ManualClock, CollectingSink, EmbeddedServer)),
     ("Blob stores", (object_blobs, s3_blobs, folder_blobs)),
     ("Hosts", (NodeHost, ServerlessHost, CallReport, TickReport)),

@@ -49,7 +49,10 @@ def runs() -> None:
 )
 @click.option("--key", help="The run that was started with this key.")
 @click.option(
-    "--since", callback=moment, metavar="TIME", help="Created then or later: 2026-05-04T12:30, or 2h for ago."
+    "--since",
+    callback=moment,
+    metavar="TIME",
+    help="Created then or later: 2026-05-04T12:30 (UTC, or with a zone as in +02:00), or 2h for ago.",
 )
 @click.option("--before", callback=moment, metavar="TIME", help="Created before then.")
 @click.option(

