@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 from ...kernel import Flow, Kernel
 from ...kernel.errors import UnknownFlow
 from ...kernel.registry import newest
 from ...ports.errors import UsageError
-from .loading import build_kernel, find_target, takes_ports
+from .loading import build_kernel, find_target, is_flow, takes_ports
 
 
 class FlowNotNamed(UsageError):
@@ -33,7 +33,7 @@ def flows_at(target: str) -> tuple[Flow[Any], ...]:
 
 def kernel_flows(target: str, found: object) -> tuple[Flow[Any], ...]:
     """The sealed flows of what was found under a name; see `flows_at`."""
-    if _is_flow(found):
+    if is_flow(found):
         found.seal()
         return (found,)
     if isinstance(found, Kernel):
@@ -60,7 +60,3 @@ def one_flow(target: str, slug: str | None, version: str | None) -> Flow[Any]:
     if not found:
         raise UnknownFlow(slug, version, tuple(f"{flow.slug} (version {flow.version})" for flow in flows))
     return newest(found)
-
-
-def _is_flow(found: object) -> TypeGuard[Flow[Any]]:
-    return isinstance(found, Flow)

@@ -14,8 +14,8 @@ from .program import NamingGroup
 
 FORMATS = ("terminal", "svg", "mermaid")
 
-SUFFIXES = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid"}
-"""The format of a drawing, where the name of its file tells."""
+SUFFIXES = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid", ".txt": "terminal", "": "terminal"}
+"""The format of a drawing by the end of its file's name."""
 
 FINGERPRINT_SHOWN = 12
 """Characters of a fingerprint that are shown in tables."""
@@ -110,7 +110,7 @@ def show_command(flow: str | None, target: str, version: str | None, as_json: bo
     "--format",
     "form",
     type=click.Choice(FORMATS),
-    help="Default: as the name of --output says (.svg, .mmd), else for the terminal.",
+    help="Default: as the name of --output says (.svg, .mmd, .txt); for the terminal without one.",
 )
 @click.option(
     "--output",
@@ -136,7 +136,7 @@ def graph_command(
     from .flow_sources import one_flow
 
     if form is None:
-        form = "terminal" if output is None else SUFFIXES.get(output.suffix.lower(), "terminal")
+        form = "terminal" if output is None else _format_of(output)
     chart = chart_of(one_flow(target, flow, version))
     draw = {"svg": draw_svg, "mermaid": draw_mermaid, "terminal": draw_text}[form]
     if output is not None:
@@ -155,6 +155,17 @@ def graph_command(
         click.echo(draw(chart), nl=False)
 
 
+def _format_of(output: Path) -> str:
+    try:
+        return SUFFIXES[output.suffix.lower()]
+    except KeyError:
+        known = ".svg (SVG), .mmd (Mermaid) or .txt (as in the terminal)"
+        message = (
+            f"--output: a drawing cannot be a {output.suffix} file; name one that ends in {known}, or give --format"
+        )
+        raise click.UsageError(message) from None
+
+
 @flows.command("schema", cls=FairleadCommand, short_help="Print a flow's types as JSON Schema.")
 @flow_argument
 @kernel_option
@@ -163,14 +174,14 @@ def graph_command(
 def schema_command(flow: str | None, target: str, version: str | None, as_json: bool) -> None:
     """Print the types of FLOW as JSON Schema: of its input, and of each step's output and config.
 
-    FLOW may be left out where there is only one. What is printed is JSON with and without --json.
+    FLOW may be left out where there is only one. What is printed is JSON with and without --json, with it in one line.
 
     \b
     fairlead flows schema fulfil_order --kernel myapp.flows:kernel > fulfil_order.schema.json
     """
     from .flow_sources import one_flow
 
-    print_json(one_flow(target, flow, version).json_schema())
+    print_json(one_flow(target, flow, version).json_schema(), indented=not as_json)
 
 
 @flows.command("check", cls=FairleadCommand, short_help="Check flows, as CI should: every error, with its place.")
@@ -225,7 +236,7 @@ def check_command(
 
         choice = DatabaseChoice(url=database, folder=data_folder, schema=schema)
         problems += read(choice, lambda kernel: shape_problems(checked, kernel.ports.persistence))
-    found = [flow for each in checked.values() for flow in each.flows]
+    found = list(dict.fromkeys(flow for each in checked.values() for flow in each.flows))
     if as_json:
         from attrs import asdict
 

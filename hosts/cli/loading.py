@@ -9,9 +9,9 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterable
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
-from ...kernel import Kernel, Ports
+from ...kernel import Flow, Kernel, Ports
 from ...ports.errors import FairleadError, UsageError
 
 FORM = "write MODULE:NAME, as in myapp.flows:kernel"
@@ -57,26 +57,25 @@ def takes_ports(target: str, found: object) -> bool:
     """Whether a kernel's source wants to be given ports, rather than having its own.
 
     Raises:
-        TargetUnusable: it is no `Kernel`, and no callable that takes nothing, or `ports`.
+        TargetUnusable: it is no `Kernel`, no flow, and no callable that takes nothing, or `ports`.
     """
     if isinstance(found, Kernel):
         return False
-    expected = "expected a Kernel, or a function that returns one and takes nothing or `ports`"
+    if is_flow(found):
+        return True
+    expected = "expected a Kernel, a function that returns one and takes nothing or `ports`, or a flow"
     if not callable(found):
         raise TargetUnusable(target, f"it is {_article(found)}; {expected}")
     if inspect.iscoroutinefunction(found):
         raise TargetUnusable(target, f"it is an async function; {expected}")
-    try:
-        required = [name for name, each in inspect.signature(found).parameters.items() if _is_required(each)]
-    except (TypeError, ValueError):
-        required = []
+    required = required_parameters(found)
     if required not in ([], ["ports"]):
         raise TargetUnusable(target, f"it wants {', '.join(map(repr, required))}; {expected}")
     return required == ["ports"]
 
 
 def build_kernel(target: str, found: object, ports: Ports | None) -> Kernel:
-    """Return the kernel that `found` is or makes.
+    """Return the kernel that `found` is or makes; of a flow, a kernel that has it alone.
 
     Args:
         target: how it was named, for messages.
@@ -89,6 +88,8 @@ def build_kernel(target: str, found: object, ports: Ports | None) -> Kernel:
     """
     if isinstance(found, Kernel):
         return found
+    if is_flow(found) and ports is not None:
+        return Kernel(flows=[found], ports=ports)
     make = cast("Callable[..., object]", found)
     try:
         made = make() if ports is None else make(ports=ports)
@@ -99,6 +100,19 @@ def build_kernel(target: str, found: object, ports: Ports | None) -> Kernel:
     if not isinstance(made, Kernel):
         raise TargetUnusable(target, f"it returned {made!r:.80}, not a Kernel")
     return made
+
+
+def is_flow(found: object) -> TypeGuard[Flow[Any]]:
+    """Whether one flow was found."""
+    return isinstance(found, Flow)
+
+
+def required_parameters(found: Callable[..., object]) -> list[str]:
+    """The parameters that a callable cannot do without; none where it does not tell."""
+    try:
+        return [name for name, each in inspect.signature(found).parameters.items() if _is_required(each)]
+    except (TypeError, ValueError):
+        return []
 
 
 def _imported(target: str, name: str) -> ModuleType:

@@ -26,10 +26,10 @@ def json_line(value: object) -> str:
     return msgspec.json.encode(value).decode() + "\n"
 
 
-def print_json(value: object) -> None:
-    """Write one JSON document: over several lines on a terminal, in one elsewhere."""
+def print_json(value: object, *, indented: bool = False) -> None:
+    """Write one JSON document: over several lines on a terminal, or where it is wanted so, in one elsewhere."""
     data = msgspec.json.encode(value)
-    click.echo(msgspec.json.format(data, indent=2 if sys.stdout.isatty() else -1))
+    click.echo(msgspec.json.format(data, indent=2 if indented or sys.stdout.isatty() else -1))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

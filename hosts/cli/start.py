@@ -30,7 +30,13 @@ class InputUnreadable(UsageError):
 
 @click.command(cls=FairleadCommand, short_help="Start a run of a flow.")
 @click.argument("flow")
-@click.option("--kernel", "target", metavar="MODULE:KERNEL", required=True, help="The kernel that has the flow.")
+@click.option(
+    "--kernel",
+    "target",
+    metavar="MODULE:KERNEL",
+    required=True,
+    help="The kernel that has the flow, or the flow itself.",
+)
 @click.option(
     "--input",
     "input_source",

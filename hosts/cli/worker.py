@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -70,12 +70,16 @@ def worker(
 ) -> None:
     """Work on the runs of a kernel's flows until SIGTERM or Ctrl-C.
 
-    MODULE:KERNEL names a Kernel, or a function that returns one; if it has a parameter `ports`, it is given the ports
-    of the database chosen here. The current folder can be imported from. In myapp/flows.py for instance:
+    MODULE:KERNEL names a Kernel, a function that returns one, or one flow by itself. If the function has a parameter
+    `ports`, it is given the ports of the database chosen here, as is the flow's kernel. The current folder can be
+    imported from. In myapp/flows.py for instance:
 
     \b
     def kernel(ports: Ports) -> Kernel:
         return Kernel(flows=[fulfil_order], ports=ports)
+
+    --resources names a mapping, or a function that returns an async context manager yielding one; if it has a parameter
+    `kernel` or `ports`, it is given them.
 
     A first signal lets running handlers end, a second ends the process at once. Any number of workers may run.
 
@@ -84,6 +88,7 @@ def worker(
     fairlead worker myapp.flows:kernel --concurrency 200 --queue mail --queue default
     fairlead worker myapp.flows:kernel --resources myapp.wiring:resources
     """
+    from .resource_sources import find_resources
     from .serving import open_kernel
 
     log(log_level, as_json=as_json)
@@ -95,23 +100,9 @@ def worker(
         "drain_timeout": drain_s,
     }
     with open_kernel(target, choice) as source, _runner() as runner:
-        resources = None if resources_target is None else find_resources(resources_target)
-        runner.run(_work(target, source.make(), options, resources))
-
-
-def find_resources(target: str) -> Resources:
-    """What `--resources` names.
-
-    Raises:
-        UsageError: it is not there, or is neither a mapping nor callable.
-    """
-    from .loading import TargetUnusable, find_target
-
-    found = find_target(target)
-    if isinstance(found, Mapping) or callable(found):
-        return cast("Resources", found)
-    expected = "expected a mapping of resources, or a function that returns an async context manager yielding one"
-    raise TargetUnusable(target, f"it is of type {type(found).__name__}; {expected}")
+        kernel = source.make()
+        resources = None if resources_target is None else find_resources(resources_target, kernel)
+        runner.run(_work(target, kernel, options, resources))
 
 
 def log(level: str, *, as_json: bool) -> None:

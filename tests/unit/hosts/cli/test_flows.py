@@ -254,6 +254,16 @@ def test_a_drawing_is_written_to_a_file(flows: Call, name: str, draw: Callable[[
     assert Path(name).read_text(encoding="utf-8") == draw(chart_of(shop().fulfil))
 
 
+def test_a_file_that_no_drawing_can_be_is_refused(flows: Call) -> None:
+    """Nothing is written; with --format the name may be any."""
+    refused = flows("graph", "--kernel", "shop_flows:fulfil", "--output", "flow.png")
+    there = Path("flow.png").exists()
+    forced = flows("graph", "--kernel", "shop_flows:fulfil", "--output", "flow.png", "--format", "svg")
+
+    assert (refused.exit_code, there, forced.exit_code) == (2, False, 0)
+    assert "a drawing cannot be a .png file; name one that ends in .svg (SVG), .mmd (Mermaid) or .txt" in refused.stderr
+
+
 def test_a_drawing_for_programs(flows: Call) -> None:
     """The drawing as text, or where it was put."""
     there = json.loads(flows("graph", "--kernel", "shop_flows:fulfil", "--output", "a.svg", "--json").output)
@@ -271,18 +281,22 @@ def test_a_file_that_cannot_be_written_is_named(flows: Call) -> None:
 
 
 def test_types_are_printed_as_json_schema(flows: Call) -> None:
-    """What the flow says of itself."""
-    document = json.loads(flows("schema", "fulfil_order", "--kernel", "shop_flows:kernel").output)
+    """What the flow says of itself: over several lines, for people and files; for programs in one."""
+    printed = flows("schema", "fulfil_order", "--kernel", "shop_flows:kernel").output
+    line = flows("schema", "fulfil_order", "--kernel", "shop_flows:kernel", "--json").output
+    document = json.loads(printed)
 
+    assert printed.startswith('{\n  "flow": "fulfil_order",\n')
+    assert (line.count("\n"), json.loads(line)) == (1, document)
     assert document == json.loads(json.dumps(shop().fulfil.json_schema()))
     assert document["steps"]["ship"]["config"]["$ref"] == "#/$defs/Shipping"
 
 
 def test_flows_that_are_right_pass(flows: Call) -> None:
-    """Exit code 0, and how many there are."""
+    """Exit code 0, and how many there are; a flow that is named twice is one."""
     result = flows("check", "--kernel", "shop_flows:kernel", "--kernel", "shop_flows:fulfil")
 
-    assert (result.exit_code, result.output) == (0, "4 flows: all is well\n")
+    assert (result.exit_code, result.output) == (0, "3 flows: all is well\n")
 
 
 def test_every_error_is_told_with_its_place(flows: Call) -> None:

@@ -65,10 +65,17 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("name", "ports"),
-    [("ready", False), ("own", False), ("given", True), ("given_more", True), ("Wiring.kernel", False)],
+    [
+        ("ready", False),
+        ("own", False),
+        ("given", True),
+        ("given_more", True),
+        ("greet", True),
+        ("Wiring.kernel", False),
+    ],
 )
 def test_a_kernel_or_what_makes_one_is_found(module: str, name: str, ports: bool) -> None:
-    """Kernels, and functions that take nothing or `ports`, also as attributes of something."""
+    """Kernels, functions that take nothing or `ports`, and flows, also as attributes of something."""
     target = f"{module}:{name}"
     found = find_target(target)
     given = memory_ports() if ports else None
@@ -109,9 +116,9 @@ def test_a_missing_name_is_answered_with_the_nearest(module: str) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("greet", "it is of type Flow; expected a Kernel, or a function that returns one"),
         ("later", "it is an async function"),
         ("wants", "it wants 'a', 'b'"),
+        ("__name__", "it is of type str; expected a Kernel, a function that returns one .* or a flow"),
         ("Kernel", "it wants 'flows', 'ports'"),
     ],
 )
