@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 import click
 import msgspec
 from attrs import evolve, frozen
 
-from ...kernel import Kernel, RunDetails, StepStatus
+from ...kernel import Kernel, RunDetails, StepStatus, TaskStatus
 from ...kernel.fetching import fetch_payload
 from ...kernel.references import is_reference, read_reference
 from ...ports import BlobStore
@@ -22,7 +22,9 @@ ELEMENTS_MAX = 10
 CHARACTERS_MAX = 2_000
 """Of each payload that people are shown; `--all` has the rest, and so has `--json` of what is not kept as a blob."""
 
-NO_OUTPUT = "null"
+FAILED = "no output: the element failed"
+GAP = "no output: the element that it is made of failed"
+"""Neither is JSON, so that nobody takes it for an output."""
 
 
 @frozen(kw_only=True)
@@ -40,7 +42,9 @@ class Output:
     elements: int
     """How many outputs there are in all: 1 for a plain step."""
     outputs: Sequence[bytes | Unreadable | None]
-    """The first of them, canonical JSON; None where a task has none."""
+    """The first of them, canonical JSON; None where an element has none."""
+    failed: Set[int]
+    """The elements whose task failed. What has no output beside them has no task."""
 
 
 @frozen(kw_only=True)
@@ -68,24 +72,26 @@ class RunPayloads:
         """Write the payloads for people."""
         click.echo()
         click.echo(click.style("PAYLOADS", bold=True))
-        for label, payload in self._lines():
-            click.echo(f"{click.style(label, fg='cyan')}  {self._shown(payload)}")
+        lines = list(self._lines())
+        widest = max(len(label) for label, _ in lines)
+        for label, shown in lines:
+            click.echo(f"{click.style(f'{label:{widest}}', fg='cyan')}  {shown}")
         for step, output in self.outputs.items():
             rest = output.elements - len(output.outputs)
             if rest > 0:
                 click.echo(f"… and {rest:,} more outputs of {step}; --all shows them")
 
-    def _lines(self) -> Iterator[tuple[str, bytes | Unreadable | None]]:
-        yield "input", self.input
+    def _lines(self) -> Iterator[tuple[str, str]]:
+        yield "input", self._shown(self.input)
         if self.config is not None:
-            yield "config", self.config
+            yield "config", self._shown(self.config)
         for step, output in self.outputs.items():
             for index, each in enumerate(output.outputs):
-                yield step if output.elements == 1 else f"{step}[{index}]", each
+                missing = FAILED if index in output.failed else GAP
+                label = step if output.elements == 1 else f"{step}[{index}]"
+                yield label, missing if each is None else self._shown(each)
 
-    def _shown(self, payload: bytes | Unreadable | None) -> str:
-        if payload is None:
-            return NO_OUTPUT
+    def _shown(self, payload: bytes | Unreadable) -> str:
         if isinstance(payload, Unreadable):
             return f"not readable: {printable(payload.problem)}"
         if is_reference(payload):
@@ -112,7 +118,11 @@ async def read_run_payloads(kernel: Kernel, details: RunDetails, *, everything: 
         slug: [each for one in asked if one in found.outputs for each in found.outputs[one].outputs]
         for slug, asked in requests.items()
     }
-    outputs = {slug: Output(elements=elements, outputs=read[slug]) for slug, elements in completed.items()}
+    failed = _failed_elements(details)
+    outputs = {
+        slug: Output(elements=elements, outputs=read[slug], failed=failed.get(slug, set()))
+        for slug, elements in completed.items()
+    }
     payload = found.runs[run_id]
     read_input: bytes | Unreadable = payload.input
     if everything:
@@ -123,6 +133,14 @@ async def read_run_payloads(kernel: Kernel, details: RunDetails, *, everything: 
             for slug, output in outputs.items()
         }
     return RunPayloads(input=read_input, config=payload.config, outputs=outputs, everything=everything)
+
+
+def _failed_elements(details: RunDetails) -> Mapping[str, Set[int]]:
+    found: dict[str, set[int]] = {}
+    for task in details.tasks:
+        if task.status is TaskStatus.FAILED:
+            found.setdefault(task.key.step, set()).add(task.key.element)
+    return found
 
 
 async def _fetched(blobs: BlobStore, stored: bytes) -> bytes | Unreadable:

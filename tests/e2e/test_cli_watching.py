@@ -210,6 +210,6 @@ def test_payloads_are_shown_on_request(app: Commands) -> None:
     shown = app.ok("runs", "show", "latest", "--payloads").splitlines()
     document = json.loads(app.ok("runs", "show", "latest", "--payloads", "--json"))
 
-    assert shown[shown.index("PAYLOADS") + 1 :] == ["input  2", "line_up  [0,1]", "march[0]  0", "march[1]  1"]
+    assert shown[shown.index("PAYLOADS") + 1 :] == ["input     2", "line_up   [0,1]", "march[0]  0", "march[1]  1"]
     assert document["payloads"]["outputs"]["march"] == {"elements": 2, "outputs": [0, 1]}
     assert "payloads" not in json.loads(app.ok("runs", "show", "latest", "--json"))

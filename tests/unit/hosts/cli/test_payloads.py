@@ -51,15 +51,45 @@ async def test_people_see_what_there_is_room_for(capsys: pytest.CaptureFixture[s
     (await payloads(30, everything=False)).print()
     lines = capsys.readouterr().out.splitlines()
 
-    assert lines[1:4] == ["PAYLOADS", "input  30", 'config  {"line_up":{"loud":true}}']
-    assert [line.partition("  ")[0] for line in lines[4:-2]] == [
+    assert lines[1:4] == ["PAYLOADS", "input     30", 'config    {"line_up":{"loud":true}}']
+    assert [line.partition(" ")[0] for line in lines[4:-2]] == [
         "line_up",
         *(f"march[{n}]" for n in range(ELEMENTS_MAX)),
     ]
     assert "march[0]  null" in lines
-    assert lines[-2].startswith('sing  "lala')
+    assert lines[-2].startswith('sing      "lala')
     assert lines[-2].endswith(f"… and {CHARACTERS_MAX + 2:,} more characters; --all shows them")
     assert lines[-1] == "… and 20 more outputs of march; --all shows them"
+
+
+async def test_an_element_that_failed_is_no_null(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor is one that has no task, since what it is made of failed; both differ from one that returned None."""
+    flow = Flow("parade", version=1, max_attempts=1)
+
+    @flow.map(over="input", tolerate_failures="all")
+    def march(item: int) -> int | None:
+        if item == 1:
+            raise ValueError("tripped")
+        return item or None
+
+    @flow.map(over=march)
+    def salute(item: int | None) -> int | None:
+        return item
+
+    async with Kernel(flows=[flow], ports=memory_ports()) as kernel, NodeHost(kernel):
+        run = await kernel.start("parade", [0, 1, 2])
+        await run.wait(timeout=30)
+        (await read_run_payloads(kernel, await run.details(), everything=False)).print()
+
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "input      [0,1,2]",
+        "march[0]   null",
+        "march[1]   no output: the element failed",
+        "march[2]   2",
+        "salute[0]  null",
+        "salute[1]  no output: the element that it is made of failed",
+        "salute[2]  2",
+    ]
 
 
 async def test_all_means_all(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,7 +132,7 @@ async def test_a_large_payload_is_told_by_its_size(capsys: pytest.CaptureFixture
 
     assert bounded[2:] == [
         "input  100.0 KB, kept as a blob; --all shows it",
-        "fill  200.0 KB, kept as a blob; --all shows it",
+        "fill   200.0 KB, kept as a blob; --all shows it",
     ]
     assert some.as_json()["input"] == {"blob": {"size_bytes": 100_002}}
     assert json.loads(msgspec.json.encode(whole.as_json()))["outputs"]["fill"]["outputs"] == ["x" * 200_000]
@@ -130,8 +160,8 @@ async def test_what_cannot_be_read_hides_nothing_else(capsys: pytest.CaptureFixt
     problem = f"blob {blob.key!r} cannot be read from the memory of this process: {MISSING}"
 
     assert capsys.readouterr().out.splitlines()[2:] == [
-        f'input  "{"x" * 40_000}"',
-        f"fill  not readable: {problem}",
+        f'input    "{"x" * 40_000}"',
+        f"fill     not readable: {problem}",
         "measure  80000",
     ]
     outputs = json.loads(msgspec.json.encode(found.as_json()))["outputs"]
