@@ -92,8 +92,14 @@ class Option:
     """The field of `Policy`."""
 
 
+NOT_YET: Mapping[str, str] = {
+    "run_timeout": "a run as a whole cannot time out yet; `timeout` is that of one attempt at a task",
+}
+"""Options that one may look for, and how things are without them."""
+
+
 class OptionProblem(Exception):
-    """An option that is unknown, out of place or out of bounds; the message names it."""
+    """Options that are unknown, out of place or out of bounds; the message names each."""
 
 
 def options_for(scope: Scope) -> list[str]:
@@ -113,19 +119,23 @@ def parse_options(given: Mapping[str, object], scope: Scope, other_names: Iterab
         Values by field of `Policy`.
 
     Raises:
-        OptionProblem: one is unknown, does not belong there or is out of bounds.
+        OptionProblem: some are unknown, do not belong there or are out of bounds; all of them are told.
     """
     parsed: dict[str, Any] = {}
+    problems: list[str] = []
     for name, value in given.items():
         option = OPTIONS.get(name)
         if option is None:
-            raise OptionProblem(f"unknown option {name!r}; {nearest(name, [*options_for(scope), *other_names])}")
-        if scope not in option.scopes:
-            raise OptionProblem(_misplaced(name, option, scope))
-        try:
-            parsed[option.attribute] = option.parse(value)
-        except ValueError as problem:
-            raise OptionProblem(f"option {name!r} must be {problem}") from None
+            problems.append(_unknown(name, scope, other_names))
+        elif scope not in option.scopes:
+            problems.append(_misplaced(name, option, scope))
+        else:
+            try:
+                parsed[option.attribute] = option.parse(value)
+            except ValueError as problem:
+                problems.append(f"option {name!r} must be {problem}")
+    if problems:
+        raise OptionProblem("; ".join(problems))
     return parsed
 
 
@@ -133,6 +143,11 @@ def resolve(flow: Mapping[str, Any], step: Mapping[str, Any]) -> Policy:
     """Merge parsed options: a step's setting wins over its flow's, which wins over the default."""
     defaults: dict[str, Any] = {option.attribute: option.default for option in OPTIONS.values()}
     return Policy(**{**defaults, **flow, **step})
+
+
+def _unknown(name: str, scope: Scope, other_names: Iterable[str]) -> str:
+    hint = NOT_YET.get(name) or nearest(name, [*options_for(scope), *other_names])
+    return f"unknown option {name!r}; {hint}"
 
 
 def _misplaced(name: str, option: Option, scope: Scope) -> str:
