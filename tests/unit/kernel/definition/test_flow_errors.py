@@ -37,7 +37,8 @@ WRONG_FLOWS: list[tuple[dict[str, Any], str]] = [
     ({"time_out": 3}, "unknown option 'time_out'; did you mean 'timeout'?"),
     (
         {"run_timeout": 3},
-        "unknown option 'run_timeout'; a run as a whole cannot time out yet; `timeout` is that of one",
+        "unknown option 'run_timeout'; a run as a whole cannot time out yet; "
+        "`timeout` is that of one attempt at a task",
     ),
     (
         {"max_attempts": 0, "timeout": 0},
