@@ -48,7 +48,7 @@ class Listener:
     async def aclose(self) -> None:
         """Stop, and close the connection."""
         task, self._task = self._task, None
-        if task is not None:
+        if task is not None and not task.done():  # done, it may be one of an event loop that has ended
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 

@@ -53,6 +53,8 @@ class ConnectionPool:
         self._prove = prove
         self._proven = False
         self._idle: deque[tuple[Connection, float]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """What the places belong to."""
         self._places = asyncio.Semaphore(size)
         self._open: set[Connection] = set()
 
@@ -64,7 +66,7 @@ class ConnectionPool:
             PoolExhausted: none came free in time.
             Unavailable: a new one could not be opened.
         """
-        places = self._places
+        places = self._places_here()
         await self._wait_for_place(places)
         try:
             connection = self._take_idle() or await self._connect()
@@ -86,6 +88,13 @@ class ConnectionPool:
         while self._idle:
             connection, _ = self._idle.popleft()
             await connection.close()
+
+    def _places_here(self) -> asyncio.Semaphore:
+        """The running loop's places: nobody can wait for another's. Connections serve one loop after the other."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop, self._places = loop, asyncio.Semaphore(self._size)
+        return self._places
 
     async def _wait_for_place(self, places: asyncio.Semaphore) -> None:
         if not places.locked():

@@ -111,7 +111,7 @@ class PostgresTransport:
     async def aclose(self) -> None:
         """Send what is unsent, stop listening, and wake everyone who waits."""
         sending, self._sending = self._sending, None
-        if sending is not None:
+        if sending is not None and not sending.done():  # done, it may be one of an event loop that has ended
             await asyncio.wait({sending}, timeout=CLOSING_S)
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
