@@ -215,9 +215,9 @@ async def _is_half_way(kernel: Kernel, look: Look) -> bool:
 
 @asynccontextmanager
 async def _worker(number: int, run: RunHandle, database: Database, concurrency: int) -> AsyncGenerator[WorkerProcess]:
-    """A worker for the demo's flow, which ends with the block."""
+    """A worker for the demo's flow, which ends with the block, and with this process."""
     name = f"worker-{number}-{run.id[-6:]}"
-    arguments = [sys.executable, "-m", "fairlead.hosts.cli", "worker", "fairlead.hosts.demo:kernel"]
+    arguments = [sys.executable, "-m", "fairlead.hosts.cli.leash", "worker", "fairlead.hosts.demo:kernel"]
     arguments += ["--concurrency", str(concurrency), "--lease", str(LEASE_S), "--worker-id", name]
     arguments += ["--log-level", "error"]
     if database.schema is not None:
@@ -237,7 +237,7 @@ def _started(arguments: Sequence[str], log: Path, database: Database) -> subproc
     with log.open("wb") as output:
         return subprocess.Popen(
             arguments,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
             env={**os.environ, "DATABASE_URL": database.url},
@@ -247,6 +247,8 @@ def _started(arguments: Sequence[str], log: Path, database: Database) -> subproc
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Ask a process to end, and see to it."""
+    if process.stdin is not None:
+        process.stdin.close()
     if process.poll() is None:
         process.terminate()
         try:

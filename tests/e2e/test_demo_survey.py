@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ import pytest
 
 from fairlead.hosts.demo import path_bytes
 from tests.support.commands import PATIENCE_S, PROGRAM, Commands
+from tests.support.waiting import until
 
 FILES = 1_000
 HALF_WAY = FILES // 4
@@ -225,6 +227,24 @@ def test_a_crash_that_is_interrupted_leaves_no_worker(fairlead: Commands, migrat
     assert running.returncode == 130
     assert said.splitlines()[-1] == "stopped, and its workers with it"
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_crash_that_is_killed_itself_leaves_no_worker(fairlead: Commands, migrated_url: str, forest: Path) -> None:
+    """SIGKILL leaves the command no time to say goodbye; its worker notices."""
+    running = fairlead.begin("demo", forest, "--crash", "--report", "report.md", "--database", migrated_url)
+    assert running.stderr is not None
+    line = next(line for line in running.stderr if line.startswith("worker 1 is process "))
+    status = Path(f"/proc/{int(line.split()[-1])}/status")
+    running.kill()
+    running.communicate(timeout=PATIENCE_S)
+
+    def has_ended() -> bool:
+        try:
+            return "State:\tZ" in status.read_text()  # whoever inherits it may not ask for its exit code
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    assert asyncio.run(until(has_ended))
 
 
 def test_ctrl_c_loses_nothing(fairlead: Commands, migrated_url: str, forest: Path) -> None:

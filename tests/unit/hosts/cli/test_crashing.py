@@ -21,6 +21,7 @@ class Reluctant:
     """A process that ends only while the event loop of its parent goes on."""
 
     pid = 7
+    stdin = None
 
     def __init__(self) -> None:
         self.goes_on = Event()
