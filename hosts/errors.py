@@ -22,6 +22,16 @@ class ResourceProblem(UsageError):
         super().__init__(f"the host cannot start; pass what is missing in resources={{…}}:\n{listed}")
 
 
+class StreamInLoop(UsageError):
+    """A stream that belongs into a thread is read in the event loop that it would have to wait for."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "an Iterable is read in the thread of its `def` handler; in the event loop of its host it would wait for "
+            "itself: write the handler as `async def` and take an AsyncIterable"
+        )
+
+
 class MalformedJob(UsageError):
     """A message is no job. It will never be one: put it aside, and do not deliver it again."""
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from ..ports.errors import AdapterError
 from .backoff import Backoff
 from .errands import Errands
+from .errors import StreamInLoop
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,10 @@ def call_in_loop(attempt: Ongoing, operation: Callable[[], Coroutine[Any, Any, R
 
     Raises:
         Abandoned: the attempt is over, or its host has ended.
+        StreamInLoop: it is called in that loop.
     """
+    if _runs_here(attempt.loop):
+        raise StreamInLoop
 
     async def errand() -> Result:
         task = asyncio.current_task()
@@ -98,3 +102,10 @@ def call_in_loop(attempt: Ongoing, operation: Callable[[], Coroutine[Any, Any, R
         return future.result()
     except concurrent.futures.CancelledError as error:
         raise Abandoned("the host has ended") from error
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False

@@ -108,7 +108,10 @@ async def test_one_failure_too_many_fails_the_map(
     assert (step.status, step.failed_tasks) == (StepStatus.FAILED, len(failing))
     assert step.error is not None
     assert step.error == details.run.error
-    told = {2: "3 of 10 elements of 'read' failed, 2 are tolerated; the last: ", 0.29: "3 of 10 elements of 'read'"}
+    told: dict[object, str] = {
+        2: "3 of 10 elements of 'read' failed, 2 are tolerated; the last: ",
+        0.29: "3 of 10 elements of 'read'",
+    }
     assert str(decode_failure(step.error)).startswith(told.get(tolerance, "ValueError: "))
     assert "of 10" not in str(decode_failure(details.attempts[-1].error or b""))
     assert {task.key.element for task in details.tasks if task.status is TaskStatus.CANCELLED} == set(range(10)) - set(

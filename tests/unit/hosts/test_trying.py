@@ -10,6 +10,7 @@ import pytest
 
 from fairlead.hosts.backoff import Backoff
 from fairlead.hosts.errands import Errands
+from fairlead.hosts.errors import StreamInLoop
 from fairlead.hosts.trying import Abandoned, call_in_loop, try_on
 from fairlead.ports.errors import AdapterError, Unavailable
 
@@ -122,3 +123,11 @@ def test_a_thread_that_outlives_its_host_is_told() -> None:
     thread.join()
 
     assert [type(each) for each in found] == [Abandoned]
+
+
+async def test_the_loop_does_not_wait_for_itself() -> None:
+    """A handler that hands its stream to the host's loop is told, instead of holding up the host for ever."""
+    attempt = Attempt(asyncio.get_running_loop())
+
+    with pytest.raises(StreamInLoop, match="take an AsyncIterable"):
+        call_in_loop(attempt, Operation())

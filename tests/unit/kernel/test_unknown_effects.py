@@ -29,7 +29,9 @@ class Failing(MemoryPersistence):
 
     async def insert_runs(self, runs: Sequence[NewRun]) -> Sequence[StartedRun]:
         error = next(self.answers, None)
-        started = [] if type(error) is Unavailable else await super().insert_runs(runs)
+        started: Sequence[StartedRun] = ()
+        if type(error) is not Unavailable:
+            started = await super().insert_runs(runs)
         if error is not None:
             raise error
         return started
