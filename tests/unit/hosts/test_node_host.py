@@ -371,7 +371,7 @@ async def test_another_shape_under_the_same_version_stops_the_host(make_kernel: 
         return make_kernel(flow)
 
     await variant("one").register()
-    with pytest.raises(FlowShapeConflict):
+    with pytest.raises(FlowShapeConflict, match='or, while you develop it, version="dev"'):
         await NodeHost(variant("other")).start()
 
 
