@@ -144,7 +144,7 @@ class StepPlan:
         if self.condition is not None:
             yield self.condition
 
-    @property
+    @cached_property
     def is_unconditional(self) -> bool:
         """Whether nothing but its dependencies keeps the step from running, as with most."""
         return not (self.requires or self.branches or self.condition)
@@ -247,6 +247,10 @@ class Plan:
                 found[step.source.name].append(step)
         return {name: tuple(maps) for name, maps in found.items()}
 
+    @cached_property
+    def _maps(self) -> frozenset[str]:
+        return frozenset(slug for slug, step in self.steps.items() if step.kind is StepKind.MAP)
+
     def is_map(self, name: str) -> bool:
         """Whether a name is that of a map."""
-        return name in self.steps and self.steps[name].kind is StepKind.MAP
+        return name in self._maps

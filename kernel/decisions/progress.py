@@ -112,7 +112,8 @@ class RunProgress:
 
     def task_completed(self, key: TaskKey, facts: bytes | None) -> None:
         """One task of a step has its output; the last one completes the step and may make others ready."""
-        self._insertion.completed.setdefault(key.step, []).append(key.element)
+        if self.plan.is_map(key.step):
+            self._insertion.completed.setdefault(key.step, []).append(key.element)
         self._task_ended(key.step, facts)
 
     def task_failed(self, key: TaskKey, attempt: int, reason: str, error: bytes | None) -> None:
@@ -271,7 +272,8 @@ class RunProgress:
         (changes.new_steps if new else changes.steps).extend(steps)
         changes.events.extend(events)
         changes.runs.append(self._run_update())
-        changes.cancellations.extend(self._cancellations())
+        if self.run.status is RunStatus.FAILED or self._cut_short:
+            changes.cancellations.extend(self._cancellations())
         if self.run.status is RunStatus.FAILED:
             self._insertion.give_back()
         else:
