@@ -49,6 +49,7 @@ def break_rules(flow: Flow[Any]) -> None:
     """Make every decision on the map of a flow raise; what is loaded for it is known already."""
     assert flow.plan.neighbours
     object.__setattr__(flow.plan, "steps", {**flow.plan.steps, "many": None})
+    object.__setattr__(flow.plan, "dependents", None)
 
 
 @pytest.fixture
