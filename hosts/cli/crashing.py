@@ -247,8 +247,6 @@ def _started(arguments: Sequence[str], log: Path, database: Database) -> subproc
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Ask a process to end, and see to it."""
-    if process.stdin is not None:
-        process.stdin.close()
     if process.poll() is None:
         process.terminate()
         try:
@@ -256,6 +254,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+    if process.stdin is not None:  # only now: its end asks the process once more, which a worker takes for haste
+        process.stdin.close()
 
 
 async def _repeated(run: RunHandle) -> list[Repeated]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from attrs import evolve, frozen
 
 from ...kernel import Flow
 from ...kernel.definition import Shape, differences
-from ...kernel.definition.noting import noting_errors
+from ...kernel.definition.noting import NotedError, noting_errors
 from ...kernel.errors import FlowDefinitionError, IncompleteFlow
 from ...ports.errors import FairleadError
 from ...ports.persistence import Persistence
@@ -46,11 +47,19 @@ class Checked:
     problems: Sequence[Problem]
 
 
-def check_target(target: str) -> Checked:
-    """Import and seal the flows that a MODULE:NAME names, and find all that is wrong with their definitions."""
+def check_targets(targets: Iterable[str]) -> dict[str, Checked]:
+    """Import and seal the flows that each MODULE:NAME names, and find all that is wrong with their definitions.
+
+    Errors are noted throughout, since the modules of one target may make the flows of another.
+    """
     with noting_errors() as noted:
-        flows, problems = _sealed(target)
-    found = [_problem(target, each.error, each.calls) for each in noted]
+        return {target: _checked(target, noted) for target in dict.fromkeys(targets)}
+
+
+def _checked(target: str, noted: Sequence[NotedError]) -> Checked:
+    before = len(noted)
+    flows, problems = _sealed(target)
+    found = [_problem(target, each.error, each.calls) for each in noted[before:]]
     return Checked(flows=flows, problems=[*found, *problems])
 
 
@@ -81,8 +90,8 @@ async def shape_problems(checked: Mapping[str, Checked], persistence: Persistenc
 
 
 def _problem(target: str, error: FlowDefinitionError, calls: Iterable[tuple[str, int]]) -> Problem:
-    """What is wrong, at the innermost line that is the user's."""
-    for file, line in calls:
+    """What is wrong, at the innermost line that is the user's; without a place where none of them was executed."""
+    for file, line in takewhile(lambda call: call[0] != __file__, calls):
         if _is_theirs(Path(file)):
             return Problem(target=target, message=str(error), file=_shown_path(file), line=line)
     return Problem(target=target, message=str(error))

@@ -222,14 +222,14 @@ def check_command(
     fairlead flows check --kernel myapp.flows:kernel
     fairlead flows check --kernel myapp.flows:kernel --database postgresql://user:password@host/app
     """
-    from .flow_checks import check_target, shape_problems
+    from .flow_checks import check_targets, shape_problems
     from .flow_words import flow_json
 
     if schema is not None and database is None and data_folder is None:
         raise click.UsageError("--schema says where in a database the tables are; give --database or --data-folder too")
     if database is not None and data_folder is not None:
         raise click.UsageError("--database and --data-folder name two databases; give one of them")
-    checked = {target: check_target(target) for target in dict.fromkeys(targets)}
+    checked = check_targets(targets)
     problems = list(dict.fromkeys(problem for each in checked.values() for problem in each.problems))
     if database is not None or data_folder is not None:
         from .reading import read

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from threading import Thread
 
 from . import main
 
+STDIN = 0
+
 
 def _end_with_stdin() -> None:
-    sys.stdin.buffer.read()
+    while os.read(STDIN, 4096):  # not sys.stdin, whose lock this thread would hold when the command ends by itself
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 from threading import Event
 from typing import Any
 
@@ -54,3 +55,13 @@ async def test_a_worker_that_takes_its_time_to_end_holds_nothing_up(monkeypatch:
             asyncio.get_running_loop().call_later(0, process.goes_on.set)
 
     assert process.asked
+
+
+def test_a_command_on_its_leash_ends_by_itself_as_ever() -> None:
+    """With the exit code and the words of its own, while whoever started it still holds the other end."""
+    leash = [sys.executable, "-m", "fairlead.hosts.cli.leash", "--version"]
+    with subprocess.Popen(leash, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        code = process.wait(PATIENCE_S)
+        assert process.stderr is not None
+
+        assert (code, process.stderr.read()) == (0, b"")

@@ -107,7 +107,7 @@ def flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     (tmp_path / "half_flows.py").write_text(HALF)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    for module in ("shop_flows", "broken_flows", "half_flows"):
+    for module in ("shop_flows", "broken_flows", "half_flows", "empty_flows"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     return lambda *arguments: CliRunner().invoke(main, ["flows", *arguments])
 
@@ -322,6 +322,21 @@ def test_where_checking_has_to_stop_it_says_so(flows: Call) -> None:
     assert places == ["half_flows.py:5", "half_flows.py:8", "half_flows.py:11"]
     assert "when: 'nope' is neither the input nor an earlier step" in lines[1]
     assert lines[2].endswith("(checking stopped here)")
+
+
+def test_what_one_target_makes_is_checked_for_another(flows: Call, tmp_path: Path) -> None:
+    """The flows of one module, each named by itself: an error that sealing finds is told, and not with our own lines."""
+    (tmp_path / "empty_flows.py").write_text(
+        "from fairlead.kernel import Flow\n"
+        "one = Flow('one', version=1)\n"
+        "@one.step\n"
+        "def a() -> int: return 1\n"
+        "two = Flow('two', version=1)\n"
+    )
+    result = flows("check", "--kernel", "empty_flows:one", "--kernel", "empty_flows:two")
+
+    assert result.exit_code == 2
+    assert result.stderr == "empty_flows:two: flow 'two': there are no steps; decorate a function with @flow.step\n"
 
 
 def test_errors_are_told_to_programs(flows: Call) -> None:
