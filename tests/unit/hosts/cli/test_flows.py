@@ -325,7 +325,7 @@ def test_where_checking_has_to_stop_it_says_so(flows: Call) -> None:
 
 
 def test_what_one_target_makes_is_checked_for_another(flows: Call, tmp_path: Path) -> None:
-    """The flows of one module, each named by itself: an error that sealing finds is told, and not with our own lines."""
+    """Of one module, each named by itself: an error that sealing finds is told, and not with a line of ours."""
     (tmp_path / "empty_flows.py").write_text(
         "from fairlead.kernel import Flow\n"
         "one = Flow('one', version=1)\n"
