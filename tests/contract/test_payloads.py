@@ -362,6 +362,32 @@ async def test_elements_without_a_row_are_part_of_a_page(store: Persistence, flo
     assert list(behind.outputs) == [None, None]
 
 
+async def test_a_page_that_begins_without_a_row_ends_before_what_is_too_large(
+    store: Persistence, flow: FlowRow
+) -> None:
+    """It is the first element wanted that always fits, not the first one that has an output."""
+    run = await run_with_tasks(store, flow, steps={"pack": 1})
+    behind_the_gap = (new_tasks(flow, run, first=2),)
+    waiting = (step_write(run, elements=3, remaining=2, cursor=2, gaps=1),)
+    await apply(store, run, Changes(steps=waiting, new_tasks=behind_the_gap))
+    tasks = await claim_all(store, flow)
+    await apply(
+        store,
+        run,
+        Changes(
+            steps=(step_write(run, status=StepStatus.COMPLETED, elements=3, remaining=0, cursor=2, gaps=1),),
+            tasks=tuple(completed(task, output=b'"large"') for task in tasks.values()),
+        ),
+    )
+
+    pages = [
+        await store.read_output_page(OutputPage(run_id=run, step="pack", first=first, limit=9, size_bytes_max=1))
+        for first in (1, 2)
+    ]
+
+    assert [None if page is None else list(page.outputs) for page in pages] == [[None], [b'"large"']]
+
+
 @pytest.mark.parametrize("status", [StepStatus.RUNNING, StepStatus.SKIPPED])
 async def test_a_step_that_is_not_completed_has_no_page(store: Persistence, flow: FlowRow, status: StepStatus) -> None:
     """Its status is told; of a step that does not exist nothing is."""

@@ -1,5 +1,5 @@
 -- A page is bounded in rows and in bytes: what does not fit is not sent. The first output that does not fit is named
--- without its value, so that it is told from elements that have no row.
+-- without its value, so that it is told from elements that have no row. The first one wanted always fits.
 SELECT latest.status, latest.elements, t.element, t.fits, CASE WHEN t.fits THEN t.output END
 FROM (
     SELECT s.generation, s.status, s.elements
@@ -11,7 +11,7 @@ FROM (
 LEFT JOIN LATERAL (
     SELECT
         sized.element, sized.output,
-        sized.place = 1 OR sized.bytes_to_here <= %(size_bytes_max)s AS fits
+        sized.element = %(first)s OR sized.bytes_to_here <= %(size_bytes_max)s AS fits
     FROM (
         SELECT
             one.element, one.output, one.bytes,
