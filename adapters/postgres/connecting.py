@@ -42,3 +42,13 @@ async def connect(conninfo: str, *, prepare: bool = False) -> Connection:
         # until the garbage collector comes by.
         traceback.clear_frames(error.__traceback__)
         raise
+
+
+def close_now(connection: Connection) -> None:
+    """Close without waiting: also in a task that is being cancelled, or for an event loop that has ended."""
+    closing = connection.close()
+    try:
+        closing.send(None)
+    except StopIteration:
+        return
+    closing.close()

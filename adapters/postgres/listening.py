@@ -14,7 +14,8 @@ import psycopg
 from psycopg import sql
 
 from ...ports.errors import AdapterError
-from .connecting import Connection, connect
+from .background import runs_here
+from .connecting import Connection, close_now, connect
 
 RECONNECT_S_MIN = 0.5
 RECONNECT_S_MAX = 30.0
@@ -37,20 +38,30 @@ class Listener:
         self._channel = channel
         self._hear = hear
         self._task: asyncio.Task[None] | None = None
+        self._connection: Connection | None = None
         self.listening = asyncio.Event()
         """Set while a connection listens."""
 
     def start(self) -> None:
         """Run in the background, unless it does already."""
-        if self._task is None or self._task.done():
+        if not runs_here(self._task):
+            self._close_stranded()
             self._task = asyncio.get_running_loop().create_task(self._run(), name="fairlead listener")
 
     async def aclose(self) -> None:
         """Stop, and close the connection."""
         task, self._task = self._task, None
-        if task is not None and not task.done():  # done, it may be one of an event loop that has ended
+        if runs_here(task):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        self._close_stranded()
+
+    def _close_stranded(self) -> None:
+        """Close the connection of a task whose event loop was closed under it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self.listening.clear()
+            close_now(connection)
 
     async def _run(self) -> None:
         pause_s = RECONNECT_S_MIN
@@ -60,6 +71,7 @@ class Listener:
             except AdapterError as error:
                 _log.info("not listening for wake-ups, polling instead: %s", error)
             else:
+                self._connection = connection
                 try:
                     await self._listen(connection)
                     pause_s = RECONNECT_S_MIN
@@ -67,8 +79,8 @@ class Listener:
                     _log.info("stopped listening for wake-ups, will reconnect: %s", error)
                 finally:
                     heard = self.listening.is_set()
-                    self.listening.clear()
-                    await connection.close()
+                    if self._connection is connection:
+                        self._close_stranded()
                 pause_s = RECONNECT_S_MIN if heard else pause_s
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, RECONNECT_S_MAX)

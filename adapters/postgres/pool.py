@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from psycopg.pq import TransactionStatus
 
 from .adaptation import adapt
-from .connecting import Connection, connect
+from .connecting import Connection, close_now, connect
 from .errors import PoolExhausted
 
 IDLE_S_MAX = 300.0
@@ -57,6 +57,8 @@ class ConnectionPool:
         """What the places belong to."""
         self._places = asyncio.Semaphore(size)
         self._open: set[Connection] = set()
+        self._lent: dict[Connection, asyncio.AbstractEventLoop] = {}
+        """Where the connections in use are: a loop that is closed gives none back."""
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection]:
@@ -70,6 +72,7 @@ class ConnectionPool:
         await self._wait_for_place(places)
         try:
             connection = self._take_idle() or await self._connect()
+            self._lent[connection] = asyncio.get_running_loop()
             try:
                 yield connection
             finally:
@@ -78,11 +81,12 @@ class ConnectionPool:
             places.release()
 
     async def aclose(self) -> None:
-        """Close the connections that lie idle; those in use are closed when they come back.
+        """Close the connections that lie idle or are left in a closed loop; those in use are when they come back.
 
         Afterwards the pool belongs to no event loop, and to the next that uses it.
         """
         self._proven = False
+        self._discard_stranded()
         self._open.clear()
         self._places = asyncio.Semaphore(self._size)
         while self._idle:
@@ -93,6 +97,7 @@ class ConnectionPool:
         """The running loop's places: nobody can wait for another's. Connections serve one loop after the other."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
+            self._discard_stranded()
             self._loop, self._places = loop, asyncio.Semaphore(self._size)
         return self._places
 
@@ -131,6 +136,7 @@ class ConnectionPool:
         return connection
 
     def _give_back(self, connection: Connection) -> None:
+        self._lent.pop(connection, None)
         kept = connection in self._open and not connection.closed
         if not kept or connection.pgconn.transaction_status != TransactionStatus.IDLE:
             self._discard(connection)
@@ -140,15 +146,15 @@ class ConnectionPool:
         if now - self._idle[0][1] > IDLE_S_MAX:
             self._discard(self._idle.popleft()[0])
 
+    def _discard_stranded(self) -> None:
+        for connection, loop in tuple(self._lent.items()):
+            if loop.is_closed():
+                del self._lent[connection]
+                self._discard(connection)
+
     def _discard(self, connection: Connection) -> None:
-        """Close without waiting, also when the task is being cancelled."""
         self._open.discard(connection)
-        closing = connection.close()
-        try:
-            closing.send(None)
-        except StopIteration:
-            return
-        closing.close()
+        close_now(connection)
 
 
 def _has_word_from_server(connection: Connection) -> bool:

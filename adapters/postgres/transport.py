@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 
 from ...ports.errors import AdapterError
 from ...ports.transport import Delivery, Job
+from .background import runs_here
 from .database import Database
 from .listening import Listener
 
@@ -73,7 +74,7 @@ class PostgresTransport:
             return
         self._wake(announced)
         self._unsent |= announced
-        if self._sending is None or self._sending.done():
+        if not runs_here(self._sending):
             self._sending = asyncio.get_running_loop().create_task(self._send(), name="fairlead wake-ups")
 
     async def dequeue(self, *, queues: Sequence[str], limit: int, wait_s: float) -> Sequence[Delivery]:
@@ -111,7 +112,7 @@ class PostgresTransport:
     async def aclose(self) -> None:
         """Send what is unsent, stop listening, and wake everyone who waits."""
         sending, self._sending = self._sending, None
-        if sending is not None and not sending.done():  # done, it may be one of an event loop that has ended
+        if runs_here(sending):
             await asyncio.wait({sending}, timeout=CLOSING_S)
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
