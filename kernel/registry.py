@@ -10,7 +10,7 @@ from attrs import frozen
 
 from ..ports.clock import Clock
 from ..ports.persistence import Persistence
-from ..ports.records import NewFlow
+from ..ports.records import FlowRow, NewFlow
 from .definition import Flow, Shape, differences
 from .definition.flow import DEV
 from .errors import FlowDefinitionError, FlowShapeConflict, ForeignFlow, UnknownFlow
@@ -71,19 +71,7 @@ class Registry:
         for name, flow in self._flows.items():
             if name in self._ids:
                 continue
-            row = await persistence.register_flow(
-                NewFlow(
-                    slug=flow.slug,
-                    version=flow.version,
-                    fingerprint=flow.shape.fingerprint,
-                    shape=flow.shape.document,
-                    registered_at=clock.now(),
-                ),
-                replace=flow.version == DEV,
-            )
-            if row.fingerprint != flow.shape.fingerprint:
-                found = differences(Shape(row.shape), flow.shape)
-                raise FlowShapeConflict(flow=flow.slug, version=flow.version, differences=found)
+            row = await _register(flow, persistence, clock)
             self._by_id[row.flow_id] = RegisteredFlow(row.flow_id, flow, flow.plan)
             self._plans[row.flow_id] = flow.plan
             self._ids[name] = row.flow_id
@@ -120,3 +108,20 @@ class Registry:
 def newest(flows: Iterable[Flow[Any]]) -> Flow[Any]:
     """The newest of some versions of a flow, at least one; `dev` is what a developer works on, hence the newest."""
     return max(flows, key=lambda flow: math.inf if flow.version == DEV else int(flow.version))
+
+
+async def _register(flow: Flow[Any], persistence: Persistence, clock: Clock) -> FlowRow:
+    new = NewFlow(
+        slug=flow.slug,
+        version=flow.version,
+        fingerprint=flow.shape.fingerprint,
+        shape=flow.shape.document,
+        registered_at=clock.now(),
+    )
+    row = await persistence.register_flow(new, replace=flow.version == DEV)
+    found = Shape(row.shape)
+    if row.fingerprint != new.fingerprint:
+        raise FlowShapeConflict(flow=flow.slug, version=flow.version, differences=differences(found, flow.shape))
+    if flow.shape.order and not found.order:  # registered before the order was kept
+        return await persistence.register_flow(new, replace=True)
+    return row

@@ -29,7 +29,8 @@ class StepOrder:
 async def read_step_order(persistence: Persistence, run: RunRecord) -> StepOrder:
     """The order of definition that is registered for a run's flow and version.
 
-    A `dev` version may have been registered with another shape since the run; what it still has keeps its order.
+    That is the order in which its code stood when it was registered first; of a `dev` version, last. A `dev` version
+    may have another shape by now than the run; what it still has keeps its order.
     """
     row = await persistence.read_flow(run.flow, run.version)
     slugs = () if row is None else Shape(row.shape).order

@@ -169,7 +169,8 @@ class Persistence(RunReader, Outbox, Protocol):
         """Insert a shape, or return the one that its (slug, version) has; the caller compares fingerprints.
 
         With `replace`, a different shape takes the old one's place if no run of the old one is `pending` or
-        `running`; otherwise the old one is returned. Safe to call from many processes at once: all get one answer.
+        `running`; otherwise the old one is returned. Of the same shape, the new document takes the old one's place in
+        its row, whatever runs there are. Safe to call from many processes at once: all get one answer.
         """
         ...
 

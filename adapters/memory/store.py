@@ -42,8 +42,8 @@ class Store:
     def register_flow(self, flow: NewFlow, *, replace: bool) -> FlowRow:
         """The shape that (slug, version) has from now on."""
         current = self.current_flows.get((flow.slug, flow.version))
-        if current is not None and (
-            current.fingerprint == flow.fingerprint or not replace or self._is_used(current.flow_id)
+        if current is not None and not (
+            replace and (current.fingerprint == flow.fingerprint or not self._is_used(current.flow_id))
         ):
             return current
         before = self.flows.get((flow.slug, flow.version, flow.fingerprint))

@@ -41,6 +41,8 @@ class RunStarting:
                 rows = await self._database.read("current_flow", parameters)
             if rows and replace and rows[0][3] != flow.fingerprint:
                 rows = await self._replace_flow(flow)
+            elif rows and replace and rows[0][4] != flow.shape:
+                rows = await self._database.write("describe_flow", parameters)
             if rows:
                 return _flow_row(rows[0])
         raise Contention(f"flow {flow.slug} {flow.version} is being replaced by others; register it again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from msgspec.structs import replace
 
 from fairlead.ports.persistence import Persistence
@@ -60,6 +61,18 @@ async def test_a_different_shape_is_answered_with_the_one_that_is_there(store: P
 
     assert answer == first
     assert await store.register_flow(new_flow(fingerprint="one"), replace=False) == first
+
+
+@pytest.mark.parametrize("replacing", [True, False])
+async def test_another_document_of_the_same_shape_is_taken_on_demand(store: Persistence, replacing: bool) -> None:
+    """It says what no run relies on, so that runs do not stand in its way; the row and its id stay."""
+    first = await store.register_flow(new_flow(), replace=False)
+    await run_with_tasks(store, first)
+
+    answer = await store.register_flow(new_flow(shape=SHAPE), replace=replacing)
+
+    assert answer == (replace(first, shape=SHAPE) if replacing else first)
+    assert await store.read_flow("orders", "1") == answer
 
 
 async def test_a_different_shape_takes_the_place_of_an_unused_one(store: Persistence) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from fairlead.adapters.memory import ManualClock
@@ -20,12 +21,14 @@ from fairlead.kernel import (
     RunStatus,
     Start,
     StepStatus,
+    codec,
 )
 from fairlead.kernel import runs as reading
 from fairlead.kernel.commands import Verdict
 from fairlead.kernel.decisions import handover
 from fairlead.ports import Ports
 from fairlead.ports.errors import CommitUnknown, Contention
+from fairlead.ports.records import NewFlow
 from tests.support.hands import LEASE, Hands
 from tests.support.troubled import PatientClock, Troubled, kernel_over
 
@@ -166,6 +169,62 @@ async def test_a_run_of_another_shape_is_not_read_as_if_it_were_this_one(world: 
     with pytest.raises(OtherShape, match="another shape"):
         await second.run(run.id).result()
     assert (await second.run(run.id).details()).run.status is RunStatus.COMPLETED
+
+
+def beside(*slugs: str, version: Any) -> Flow[Any]:
+    """Independent steps, written in this order."""
+    flow = Flow("beside", version=version)
+    for slug in slugs:
+
+        @flow.step(slug=slug)
+        def work() -> int:
+            return 1
+
+    return flow
+
+
+async def shown_elsewhere(world: Ports, run_id: str) -> list[str]:
+    """A run's steps as a kernel shows them that has no flows."""
+    details = await Kernel(flows=[], ports=world).run(run_id).details()
+    return [step.slug for step in details.steps]
+
+
+async def test_a_dev_flow_whose_steps_were_reordered_is_shown_in_the_new_order(world: Ports) -> None:
+    """The order is no part of the shape, so that a run in flight does not hold it up."""
+    kernel = Kernel(flows=[beside("one", "two", version="dev")], ports=world)
+    run = await kernel.start("beside", {})
+    await Hands(kernel).drain(1)
+    before = await shown_elsewhere(world, run.id)
+
+    await Kernel(flows=[beside("two", "one", version="dev")], ports=world).register()
+
+    assert before == ["one", "two"]
+    assert await shown_elsewhere(world, run.id) == ["two", "one"]
+
+
+async def test_a_version_keeps_the_order_it_has_and_gets_one_where_it_has_none(world: Ports) -> None:
+    """A document without an order is from before it was kept; hosts with two orders of one version take no turns."""
+    first = beside("two", "one", version=1)
+    first.seal()
+    document = msgspec.json.decode(first.shape.document)
+    del document["order"]
+    await world.persistence.register_flow(
+        NewFlow(
+            slug=first.slug,
+            version=first.version,
+            fingerprint=first.shape.fingerprint,
+            shape=codec.encode(document),
+            registered_at=world.clock.now(),
+        ),
+        replace=False,
+    )
+
+    kernel = Kernel(flows=[first], ports=world)
+    run = await kernel.start(first, {})
+    await Hands(kernel).drain(1)
+    await Kernel(flows=[beside("one", "two", version=1)], ports=world).register()
+
+    assert await shown_elsewhere(world, run.id) == ["two", "one"]
 
 
 async def test_a_start_whose_answer_was_lost_makes_one_run(world: Ports, troubled: Troubled) -> None:
