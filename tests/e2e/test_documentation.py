@@ -74,7 +74,8 @@ def test_a_page_is_true(
                 reader.do(block)
         finally:
             reader.leave()
-        reader.finish(page)
+
+    assert reader.not_shown == "", f"{page.name} does not show what its code printed"
 
 
 @pytest.fixture

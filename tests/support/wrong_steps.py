@@ -83,3 +83,12 @@ def refused(define: Callable[[Any], None]) -> tuple[FlowDefinitionError, list[st
     with pytest.raises(FlowDefinitionError) as raised:
         define(flow)
     return raised.value, list(flow.steps)
+
+
+def assert_refused_at_ship(define: Callable[[Any], None], message: str) -> None:
+    """The definition of a step `ship` is refused with this message, and leaves no step behind."""
+    error, steps = refused(define)
+
+    assert f"flow 'fulfil', step 'ship': {message}" == str(error)
+    assert (error.flow, error.step) == ("fulfil", "ship")
+    assert "ship" not in steps

@@ -269,10 +269,14 @@ async def test_starting_and_stopping_leaves_nothing_open(make_kernel: MakeKernel
         return threading.get_ident()
 
     kernel = make_kernel(flow)
+    threads, tasks = set(threading.enumerate()), asyncio.all_tasks()
     for _ in range(100):
         async with NodeHost(kernel, concurrency=2):
             run = await kernel.start(flow, 1)
             await run.result(timeout=TIMEOUT_S)
+
+    assert {thread for thread in threading.enumerate() if thread.is_alive()} <= threads
+    assert asyncio.all_tasks() <= tasks
 
 
 async def test_a_host_may_be_started_again(make_kernel: MakeKernel) -> None:

@@ -203,8 +203,12 @@ async def test_what_is_lent_while_the_store_is_closed_is_closed_when_it_comes_ba
     """Nobody's connection is taken away in the middle."""
     async with database.connection() as connection:
         await database.aclose()
-        await database.exchange(connection, [(numbered("SELECT 1"), {})])
+        (answer,) = await database.exchange(connection, [(numbered("SELECT 1"), {})])
+        answered = await answer.fetchall()
     await _until_gone(observer)
+
+    assert answered == [(1,)]
+    assert _open(observer) == set()
 
 
 async def _until_gone(observer: Observer) -> None:

@@ -9,15 +9,7 @@ from typing import Any
 import pytest
 
 from fairlead.kernel import Flow, FlowDefinitionError
-from tests.support.wrong_steps import (
-    Case,
-    Invoice,
-    Order,
-    Warehouse,
-    assess,
-    named,
-    refused,
-)
+from tests.support.wrong_steps import Case, Invoice, Order, Warehouse, assert_refused_at_ship, assess, named, refused
 
 
 def a_class(flow: Any) -> None:
@@ -135,11 +127,7 @@ ELSEWHERE: list[Case] = [
 @pytest.mark.parametrize(("define", "message"), AT_SHIP, ids=named)
 def test_a_wrong_step(define: Callable[[Any], None], message: str) -> None:
     """The message names flow, step and place, says what is wrong there, and what to write instead."""
-    error, steps = refused(define)
-
-    assert f"flow 'fulfil', step 'ship': {message}" == str(error)
-    assert (error.flow, error.step) == ("fulfil", "ship")
-    assert "ship" not in steps
+    assert_refused_at_ship(define, message)
 
 
 @pytest.mark.parametrize(("define", "message"), ELSEWHERE, ids=named)

@@ -16,6 +16,7 @@ from tests.support.wrong_steps import (
     Payment,
     Service,
     Warehouse,
+    assert_refused_at_ship,
     named,
     refused,
 )
@@ -217,11 +218,7 @@ ELSEWHERE: list[Case] = [
 @pytest.mark.parametrize(("define", "message"), AT_SHIP, ids=named)
 def test_a_wrong_step(define: Callable[[Any], None], message: str) -> None:
     """The message names flow, step and place, says what is wrong there, and what to write instead."""
-    error, steps = refused(define)
-
-    assert f"flow 'fulfil', step 'ship': {message}" == str(error)
-    assert (error.flow, error.step) == ("fulfil", "ship")
-    assert "ship" not in steps
+    assert_refused_at_ship(define, message)
 
 
 @pytest.mark.parametrize(("define", "message"), ELSEWHERE, ids=named)

@@ -7,14 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.wrong_steps import (
-    Case,
-    Line,
-    charge,
-    named,
-    new_flow,
-    refused,
-)
+from tests.support.wrong_steps import Case, Line, assert_refused_at_ship, charge, named, new_flow
 
 
 def a_bare_map(flow: Any) -> None:
@@ -139,8 +132,4 @@ AT_SHIP: list[Case] = [
 @pytest.mark.parametrize(("define", "message"), AT_SHIP, ids=named)
 def test_a_wrong_step(define: Callable[[Any], None], message: str) -> None:
     """The message names flow, step and place, says what is wrong there, and what to write instead."""
-    error, steps = refused(define)
-
-    assert f"flow 'fulfil', step 'ship': {message}" == str(error)
-    assert (error.flow, error.step) == ("fulfil", "ship")
-    assert "ship" not in steps
+    assert_refused_at_ship(define, message)

@@ -88,7 +88,11 @@ def test_the_other_user_s_server_does_not_outlive_its_watchdog(empty_folder: Pat
     place = DataFolder(empty_folder)
     with EmbeddedServer.open(empty_folder, durable=False):
         os.kill(int(place.watchdog_lock.read_text()), signal.SIGKILL)
-        Lock.take(place.server_lock, exclusive=True, timeout_s=20).close()
+        lock = Lock.take(place.server_lock, exclusive=True, timeout_s=20)
+        given_up = lock.is_current()
+        lock.close()
+
+    assert given_up
 
 
 @as_root
