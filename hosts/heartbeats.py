@@ -21,8 +21,8 @@ from random import Random
 from typing import Literal, TypeAlias
 
 from ..kernel import Kernel
-from ..kernel.advancing import CLOCK_SKEW_MAX
 from ..kernel.commands import HeartbeatTasks
+from ..kernel.dispatch.advancing import CLOCK_SKEW_MAX
 from ..ports.records import Lease
 from .backoff import Backoff
 from .cancelling import ends_task

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from ..kernel.advancing import CLOCK_SKEW_MAX
 from ..kernel.commands import ClaimRuns, ClaimTasks, FlushOutbox, ReapTasks, SweepJobs
-from ..kernel.waking import ANY_QUEUE
+from ..kernel.dispatch.advancing import CLOCK_SKEW_MAX
+from ..kernel.dispatch.announcing import ANY_QUEUE
 from ..ports.errors import Unavailable
 from ..ports.records import TaskKey
 from ..ports.transport import Delivery

@@ -12,7 +12,8 @@ from ..ports import Ports
 from ..ports.errors import CommitUnknown, FairleadError
 from ..ports.persistence import Persistence
 from ..ports.reading import RunCursor, RunFilter, RunPage
-from .commands import CancelledRun, CancelRun, Command, StartRuns, require_startable
+from .api.commanding import Commanding
+from .commands import CancelledRun, CancelRun, StartRuns, require_startable
 from .definition import Flow
 from .dispatch import Dispatcher
 from .errors import InvalidArgument, LimitExceeded
@@ -33,7 +34,7 @@ INLINE_BYTES_LIMIT = 16 * 1024 * 1024
 raises it must have that memory as often as hosts have slots."""
 
 
-class Kernel:
+class Kernel(Commanding):
     """Decides what happens to flows, runs, steps and tasks; everything else it asks of its ports.
 
     A kernel opens nothing when it is made. Its flows are registered with the store by the first call that needs them
@@ -89,23 +90,6 @@ class Kernel:
         """The ids of the registered flows: what a host may claim."""
         return tuple(self._registry.by_id)
 
-    async def register(self) -> None:
-        """Register the shapes of all flows with the store; repeating it costs nothing.
-
-        Raises:
-            FlowShapeConflict: the store has another shape under a flow's slug and version.
-        """
-        if not self._registry.registered:
-            await self._registry.register(self.ports.persistence, self.ports.clock)
-
-    def find_flow(self, slug: str, version: int | str | None = None) -> Flow[Any]:
-        """The flow of that slug, in its newest version or the one named.
-
-        Raises:
-            UnknownFlow: this kernel has none.
-        """
-        return self._registry.find(slug, version)
-
     def flow_of(self, flow_id: int) -> Flow[Any]:
         """The flow that a claimed task belongs to."""
         return self._registry.by_id[flow_id].flow
@@ -115,12 +99,6 @@ class Kernel:
         return self._registry.plans[flow_id]
 
     # Commands
-
-    async def dispatch(self, command: Command[Result]) -> Result:
-        """Carry out a command; see `Dispatcher.dispatch` for its errors."""
-        if command.needs_flows:
-            await self.register()
-        return await self._dispatcher.dispatch(command)
 
     @overload
     async def start(
@@ -231,16 +209,6 @@ class Kernel:
 
     # Reading
 
-    def run(self, run_id: str) -> RunHandle:
-        """A handle on a run that was started earlier or elsewhere.
-
-        Raises:
-            InvalidArgument: `run_id` is no text.
-        """
-        if not isinstance(run_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidArgument("run_id", "text", run_id)
-        return self._handle(run_id, created=False)
-
     async def list_runs(
         self, chosen: RunFilter | None = None, *, limit: int = 100, after: RunCursor | None = None
     ) -> RunPage:
@@ -256,11 +224,6 @@ class Kernel:
         if not 1 <= limit <= RUNS_PER_PAGE_MAX:
             raise LimitExceeded(what="runs per page", limit=RUNS_PER_PAGE_MAX, found=limit)
         return await self.ports.persistence.list_runs(chosen or RunFilter(), limit=limit, after=after)
-
-    def _handle(self, run_id: str, *, created: bool) -> RunHandle:
-        return RunHandle(
-            run_id, ports=self.ports, find_flow=self._registry.find, dispatch=self.dispatch, created=created
-        )
 
 
 def _checked_size(found: object) -> int:

@@ -12,9 +12,9 @@ from attrs import evolve
 from fairlead.adapters.memory import ManualClock, MemoryPersistence, memory_ports
 from fairlead.adapters.memory.transaction import MemoryTransaction
 from fairlead.kernel import Flow, Kernel
-from fairlead.kernel.advancing import SETTLE_PATIENCE_S
 from fairlead.kernel.commands import Capacity, Outcome, OutcomeKind, SettleTasks
-from fairlead.kernel.means import CONTENTION_TRIES_MAX
+from fairlead.kernel.dispatch.advancing import SETTLE_PATIENCE_S
+from fairlead.kernel.dispatch.means import CONTENTION_TRIES_MAX
 from fairlead.ports.errors import Contention
 from fairlead.ports.records import TaskKey
 

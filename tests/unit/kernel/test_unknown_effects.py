@@ -12,7 +12,7 @@ from attrs import evolve
 from fairlead.adapters.memory import ManualClock, MemoryPersistence, memory_ports
 from fairlead.kernel import AdapterError, Flow, Kernel, LimitExceeded, Start
 from fairlead.kernel.commands import START_BATCH_MAX
-from fairlead.kernel.means import CONTENTION_TRIES_MAX
+from fairlead.kernel.dispatch.means import CONTENTION_TRIES_MAX
 from fairlead.ports import Ports
 from fairlead.ports.errors import CommitUnknown, Unavailable
 from fairlead.ports.reading import RunRecord

@@ -8,7 +8,7 @@ from fairlead.kernel.commands import RunRequest
 from fairlead.kernel.decisions.claim import claim_runs
 from fairlead.kernel.decisions.handover import HandOver
 from fairlead.kernel.decisions.start import start_run
-from fairlead.kernel.waking import jobs_of_changes
+from fairlead.kernel.dispatch.announcing import jobs_of_changes
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
 from tests.support.deciding import FLOW_ID, Deciding, capacity, flow, lengths, map_over, step
 from tests.support.model import Model

@@ -23,10 +23,10 @@ from fairlead.kernel.decisions.handover import HandOver
 from fairlead.kernel.decisions.settle import Settled, reap_tasks, settle_tasks
 from fairlead.kernel.decisions.start import start_run
 from fairlead.kernel.decisions.state import ChangeSet
+from fairlead.kernel.dispatch.announcing import jobs_of_changes
 from fairlead.kernel.elements import Kind
 from fairlead.kernel.facts import Facts
 from fairlead.kernel.plan import INPUT, Plan
-from fairlead.kernel.waking import jobs_of_changes
 from fairlead.ports.records import Changes, ClaimedTask, Lease, Snapshot, TaskKey
 from fairlead.ports.statuses import TERMINAL_RUN, RunStatus, TaskStatus
 from tests.support.model import Model

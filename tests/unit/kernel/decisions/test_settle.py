@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from fairlead.kernel.commands import Outcome, OutcomeKind, Verdict
 from fairlead.kernel.decisions import progress
-from fairlead.kernel.waking import jobs_of_changes
+from fairlead.kernel.dispatch.announcing import jobs_of_changes
 from fairlead.ports.records import ClaimedTask, Lease
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
 from tests.support.deciding import Deciding, capacity, flow, lengths, map_over, step

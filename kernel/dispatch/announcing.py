@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from ..ports.records import NewRun, NewTasks, TaskKey, TaskUpdate
-from ..ports.statuses import TaskStatus
-from ..ports.transport import Job
-from .decisions.state import ChangeSet
-from .plan import Plan
+from ...ports.records import NewRun, NewTasks, TaskKey, TaskUpdate
+from ...ports.statuses import TaskStatus
+from ...ports.transport import Job
+from ..decisions.state import ChangeSet
+from ..plan import Plan
 
 ANY_QUEUE = ""
 """The queue of a job for a pending run: every host that serves its flow may claim it."""

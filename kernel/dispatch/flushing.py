@@ -15,13 +15,13 @@ from itertools import groupby
 
 from attrs import define, field
 
-from ..ports.clock import Clock
-from ..ports.outbox import FIRST_PLACE, OutboxPlace, OutboxRow, ShardLease
-from ..ports.persistence import Persistence
-from ..ports.sink import EventSink
-from .commands import Flushed
-from .events import event_records
-from .failures import message_of
+from ...ports.clock import Clock
+from ...ports.outbox import FIRST_PLACE, OutboxPlace, OutboxRow, ShardLease
+from ...ports.persistence import Persistence
+from ...ports.sink import EventSink
+from ..commands import Flushed
+from ..events import event_records
+from ..failures import message_of
 
 SHARDS_PER_FLUSH_MAX = 16
 """Shards leased at once: few enough that several flushers share the work, enough for one to keep up."""

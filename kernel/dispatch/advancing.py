@@ -12,15 +12,15 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from ..ports.errors import AdapterError, CommitUnknown, CorruptionError, UnstorableValue
-from ..ports.persistence import Transaction
-from ..ports.records import LoadRequest, Snapshot, TaskKey
-from .commands import Capacity, Outcome, OutcomeKind, ReapTasks, Settlement, SettleTasks, Verdict
-from .decisions.handover import HandOver
-from .decisions.settle import Settled, reap_tasks, settle_tasks
-from .decisions.state import as_claimed
-from .failures import encode_failure
-from .means import Means
+from ...ports.errors import AdapterError, CommitUnknown, CorruptionError, UnstorableValue
+from ...ports.persistence import Transaction
+from ...ports.records import LoadRequest, Snapshot, TaskKey
+from ..commands import Capacity, Outcome, OutcomeKind, ReapTasks, Settlement, SettleTasks, Verdict
+from ..decisions.handover import HandOver
+from ..decisions.settle import Settled, reap_tasks, settle_tasks
+from ..decisions.state import as_claimed
+from ..failures import encode_failure
+from .means import Handlers, Means
 
 SETTLE_PATIENCE_S = 1.0
 """After this long no settle is tried again: it ran into a lock rather than a deadlock, and its host has others to
@@ -37,6 +37,11 @@ class Advancing:
 
     def __init__(self, means: Means) -> None:
         self._means = means
+
+    @property
+    def handlers(self) -> Handlers:
+        """What carries out each command."""
+        return {SettleTasks: self.settle, ReapTasks: self.reap}
 
     async def settle(self, command: SettleTasks) -> Settlement:
         """Settle a batch; where the store refuses a value in it, find the culprit by halving and fail its task."""

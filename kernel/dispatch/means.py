@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from ..ports import Ports
-from ..ports.errors import AdapterError, CommitUnknown, Contention
-from ..ports.records import RunRow
-from ..ports.transport import Job
-from .decisions.state import ChangeSet
-from .plan import Plan
-from .registry import Registry
-from .waking import jobs_of_changes
+from ...ports import Ports
+from ...ports.errors import AdapterError, CommitUnknown, Contention
+from ...ports.records import RunRow
+from ...ports.transport import Job
+from ..commands import Command
+from ..decisions.state import ChangeSet
+from ..plan import Plan
+from ..registry import Registry
+from .announcing import jobs_of_changes
 
 Done = TypeVar("Done")
+
+Handlers: TypeAlias = Mapping[type[Command[Any]], Callable[[Any], Coroutine[Any, Any, Any]]]
+"""What carries out each command of an area."""
 
 CONTENTION_TRIES_MAX = 6
 """How often a transaction is tried that ends in a deadlock, serialization failure or lock timeout."""

@@ -1,0 +1,62 @@
+"""What every area of a kernel's API stands on."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from ...ports import Ports
+from ..commands import Command
+from ..definition import Flow
+from ..dispatch import Dispatcher
+from ..errors import InvalidArgument
+from ..registry import Registry
+from ..runs import RunHandle
+
+Result = TypeVar("Result")
+
+
+class Commanding:
+    """A kernel, as its areas see it."""
+
+    ports: Ports
+    inline_bytes_max: int
+    _registry: Registry
+    _dispatcher: Dispatcher
+
+    async def register(self) -> None:
+        """Register the shapes of all flows with the store; repeating it costs nothing.
+
+        Raises:
+            FlowShapeConflict: the store has another shape under a flow's slug and version.
+        """
+        if not self._registry.registered:
+            await self._registry.register(self.ports.persistence, self.ports.clock)
+
+    async def dispatch(self, command: Command[Result]) -> Result:
+        """Carry out a command; see `Dispatcher.dispatch` for its errors."""
+        if command.needs_flows:
+            await self.register()
+        return await self._dispatcher.dispatch(command)
+
+    def find_flow(self, slug: str, version: int | str | None = None) -> Flow[Any]:
+        """The flow of that slug, in its newest version or the one named.
+
+        Raises:
+            UnknownFlow: this kernel has none.
+        """
+        return self._registry.find(slug, version)
+
+    def run(self, run_id: str) -> RunHandle:
+        """A handle on a run that was started earlier or elsewhere.
+
+        Raises:
+            InvalidArgument: `run_id` is no text.
+        """
+        if not isinstance(run_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidArgument("run_id", "text", run_id)
+        return self._handle(run_id, created=False)
+
+    def _handle(self, run_id: str, *, created: bool) -> RunHandle:
+        return RunHandle(
+            run_id, ports=self.ports, find_flow=self._registry.find, dispatch=self.dispatch, created=created
+        )

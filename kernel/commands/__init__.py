@@ -1,0 +1,64 @@
+"""The commands that the kernel accepts: one class each, in the imperative.
+
+A command says all that its decision needs; the time, fresh ids and the stored state are added by `Kernel.dispatch`.
+Its type parameter is the type of its result. Whether a command may be repeated is said in its docstring.
+"""
+
+from __future__ import annotations
+
+from .base import Command
+from .outbox import Flushed, FlushOutbox
+from .runs import (
+    REASON_LENGTH_MAX,
+    START_BATCH_MAX,
+    CancelledRun,
+    CancelRun,
+    RunRequest,
+    RunStart,
+    StartRuns,
+    require_startable,
+)
+from .tasks import (
+    SETTLE_BATCH_MAX,
+    Capacity,
+    ClaimedRuns,
+    ClaimRuns,
+    ClaimTasks,
+    HeartbeatTasks,
+    Outcome,
+    OutcomeKind,
+    ReapTasks,
+    RecallTasks,
+    Settlement,
+    SettleTasks,
+    SweepJobs,
+    Verdict,
+)
+
+__all__ = [
+    "REASON_LENGTH_MAX",
+    "SETTLE_BATCH_MAX",
+    "START_BATCH_MAX",
+    "CancelRun",
+    "CancelledRun",
+    "Capacity",
+    "ClaimRuns",
+    "ClaimTasks",
+    "ClaimedRuns",
+    "Command",
+    "FlushOutbox",
+    "Flushed",
+    "HeartbeatTasks",
+    "Outcome",
+    "OutcomeKind",
+    "ReapTasks",
+    "RecallTasks",
+    "RunRequest",
+    "RunStart",
+    "SettleTasks",
+    "Settlement",
+    "StartRuns",
+    "SweepJobs",
+    "Verdict",
+    "require_startable",
+]
