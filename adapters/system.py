@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -50,6 +51,9 @@ class SystemClock:
         """Nothing to compare with."""
 
 
+SECRET_BYTES = 32
+"""Random bytes of a secret: nobody guesses one, whatever else they know."""
+
 _TAIL_BITS = 74
 """Bits of a UUIDv7 below its time in milliseconds, without version and variant."""
 
@@ -80,6 +84,11 @@ class RunIds:
 
 def _random(bits: int) -> int:
     return int.from_bytes(os.urandom(10)) >> (80 - bits)
+
+
+def new_secret() -> str:
+    """Fresh unguessable text, safe in an URL."""
+    return secrets.token_urlsafe(SECRET_BYTES)
 
 
 new_run_id = RunIds()

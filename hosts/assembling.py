@@ -15,7 +15,7 @@ from attrs import define, frozen
 from ..kernel.definition.binding import CONFIG, ITEM, Streamed
 from ..kernel.definition.config import split_config
 from ..kernel.elements import Elements, NoArray, array_at
-from ..kernel.plan import INPUT, MapSource
+from ..kernel.plan import INPUT, ValuePath
 from ..kernel.references import Reference, is_reference, read_reference
 from ..ports.persistence import RunReader
 from ..ports.reading import OutputRequest, StepOutput
@@ -158,7 +158,7 @@ class Assembling:
         values.payloads[source] = stream
         values.streams += (stream,)
 
-    def _item(self, key: TaskKey, source: MapSource, executable: Executable, look: Look) -> bytes:
+    def _item(self, key: TaskKey, source: ValuePath, executable: Executable, look: Look) -> bytes:
         """A map task's element."""
         what = f"{source.dotted}[{key.element}]"
         if executable.element_is_output:
@@ -173,7 +173,7 @@ class Assembling:
             raise NotHere(what)
         return elements[key.element]
 
-    def _split(self, key: TaskKey, source: MapSource, value: object, look: Look) -> Elements:
+    def _split(self, key: TaskKey, source: ValuePath, value: object, look: Look) -> Elements:
         """The elements of an array in a payload; the array is split once for all of them."""
         place = (key.run_id, key.generation, source.dotted)
         elements = self._kept.get(place)

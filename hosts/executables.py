@@ -10,7 +10,7 @@ from ..kernel import Kernel, Step, StepStatus
 from ..kernel.definition.absence import certain
 from ..kernel.definition.binding import CONFIG, ITEM
 from ..kernel.facts import facts_of
-from ..kernel.plan import INPUT, MapSource, Questions, StepKind
+from ..kernel.plan import INPUT, Questions, StepKind, ValuePath
 
 
 @frozen(kw_only=True)
@@ -31,7 +31,7 @@ class Executable:
     """The maps whose outputs the handler takes one by one; they are not among `outputs`."""
     streamed: frozenset[str]
     """All sources that the handler takes element by element."""
-    element_of: MapSource | None
+    element_of: ValuePath | None
     """What `item` is an element of; None where the handler takes no item."""
     element_is_output: bool
     """Whether `item` is the output of one task of a map, rather than an element of an array in a payload."""
@@ -40,7 +40,7 @@ class Executable:
     """Whether a handler of the flow takes this step's output, in whole or in part."""
     questions: Questions
     """What decisions ask about what one call of the handler returns."""
-    arrays: tuple[MapSource, ...]
+    arrays: tuple[ValuePath, ...]
     """The arrays in what one call of the handler returns that are read in parts."""
     completed: tuple[str, ...]
     """The steps that have run whenever this one's handler is called."""

@@ -9,7 +9,7 @@ from attrs import frozen
 from .conditions import is_ruled_out
 from .elements import Kind
 from .facts import array_length, value_matches
-from .plan import MapSource, Pattern, Plan
+from .plan import Pattern, Plan, ValuePath
 
 
 @frozen
@@ -17,7 +17,7 @@ class MissingArray:
     """A map that wants an array where there is something else."""
 
     slug: str
-    source: MapSource
+    source: ValuePath
     found: Kind
 
     def __str__(self) -> str:

@@ -17,6 +17,7 @@ from typing import TypeAlias
 import msgspec
 
 from ..ports.outbox import EventRecord, OutboxRow
+from ..ports.records import WaitsFor
 
 NO_ERROR = msgspec.Raw(b"null")
 """What stands for the error where there is none; otherwise it is the record of `kernel.failures`."""
@@ -65,6 +66,24 @@ class StepStarted(_Event, frozen=True, tag="step.started"):
     tasks: int
 
 
+class StepSuspended(_Event, frozen=True, tag="step.suspended"):
+    """The step waits, and holds no slot meanwhile."""
+
+    step: str
+    waits_for: WaitsFor
+    wake_at: datetime | None = None
+    """When it is looked at: the first check, the end of a sleep, the last moment for a signal."""
+    give_up_at: datetime | None = None
+    """When it fails unless a check finds it ready."""
+
+
+class StepResumed(_Event, frozen=True, tag="step.resumed"):
+    """The wait is over, because what was waited for is there."""
+
+    step: str
+    waited_for: WaitsFor
+
+
 class StepCompleted(_Event, frozen=True, tag="step.completed"):
     """The step has its output. For a map over an empty array there was no `step.started`."""
 
@@ -108,6 +127,8 @@ Event: TypeAlias = (
     | RunFailed
     | RunCancelled
     | StepStarted
+    | StepSuspended
+    | StepResumed
     | StepCompleted
     | StepSkipped
     | StepFailed

@@ -19,7 +19,7 @@ import msgspec
 from .codec import JsonValue
 from .containment import contains, elements_of
 from .elements import Kind, NoArray, length_at
-from .plan import MapSource, Questions
+from .plan import Questions, ValuePath
 
 NULL = b"null"
 """What an element of a map is to its dependents if its task has failed."""
@@ -32,7 +32,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     """The facts of one payload."""
 
     lengths: dict[str, int | Kind] = {}
-    """An array's length, or what is there instead, by `MapSource.dotted`."""
+    """An array's length, or what is there instead, by `ValuePath.dotted`."""
     matches: tuple[bool, ...] = ()
     """Whether the value contains each of `Questions.patterns`."""
 
@@ -131,13 +131,13 @@ def _matches(patterns: Sequence[bytes], data: bytes) -> tuple[bool, ...]:
     return tuple(contains(value, _decoded(pattern)) for pattern in patterns)
 
 
-def _length(source: MapSource, data: bytes) -> int | Kind:
+def _length(source: ValuePath, data: bytes) -> int | Kind:
     try:
         return length_at(source.path, data)
     except NoArray as error:
         return error.found
 
 
-def array_length(facts: bytes | None, source: MapSource) -> int | Kind:
+def array_length(facts: bytes | None, source: ValuePath) -> int | Kind:
     """The length of an array in a value, or what is there instead."""
     return read_facts(facts).lengths.get(source.dotted, "nothing")

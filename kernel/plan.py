@@ -26,20 +26,24 @@ class StepKind(enum.StrEnum):
     """One task."""
     MAP = "map"
     """One task per element of an array."""
+    SIGNAL = "signal"
+    """One task, which waits for somebody's answer; no host runs it."""
+    SLEEP = "sleep"
+    """One task, which waits for its time; no host runs it."""
 
 
 @frozen(kw_only=True)
-class MapSource:
-    """The array that a map works over."""
+class ValuePath:
+    """A value, or what stands at a path in it: the array that a map works over, the time that a sleep waits for."""
 
     name: str
     """`INPUT`, or the slug of an earlier step."""
     path: tuple[str, ...] = ()
-    """Object keys that lead from that value to the array; empty where the value itself is the array."""
+    """Object keys that lead from that value to what is meant; empty where the value itself is."""
 
     @property
     def dotted(self) -> str:
-        """The source as it is written in `over=`, which is also its key among the facts of its value."""
+        """As it is written in `over=` and `until=`, which is also its key among the facts of its value."""
         return ".".join((self.name, *self.path))
 
 
@@ -83,8 +87,10 @@ class Condition:
 class Questions:
     """What decisions ask about one value. Whoever holds the value answers them, as its facts (`kernel.facts`)."""
 
-    arrays: tuple[MapSource, ...] = ()
+    arrays: tuple[ValuePath, ...] = ()
     """The arrays in it that maps work over."""
+    times: tuple[ValuePath, ...] = ()
+    """The times in it that sleeps wait for."""
     patterns: tuple[bytes, ...] = ()
     """Patterns that it may contain, canonical JSON in ascending order; for the output of one task of a map, the
     elements of such patterns."""
@@ -95,7 +101,7 @@ class Questions:
         return {pattern: place for place, pattern in enumerate(self.patterns)}
 
     def __bool__(self) -> bool:
-        return bool(self.arrays or self.patterns)
+        return bool(self.arrays or self.times or self.patterns)
 
 
 NO_QUESTIONS = Questions()
@@ -112,7 +118,7 @@ class StepPlan:
     kind: StepKind = StepKind.STEP
     dependencies: tuple[str, ...] = ()
     """Slugs of all earlier steps that must be settled first, each once, in order of definition."""
-    source: MapSource | None = None
+    source: ValuePath | None = None
     """Set for a map, and only there."""
     queue: str = "default"
     max_attempts: int = 3
@@ -136,6 +142,12 @@ class StepPlan:
     """What follows where a task has failed for good, or for a map, more of them than are tolerated."""
     tolerate_failures: Tolerance = 0
     """For maps: how many elements may fail."""
+    wait_s: float | None = None
+    """For a signal, how long it is waited for (None: for ever); for a sleep, how long it lasts (None: see `until`)."""
+    until: ValuePath | None = None
+    """For a sleep whose end is data: the time in an earlier value."""
+    on_timeout: Consequence = Consequence.FAIL
+    """For a signal: what follows where it did not come in time."""
 
     @property
     def conditions(self) -> Iterator[Condition]:
@@ -167,6 +179,8 @@ class Plan:
     fingerprint: str
     steps: Mapping[str, StepPlan] = field(repr=False)
     """By slug, in order of definition: a step stands after everything it depends on."""
+    run_timeout_s: float | None = None
+    """How long a run may take from its claim on; None for as long as it needs."""
 
     @cached_property
     def dependents(self) -> Mapping[str, tuple[str, ...]]:
@@ -214,9 +228,9 @@ class Plan:
         return tuple(slug for slug, later in self.dependents.items() if not later)
 
     @cached_property
-    def mapped_paths(self) -> Mapping[str, tuple[MapSource, ...]]:
+    def mapped_paths(self) -> Mapping[str, tuple[ValuePath, ...]]:
         """For `INPUT` and each slug the arrays in its value that some map works over."""
-        found: dict[str, dict[str, MapSource]] = {}
+        found: dict[str, dict[str, ValuePath]] = {}
         for step in self.steps.values():
             if step.source is not None:
                 found.setdefault(step.source.name, {})[step.source.dotted] = step.source

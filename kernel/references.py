@@ -9,7 +9,7 @@ for a reference, and adapters store one as they store any payload. After the spa
      "sha256": "5f70…",                           of the blob <prefix>/whole that holds it; null where there is none
      "arrays": {"fetch": [[first, count, size_bytes, sha256], …]}}
 
-`arrays` holds the arrays in the payload that are read in parts, by `MapSource.dotted`: those that maps work over, and
+`arrays` holds the arrays in the payload that are read in parts, by `ValuePath.dotted`: those that maps work over, and
 the payload itself where handlers take it element by element. Array number a (in the order of their names) is cut into
 segments <prefix>/<a>/0, <prefix>/<a>/1, …, each a JSON array of the `count` elements from `first` on, so that one
 element is read with one small blob. A payload that is such an array itself is not stored whole besides: it is put

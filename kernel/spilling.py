@@ -16,7 +16,7 @@ from ..ports.blobs import BlobExists, BlobStore
 from ..ports.clock import Clock
 from ..ports.errors import AdapterError
 from .elements import Elements, NoArray, array_at
-from .plan import MapSource
+from .plan import ValuePath
 from .references import (
     SEGMENT_BYTES_MAX,
     Reference,
@@ -52,7 +52,7 @@ class Spill:
         prefix: what all keys begin with; nobody else may write below it.
     """
 
-    def __init__(self, data: bytes, arrays: Sequence[MapSource], prefix: str) -> None:
+    def __init__(self, data: bytes, arrays: Sequence[ValuePath], prefix: str) -> None:
         self._data = data
         self._prefix = prefix
         self._arrays: dict[str, Elements] = {}

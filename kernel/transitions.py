@@ -8,12 +8,15 @@ Rules:
 
 Theory of operation. A run is put down `pending` and becomes `running` when a host claims it; then every step has a
 row. A step is `created` until its last dependency is settled: completed or skipped. Then it becomes `running` and its
-tasks are inserted, `queued` or already leased; unless its condition is unmet, which skips it or fails the run, or it is
-a map over an empty array, which completes at once. A task is `running` while a host holds its lease. Its attempt ends
-completed, failed for good, or with another try: `RETRY` after a failure, `RELEASE` when a host gives it back unspent,
-`LOSE` when the lease ran out. The last task completes the step, the last step completes the run. Where more of a step's
-tasks have failed than it tolerates, it fails, and with it the run, or it is skipped, as it says; whatever was live
-below is cancelled. So it is where somebody cancels the run, which is possible until it has ended.
+tasks are inserted, `queued` or already leased; unless its condition is unmet, which skips it or fails the run, or it
+is a map over an empty array, which completes at once. A task is `running` while a host holds its lease. Its attempt
+ends completed, failed for good, or with another try: `RETRY` after a failure, `RELEASE` when a host gives it back
+unspent, `LOSE` when the lease ran out. An attempt that waits for slow work outside ends in `SUSPEND`, and so does its
+step: the task is queued again for each check (`WAKE`), and the step is resumed when its wait is over. The one task of
+a signal or a sleep is born suspended and ends without a host: completed by the signal or the time, failed by the end
+of the time for it. The last task completes the step, the last step completes the run. Where more of a step's tasks
+have failed than it tolerates, it fails, and with it the run, or it is skipped, as it says; whatever was live below is
+cancelled. So it is where somebody cancels the run, which is possible until it has ended.
 
 Only `RETRY`, `LOSE`, and changes of runs and steps cause events. The decisions (`kernel.decisions`) ask these
 tables before they change a status; adapters guard every update with the status it starts from.
@@ -52,6 +55,8 @@ class StepTrigger(enum.StrEnum):
     """What changes a step's status."""
 
     START = "start"
+    SUSPEND = "suspend"
+    RESUME = "resume"
     COMPLETE = "complete"
     SKIP = "skip"
     FAIL = "fail"
@@ -67,6 +72,8 @@ class TaskTrigger(enum.StrEnum):
     RETRY = "retry"
     RELEASE = "release"
     LOSE = "lose"
+    SUSPEND = "suspend"
+    WAKE = "wake"
     CANCEL = "cancel"
 
 
@@ -85,6 +92,11 @@ STEP_TRANSITIONS: Mapping[tuple[StepStatus, StepTrigger], StepStatus] = {
     (StepStatus.CREATED, StepTrigger.SKIP): StepStatus.SKIPPED,
     (StepStatus.CREATED, StepTrigger.FAIL): StepStatus.FAILED,
     (StepStatus.CREATED, StepTrigger.CANCEL): StepStatus.CANCELLED,
+    (StepStatus.RUNNING, StepTrigger.SUSPEND): StepStatus.SUSPENDED,
+    (StepStatus.SUSPENDED, StepTrigger.RESUME): StepStatus.RUNNING,
+    (StepStatus.SUSPENDED, StepTrigger.SKIP): StepStatus.SKIPPED,
+    (StepStatus.SUSPENDED, StepTrigger.FAIL): StepStatus.FAILED,
+    (StepStatus.SUSPENDED, StepTrigger.CANCEL): StepStatus.CANCELLED,
     (StepStatus.RUNNING, StepTrigger.COMPLETE): StepStatus.COMPLETED,
     (StepStatus.RUNNING, StepTrigger.SKIP): StepStatus.SKIPPED,
     (StepStatus.RUNNING, StepTrigger.FAIL): StepStatus.FAILED,
@@ -99,7 +111,12 @@ TASK_TRANSITIONS: Mapping[tuple[TaskStatus, TaskTrigger], TaskStatus] = {
     (TaskStatus.RUNNING, TaskTrigger.RETRY): TaskStatus.QUEUED,
     (TaskStatus.RUNNING, TaskTrigger.RELEASE): TaskStatus.QUEUED,
     (TaskStatus.RUNNING, TaskTrigger.LOSE): TaskStatus.QUEUED,
+    (TaskStatus.RUNNING, TaskTrigger.SUSPEND): TaskStatus.SUSPENDED,
     (TaskStatus.RUNNING, TaskTrigger.CANCEL): TaskStatus.CANCELLED,
+    (TaskStatus.SUSPENDED, TaskTrigger.WAKE): TaskStatus.QUEUED,
+    (TaskStatus.SUSPENDED, TaskTrigger.COMPLETE): TaskStatus.COMPLETED,
+    (TaskStatus.SUSPENDED, TaskTrigger.FAIL): TaskStatus.FAILED,
+    (TaskStatus.SUSPENDED, TaskTrigger.CANCEL): TaskStatus.CANCELLED,
 }
 
 

@@ -29,6 +29,8 @@ class Ports:
     clock: Clock
     new_id: Callable[[], str]
     """A fresh run id at each call: a UUID in canonical text, increasing over time."""
+    new_secret: Callable[[], str]
+    """Fresh unguessable text at each call: at least 128 random bits, safe in an URL."""
     sink: EventSink | None = None
     """Where events are published; None for nowhere, and then the outbox is born published."""
 

@@ -50,11 +50,14 @@ from .records import (
     NewFlow,
     NewRun,
     PendingRun,
+    ResumeToken,
     RunClaim,
+    SignalRow,
     Snapshot,
     StartedRun,
     StepRow,
     TaskClaim,
+    TaskKey,
     TaskRow,
 )
 from .transport import Job
@@ -91,6 +94,11 @@ class Transaction(Protocol):
             For each request the indices of completed tasks of `source` in its generation, behind the last task that
             `step` has a row of in its own: in ascending order, at most `limit`. Nothing for a run that is not held.
         """
+        ...
+
+    async def load_signals(self, runs: Sequence[str]) -> Mapping[str, Sequence[SignalRow]]:
+        """Read all signals that were sent to these runs, which this transaction holds, by run id; each run's by time
+        of sending, then step and key. Nothing for a run that is not held."""
         ...
 
     async def apply(self, changes: Changes) -> None:
@@ -131,8 +139,13 @@ class RunReader(Protocol):
         """
         ...
 
-    async def read_payloads(self, runs: Sequence[str], outputs: Sequence[OutputRequest]) -> Payloads:
-        """The inputs of `runs` and the recorded outputs asked for, in one round trip."""
+    async def read_payloads(
+        self, runs: Sequence[str], outputs: Sequence[OutputRequest], states: Sequence[TaskKey] = ()
+    ) -> Payloads:
+        """The inputs of `runs`, the recorded outputs asked for, and the states that tasks were suspended with.
+
+        In one round trip.
+        """
         ...
 
     async def read_output_page(self, page: OutputPage) -> StepOutput | None:
@@ -141,6 +154,10 @@ class RunReader(Protocol):
         The page ends with the last element, or before the output that no longer fits. It is empty only where the
         step is not completed or has no element from `page.first` on. The memory this takes is bounded by the page.
         """
+        ...
+
+    async def read_signals(self, run_id: str) -> Sequence[SignalRow]:
+        """The signals that were sent to a run, consumed or kept, by time of sending, then step and key."""
         ...
 
     async def read_work_in_hand(self, now: datetime) -> Sequence[WorkInHand]:
@@ -208,6 +225,25 @@ class Persistence(RunReader, Outbox, Protocol):
 
     async def find_expired(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[TaskRow]:
         """Running tasks of these flows whose lease ended before `before`, earliest first; nothing is locked."""
+        ...
+
+    async def find_waits(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[TaskRow]:
+        """Suspended tasks of these flows with `wake_at` ≤ `before`, earliest first; nothing is locked."""
+        ...
+
+    async def find_overdue(self, before: datetime, *, limit: int) -> Sequence[str]:
+        """Ids of runs that have not ended by their deadline, which is ≤ `before`, earliest first; nothing is locked.
+
+        Of any flow: no code is needed to end a run.
+        """
+        ...
+
+    async def insert_resume_tokens(self, tokens: Sequence[ResumeToken]) -> None:
+        """Put tokens down. One whose digest exists is its own repetition."""
+        ...
+
+    async def read_resume_token(self, digest: str) -> ResumeToken | None:
+        """The token of that digest, expired or not, or None; nothing is locked."""
         ...
 
     async def find_leased(self, worker: str) -> Sequence[TaskRow]:

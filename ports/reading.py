@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from .record import Record
-from .records import TaskKey, TaskPhase
+from .records import TaskKey, TaskPhase, WaitsFor
 from .statuses import RunStatus, StepStatus, TaskStatus
 
 
@@ -28,6 +28,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     started_at: datetime | None
     ended_at: datetime | None
     reason: str | None
+    deadline_at: datetime | None = None
     error: bytes | None
     """JSON, as the other records' errors are: `fairlead.kernel.decode_failure` makes a `Failure` of it."""
 
@@ -73,6 +74,10 @@ class TaskRecord(Record, frozen=True, kw_only=True):
     reason: str | None
     error: bytes | None
     has_output: bool
+    waits_for: WaitsFor | None = None
+    wake_at: datetime | None = None
+    give_up_at: datetime | None = None
+    checks: int = 0
 
 
 class AttemptRecord(Record, frozen=True, kw_only=True):
@@ -155,6 +160,8 @@ class Payloads(Record, frozen=True, kw_only=True):
 
     runs: Mapping[str, RunPayload]
     outputs: Mapping[OutputRequest, StepOutput]
+    states: Mapping[TaskKey, bytes] = {}
+    """What suspended tasks wait to be checked with."""
 
 
 class WorkInHand(Record, frozen=True, kw_only=True):
@@ -178,5 +185,12 @@ class Due(Record, frozen=True, kw_only=True):
     """A lease that ran out."""
     outbox: bool
     """An event that is not published."""
-    next_ready_at: datetime | None
-    """When the next queued task of this host may be claimed, if later than now."""
+    waits: bool = False
+    """A suspended task of this host's flows whose wait is to be looked at."""
+    overdue: bool = False
+    """A run that has not ended by its deadline."""
+    scheduled: bool = False
+    """A scheduled command that this host can carry out."""
+    next_at: datetime | None
+    """When the next of these becomes due by itself: a queued task, a wait, a deadline, a scheduled command; if later
+    than now."""

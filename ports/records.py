@@ -41,6 +41,17 @@ class TaskPhase(enum.StrEnum):
     CHECK = "check"
 
 
+class WaitsFor(enum.StrEnum):
+    """What a suspended task waits for: exactly one thing."""
+
+    CHECK = "check"
+    """The time of its next check, or that of giving up."""
+    SIGNAL = "signal"
+    """A signal named like its step, or the end of the time for it, if that has one."""
+    TIME = "time"
+    """A time."""
+
+
 class ClaimedTask(Record, frozen=True, kw_only=True):
     """A task leased to one host: everything the host needs to name it, none of its payload."""
 
@@ -88,6 +99,8 @@ class RunRow(Record, frozen=True, kw_only=True):
     remaining_steps: int
     facts: bytes | None
     """The facts of the run's input."""
+    signals: int = 0
+    """How many signals are kept for steps of the run that do not wait yet."""
 
 
 class StepRow(Record, frozen=True, kw_only=True):
@@ -126,6 +139,31 @@ class TaskRow(Record, frozen=True, kw_only=True):
     worker: str | None
     lease_until: datetime | None
     priority: int
+    waits_for: WaitsFor | None = None
+    """Set exactly while it is suspended."""
+    wake_at: datetime | None = None
+    """When its wait is looked at: the next check, the end of the time, or the last moment for a signal. None where it
+    waits for a signal without end, or does not wait."""
+    give_up_at: datetime | None = None
+    """When a task that is checked fails unless it is ready; set by its first suspension, and kept."""
+    checks: int = 0
+    """How often it has been suspended again by a check."""
+
+
+class SignalRow(Record, frozen=True, kw_only=True):
+    """A signal that was sent to a step of a run and accepted. It is consumed once, or kept until its step waits."""
+
+    run_id: str
+    step: str
+    key: str
+    """What makes a repetition recognisable: unique for the step of that run."""
+    request_digest: str
+    """SHA-256 (hex) over the canonical payload, with which a repeated key is compared."""
+    sent_at: datetime
+    consumed_at: datetime | None
+    payload: bytes
+    """Canonical JSON that fits the step's type, or a reference to it."""
+    facts: bytes | None
 
 
 class Snapshot(Record, frozen=True):
@@ -139,6 +177,8 @@ class Snapshot(Record, frozen=True):
     """The running tasks of these runs that are leased to `LoadRequest.leased_to`."""
     elements: Mapping[ElementRequest, Sequence[int]] = {}
     """Answers of `Transaction.load_elements`."""
+    signals: Mapping[str, Sequence[SignalRow]] = {}
+    """By run id, for runs that were asked about: answers of `Transaction.load_signals`."""
 
 
 class PendingRun(Record, frozen=True, kw_only=True):
@@ -153,6 +193,8 @@ class PendingRun(Record, frozen=True, kw_only=True):
     facts: bytes | None
     input: bytes
     config: bytes | None
+    signals: int = 0
+    """As in `RunRow`."""
 
 
 class RunClaim(Record, frozen=True, kw_only=True):
@@ -241,12 +283,18 @@ class NewRun(Record, frozen=True, kw_only=True):
 
 
 class RunUpdate(Record, frozen=True, kw_only=True):
-    """The new state of a locked run. `started_at`, `ended_at`, `reason` and `error` are left alone where None."""
+    """The new state of a locked run.
+
+    `started_at`, `ended_at`, `deadline_at`, `reason` and `error` are left alone where None; a run that ends has no
+    deadline any more.
+    """
 
     id: str
     status: RunStatus
     next_sequence: int
     remaining_steps: int
+    signals: int = 0
+    deadline_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
     reason: str | None = None
@@ -279,7 +327,8 @@ class StepWrite(Record, frozen=True, kw_only=True):
 class NewTasks(Record, frozen=True, kw_only=True):
     """Tasks `first … first + count − 1` of one step, alike in everything but their index.
 
-    They are born `queued`, or `running` and leased to `worker` (then token and attempts are 1).
+    They are born `queued`, or `running` and leased to `worker` (then token and attempts are 1), or `suspended` where
+    they wait for something from the start.
     """
 
     run_id: str
@@ -295,6 +344,8 @@ class NewTasks(Record, frozen=True, kw_only=True):
     """The time before which the tasks may not be claimed, and their place in the queue."""
     worker: str | None = None
     lease_until: datetime | None = None
+    waits_for: WaitsFor | None = None
+    wake_at: datetime | None = None
 
 
 class TaskUpdate(Record, frozen=True, kw_only=True):
@@ -317,6 +368,73 @@ class TaskUpdate(Record, frozen=True, kw_only=True):
     output: bytes | None = None
     error: bytes | None = None
     reason: str | None = None
+
+
+class Suspension(Record, frozen=True, kw_only=True):
+    """A running task is suspended until it is checked: guarded by its token, as a `TaskUpdate` is.
+
+    Its attempts begin anew, its phase is `check` from now on, and `settled_token` becomes `token`.
+    """
+
+    key: TaskKey
+    token: int
+    wake_at: datetime
+    give_up_at: datetime | None
+    checks: int
+    state: bytes
+    """What its check is given: canonical JSON."""
+
+
+class Resumption(Record, frozen=True, kw_only=True):
+    """The wait of a suspended task is over: guarded by its status and the token that was loaded.
+
+    It becomes `queued` (for its check; token and attempts stay), or ends `completed` or `failed` without having run.
+    One that ends does so under a token of its own: `token` and `settled_token` become `token + 1`. Applied after the
+    other writes of its transaction, so a task may be born and resumed in one.
+    """
+
+    key: TaskKey
+    token: int
+    status: TaskStatus
+    ready_at: datetime | None = None
+    """For `queued`."""
+    ended_at: datetime | None = None
+    output: bytes | None = None
+    error: bytes | None = None
+    reason: str | None = None
+
+
+class NewSignal(Record, frozen=True, kw_only=True):
+    """A signal to put down, consumed at once or kept."""
+
+    run_id: str
+    step: str
+    key: str
+    request_digest: str
+    sent_at: datetime
+    payload: bytes
+    facts: bytes | None
+    consumed_at: datetime | None = None
+
+
+class ConsumedSignal(Record, frozen=True, kw_only=True):
+    """A kept signal is consumed by its step."""
+
+    run_id: str
+    step: str
+    key: str
+    at: datetime
+
+
+class ResumeToken(Record, frozen=True, kw_only=True):
+    """Stands for the right to answer one signal step of one run, once. The token itself is not stored."""
+
+    digest: str
+    """SHA-256 (hex) of the token."""
+    run_id: str
+    step: str
+    created_at: datetime
+    expires_at: datetime
 
 
 class NewAttempt(Record, frozen=True, kw_only=True):
@@ -352,6 +470,10 @@ class Changes(Record, frozen=True, kw_only=True):
     new_tasks: tuple[NewTasks, ...] = ()
     tasks: tuple[TaskUpdate, ...] = ()
     attempts: tuple[NewAttempt, ...] = ()
+    suspensions: tuple[Suspension, ...] = ()
+    resumptions: tuple[Resumption, ...] = ()
+    new_signals: tuple[NewSignal, ...] = ()
+    consumed_signals: tuple[ConsumedSignal, ...] = ()
     cancellations: tuple[Cancellation, ...] = ()
     events: tuple[EventBatch, ...] = ()
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...ports import BlobStore, Clock, EventSink, JobTransport, Ports
-from ..system import SystemClock, new_run_id
+from ..system import SystemClock, new_run_id, new_secret
 from .blobs import MemoryBlobs
 from .clock import ManualClock
 from .ids import SequentialIds
@@ -59,6 +59,7 @@ def memory_ports(
         scheduler=MemoryScheduler(),
         clock=clock,
         new_id=new_run_id if new_id is None else new_id,
+        new_secret=new_secret,
         sink=sink,
     )
 

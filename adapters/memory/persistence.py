@@ -247,7 +247,7 @@ class MemoryPersistence:
                 tasks=ready,
                 expired=bool(store.leased.expired(expired_before, flow_ids, 1)),
                 outbox=store.outbox.any(),
-                next_ready_at=None if ready else ready_at,
+                next_at=None if ready else ready_at,
             )
 
     # Outbox

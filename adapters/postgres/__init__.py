@@ -23,7 +23,7 @@ a statement that commits by itself, is `CommitUnknown`; every command recognises
 from __future__ import annotations
 
 from ...ports import BlobStore, EventSink, Ports
-from ..system import new_run_id
+from ..system import new_run_id, new_secret
 from .blobs import PostgresBlobs
 from .clock import PostgresClock
 from .database import Database, DatabaseSettings
@@ -92,6 +92,7 @@ def postgres_ports(
         scheduler=PostgresScheduler(database),
         clock=clock,
         new_id=new_run_id,
+        new_secret=new_secret,
         sink=sink,
     )
 

@@ -89,8 +89,8 @@ class TaskLeasing:
             "expired_before": expired_before,
         }
         by_key = len(flow_ids) * len(queues) > PROBES_PLANNED_FREELY
-        ((runs, tasks, expired, outbox, next_ready_at),) = await self._database.read("due", parameters, by_key=by_key)
-        return Due(runs=runs, tasks=tasks, expired=expired, outbox=outbox, next_ready_at=next_ready_at)
+        ((runs, tasks, expired, outbox, next_at),) = await self._database.read("due", parameters, by_key=by_key)
+        return Due(runs=runs, tasks=tasks, expired=expired, outbox=outbox, next_at=next_at)
 
     async def _claim_ranked(self, claim: TaskClaim) -> list[ClaimedTask]:
         """Claim; where others hold candidates, claim again among more of them."""

@@ -342,6 +342,6 @@ class WatchLoop:
             pause_s = min(POLL_FIRST_S, self._poll_interval_s)
         else:
             pause_s = min(max(self._pause_s, POLL_FIRST_S), self._poll_interval_s)
-        if due.next_ready_at is not None:
-            pause_s = min(pause_s, max((due.next_ready_at - now) / timedelta(seconds=1), 0.001))
+        if due.next_at is not None:
+            pause_s = min(pause_s, max((due.next_at - now) / timedelta(seconds=1), 0.001))
         return pause_s

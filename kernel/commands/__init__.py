@@ -34,6 +34,7 @@ from .tasks import (
     SweepJobs,
     Verdict,
 )
+from .waiting import ExpireRuns, MintResumeToken, SendSignal, SentSignal, SignalFate, WakeTasks
 
 __all__ = [
     "REASON_LENGTH_MAX",
@@ -46,19 +47,25 @@ __all__ = [
     "ClaimTasks",
     "ClaimedRuns",
     "Command",
+    "ExpireRuns",
     "FlushOutbox",
     "Flushed",
     "HeartbeatTasks",
+    "MintResumeToken",
     "Outcome",
     "OutcomeKind",
     "ReapTasks",
     "RecallTasks",
     "RunRequest",
     "RunStart",
+    "SendSignal",
+    "SentSignal",
     "SettleTasks",
     "Settlement",
+    "SignalFate",
     "StartRuns",
     "SweepJobs",
     "Verdict",
+    "WakeTasks",
     "require_startable",
 ]

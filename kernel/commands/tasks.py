@@ -78,6 +78,7 @@ class OutcomeKind(enum.StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     RELEASED = "released"
+    SUSPENDED = "suspended"
 
 
 class Outcome(Record, frozen=True, kw_only=True):
@@ -97,6 +98,13 @@ class Outcome(Record, frozen=True, kw_only=True):
     """For `FAILED`: one word of the glossary, such as `handler_failed` or `timed_out`."""
     retryable: bool = True
     """For `FAILED`: whether a further attempt may help."""
+    state: bytes | None = None
+    """For `SUSPENDED`: what the step's check is given, canonical JSON."""
+    check_after: timedelta | None = None
+    """For `SUSPENDED`: how long until the check."""
+    give_up_after: timedelta | None = None
+    """For `SUSPENDED`: how long from now on the step may wait; only that of a task's first suspension counts, and None
+    is for ever."""
     retry_after: timedelta | None = None
     """For `FAILED`: a delay asked for by the handler instead of the step's own."""
 

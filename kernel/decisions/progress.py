@@ -31,7 +31,7 @@ from ..events import (
 )
 from ..facts import NULL, array_length, facts_of, joined_facts
 from ..failures import Exceeded, encode_failure, with_exceeded
-from ..plan import INPUT, Consequence, MapSource, Plan, StepPlan
+from ..plan import INPUT, Consequence, Plan, StepPlan, ValuePath
 from ..transitions import RunTrigger, StepTrigger, run_after, step_after
 from .handover import HandOver
 from .insertion import Insertion
@@ -238,7 +238,7 @@ class RunProgress:
         state.ended = True
         state.reason = reason
 
-    def _elements(self, source: MapSource) -> tuple[int | Kind, int]:
+    def _elements(self, source: ValuePath) -> tuple[int | Kind, int]:
         """How many elements a map has, and how many of them are gaps; or what stands where its array should be."""
         if source.name == INPUT:
             return array_length(self.run.facts, source), 0

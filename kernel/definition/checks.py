@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .. import codec
-from ..plan import INPUT, Condition, MapSource, Pattern, StepKind
+from ..plan import INPUT, Condition, Pattern, StepKind, ValuePath
 from ..schema import ANY, Schema
 from .binding import ITEM, Binding, PayloadParameter
 from .matching import mismatch
@@ -83,7 +83,7 @@ def is_untyped(schema: Schema) -> bool:
     return bool(schema.normal == ANY.normal)
 
 
-def _check_parameter(parameter: PayloadParameter, given: Schema, over: MapSource | None, site: Site) -> None:
+def _check_parameter(parameter: PayloadParameter, given: Schema, over: ValuePath | None, site: Site) -> None:
     reason = parameter.schema.misfit(given)
     if reason is not None:
         giver = _giver(parameter.source, over, site)
@@ -117,7 +117,7 @@ def _map_hint(pattern: Pattern, site: Site) -> str:
     return f"; {pattern.name!r} is a map: write [{shown}] for what some of its outputs must contain"
 
 
-def _giver(source: str, over: MapSource | None, site: Site) -> str:
+def _giver(source: str, over: ValuePath | None, site: Site) -> str:
     if source == INPUT:
         return "the flow's input is"
     if source != ITEM or over is None:

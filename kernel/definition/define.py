@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from attrs import evolve, frozen
 
-from ..plan import Condition, Consequence, MapSource, StepKind
+from ..plan import Condition, Consequence, StepKind, ValuePath
 from ..schema import Schema
 from .conditions import names_of, read_condition
 from .handler import Handler, HandlerProblem, Signature, name_of, read_handler
@@ -125,7 +125,7 @@ def _policy(declared: Declaration, flow_options: Mapping[str, Any], site: Site) 
     return policy
 
 
-def _has_gaps(source: MapSource | None, site: Site) -> bool:
+def _has_gaps(source: ValuePath | None, site: Site) -> bool:
     return source is not None and source.name in site.earlier and site.earlier[source.name].gaps
 
 

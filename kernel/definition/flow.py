@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, Generic, Literal, TypeVar, Unpack, overload
 
-from ..plan import INPUT, MapSource, Plan
+from ..plan import INPUT, Plan, ValuePath
 from ..schema import Schema
 from .config import merge_config
 from .draft import Draft
@@ -145,13 +145,13 @@ class Flow(Group, Generic[T]):
         """
         return self._draft.site.find(name, place)
 
-    def arrays_read_in_parts(self, name: str) -> tuple[MapSource, ...]:
+    def arrays_read_in_parts(self, name: str) -> tuple[ValuePath, ...]:
         """Return the arrays in a value of the sealed flow of which maps read elements, or handlers element by element.
 
         Args:
             name: whose value: `INPUT`, or the slug of a step; for a map, what one of its tasks returns.
         """
-        arrays, itself = self.plan.questions[name].arrays, MapSource(name=name)
+        arrays, itself = self.plan.questions[name].arrays, ValuePath(name=name)
         if self.plan.is_map(name) or itself in arrays:
             return arrays
         streamed = any(name in step.binding.streams for step in self.steps.values())

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..plan import INPUT, MapSource
+from ..plan import INPUT, ValuePath
 from ..schema import Schema
 from ..schema_types import alternatives, object_fields
 from .names import nearest
 from .site import Site
 
 
-def read_source(over: object, site: Site) -> MapSource:
+def read_source(over: object, site: Site) -> ValuePath:
     """Read what is written in `over=`: a step, its function or slug, the input's name, or a dotted path into one.
 
     Raises:
         FlowDefinitionError: it names no earlier step and not the input, or is no path.
     """
     if not isinstance(over, str):
-        return MapSource(name=site.find(over, "over").slug)
+        return ValuePath(name=site.find(over, "over").slug)
     name, *path = over.split(".")
     if not all((name, *path)):
         raise site.error(f"over: {over!r} is no dotted path; write it like 'fetch.pages'")
     if name == site.input_name:
-        return MapSource(name=INPUT, path=tuple(path))
+        return ValuePath(name=INPUT, path=tuple(path))
     if name == INPUT:
         raise site.error(f"over: the input of this flow is called {site.input_name!r}")
     if name == site.step:
@@ -31,10 +31,10 @@ def read_source(over: object, site: Site) -> MapSource:
     if name not in site.earlier:
         hint = nearest(name, (site.input_name, *site.earlier))
         raise site.error(f"over: {name!r} is neither the input nor an earlier step; {hint}", missing=name)
-    return MapSource(name=name, path=tuple(path))
+    return ValuePath(name=name, path=tuple(path))
 
 
-def element_of(source: MapSource, produced: Mapping[str, Schema], site: Site) -> Schema:
+def element_of(source: ValuePath, produced: Mapping[str, Schema], site: Site) -> Schema:
     """Return the type of the elements of a map's source.
 
     Args:

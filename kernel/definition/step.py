@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attrs import field, frozen
 
-from ..plan import Condition, MapSource, StepKind, StepPlan
+from ..plan import Condition, StepKind, StepPlan, ValuePath
 from ..schema import Schema
 from .binding import Binding
 from .options import Policy
@@ -28,7 +28,7 @@ class Step:
     """What dependents receive: `output`; for a map the list of all its outputs, with None in its gaps."""
     dependencies: tuple[str, ...] = field(repr=False)
     """Slugs of the earlier steps that must be settled first, each once, in order of definition."""
-    source: MapSource | None = field(repr=False)
+    source: ValuePath | None = field(repr=False)
     """The array that a map works over."""
     condition: Condition | None = field(repr=False)
     """Its own, of `when` and `unless`."""

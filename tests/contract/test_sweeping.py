@@ -10,7 +10,7 @@ from fairlead.ports.records import Changes, FlowRow, TaskKey
 from tests.support.records import at, completed, keys, new_run, new_tasks, retried, run_id, task_claim
 from tests.support.scenes import apply, claim_one, complete_run, lose_lease, register, run_with_tasks, start
 
-QUIET = Due(runs=False, tasks=False, expired=False, outbox=False, next_ready_at=None)
+QUIET = Due(runs=False, tasks=False, expired=False, outbox=False, next_at=None)
 
 
 async def unclaimed(
@@ -105,10 +105,10 @@ async def test_the_next_task_is_found_past_priorities_and_losses(store: Persiste
     )
     lost = await claim_one(store, flow)
 
-    assert (await due(store, flow, now=at(10), expired=at(0))).next_ready_at == at(50)
+    assert (await due(store, flow, now=at(10), expired=at(0))).next_at == at(50)
     assert (await due(store, flow, now=at(50), expired=at(0))).tasks
     await lose_lease(store, lost.key, ready_at=at(40))
-    assert (await due(store, flow, now=at(10), expired=at(0))).next_ready_at == at(40)
+    assert (await due(store, flow, now=at(10), expired=at(0))).next_at == at(40)
     assert (await due(store, flow, now=at(40), expired=at(0))).tasks
 
 
@@ -154,7 +154,7 @@ async def test_a_completed_run_leaves_only_its_events(store: Persistence, flow: 
     await complete_run(store, flow)
 
     assert await due(store, flow, now=at(999), expired=at(999)) == Due(
-        runs=False, tasks=False, expired=False, outbox=True, next_ready_at=None
+        runs=False, tasks=False, expired=False, outbox=True, next_at=None
     )
 
 
@@ -173,7 +173,7 @@ async def test_a_ready_task_is_due_to_who_serves_its_flow_and_queue(store: Persi
     await run_with_tasks(store, flow, ready_at=at(5), queue="cpu", published=True)
 
     assert await due(store, flow, queues=("gpu", "cpu"), now=at(5), expired=at(0)) == Due(
-        runs=False, tasks=True, expired=False, outbox=False, next_ready_at=None
+        runs=False, tasks=True, expired=False, outbox=False, next_at=None
     )
     assert await due(store, flow, queues=("gpu",), now=at(5), expired=at(0)) == QUIET
     assert await due(store, other, queues=("cpu",), now=at(5), expired=at(0)) == QUIET
@@ -190,7 +190,7 @@ async def test_a_host_learns_when_the_next_task_is_ready(store: Persistence, flo
     async def next_ready(*flows: FlowRow, queues: tuple[str, ...] = ("default",)) -> datetime | None:
         told = await due(store, *flows, queues=queues, now=at(0), expired=at(0))
         assert not told.tasks
-        return told.next_ready_at
+        return told.next_at
 
     assert await next_ready(flow) == at(50)
     assert await next_ready(flow, queues=("default", "cpu")) == at(30)

@@ -16,7 +16,7 @@ from fairlead.kernel.decisions.start import start_run
 from fairlead.kernel.decisions.state import ChangeSet
 from fairlead.kernel.elements import Kind
 from fairlead.kernel.facts import Facts
-from fairlead.kernel.plan import MapSource, Plan, StepKind, StepPlan
+from fairlead.kernel.plan import Plan, StepKind, StepPlan, ValuePath
 from fairlead.ports.records import ClaimedTask, RunRow, Snapshot, StepRow, TaskKey, TaskRow
 
 from .model import Model
@@ -39,7 +39,7 @@ def step(slug: str, *dependencies: str, max_attempts: int = 3, start_delay_s: fl
 def map_over(name: str, slug: str, *, max_concurrency: int | None = None) -> StepPlan:
     """A map over the whole of the input, or of an earlier step's output."""
     dependencies = () if name == "input" else (name,)
-    source = MapSource(name=name)
+    source = ValuePath(name=name)
     return StepPlan(
         slug=slug, kind=StepKind.MAP, dependencies=dependencies, source=source, max_concurrency=max_concurrency
     )

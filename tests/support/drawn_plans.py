@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from random import Random
 
-from fairlead.kernel.plan import INPUT, Condition, Consequence, MapSource, Pattern, Plan, StepKind, StepPlan
+from fairlead.kernel.plan import INPUT, Condition, Consequence, Pattern, Plan, StepKind, StepPlan, ValuePath
 
 
 def plan(*steps: StepPlan, slug: str = "flow", version: str = "1") -> Plan:
@@ -33,10 +33,10 @@ def otherwise(condition: Condition) -> Condition:
     return Condition(when=condition.when, unless=condition.unless, negated=not condition.negated)
 
 
-def over(source: str) -> MapSource:
+def over(source: str) -> ValuePath:
     """An array, as `over=` names it."""
     name, *path = source.split(".")
-    return MapSource(name=name, path=tuple(path))
+    return ValuePath(name=name, path=tuple(path))
 
 
 GOOD = when("judge", {"verdict": "good"})
@@ -88,7 +88,7 @@ def random_plan(seed: int, steps: int) -> Plan:
             StepPlan(
                 slug=slug,
                 kind=StepKind.MAP if mapped else StepKind.STEP,
-                source=None if source is None else MapSource(name=source),
+                source=None if source is None else ValuePath(name=source),
                 dependencies=tuple(step.slug for step in found if step.slug in wanted),
                 branches=inside,
                 condition=unless(INPUT, {"test": True}) if chance.random() < 0.2 else None,

@@ -20,12 +20,12 @@ from fairlead.kernel.plan import (
     INPUT,
     Condition,
     Consequence,
-    MapSource,
     Pattern,
     Plan,
     Questions,
     StepKind,
     StepPlan,
+    ValuePath,
 )
 from fairlead.ports.records import ClaimedTask
 
@@ -94,11 +94,11 @@ def _conditions(draw: st.DrawFn, earlier: dict[str, StepPlan]) -> Condition:
 
 
 @st.composite
-def _sources(draw: st.DrawFn, earlier: dict[str, StepPlan]) -> MapSource:
+def _sources(draw: st.DrawFn, earlier: dict[str, StepPlan]) -> ValuePath:
     name = draw(st.sampled_from([INPUT, *earlier]))
     if name in earlier and earlier[name].kind is StepKind.MAP:
-        return MapSource(name=name)
-    return MapSource(name=name, path=draw(st.sampled_from([(), ("items",), ("order", "items")])))
+        return ValuePath(name=name)
+    return ValuePath(name=name, path=draw(st.sampled_from([(), ("items",), ("order", "items")])))
 
 
 def random_facts(random: Random, questions: Questions) -> bytes | None:

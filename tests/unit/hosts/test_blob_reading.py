@@ -11,7 +11,7 @@ from fairlead.hosts.blob_reading import READS_AT_A_TIME, BlobReading, Part
 from fairlead.hosts.kept import Kept
 from fairlead.kernel.codec import encode
 from fairlead.kernel.elements import Elements
-from fairlead.kernel.plan import MapSource
+from fairlead.kernel.plan import ValuePath
 from fairlead.kernel.references import Reference, read_reference
 from fairlead.kernel.spilling import Spill, put_blob
 from fairlead.ports.errors import Unavailable
@@ -37,7 +37,7 @@ class SlowBlobs(MemoryBlobs):
 async def spilled(store: MemoryBlobs, prefix: str = "p", *, array: bool = True) -> Reference:
     """An array of three elements of half a megabyte, in two segments, or whole."""
     data = encode([letter * 500_000 for letter in "abc"])
-    spill = Spill(data, [MapSource(name="made")] if array else [], prefix)
+    spill = Spill(data, [ValuePath(name="made")] if array else [], prefix)
     for blob in spill.blobs():
         await put_blob(store, blob)
     return read_reference(spill.reference())

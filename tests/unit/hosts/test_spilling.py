@@ -12,7 +12,7 @@ from fairlead.hosts import spilling
 from fairlead.hosts.node import NodeHost
 from fairlead.hosts.spilling import IN_LOOP_BYTES_MAX
 from fairlead.kernel import Flow
-from fairlead.kernel.plan import MapSource
+from fairlead.kernel.plan import ValuePath
 from fairlead.kernel.spilling import Spill
 from tests.unit.hosts.conftest import MakeKernel
 
@@ -27,7 +27,7 @@ async def test_large_outputs_are_worked_on_beside_the_loop(
     workers: set[threading.Thread] = set()
 
     class Watched(Spill):
-        def __init__(self, data: bytes, arrays: Sequence[MapSource], prefix: str) -> None:
+        def __init__(self, data: bytes, arrays: Sequence[ValuePath], prefix: str) -> None:
             workers.add(threading.current_thread())
             super().__init__(data, arrays, prefix)
 

@@ -29,7 +29,7 @@ from fairlead.hosts.streams import (
 )
 from fairlead.kernel.codec import encode
 from fairlead.kernel.elements import Elements
-from fairlead.kernel.plan import MapSource
+from fairlead.kernel.plan import ValuePath
 from fairlead.kernel.references import read_reference
 from fairlead.kernel.schema import ANY, Schema
 from fairlead.kernel.spilling import Spill, put_blob
@@ -140,7 +140,7 @@ async def test_segments_are_pages() -> None:
     """From anywhere in the array to the end of the segment that this is in."""
     store = MemoryBlobs(ManualClock())
     values = [letter * 400_000 for letter in "abcde"]
-    spill = Spill(encode(values), [MapSource(name="made")], "p")
+    spill = Spill(encode(values), [ValuePath(name="made")], "p")
     for blob in spill.blobs():
         await put_blob(store, blob)
     pages = SegmentPages(reading(store), read_reference(spill.reference()), "made")

@@ -15,7 +15,7 @@ from fairlead.kernel.array_writing import ArrayWriter, InvalidElement
 from fairlead.kernel.codec import JsonValue, encode
 from fairlead.kernel.facts import ArrayFacts, facts_of
 from fairlead.kernel.fetching import fetch_payload
-from fairlead.kernel.plan import NO_QUESTIONS, MapSource, Questions
+from fairlead.kernel.plan import NO_QUESTIONS, Questions, ValuePath
 from fairlead.kernel.references import is_reference, read_reference
 from fairlead.kernel.schema import ANY, Schema
 from fairlead.kernel.spilling import put_blob
@@ -107,7 +107,7 @@ PATTERNS = [b'[{"a":1},{"b":2}]', b"[1]", b"[1,2]", b"[[1]]", b"[]", b'{"a":1}',
 )
 def test_facts_of_elements_are_facts_of_their_array(values: list[JsonValue]) -> None:
     """Lengths and verdicts are the same whether the array is seen whole or element by element."""
-    arrays = (MapSource(name="made"), MapSource(name="made", path=("inner",)))
+    arrays = (ValuePath(name="made"), ValuePath(name="made", path=("inner",)))
     questions = Questions(arrays=arrays, patterns=tuple(sorted(PATTERNS)))
     facts = ArrayFacts(questions)
     for value in values:

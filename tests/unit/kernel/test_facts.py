@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fairlead.kernel.facts import facts_of, joined_facts, map_matches, read_facts, value_matches
-from fairlead.kernel.plan import NO_QUESTIONS, MapSource, Questions
+from fairlead.kernel.plan import NO_QUESTIONS, Questions, ValuePath
 
-PAGES = MapSource(name="fetch", path=("pages",))
+PAGES = ValuePath(name="fetch", path=("pages",))
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_a_value_nobody_asks_about_has_no_facts() -> None:
 
 def test_several_paths_into_one_value() -> None:
     """Each source has its own entry, the value itself included."""
-    whole = MapSource(name="fetch")
-    deep = MapSource(name="fetch", path=("a", "b"))
+    whole = ValuePath(name="fetch")
+    deep = ValuePath(name="fetch", path=("a", "b"))
 
     facts = read_facts(facts_of(Questions(arrays=(whole, deep)), b'{"a":{"b":[1,2]}}'))
 

@@ -13,7 +13,7 @@ from fairlead.kernel import references
 from fairlead.kernel.codec import encode
 from fairlead.kernel.elements import Elements
 from fairlead.kernel.fetching import fetch_blob, fetch_payload
-from fairlead.kernel.plan import MapSource
+from fairlead.kernel.plan import ValuePath
 from fairlead.kernel.references import (
     SEGMENT_BYTES_MAX,
     Blob,
@@ -33,12 +33,12 @@ from fairlead.ports.records import TaskKey
 from tests.support.watched_blobs import WatchedBlobs
 
 PREFIX = "runs/1/fetch/1/0/1"
-WHOLE = MapSource(name="fetch")
-PAGES = MapSource(name="fetch", path=("pages",))
-NOTES = MapSource(name="fetch", path=("meta", "notes"))
+WHOLE = ValuePath(name="fetch")
+PAGES = ValuePath(name="fetch", path=("pages",))
+NOTES = ValuePath(name="fetch", path=("meta", "notes"))
 
 
-async def spilled(data: bytes, *arrays: MapSource) -> tuple[MemoryBlobs, Reference]:
+async def spilled(data: bytes, *arrays: ValuePath) -> tuple[MemoryBlobs, Reference]:
     """A payload in a store, and the reference to it as it reads back."""
     blobs = MemoryBlobs(ManualClock())
     spill = Spill(data, arrays, PREFIX)
@@ -93,7 +93,7 @@ async def test_arrays_inside_a_payload_are_cut_besides() -> None:
     """The payload is there whole; what is no array, or empty, has no segments."""
     value: dict[str, Any] = {"pages": ["x" * 1_000] * 1_500, "meta": {"notes": [], "kind": "k"}}
     data = encode(value)
-    blobs, reference = await spilled(data, NOTES, PAGES, MapSource(name="fetch", path=("meta", "kind")))
+    blobs, reference = await spilled(data, NOTES, PAGES, ValuePath(name="fetch", path=("meta", "kind")))
 
     assert list(reference.arrays) == ["fetch.meta.notes", "fetch.pages"]
     assert reference.arrays["fetch.meta.notes"] == ()

@@ -168,7 +168,7 @@ async def test_finished_runs_leave_the_indexes() -> None:
         assert await transaction.claim_runs(run_claim(flow)) == []
     assert await store.claim_tasks(task_claim(flow)) == []
 
-    assert (due.runs, due.tasks, due.expired, due.next_ready_at) == (False, False, False, None)
+    assert (due.runs, due.tasks, due.expired, due.next_at) == (False, False, False, None)
     assert (len(tables.pending), len(tables.queued), len(tables.leased), tables.locks.held) == (0, 0, 0, 0)
     assert not any(run.live for run in tables.runs.values())
 

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from fairlead.kernel.definition import Flow
 from fairlead.kernel.errors import FlowDefinitionError
-from fairlead.kernel.plan import INPUT, MapSource, StepKind
+from fairlead.kernel.plan import INPUT, StepKind, ValuePath
 
 
 @frozen
@@ -144,9 +144,9 @@ def test_the_plan() -> None:
         "close": "annotate",
     }
     assert dict(plan.mapped_paths) == {
-        INPUT: (MapSource(name=INPUT, path=("lines",)),),
-        "fetch": (MapSource(name="fetch", path=("notes", "margin")),),
-        "annotate": (MapSource(name="annotate"),),
+        INPUT: (ValuePath(name=INPUT, path=("lines",)),),
+        "fetch": (ValuePath(name="fetch", path=("notes", "margin")),),
+        "annotate": (ValuePath(name="annotate"),),
     }
 
 
