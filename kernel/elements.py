@@ -80,7 +80,7 @@ def array_at(path: Sequence[str], data: bytes) -> Elements:
     Raises:
         NoArray: it leads to none.
     """
-    return Elements(_text_at(path, data))
+    return Elements(_array_text_at(path, data))
 
 
 def length_at(path: Sequence[str], data: bytes) -> int:
@@ -89,27 +89,35 @@ def length_at(path: Sequence[str], data: bytes) -> int:
     Raises:
         NoArray: the path leads to none.
     """
-    return len(_array.decode(_required_array(_text_at(path, data))))
+    return len(_array.decode(_required_array(_array_text_at(path, data))))
 
 
-def _text_at(path: Sequence[str], data: bytes | msgspec.Raw) -> bytes | msgspec.Raw:
+def text_at(path: Sequence[str], data: bytes | msgspec.Raw) -> bytes | msgspec.Raw | None:
+    """The text of what a path of object keys leads to, in canonical JSON; None where that is nothing."""
     for name in path:
-        members = _object.decode(data) if _kind(data) == "an object" else {}
+        members = _object.decode(data) if kind_of(data) == "an object" else {}
         if name not in members:
-            raise NoArray("nothing")
+            return None
         data = members[name]
     return data
 
 
+def _array_text_at(path: Sequence[str], data: bytes) -> bytes | msgspec.Raw:
+    text = text_at(path, data)
+    if text is None:
+        raise NoArray("nothing")
+    return text
+
+
 def _required_array(text: bytes | msgspec.Raw) -> bytes | msgspec.Raw:
-    kind = _kind(text)
+    kind = kind_of(text)
     if kind is not None:
         raise NoArray(kind)
     return text
 
 
-def _kind(data: bytes | msgspec.Raw) -> Kind | None:
-    """What the JSON text is, None for an array; canonical text tells by its first character."""
+def kind_of(data: bytes | msgspec.Raw) -> Kind | None:
+    """What JSON text is, None for an array; canonical text tells by its first character."""
     first = bytes(memoryview(data)[:1])
     if first == b"[":
         return None

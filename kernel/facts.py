@@ -2,8 +2,8 @@
 
 A decision never sees a payload. Whoever holds one answers the flow's questions about it (`Plan.questions`) before the
 transaction, and the answers are stored with the row that the payload belongs to: the lengths of the arrays that maps
-work over, and which patterns of conditions the value contains. Every pattern is answered by itself, so a condition over
-several values costs nothing but a look at the facts of each.
+work over, the times that sleeps wait for, and which patterns of conditions the value contains. Every pattern is
+answered by itself, so a condition over several values costs nothing but a look at the facts of each.
 
 A map's output is never put together for this. Each of its tasks answers for its own element, and the map's facts are
 what any of its elements contains.
@@ -12,6 +12,7 @@ what any of its elements contains.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
 
 import msgspec
@@ -20,6 +21,7 @@ from .codec import JsonValue
 from .containment import contains, elements_of
 from .elements import Kind, NoArray, length_at
 from .plan import Questions, ValuePath
+from .times import NoTime, NotTime, time_at
 
 NULL = b"null"
 """What an element of a map is to its dependents if its task has failed."""
@@ -35,6 +37,10 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     """An array's length, or what is there instead, by `ValuePath.dotted`."""
     matches: tuple[bool, ...] = ()
     """Whether the value contains each of `Questions.patterns`."""
+    times: dict[str, datetime | None] = {}
+    """The times that sleeps wait for, in UTC, by `ValuePath.dotted`; None where there is null."""
+    no_times: dict[str, NotTime] = {}
+    """What is there instead of such a time."""
 
 
 NO_FACTS = Facts()
@@ -57,7 +63,9 @@ def facts_of(questions: Questions, data: bytes) -> bytes | None:
     if not questions:
         return None
     lengths: dict[str, int | Kind] = {source.dotted: _length(source, data) for source in questions.arrays}
-    return _encoder.encode(Facts(lengths=lengths, matches=_matches(questions.patterns, data)))
+    times, no_times = _times(questions.times, data)
+    matches = _matches(questions.patterns, data)
+    return _encoder.encode(Facts(lengths=lengths, matches=matches, times=times, no_times=no_times))
 
 
 class ArrayFacts:
@@ -89,6 +97,7 @@ class ArrayFacts:
             Facts(
                 lengths={each.dotted: "nothing" if each.path else self._count for each in self._questions.arrays},
                 matches=tuple(each[:1] == b"[" and self._missing.isdisjoint(elements_of(each)) for each in patterns),
+                no_times={each.dotted: "nothing" if each.path else "an array" for each in self._questions.times},
             )
         )
 
@@ -138,6 +147,26 @@ def _length(source: ValuePath, data: bytes) -> int | Kind:
         return error.found
 
 
+def _times(wanted: Sequence[ValuePath], data: bytes) -> tuple[dict[str, datetime | None], dict[str, NotTime]]:
+    times: dict[str, datetime | None] = {}
+    no_times: dict[str, NotTime] = {}
+    for each in wanted:
+        try:
+            times[each.dotted] = time_at(each.path, data)
+        except NoTime as error:
+            no_times[each.dotted] = error.found
+    return times, no_times
+
+
 def array_length(facts: bytes | None, source: ValuePath) -> int | Kind:
     """The length of an array in a value, or what is there instead."""
     return read_facts(facts).lengths.get(source.dotted, "nothing")
+
+
+def time_in(facts: bytes | None, until: ValuePath) -> datetime | NotTime | None:
+    """The time in a value that a sleep waits for, in UTC, or what is there instead.
+
+    None where there is null, and where there are no facts, since the step that should give the value was skipped.
+    """
+    known = read_facts(facts)
+    return known.no_times.get(until.dotted) or known.times.get(until.dotted)

@@ -218,8 +218,7 @@ class Plan:
     def _asked_about(self, step: StepPlan) -> Iterator[str]:
         """The steps whose rows say whether and how `step` starts."""
         names = [pattern.name for condition in step.conditions for pattern in condition.patterns]
-        if step.source is not None:
-            names.append(step.source.name)
+        names += (place.name for place in (step.source, step.until) if place is not None)
         return (name for name in (*names, *step.requires) if name in self.steps)
 
     @cached_property
@@ -247,6 +246,7 @@ class Plan:
         return {
             name: Questions(
                 arrays=() if self.is_map(name) else self.mapped_paths.get(name, ()),
+                times=tuple({until.dotted: until for until in self._ends(name)}.values()),
                 patterns=tuple(sorted(patterns.get(name, ()))),
             )
             for name in (INPUT, *self.steps)
@@ -260,6 +260,19 @@ class Plan:
             if step.source is not None:
                 found[step.source.name].append(step)
         return {name: tuple(maps) for name, maps in found.items()}
+
+    @cached_property
+    def sleeps_until(self) -> Mapping[str, tuple[StepPlan, ...]]:
+        """For `INPUT` and each slug the sleeps that end at a time in its value."""
+        found: dict[str, list[StepPlan]] = {name: [] for name in (INPUT, *self.steps)}
+        for step in self.steps.values():
+            if step.until is not None:
+                found[step.until.name].append(step)
+        return {name: tuple(sleeps) for name, sleeps in found.items()}
+
+    def _ends(self, name: str) -> Iterator[ValuePath]:
+        """The times in a value at which sleeps end."""
+        return (step.until for step in self.sleeps_until[name] if step.until is not None)
 
     @cached_property
     def _maps(self) -> frozenset[str]:

@@ -22,6 +22,7 @@ from .errors import InvalidInput, PayloadError
 from .facts import facts_of
 from .plan import INPUT
 from .references import input_prefix, read_reference
+from .sleeps import MissingTime, missing_times
 from .spilling import Spill, write_blob
 
 PRIORITY_MAX = 32_767
@@ -101,16 +102,19 @@ def run_request(flow: Flow[Any], flow_id: int, start: Start) -> RunRequest:
         problems.append(("config", f"has {len(config):,} bytes of JSON, at most {CONFIG_SIZE_BYTES_MAX:,} are allowed"))
     facts = None if problems else facts_of(flow.plan.questions[INPUT], data)
     if not problems:
-        problems += (("$" + each.source.dotted.removeprefix(INPUT), str(each)) for each in _starved(flow, facts))
+        problems += _missing(flow, facts)
     if problems:
         raise InvalidInput(tuple(problems), what=f"start of flow {flow.slug!r} (version {flow.version})")
     return RunRequest(flow_id=flow_id, input=data, config=config, facts=facts, key=start.key, priority=start.priority)
 
 
-def _starved(flow: Flow[Any], facts: bytes | None) -> Iterable[MissingArray]:
-    """The maps over the input that find no array there; of several over one place, the first."""
-    found = {each.source.dotted: each for each in reversed([*missing_arrays(flow.plan, INPUT, facts)])}
-    return reversed(found.values())
+def _missing(flow: Flow[Any], facts: bytes | None) -> Iterable[tuple[str, str]]:
+    """What maps and sleeps do not find in the input, by its path; of several that look at one place, the first."""
+    arrays: Iterable[MissingArray] = missing_arrays(flow.plan, INPUT, facts)
+    times: Iterable[MissingTime] = missing_times(flow.plan, INPUT, facts)
+    found = [*((each.source, each) for each in arrays), *((each.until, each) for each in times)]
+    first = {place.dotted: str(each) for place, each in reversed(found)}
+    return (("$" + dotted.removeprefix(INPUT), problem) for dotted, problem in reversed(first.items()))
 
 
 def _key_problems(key: object) -> Iterable[tuple[str, str]]:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from fairlead.kernel.facts import facts_of, joined_facts, map_matches, read_facts, value_matches
+from fairlead.kernel.facts import (
+    ArrayFacts,
+    facts_of,
+    joined_facts,
+    map_matches,
+    read_facts,
+    time_in,
+    value_matches,
+)
 from fairlead.kernel.plan import NO_QUESTIONS, Questions, ValuePath
 
 PAGES = ValuePath(name="fetch", path=("pages",))
+SEND_AT = ValuePath(name="fetch", path=("send_at",))
 
 
 @pytest.mark.parametrize(
@@ -84,3 +95,41 @@ def test_facts_are_written_alike_every_time() -> None:
     questions = Questions(arrays=(PAGES,), patterns=(b"{}",))
 
     assert facts_of(questions, b'{"pages":[1]}') == b'{"lengths":{"fetch.pages":1},"matches":[true]}'
+
+
+@pytest.mark.parametrize(
+    ("data", "time"),
+    [
+        (b'{"send_at":"2030-01-01T12:00:00Z"}', datetime(2030, 1, 1, 12, tzinfo=UTC)),
+        (b'{"send_at":"2030-01-01T12:00:00.25+02:00"}', datetime(2030, 1, 1, 10, 0, 0, 250_000, tzinfo=UTC)),
+        (b'{"send_at":"9999-12-31T23:59:59-23:00"}', datetime(9999, 12, 30, tzinfo=UTC)),
+        (b'{"send_at":"0001-01-01T00:00:00+23:00"}', datetime(1, 1, 2, tzinfo=UTC)),
+        (b'{"send_at":null}', None),
+        (b'{"send_at":"2030-01-01T12:00:00"}', "a time without its offset from UTC"),
+        (b'{"send_at":"2030-01-01"}', "text that is no time"),
+        (b'{"send_at":"tomorrow"}', "text that is no time"),
+        (b'{"send_at":1893499200}', "a number"),
+        (b'{"send_at":[]}', "an array"),
+        (b'{"other":1}', "nothing"),
+        (b"null", "nothing"),
+    ],
+)
+def test_the_time_that_a_sleep_waits_for_or_what_is_there_instead(data: bytes, time: datetime | str | None) -> None:
+    """A time has an offset and is told in UTC, within what every time zone can say; null is no time to wait for."""
+    facts = facts_of(Questions(times=(SEND_AT,)), data)
+
+    assert time_in(facts, SEND_AT) == time
+
+
+def test_a_skipped_step_gives_no_time() -> None:
+    """It has no facts, and there is nothing to wait for."""
+    assert time_in(None, SEND_AT) is None
+
+
+def test_in_an_array_that_is_seen_in_parts_there_is_no_time() -> None:
+    """An array that is made element by element answers like one that is seen as a whole."""
+    questions = Questions(times=(SEND_AT, ValuePath(name="fetch")))
+    parts = ArrayFacts(questions)
+    parts.add(b'"2030-01-01T12:00:00Z"')
+
+    assert parts.encoded() == facts_of(questions, b'["2030-01-01T12:00:00Z"]')

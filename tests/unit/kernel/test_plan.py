@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fairlead.kernel.plan import StepKind, StepPlan, Tolerance
+from fairlead.kernel.plan import INPUT, Plan, StepKind, StepPlan, Tolerance, ValuePath
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,20 @@ def test_how_many_elements_may_fail(tolerance: Tolerance, elements: int, tolerat
     step = StepPlan(slug="read", kind=StepKind.MAP, tolerate_failures=tolerance)
 
     assert step.tolerated(elements) == tolerated
+
+
+def test_sleeps_ask_for_the_times_that_they_wait_for() -> None:
+    """Each time is asked for once, of the value that it is in, and its giver is loaded where the sleep may start."""
+    at, due = ValuePath(name="draft", path=("send_at",)), ValuePath(name=INPUT, path=("due",))
+    steps = [
+        StepPlan(slug="draft"),
+        StepPlan(slug="other"),
+        StepPlan(slug="one", kind=StepKind.SLEEP, until=at, dependencies=("draft", "other")),
+        StepPlan(slug="two", kind=StepKind.SLEEP, until=at, dependencies=("draft",)),
+        StepPlan(slug="three", kind=StepKind.SLEEP, until=due),
+    ]
+    plan = Plan(slug="send", version="1", fingerprint="f", steps={step.slug: step for step in steps})
+
+    assert {name: asked.times for name, asked in plan.questions.items() if asked} == {INPUT: (due,), "draft": (at,)}
+    assert [step.slug for step in plan.sleeps_until["draft"]] == ["one", "two"]
+    assert plan.neighbours["other"] == ("other", "one", "draft")
