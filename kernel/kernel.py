@@ -12,7 +12,7 @@ from ..ports import Ports
 from ..ports.errors import CommitUnknown, FairleadError
 from ..ports.persistence import Persistence
 from ..ports.reading import RunCursor, RunFilter, RunPage
-from .api.commanding import Commanding
+from .api.retention import Pruning
 from .commands import CancelledRun, CancelRun, StartRuns, require_startable
 from .definition import Flow
 from .dispatch import Dispatcher
@@ -34,7 +34,9 @@ INLINE_BYTES_LIMIT = 16 * 1024 * 1024
 raises it must have that memory as often as hosts have slots."""
 
 
-class Kernel(Commanding):
+class Kernel(
+    Pruning,
+):
     """Decides what happens to flows, runs, steps and tasks; everything else it asks of its ports.
 
     A kernel opens nothing when it is made. Its flows are registered with the store by the first call that needs them

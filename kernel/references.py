@@ -19,6 +19,7 @@ together from its segments.
 from __future__ import annotations
 
 import hashlib
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
@@ -38,6 +39,7 @@ SEGMENT_BYTES_MAX: Final = 1024 * 1024
 millisecond per element, little enough to keep dozens in memory."""
 
 _MARK: Final = b" "
+_NUMBER: Final = re.compile("0|[1-9][0-9]{0,17}")
 
 
 class Segment(msgspec.Struct, frozen=True, array_like=True):
@@ -132,14 +134,45 @@ def read_reference(stored: bytes) -> Reference:
         raise CorruptionError(f"a reference to a payload cannot be read: {error}") from error
 
 
+class BlobOwner(NamedTuple):
+    """Whose a blob is, told by its key."""
+
+    run_id: str
+    task: TaskKey | None
+    """The task whose attempt wrote it; None where it belongs to the run itself."""
+    token: int
+    """Under which that attempt ran; 0 where it is the run's."""
+
+
+RUNS: Final = "runs/"
+"""What the keys of all blobs begin with."""
+
+
+def run_prefix(run_id: str) -> str:
+    """What the keys of all blobs of a run begin with."""
+    return f"{RUNS}{run_id}/"
+
+
+def owner_of(key: str) -> BlobOwner | None:
+    """Whose a blob is; None where its key is none of ours."""
+    segments = key.split("/")
+    if len(segments) < 4 or f"{segments[0]}/" != RUNS:
+        return None
+    run_id, of_run = segments[1], segments[2:]
+    if len(of_run) > 4 and all(_NUMBER.fullmatch(each) for each in of_run[1:4]):
+        generation, element, token = map(int, of_run[1:4])
+        return BlobOwner(run_id, TaskKey(run_id, of_run[0], generation, element), token)
+    return BlobOwner(run_id, None, 0)
+
+
 def input_prefix(run_id: str) -> str:
     """Where the blobs of a run's input are. No step has this name."""
-    return f"runs/{run_id}/input"
+    return f"{run_prefix(run_id)}input"
 
 
 def output_prefix(key: TaskKey, token: int) -> str:
     """Where the blobs are that one attempt writes, and nobody else."""
-    return f"runs/{key.run_id}/{key.step}/{key.generation}/{key.element}/{token}"
+    return f"{run_prefix(key.run_id)}{key.step}/{key.generation}/{key.element}/{token}"
 
 
 def whole_key(prefix: str) -> str:

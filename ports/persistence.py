@@ -60,6 +60,7 @@ from .records import (
     TaskKey,
     TaskRow,
 )
+from .retention import Retention
 from .transport import Job
 
 
@@ -165,7 +166,7 @@ class RunReader(Protocol):
         ...
 
 
-class Persistence(RunReader, Outbox, Protocol):
+class Persistence(RunReader, Outbox, Retention, Protocol):
     """The store. Safe for concurrent use within one event loop."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:

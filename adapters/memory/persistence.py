@@ -42,9 +42,10 @@ from ...ports.records import (
     TaskKey,
     TaskRow,
 )
+from ...ports.retention import PrunablePage
 from ...ports.statuses import TaskStatus
 from ...ports.transport import Job
-from . import reading
+from . import forgetting, reading
 from .invariants import broken_invariants
 from .rows import Task
 from .snapshot import Table, snapshot_of
@@ -278,6 +279,30 @@ class MemoryPersistence:
         """The outbox rows of a run with events later than `after`, by sequence."""
         with self._store.mutex:
             return reading.read_events(self._store, run_id, after)
+
+    # Retention
+
+    async def find_prunable(
+        self, ended_before: datetime, *, flow: str | None, after: RunCursor | None, limit: int
+    ) -> PrunablePage:
+        """Terminal runs that ended before `ended_before` and have no unpublished event."""
+        with self._store.mutex:
+            return forgetting.find_prunable(self._store, ended_before, flow, after, limit)
+
+    async def delete_runs(self, runs: Sequence[str], *, ended_before: datetime) -> Sequence[str]:
+        """Remove runs and every row of theirs."""
+        with self._store.mutex:
+            return forgetting.delete_runs(self._store, runs, ended_before)
+
+    async def find_runs(self, runs: Sequence[str]) -> frozenset[str]:
+        """Those of some ids that are ids of runs."""
+        with self._store.mutex:
+            return frozenset(run_id for run_id in runs if run_id in self._store.runs)
+
+    async def find_tasks(self, tasks: Sequence[TaskKey]) -> Mapping[TaskKey, TaskRow]:
+        """Those of some tasks that exist."""
+        with self._store.mutex:
+            return {key: task.loaded() for key in tasks if (task := self._task(key)) is not None}
 
     # Reading
 

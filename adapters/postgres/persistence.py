@@ -11,6 +11,7 @@ from .database import Database
 from .invariants import InvariantChecking
 from .outbox import OutboxKeeping
 from .reading import RunReading
+from .retention import Forgetting
 from .starting import RunStarting
 from .transaction import PostgresTransaction
 
@@ -18,7 +19,7 @@ DEDICATED_CONNECTIONS = 2
 """A second handle serves one thread's heartbeats: one statement at a time, and one while that one is stuck."""
 
 
-class PostgresPersistence(RunStarting, TaskLeasing, OutboxKeeping, RunReading, InvariantChecking):
+class PostgresPersistence(RunStarting, TaskLeasing, OutboxKeeping, RunReading, Forgetting, InvariantChecking):
     """`Persistence` over one database and schema."""
 
     def __init__(self, database: Database) -> None:

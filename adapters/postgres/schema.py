@@ -103,6 +103,7 @@ def _runs(metadata: MetaData) -> None:
         postgresql_where=runs.c.pending,
     )
     Index("runs_listed", runs.c.created_at, runs.c.id)
+    Index("runs_of_flow", runs.c.flow, runs.c.created_at, runs.c.id)
 
 
 def _steps(metadata: MetaData) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .base import Command
 from .outbox import Flushed, FlushOutbox
+from .retention import PRUNE_BATCH, CollectBlobs, CollectedBlobs, Pruned, PruneRuns
 from .runs import (
     REASON_LENGTH_MAX,
     START_BATCH_MAX,
@@ -37,6 +38,7 @@ from .tasks import (
 from .waiting import ExpireRuns, MintResumeToken, SendSignal, SentSignal, SignalFate, WakeTasks
 
 __all__ = [
+    "PRUNE_BATCH",
     "REASON_LENGTH_MAX",
     "SETTLE_BATCH_MAX",
     "START_BATCH_MAX",
@@ -46,6 +48,8 @@ __all__ = [
     "ClaimRuns",
     "ClaimTasks",
     "ClaimedRuns",
+    "CollectBlobs",
+    "CollectedBlobs",
     "Command",
     "ExpireRuns",
     "FlushOutbox",
@@ -54,6 +58,8 @@ __all__ = [
     "MintResumeToken",
     "Outcome",
     "OutcomeKind",
+    "PruneRuns",
+    "Pruned",
     "ReapTasks",
     "RecallTasks",
     "RunRequest",

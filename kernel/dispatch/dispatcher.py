@@ -11,6 +11,7 @@ from .advancing import Advancing
 from .claiming import Claiming
 from .means import Handlers, Means
 from .publishing import Publishing
+from .retaining import Retaining
 from .running import Running
 
 Result = TypeVar("Result")
@@ -30,7 +31,13 @@ class Dispatcher:
 
     def __init__(self, registry: Registry, ports: Ports) -> None:
         means = Means(registry, ports)
-        areas: tuple[Area, ...] = (Running(means), Claiming(means), Advancing(means), Publishing(means))
+        areas: list[Area] = [
+            Running(means),
+            Claiming(means),
+            Advancing(means),
+            Publishing(means),
+            Retaining(means),
+        ]
         self._handlers: Handlers = {command: handler for area in areas for command, handler in area.handlers.items()}
 
     async def dispatch(self, command: Command[Result]) -> Result:

@@ -1,0 +1,61 @@
+"""Forgetting in memory: what may be pruned, and removing it. Every function expects the store's mutex to be held."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from datetime import datetime
+
+from ...ports.reading import RunCursor
+from ...ports.retention import PrunablePage, PrunableRun
+from .rows import StoredRun
+from .store import Store
+
+
+def find_prunable(
+    store: Store, ended_before: datetime, flow: str | None, after: RunCursor | None, limit: int
+) -> PrunablePage:
+    """Terminal runs that ended before a time and have no unpublished event, oldest first."""
+    first = 0 if after is None else bisect_right(store.by_age, (after.created_at, after.id))
+    looked_at: list[StoredRun] = []
+    for created_at, run_id in store.by_age[first:]:
+        if created_at >= ended_before or len(looked_at) == limit:
+            break
+        run = store.runs[run_id]
+        if flow is None or run.row.flow == flow:
+            looked_at.append(run)
+    found = [
+        PrunableRun(id=run.row.id, flow=run.row.flow, ended_at=run.row.ended_at, tasks=len(run.tasks))
+        for run in looked_at
+        if run.row.ended_at is not None and may_go(store, run, ended_before)
+    ]
+    more = len(looked_at) == limit
+    return PrunablePage(found, RunCursor(looked_at[-1].row.created_at, looked_at[-1].row.id) if more else None)
+
+
+def may_go(store: Store, run: StoredRun, ended_before: datetime) -> bool:
+    """Whether a run ended before a time and has no unpublished event."""
+    ended_at = run.row.ended_at
+    if ended_at is None or ended_at >= ended_before:
+        return False
+    return all(store.outbox.is_published(batch) for batch in run.events.values())
+
+
+def delete_runs(store: Store, runs: Sequence[str], ended_before: datetime) -> list[str]:
+    """Remove runs with everything of theirs, unless somebody holds them."""
+    gone: list[str] = []
+    for run_id in sorted(set(runs)):
+        run = store.runs.get(run_id)
+        if run is not None and not store.locks.is_locked(run_id) and may_go(store, run, ended_before):
+            _delete(store, run)
+            gone.append(run_id)
+    return gone
+
+
+def _delete(store: Store, run: StoredRun) -> None:
+    row = run.row
+    del store.runs[row.id]
+    if row.key is not None:
+        del store.by_key[row.flow, row.key]
+    place = bisect_left(store.by_age, (row.created_at, row.id))
+    del store.by_age[place]

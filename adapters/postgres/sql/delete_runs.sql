@@ -1,0 +1,22 @@
+-- Everything of the runs that this transaction holds, children before their run. What still has events to publish stays
+-- whole; a terminal run that is locked gets no new ones.
+WITH gone AS MATERIALIZED (
+    SELECT held.id
+    FROM unnest(%(runs)s) AS held (id)
+    WHERE NOT EXISTS (SELECT FROM fairlead.outbox AS o WHERE o.run_id = held.id AND NOT o.published)
+), tasks AS (
+    DELETE FROM fairlead.tasks AS t USING gone WHERE t.run_id = gone.id
+), attempts AS (
+    DELETE FROM fairlead.attempts AS t USING gone WHERE t.run_id = gone.id
+), steps AS (
+    DELETE FROM fairlead.steps AS t USING gone WHERE t.run_id = gone.id
+), generations AS (
+    DELETE FROM fairlead.run_generations AS t USING gone WHERE t.run_id = gone.id
+), signals AS (
+    DELETE FROM fairlead.signals AS t USING gone WHERE t.run_id = gone.id
+), outbox AS (
+    DELETE FROM fairlead.outbox AS t USING gone WHERE t.run_id = gone.id
+), runs AS (
+    DELETE FROM fairlead.runs AS r USING gone WHERE r.id = gone.id
+)
+SELECT gone.id::text FROM gone ORDER BY gone.id;

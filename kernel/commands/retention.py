@@ -1,0 +1,73 @@
+"""Commands about the life of the data: removing old runs, and blobs that nobody refers to."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from ...ports.reading import RunCursor
+from ...ports.record import Record
+from .base import Command, at_least
+
+PRUNE_BATCH = 100
+"""Runs looked at in one prune: what a database removes in a fraction of a second."""
+
+
+class PruneRuns(Command["Pruned"], frozen=True, kw_only=True):
+    """Remove a batch of runs that ended before a time, with everything of theirs. Repeatable. It needs no code.
+
+    A run whose events are not all published is kept until they are.
+    """
+
+    needs_flows: ClassVar[bool] = False
+    ended_before: datetime
+    """Exclusive."""
+    flow: str | None = None
+    """The slug of the only flow whose runs are removed; None for all."""
+    after: RunCursor | None = None
+    """`next` of the batch before; None to begin with the oldest."""
+    limit: int = PRUNE_BATCH
+    dry_run: bool = False
+    """Only tell what would be removed."""
+
+    def __post_init__(self) -> None:
+        at_least("limit", self.limit, 1)
+
+
+class Pruned(Record, frozen=True, kw_only=True):
+    """What a prune removed, or would."""
+
+    runs: int
+    tasks: int
+    """Of these runs, in all generations."""
+    blobs: int
+    """What was removed of them; 0 in a dry run, which looks at no blob."""
+    next: RunCursor | None = None
+    """Where the next batch begins; None where all was looked at."""
+
+
+class CollectBlobs(Command["CollectedBlobs"], frozen=True, kw_only=True):
+    """Remove blobs that no row refers to and that are older than a grace period. Repeatable. It needs no code.
+
+    They are left behind by attempts that died or came too late after they had written their output, and by starts and
+    prunes that died half-way. Every blob is looked at, so this is for now and then.
+    """
+
+    needs_flows: ClassVar[bool] = False
+    older_than: timedelta
+    """The grace: longer than any attempt may take, since what it wrote is referred to only when it is settled."""
+    dry_run: bool = False
+    """Only tell what would be removed."""
+
+
+class CollectedBlobs(Record, frozen=True, kw_only=True):
+    """What a collection found."""
+
+    blobs: int
+    """How many were removed, or would be."""
+    size_bytes: int
+    """Of these together."""
+    kept: int
+    """Blobs that are referred to or might still be, as far as they are older than the grace."""
+    foreign: int
+    """Blobs whose keys are not ours to judge: none of them was touched."""

@@ -1,0 +1,122 @@
+"""Forgetting what is old, and blobs that nobody refers to.
+
+Rows go first, blobs after the commit: a process that dies in between leaves blobs of runs that are gone, and those are
+collected as all orphans are. A blob is removed only where its run is gone, or where the attempt that wrote it can never
+be recorded any more; what this cannot tell is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+from ...ports.blobs import BlobInfo
+from ...ports.records import TaskKey, TaskRow
+from ...ports.statuses import TERMINAL_TASK, TaskStatus
+from ..commands import CollectBlobs, CollectedBlobs, Pruned, PruneRuns
+from ..references import RUNS, BlobOwner, owner_of, run_prefix
+from .means import Handlers, Means
+
+TASKS_TOGETHER_MAX = 20_000
+"""Tasks removed in one transaction, unless a single run has more: about a second's work of a database."""
+
+BLOBS_TOGETHER = 1_000
+"""Blobs whose owners are asked for in one statement."""
+
+
+class Retaining:
+    """Carries out `PruneRuns` and `CollectBlobs`."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+
+    @property
+    def handlers(self) -> Handlers:
+        """What carries out each command."""
+        return {PruneRuns: self._prune_runs, CollectBlobs: self._collect_blobs}
+
+    async def _prune_runs(self, command: PruneRuns) -> Pruned:
+        persistence = self._means.persistence
+        page = await persistence.find_prunable(
+            command.ended_before, flow=command.flow, after=command.after, limit=command.limit
+        )
+        tasks = {run.id: run.tasks for run in page.runs}
+        if command.dry_run:
+            return Pruned(runs=len(tasks), tasks=sum(tasks.values()), blobs=0, next=page.next)
+        gone: list[str] = []
+        blobs = 0
+        for together in _together(tasks):
+            deleted = await persistence.delete_runs(together, ended_before=command.ended_before)
+            gone += deleted
+            blobs += await self._delete_blobs_of(deleted)
+        return Pruned(runs=len(gone), tasks=sum(tasks[run_id] for run_id in gone), blobs=blobs, next=page.next)
+
+    async def _delete_blobs_of(self, runs: Iterable[str]) -> int:
+        store, deleted = self._means.ports.blobs, 0
+        for run_id in runs:
+            async for blob in store.list(run_prefix(run_id)):
+                await store.delete(blob.key)
+                deleted += 1
+        return deleted
+
+    async def _collect_blobs(self, command: CollectBlobs) -> CollectedBlobs:
+        store = self._means.ports.blobs
+        blobs = size_bytes = kept = foreign = 0
+        listed = store.list(RUNS, older_than=self._means.clock.now() - command.older_than)
+        async for page in _pages(listed):
+            owners = [(blob, owner) for blob in page if (owner := owner_of(blob.key)) is not None]
+            foreign += len(page) - len(owners)
+            orphans = await self._orphans(owners)
+            kept += len(owners) - len(orphans)
+            for blob in orphans:
+                blobs += 1
+                size_bytes += blob.size_bytes
+                if not command.dry_run:
+                    await store.delete(blob.key)
+        return CollectedBlobs(blobs=blobs, size_bytes=size_bytes, kept=kept, foreign=foreign)
+
+    async def _orphans(self, owned: Sequence[tuple[BlobInfo, BlobOwner]]) -> list[BlobInfo]:
+        """Those blobs that no row refers to, now or ever."""
+        persistence = self._means.persistence
+        runs = await persistence.find_runs(list({owner.run_id for _, owner in owned}))
+        keys: dict[TaskKey, None] = {owner.task: None for _, owner in owned if owner.task is not None}
+        tasks = await persistence.find_tasks([key for key in keys if key.run_id in runs])
+        return [
+            blob
+            for blob, owner in owned
+            if owner.run_id not in runs
+            or (owner.task is not None and not _may_be_referred_to(tasks.get(owner.task), owner.token))
+        ]
+
+
+def _may_be_referred_to(task: TaskRow | None, token: int) -> bool:
+    """Whether what an attempt wrote is its task's output, or may become so."""
+    if task is None:
+        return False
+    if task.status in TERMINAL_TASK:
+        return task.status is TaskStatus.COMPLETED and task.settled_token == token
+    return task.token == token
+
+
+def _together(tasks: dict[str, int]) -> Iterable[list[str]]:
+    """Runs in groups that are removed in one transaction each."""
+    group: list[str] = []
+    weight = 0
+    for run_id, count in tasks.items():
+        if group and weight + count > TASKS_TOGETHER_MAX:
+            yield group
+            group, weight = [], 0
+        group.append(run_id)
+        weight += count
+    if group:
+        yield group
+
+
+async def _pages(blobs: AsyncIterator[BlobInfo]) -> AsyncIterator[list[BlobInfo]]:
+    page: list[BlobInfo] = []
+    async for blob in blobs:
+        page.append(blob)
+        if len(page) == BLOBS_TOGETHER:
+            yield page
+            page = []
+    if page:
+        yield page

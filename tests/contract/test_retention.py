@@ -1,0 +1,176 @@
+"""The part of the store that forgets: which runs may go, and what goes with them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from fairlead.ports.outbox import shard_of
+from fairlead.ports.persistence import Persistence
+from fairlead.ports.reading import RunCursor, RunFilter
+from fairlead.ports.records import Changes, FlowRow, TaskKey
+from fairlead.ports.retention import PrunablePage, PrunableRun
+from fairlead.ports.statuses import RunStatus
+from tests.support.records import START, at, events, load_request, new_run, run_id, run_update
+from tests.support.scenes import complete_run, register, run_with_tasks, start
+
+LATER = START + timedelta(days=1)
+
+
+async def publish_all(store: Persistence) -> None:
+    """Mark every event as published."""
+    while leases := await store.lease_shards("flusher", now=at(0), until=at(60), limit=64):
+        for lease in leases:
+            rows = await store.read_unpublished(lease, limit=1000)
+            assert await store.mark_published(lease, [(row.run_id, row.first_sequence) for row in rows])
+        await store.release_shards("flusher", leases)
+
+
+async def ended(store: Persistence, flow: FlowRow, *numbers: int) -> list[str]:
+    """Completed runs of one task, all of whose events are published."""
+    runs = [await complete_run(store, flow, number) for number in numbers]
+    await publish_all(store)
+    return runs
+
+
+def all_of(page: PrunablePage) -> list[str]:
+    """The ids of a page."""
+    return [run.id for run in page.runs]
+
+
+async def test_only_what_has_ended_and_is_published_may_go(store: Persistence, flow: FlowRow) -> None:
+    """Neither pending nor running runs, nor those with an event that nobody has got yet."""
+    (gone,) = await ended(store, flow, 1)
+    await start(store, flow, 2)
+    await run_with_tasks(store, flow, 3)
+    await complete_run(store, flow, 4)
+
+    page = await store.find_prunable(LATER, flow=None, after=None, limit=10)
+
+    assert page == PrunablePage([PrunableRun(id=gone, flow=flow.slug, ended_at=START, tasks=1)], None)
+
+
+async def test_the_time_of_the_end_is_what_counts_and_is_exclusive(store: Persistence, flow: FlowRow) -> None:
+    """A run that ended at that very moment stays."""
+    (run,) = await ended(store, flow, 1)
+
+    assert all_of(await store.find_prunable(START, flow=None, after=None, limit=10)) == []
+    assert all_of(await store.find_prunable(at(0.001), flow=None, after=None, limit=10)) == [run]
+
+
+async def test_runs_are_found_page_by_page_oldest_first(store: Persistence, flow: FlowRow) -> None:
+    """A page says where the next begins, also where nothing on it may go."""
+    runs = await ended(store, flow, 1, 2, 4, 5)
+    await start(store, flow, 3)
+    pages: list[list[str]] = []
+    after: RunCursor | None = None
+    while True:
+        page = await store.find_prunable(LATER, flow=None, after=after, limit=2)
+        pages.append(all_of(page))
+        after = page.next
+        if after is None:
+            break
+
+    assert pages == [[runs[0], runs[1]], [runs[2]], [runs[3]]]
+
+
+async def test_one_flow_can_be_asked_for(store: Persistence, flow: FlowRow) -> None:
+    """By its slug, whatever the version."""
+    other = await register(store, "letters")
+    await ended(store, flow, 1)
+    (run,) = await ended(store, other, 2)
+
+    assert all_of(await store.find_prunable(LATER, flow="letters", after=None, limit=10)) == [run]
+
+
+async def test_a_run_goes_with_everything_of_it_and_nothing_else(store: Persistence, flow: FlowRow) -> None:
+    """Behaviour 70: its rows, its events, its key; the run beside it keeps all of its own."""
+    gone, kept = await ended(store, flow, 1, 2)
+    before = [
+        await store.read_run(kept),
+        await store.read_steps(kept),
+        await store.read_tasks(kept),
+        await store.read_events(kept),
+    ]
+
+    assert await store.delete_runs([gone], ended_before=LATER) == [gone]
+
+    assert await store.read_run(gone) is None
+    assert (await store.read_steps(gone), await store.read_tasks(gone), await store.read_attempts(gone)) == ([], [], [])
+    assert await store.read_events(gone) == []
+    assert [run.id for run in (await store.list_runs(RunFilter(), limit=10, after=None)).runs] == [kept]
+    assert before == [
+        await store.read_run(kept),
+        await store.read_steps(kept),
+        await store.read_tasks(kept),
+        await store.read_events(kept),
+    ]
+    assert await store.check_invariants() == {}
+
+
+async def test_a_key_is_free_again_once_its_run_is_gone(store: Persistence, flow: FlowRow) -> None:
+    """The idempotency record is the run itself."""
+    (first,) = await store.insert_runs([new_run(flow, 1, key="order-1", published=True)])
+    assert (await store.insert_runs([new_run(flow, 2, key="order-1", published=True)]))[0].id == first.id
+    async with store.transaction() as transaction:
+        await transaction.load(load_request(first.id, wait=True))
+
+        await transaction.apply(
+            Changes(
+                runs=(run_update(first.id, RunStatus.CANCELLED, next_sequence=3, ended_at=START),),
+                events=(events(first.id, 2, ["run.cancelled"], flow=flow.slug, published=True),),
+            )
+        )
+
+    assert await store.delete_runs([first.id], ended_before=LATER) == [first.id]
+    (again,) = await store.insert_runs([new_run(flow, 3, key="order-1", published=True)])
+    assert (again.id, again.created) == (run_id(3), True)
+
+
+async def test_what_somebody_holds_is_left_alone(store: Persistence, flow: FlowRow) -> None:
+    """A run that is locked is being rerun, perhaps: it stays, whole."""
+    held, free = await ended(store, flow, 1, 2)
+    async with store.transaction() as transaction:
+        await transaction.load(load_request(held, wait=True))
+        assert await store.delete_runs([held, free], ended_before=LATER) == [free]
+
+    assert await store.delete_runs([held], ended_before=LATER) == [held]
+
+
+async def test_what_may_not_go_is_not_deleted_either(store: Persistence, flow: FlowRow) -> None:
+    """Whoever names it: the rule is looked at again under the lock."""
+    (young,) = await ended(store, flow, 1)
+    (pending,) = await start(store, flow, 2)
+    unpublished = await complete_run(store, flow, 3)
+
+    assert await store.delete_runs([pending, unpublished, "no id", run_id(99)], ended_before=LATER) == []
+    assert await store.delete_runs([young], ended_before=START) == []
+
+
+async def test_two_prunes_at_once_delete_each_run_once(store: Persistence, flow: FlowRow) -> None:
+    """Whoever is second finds nothing left."""
+    runs = await ended(store, flow, *range(1, 21))
+
+    answers = await asyncio.gather(*(store.delete_runs(runs, ended_before=LATER) for _ in range(4)))
+
+    assert sorted(run for answer in answers for run in answer) == runs
+
+
+async def test_shards_are_not_blocked_by_what_is_gone(store: Persistence, flow: FlowRow) -> None:
+    """The outbox of others goes on."""
+    (gone,) = await ended(store, flow, 1)
+    await store.delete_runs([gone], ended_before=LATER)
+    await complete_run(store, flow, 2)
+
+    shards = [lease.shard for lease in await store.lease_shards("flusher", now=at(0), until=at(60), limit=64)]
+    assert shards == [shard_of(run_id(2))]
+
+
+async def test_runs_and_tasks_are_looked_up(store: Persistence, flow: FlowRow) -> None:
+    """Those that exist, and nothing for what does not."""
+    run = await run_with_tasks(store, flow, 1, steps={"pack": 2})
+    first, missing = TaskKey(run, "pack", 1, 0), TaskKey(run, "pack", 1, 2)
+
+    assert await store.find_runs([run, run_id(9), "no id"]) == {run}
+    found = await store.find_tasks([first, missing, TaskKey("no id", "pack", 1, 0)])
+    assert [(key, row.key, row.token) for key, row in found.items()] == [(first, first, 0)]
