@@ -30,6 +30,7 @@ from .ids import SequentialIds
 from .persistence import MemoryPersistence
 from .scheduler import MemoryScheduler
 from .sink import CollectingSink
+from .store import Store
 from .transport import DeadLetter, MemoryTransport
 from .wakeups import MemoryWakeups
 
@@ -52,11 +53,12 @@ def memory_ports(
         new_id: the source of run ids; the process's where None.
     """
     clock = SystemClock() if clock is None else clock
+    store = Store()
     return Ports(
-        persistence=MemoryPersistence(),
+        persistence=MemoryPersistence(store),
         transport=MemoryWakeups(clock) if transport is None else transport,
         blobs=MemoryBlobs(clock) if blobs is None else blobs,
-        scheduler=MemoryScheduler(),
+        scheduler=MemoryScheduler(store),
         clock=clock,
         new_id=new_run_id if new_id is None else new_id,
         new_secret=new_secret,

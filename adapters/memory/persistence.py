@@ -242,13 +242,15 @@ class MemoryPersistence:
         store = self._store
         with store.mutex:
             ready_at = store.queued.first_ready_at(queues, flow_ids)
-            ready = ready_at is not None and ready_at <= now
+            scheduled_at = store.scheduled.first_ready_at(store.slugs_of(flow_ids))
+            times = [at for at in (ready_at, scheduled_at) if at is not None]
             return Due(
                 runs=store.pending.any(flow_ids),
-                tasks=ready,
+                tasks=ready_at is not None and ready_at <= now,
                 expired=bool(store.leased.expired(expired_before, flow_ids, 1)),
                 outbox=store.outbox.any(),
-                next_at=None if ready else ready_at,
+                scheduled=scheduled_at is not None and scheduled_at <= now,
+                next_at=min((at for at in times if at > now), default=None),
             )
 
     # Outbox

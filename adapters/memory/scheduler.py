@@ -1,65 +1,74 @@
-"""Scheduled commands in a dict."""
+"""Scheduled commands in a store."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from datetime import datetime
-from heapq import nsmallest
-from itertools import count
 
-from ...ports.scheduler import DueCommand, ScheduledCommand
+from ...ports.scheduler import KeptCommand, ScheduledCommand
+from .store import Store, check_text
 
 
 class MemoryScheduler:
-    """`Scheduler` that lives as long as its process."""
+    """`Scheduler` that lives as long as its process.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._tokens = count(1)
-        self._commands: dict[str, ScheduledCommand] = {}
-        self._claims: dict[str, DueCommand] = {}
-        """The latest claim on each command that has one."""
+    Args:
+        store: where the commands are, the one of the `MemoryPersistence` beside it; a new one where None.
+    """
 
-    async def schedule(self, command: ScheduledCommand) -> None:
-        """Remember `command`, replacing what its name held."""
-        with self._lock:
-            self._commands[command.name] = command
-            self._claims.pop(command.name, None)
+    def __init__(self, store: Store | None = None) -> None:
+        self._store = Store() if store is None else store
 
-    async def claim_due(self, *, now: datetime, until: datetime, limit: int) -> Sequence[DueCommand]:
-        """Claim commands that are due and that nobody holds, earliest first."""
-        with self._lock:
-            due = nsmallest(
-                limit,
-                ((command.due_at, name) for name, command in self._commands.items() if self._claimable(command, now)),
-            )
-            claimed = [
-                DueCommand(scheduled=self._commands[name], token=next(self._tokens), claimed_until=until)
-                for _, name in due
-            ]
-            self._claims.update((claim.scheduled.name, claim) for claim in claimed)
-            return claimed
-
-    async def ack(self, due: DueCommand) -> bool:
-        """Forget an executed command, unless the claim is stale."""
-        name = due.scheduled.name
-        with self._lock:
-            claim = self._claims.get(name)
-            if claim is None or claim.token != due.token:
+    async def schedule(self, command: ScheduledCommand, *, replace: bool = True) -> bool:
+        """Remember `command`, in place of what its name held."""
+        _check(command)
+        with self._store.mutex:
+            if not replace and self._store.scheduled.get(command.name) is not None:
                 return False
-            del self._claims[name], self._commands[name]
+            self._store.scheduled.put(command)
             return True
+
+    async def claim_due(
+        self, *, flows: Sequence[str], now: datetime, until: datetime, limit: int
+    ) -> Sequence[KeptCommand]:
+        """Claim commands that are due and that nobody holds."""
+        with self._store.mutex:
+            scheduled = self._store.scheduled
+            return [scheduled.put(kept.scheduled, until) for kept in scheduled.due(frozenset(flows), now, limit)]
+
+    async def put_back(self, kept: KeptCommand, command: ScheduledCommand) -> bool:
+        """Put `command` in the place of `kept`, unless somebody else has written to it."""
+        _check(command)
+        with self._store.mutex:
+            if not self._store.scheduled.is_current(kept):
+                return False
+            self._store.scheduled.put(command)
+            return True
+
+    async def ack(self, kept: KeptCommand) -> bool:
+        """Forget a command, unless somebody else has written to it."""
+        with self._store.mutex:
+            return self._store.scheduled.is_current(kept) and self._store.scheduled.remove(kept.scheduled.name)
 
     async def cancel(self, name: str) -> bool:
         """Forget the command of that name."""
-        with self._lock:
-            self._claims.pop(name, None)
-            return self._commands.pop(name, None) is not None
+        with self._store.mutex:
+            return self._store.scheduled.remove(name)
+
+    async def read(self, name: str) -> KeptCommand | None:
+        """The command of that name, or None."""
+        with self._store.mutex:
+            return self._store.scheduled.get(name)
+
+    async def list(self, prefix: str, *, after: str = "", limit: int) -> Sequence[KeptCommand]:
+        """Commands by the beginning of their names."""
+        with self._store.mutex:
+            return self._store.scheduled.list(prefix, after, limit)
 
     async def aclose(self) -> None:
         """Nothing was opened; the commands stay."""
 
-    def _claimable(self, command: ScheduledCommand, now: datetime) -> bool:
-        claim = self._claims.get(command.name)
-        return command.due_at <= now and (claim is None or claim.claimed_until <= now)
+
+def _check(command: ScheduledCommand) -> None:
+    check_text(command.name, "the name of a scheduled command")
+    check_text(command.problem, "the problem of a scheduled command")

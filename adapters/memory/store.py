@@ -18,6 +18,7 @@ from .locks import Locks
 from .outbox import OutboxShards
 from .queues import LeasedTasks, PendingRuns, QueuedTasks
 from .rows import Batch, Run, StoredRun, Task, Uncommitted, stored_batch
+from .scheduled import ScheduledCommands
 
 
 class Store:
@@ -38,6 +39,7 @@ class Store:
         self.queued = QueuedTasks(self.runs)
         self.leased = LeasedTasks()
         self.outbox = OutboxShards()
+        self.scheduled = ScheduledCommands()
 
     def register_flow(self, flow: NewFlow, *, replace: bool) -> FlowRow:
         """The shape that (slug, version) has from now on."""
@@ -58,10 +60,15 @@ class Store:
         self.current_flows[flow.slug, flow.version] = row
         return row
 
+    def slugs_of(self, flow_ids: Sequence[int]) -> frozenset[str]:
+        """The slugs of flows."""
+        wanted = frozenset(flow_ids)
+        return frozenset(flow.slug for flow in self.flows.values() if flow.flow_id in wanted)
+
     def insert_runs(self, runs: Sequence[NewRun]) -> list[StartedRun]:
         """Insert the runs that are new, or none of them where a key is taken by another request."""
         for run in runs:
-            _check_text(run.key, "an idempotency key")
+            check_text(run.key, "an idempotency key")
         answers: list[StartedRun] = []
         inserts: dict[str, NewRun] = {}
         keys: dict[tuple[str, str], StartedRun] = {}
@@ -171,7 +178,7 @@ def _refused(answer: StartedRun) -> StartedRun:
     return StartedRun(id=answer.id, created=False, request_digest=answer.request_digest)
 
 
-def _check_text(text: str | None, what: str) -> None:
+def check_text(text: str | None, what: str) -> None:
     """Refuse what a database's text column cannot hold, so that this store is not kinder than others."""
     if text is None or (text.isascii() and "\0" not in text):
         return

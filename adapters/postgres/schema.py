@@ -260,12 +260,25 @@ def _waiting(metadata: MetaData) -> None:
         "scheduled",
         metadata,
         Column("name", NAME, primary_key=True),
-        _required("due_at", TIME),
+        Column("due_at", TIME),
         _required("token", BigInteger, Identity(always=False)),
         Column("claimed_until", TIME),
         _required("command", JSON),
+        _required("flow", NAME, server_default=text("''")),
+        _required("failures", Integer, server_default=text("0")),
+        Column("problem", Text),
+        Column("ready_at", TIME, Computed(_READY_AT, persisted=True)),
     )
-    Index("scheduled_due", scheduled.c.due_at, scheduled.c.name)
+    Index(
+        "scheduled_ready",
+        scheduled.c.flow,
+        scheduled.c.ready_at,
+        scheduled.c.name,
+        postgresql_where=scheduled.c.ready_at.is_not(None),
+    )
+
+
+_READY_AT = "CASE WHEN due_at IS NOT NULL THEN GREATEST(due_at, claimed_until) END"
 
 
 def _blobs(metadata: MetaData) -> None:

@@ -1,3 +1,1 @@
-DELETE FROM fairlead.scheduled AS s
-WHERE s.name = %(name)s AND s.token = %(token)s AND s.claimed_until IS NOT NULL
-RETURNING true;
+DELETE FROM fairlead.scheduled AS s WHERE s.name = %(name)s AND s.token = %(token)s RETURNING true;

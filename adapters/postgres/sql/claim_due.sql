@@ -2,8 +2,8 @@
 WITH due AS MATERIALIZED (
     SELECT s.name
     FROM fairlead.scheduled AS s
-    WHERE s.due_at <= %(now)s AND (s.claimed_until IS NULL OR s.claimed_until <= %(now)s)
-    ORDER BY s.due_at, s.name
+    WHERE s.flow = ANY (%(flows)s) AND s.ready_at <= %(now)s
+    ORDER BY s.ready_at, s.name
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), claimed AS (
@@ -11,8 +11,8 @@ WITH due AS MATERIALIZED (
     SET token = DEFAULT, claimed_until = %(until)s
     FROM due
     WHERE s.name = due.name
-    RETURNING s.name, s.due_at, s.command, s.token, s.claimed_until
+    RETURNING s.name, s.due_at, s.command, s.flow, s.failures, s.problem, s.token, s.claimed_until
 )
-SELECT name, due_at, command, token, claimed_until
+SELECT name, due_at, command, flow, failures, problem, token, claimed_until
 FROM claimed
 ORDER BY due_at, name;
