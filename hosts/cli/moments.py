@@ -25,6 +25,16 @@ def moment(_ctx: click.Context, _option: click.Parameter, text: str | None) -> d
         ) from None
 
 
+def age(_ctx: click.Context, _option: click.Parameter, text: str | None) -> timedelta | None:
+    """Callback of an option: how long ago, or how long: `90s`, `15m`, `2h`, `7d`, `4w`."""
+    if text is None:
+        return None
+    found = _AGO.fullmatch(text.strip())
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no length of time; write 45s, 90m, 12h, 30d or 4w")
+    return _length(found)
+
+
 def cursor(_ctx: click.Context, _option: click.Parameter, text: str | None) -> RunCursor | None:
     """Callback of an option: where a page ended, as `write_cursor` writes it."""
     if text is None:
@@ -54,7 +64,11 @@ def run_id_of(text: str) -> str:
 
 def _ago(text: str) -> datetime | None:
     found = _AGO.fullmatch(text)
-    return None if found is None else datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return None if found is None else datetime.now(UTC) - _length(found)
+
+
+def _length(found: re.Match[str]) -> timedelta:
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 def _iso(text: str) -> datetime:

@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "start": "start",
         "runs": "runs",
         "flows": "flows",
+        "prune": "prune",
         "migrate": "migrate",
         "db": "db",
         "completion": "completion",
