@@ -17,8 +17,11 @@ from .waking import Waiter
 StepKey: TypeAlias = tuple[str, str, int]
 """Run id, slug and generation."""
 
-LockKey: TypeAlias = str | StepKey | TaskKey
-"""A run by its id, a step, or a task."""
+SignalKey: TypeAlias = tuple[str, str, str]
+"""Run id, the slug of the step it is for, and its own key."""
+
+LockKey: TypeAlias = str | StepKey | TaskKey | SignalKey
+"""A run by its id, a step, a task, or a signal."""
 
 
 class Holder:

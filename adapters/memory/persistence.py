@@ -37,6 +37,8 @@ from ...ports.records import (
     LeaseAnswer,
     NewFlow,
     NewRun,
+    ResumeToken,
+    SignalRow,
     StartedRun,
     TaskClaim,
     TaskKey,
@@ -210,6 +212,27 @@ class MemoryPersistence:
         with self._store.mutex:
             return [task.loaded() for task in self._store.leased.expired(before, flow_ids, limit)]
 
+    async def find_waits(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[TaskRow]:
+        """Suspended tasks of these flows with `wake_at` ≤ `before`, earliest first."""
+        with self._store.mutex:
+            return [task.loaded() for task in self._store.waiting.due(before, flow_ids, limit)]
+
+    async def find_overdue(self, before: datetime, *, limit: int) -> Sequence[str]:
+        """Ids of runs that have not ended by their deadline, which is ≤ `before`, earliest first."""
+        with self._store.mutex:
+            return self._store.deadlines.passed(before, limit)
+
+    async def insert_resume_tokens(self, tokens: Sequence[ResumeToken]) -> None:
+        """Put tokens down. One whose digest exists is its own repetition."""
+        with self._store.mutex:
+            for token in tokens:
+                self._store.resume_tokens.setdefault(token.digest, token)
+
+    async def read_resume_token(self, digest: str) -> ResumeToken | None:
+        """The token of that digest, expired or not, or None."""
+        with self._store.mutex:
+            return self._store.resume_tokens.get(digest)
+
     async def find_leased(self, worker: str) -> Sequence[TaskRow]:
         """The running tasks that are leased to this worker, by key."""
         with self._store.mutex:
@@ -242,13 +265,17 @@ class MemoryPersistence:
         store = self._store
         with store.mutex:
             ready_at = store.queued.first_ready_at(queues, flow_ids)
+            wake_at = store.waiting.first(flow_ids)
+            deadline_at = store.deadlines.first()
             scheduled_at = store.scheduled.first_ready_at(store.slugs_of(flow_ids))
-            times = [at for at in (ready_at, scheduled_at) if at is not None]
+            times = [at for at in (ready_at, wake_at, deadline_at, scheduled_at) if at is not None]
             return Due(
                 runs=store.pending.any(flow_ids),
                 tasks=ready_at is not None and ready_at <= now,
                 expired=bool(store.leased.expired(expired_before, flow_ids, 1)),
                 outbox=store.outbox.any(),
+                waits=wake_at is not None and wake_at <= now,
+                overdue=deadline_at is not None and deadline_at <= now,
                 scheduled=scheduled_at is not None and scheduled_at <= now,
                 next_at=min((at for at in times if at > now), default=None),
             )
@@ -333,10 +360,17 @@ class MemoryPersistence:
         with self._store.mutex:
             return reading.list_runs(self._store, chosen, limit, after)
 
-    async def read_payloads(self, runs: Sequence[str], outputs: Sequence[OutputRequest]) -> Payloads:
-        """The inputs of `runs` and the recorded outputs asked for."""
+    async def read_payloads(
+        self, runs: Sequence[str], outputs: Sequence[OutputRequest], states: Sequence[TaskKey] = ()
+    ) -> Payloads:
+        """The inputs of `runs`, the recorded outputs and the states asked for."""
         with self._store.mutex:
-            return reading.read_payloads(self._store, runs, outputs)
+            return reading.read_payloads(self._store, runs, outputs, states)
+
+    async def read_signals(self, run_id: str) -> Sequence[SignalRow]:
+        """The signals that were sent to a run, consumed or kept."""
+        with self._store.mutex:
+            return reading.read_signals(self._store, run_id)
 
     async def read_output_page(self, page: OutputPage) -> StepOutput | None:
         """Consecutive outputs of a step's tasks, as many as fit."""

@@ -24,9 +24,9 @@ from ...ports.reading import (
     TaskRecord,
     WorkInHand,
 )
-from ...ports.records import TaskKey
+from ...ports.records import SignalRow, TaskKey
 from ...ports.statuses import StepStatus
-from .rows import Run, Step, StoredRun
+from .rows import Run, Step, StoredRun, in_order_of_sending
 from .store import Store
 
 _by_generation = attrgetter("generation")
@@ -93,13 +93,22 @@ def list_runs(store: Store, chosen: RunFilter, limit: int, after: RunCursor | No
     return RunPage(page, None)
 
 
-def read_payloads(store: Store, runs: Sequence[str], outputs: Sequence[OutputRequest]) -> Payloads:
-    """The inputs and the outputs asked for."""
+def read_signals(store: Store, run_id: str) -> list[SignalRow]:
+    """The signals that were sent to a run, by time of sending, then step and key."""
+    stored = store.runs.get(run_id)
+    return [] if stored is None else in_order_of_sending(stored.signals.values())
+
+
+def read_payloads(
+    store: Store, runs: Sequence[str], outputs: Sequence[OutputRequest], states: Sequence[TaskKey]
+) -> Payloads:
+    """The inputs, the outputs and the states asked for."""
     found = {run_id: stored for run_id in runs if (stored := store.runs.get(run_id)) is not None}
     read = {request: output for request in outputs if (output := _output(store, request)) is not None}
     return Payloads(
         runs={run_id: RunPayload(input=run.row.input, config=run.row.config) for run_id, run in found.items()},
         outputs=read,
+        states={key: state for key in states if (state := _state(store, key)) is not None},
     )
 
 
@@ -182,6 +191,12 @@ def _step(store: Store, run_id: str, slug: str) -> tuple[StoredRun, Step] | None
     stored = store.runs.get(run_id)
     generation = None if stored is None else stored.generations.get(slug)
     return None if stored is None or generation is None else (stored, stored.steps[run_id, slug, generation])
+
+
+def _state(store: Store, key: TaskKey) -> bytes | None:
+    stored = store.runs.get(key.run_id)
+    task = None if stored is None else stored.tasks.get(key)
+    return None if task is None else task.state
 
 
 def _task_output(stored: StoredRun, key: TaskKey) -> bytes | None:

@@ -9,6 +9,7 @@ that walked over every finished run would cost more than all the rest of the sto
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TypeAlias
 
@@ -22,16 +23,18 @@ from ...ports.records import (
     NewAttempt,
     PendingRun,
     RunRow,
+    SignalRow,
     StepRow,
     TaskKey,
     TaskPhase,
     TaskRow,
+    WaitsFor,
 )
 from ...ports.statuses import RunStatus, StepStatus, TaskStatus
-from .locks import StepKey
+from .locks import SignalKey, StepKey
 
 Entry: TypeAlias = tuple[datetime, TaskKey]
-"""A queued task's place in its queue."""
+"""A queued task's place in its queue, or a suspended one's among those that are to be looked at."""
 
 
 class Run(msgspec.Struct, gc=False, eq=False):
@@ -55,8 +58,10 @@ class Run(msgspec.Struct, gc=False, eq=False):
     created_at: datetime
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    deadline_at: datetime | None = None
     reason: str | None = None
     error: bytes | None = None
+    signals: int = 0
 
     def loaded(self) -> RunRow:
         """The run as a settling transaction sees it."""
@@ -70,6 +75,7 @@ class Run(msgspec.Struct, gc=False, eq=False):
             next_sequence=self.next_sequence,
             remaining_steps=self.remaining_steps,
             facts=self.facts,
+            signals=self.signals,
         )
 
     def pending(self) -> PendingRun:
@@ -84,6 +90,7 @@ class Run(msgspec.Struct, gc=False, eq=False):
             facts=self.facts,
             input=self.input,
             config=self.config,
+            signals=self.signals,
         )
 
     def record(self) -> RunRecord:
@@ -103,6 +110,7 @@ class Run(msgspec.Struct, gc=False, eq=False):
             started_at=self.started_at,
             ended_at=self.ended_at,
             reason=self.reason,
+            deadline_at=self.deadline_at,
             error=self.error,
         )
 
@@ -163,7 +171,7 @@ class Step(msgspec.Struct, gc=False, eq=False):
 
 
 class Task(msgspec.Struct, gc=False, eq=False):
-    """A row of `tasks`. `entry` is its place in the index of queued tasks, None where it has none."""
+    """A row of `tasks`. `entry` is its place in the index of queued or of waiting tasks, None where it has none."""
 
     key: TaskKey
     flow_id: int
@@ -184,6 +192,11 @@ class Task(msgspec.Struct, gc=False, eq=False):
     output: bytes | None = None
     error: bytes | None = None
     reason: str | None = None
+    waits_for: WaitsFor | None = None
+    wake_at: datetime | None = None
+    give_up_at: datetime | None = None
+    checks: int = 0
+    state: bytes | None = None
     entry: Entry | None = None
 
     def loaded(self) -> TaskRow:
@@ -200,6 +213,10 @@ class Task(msgspec.Struct, gc=False, eq=False):
             worker=self.worker,
             lease_until=self.lease_until,
             priority=self.priority,
+            waits_for=self.waits_for,
+            wake_at=self.wake_at,
+            give_up_at=self.give_up_at,
+            checks=self.checks,
         )
 
     def record(self) -> TaskRecord:
@@ -223,6 +240,10 @@ class Task(msgspec.Struct, gc=False, eq=False):
             reason=self.reason,
             error=self.error,
             has_output=self.output is not None,
+            waits_for=self.waits_for,
+            wake_at=self.wake_at,
+            give_up_at=self.give_up_at,
+            checks=self.checks,
         )
 
 
@@ -256,6 +277,11 @@ def stored_batch(new: EventBatch) -> Batch:
     return Batch(new.run_id, new.flow, new.generation, new.first_sequence, new.count, new.at, new.events, new.published)
 
 
+def in_order_of_sending(signals: Iterable[SignalRow]) -> list[SignalRow]:
+    """Signals as they are read: by time of sending, then step and key."""
+    return sorted(signals, key=lambda signal: (signal.sent_at, signal.step, signal.key))
+
+
 class StoredRun(msgspec.Struct, gc=False, eq=False):
     """A run with everything that belongs to it. Kept together, so that finished runs cost living ones nothing."""
 
@@ -269,6 +295,7 @@ class StoredRun(msgspec.Struct, gc=False, eq=False):
     attempts: dict[Lease, NewAttempt] = {}
     events: dict[int, Batch] = {}
     """The run's outbox rows by first sequence."""
+    signals: dict[SignalKey, SignalRow] = {}
 
     def batches(self) -> list[Batch]:
         """The run's outbox rows in order."""
@@ -278,7 +305,7 @@ class StoredRun(msgspec.Struct, gc=False, eq=False):
 class Uncommitted:
     """What one transaction has written and nobody else sees: rows of its own that its commit puts into the tables."""
 
-    __slots__ = ("attempts", "events", "runs", "steps", "tasks")
+    __slots__ = ("attempts", "events", "runs", "signals", "steps", "tasks")
 
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
@@ -287,3 +314,4 @@ class Uncommitted:
         self.attempts: dict[Lease, NewAttempt] = {}
         self.events: dict[tuple[str, int], Batch] = {}
         """By run id and first sequence."""
+        self.signals: dict[SignalKey, SignalRow] = {}

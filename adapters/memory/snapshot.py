@@ -18,7 +18,8 @@ Table: TypeAlias = list[dict[str, Any]]
 def snapshot_of(store: Store) -> Mapping[str, Table]:
     """Every table by name, its rows as dicts in order of their primary key, whatever order they were written in.
 
-    Tables: `flows`, `runs`, `steps`, `tasks`, `attempts`, `outbox`, `outbox_shards`. Columns have the names of the
+    Tables: `flows`, `runs`, `steps`, `tasks`, `attempts`, `signals`, `resume_tokens`, `outbox`,
+    `outbox_shards`. Columns have the names of the
     records' fields; a task's key is spread over `run_id`, `step`, `generation` and `element`. Statuses are plain
     text, payloads the bytes that were stored, times aware datetimes. Leases of shards that were never leased are
     left out. What open transactions have written is not there.
@@ -32,6 +33,8 @@ def snapshot_of(store: Store) -> Mapping[str, Table]:
         "steps": [_plain(run.steps[key]) for run in runs for key in sorted(run.steps)],
         "tasks": [_keyed(run.tasks[key], key) for run in runs for key in sorted(run.tasks)],
         "attempts": [_keyed(run.attempts[lease], lease.key) for run in runs for lease in sorted(run.attempts)],
+        "signals": [_plain(run.signals[name]) for run in runs for name in sorted(run.signals)],
+        "resume_tokens": [_plain(store.resume_tokens[digest]) for digest in sorted(store.resume_tokens)],
         "outbox": list(_outbox(store, runs)),
         "outbox_shards": [
             {"shard": number, "token": shard.token, "worker": shard.worker, "lease_until": shard.lease_until}
@@ -58,7 +61,7 @@ def _keyed(row: Any, key: TaskKey) -> dict[str, Any]:
 def _plain(row: Any) -> dict[str, Any]:
     columns = msgspec.structs.asdict(row) if isinstance(row, msgspec.Struct) else asdict(row, recurse=False)
     columns.pop("entry", None)
-    for name in ("status", "phase"):
-        if name in columns:
+    for name in ("status", "phase", "waits_for"):
+        if columns.get(name) is not None:
             columns[name] = str(columns[name])
     return columns

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ...ports.errors import UnstorableValue
-from ...ports.records import FlowRow, NewFlow, NewRun, StartedRun
+from ...ports.records import FlowRow, NewFlow, NewRun, ResumeToken, StartedRun
 from ...ports.statuses import TERMINAL_RUN, RunStatus, TaskStatus
 from .locks import Locks
 from .outbox import OutboxShards
 from .queues import LeasedTasks, PendingRuns, QueuedTasks
 from .rows import Batch, Run, StoredRun, Task, Uncommitted, stored_batch
 from .scheduled import ScheduledCommands
+from .waiting import Deadlines, WaitingTasks
 
 
 class Store:
@@ -38,8 +39,12 @@ class Store:
         self.pending = PendingRuns(self.runs)
         self.queued = QueuedTasks(self.runs)
         self.leased = LeasedTasks()
+        self.waiting = WaitingTasks(self.runs)
+        self.deadlines = Deadlines(self.runs)
         self.outbox = OutboxShards()
         self.scheduled = ScheduledCommands()
+        self.resume_tokens: dict[str, ResumeToken] = {}
+        """By digest."""
 
     def register_flow(self, flow: NewFlow, *, replace: bool) -> FlowRow:
         """The shape that (slug, version) has from now on."""
@@ -90,6 +95,8 @@ class Store:
         """Put a transaction's rows into the tables. The transaction holds the locks of all of them."""
         runs = self.runs
         for run_id, run in written.runs.items():
+            if run.deadline_at is not None and run.deadline_at != runs[run_id].row.deadline_at:
+                self.deadlines.add(run, run.deadline_at)
             runs[run_id].row = run
         for key, step in written.steps.items():
             stored = runs[key[0]]
@@ -100,6 +107,8 @@ class Store:
             self._put_task(runs[task.key.run_id], task)
         for lease, attempt in written.attempts.items():
             runs[lease.key.run_id].attempts[lease] = attempt
+        for name, signal in written.signals.items():
+            runs[signal.run_id].signals[name] = signal
         for batch in written.events.values():
             self._put_batch(runs[batch.run_id], batch)
 
@@ -113,6 +122,8 @@ class Store:
             self.leased.discard(key)
         if status is TaskStatus.QUEUED:
             self.queued.add(task)
+        elif status is TaskStatus.SUSPENDED and task.wake_at is not None:
+            self.waiting.add(task, task.wake_at)
         else:
             task.entry = None
         if status is TaskStatus.COMPLETED or status is TaskStatus.FAILED or status is TaskStatus.CANCELLED:

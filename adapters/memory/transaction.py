@@ -17,6 +17,7 @@ from ...ports.records import (
     LoadRequest,
     PendingRun,
     RunClaim,
+    SignalRow,
     Snapshot,
     StepRow,
     TaskKey,
@@ -82,6 +83,12 @@ class MemoryTransaction:
         """Read which elements the next tasks of maps are for, in runs that this transaction holds."""
         return await self._statement(
             lambda: {request: self._next_elements(request) for request in requests if self._holds(request.run_id)}
+        )
+
+    async def load_signals(self, runs: Sequence[str]) -> Mapping[str, Sequence[SignalRow]]:
+        """Read all signals that were sent to these runs, which this transaction holds."""
+        return await self._statement(
+            lambda: {run_id: self._writing.signals(run_id) for run_id in runs if self._holds(run_id)}
         )
 
     async def apply(self, changes: Changes) -> None:

@@ -6,24 +6,32 @@ from collections.abc import Sequence
 from copy import copy
 from operator import attrgetter
 
+from msgspec.structs import replace
+
 from ...ports.errors import CorruptionError
 from ...ports.records import (
     Cancellation,
     Changes,
+    ConsumedSignal,
     EventBatch,
     Lease,
     NewAttempt,
+    NewSignal,
     NewTasks,
+    Resumption,
     RunUpdate,
+    SignalRow,
     StepWrite,
+    Suspension,
     TaskKey,
     TaskPhase,
     TaskUpdate,
+    WaitsFor,
 )
-from ...ports.statuses import LIVE_STEP, LIVE_TASK, StepStatus, TaskStatus
-from .locks import Holder, LockKey, StepKey
-from .rows import Run, Step, StoredRun, Task, Uncommitted, stored_batch
-from .store import Store
+from ...ports.statuses import LIVE_STEP, LIVE_TASK, TERMINAL_RUN, StepStatus, TaskStatus
+from .locks import Holder, LockKey, SignalKey, StepKey
+from .rows import Run, Step, StoredRun, Task, Uncommitted, in_order_of_sending, stored_batch
+from .store import Store, check_text
 
 _by_key = attrgetter("key")
 _by_id = attrgetter("id")
@@ -55,8 +63,16 @@ class Writing:
             self._update_step(step)
         for task in sorted(changes.tasks, key=_by_key):
             self._update_task(task)
+        for suspension in sorted(changes.suspensions, key=_by_key):
+            self._suspend_task(suspension)
         for tasks in changes.new_tasks:
             self._insert_tasks(tasks)
+        for signal in changes.new_signals:
+            self._insert_signal(signal)
+        for consumed in changes.consumed_signals:
+            self._consume_signal(consumed)
+        for resumption in sorted(changes.resumptions, key=_by_key):
+            self._resume_task(resumption)
         self._cancel(changes.cancellations)
         for attempt in changes.attempts:
             self._insert_attempt(attempt)
@@ -84,6 +100,11 @@ class Writing:
         key = (run_id, slug, generation)
         return self.rows.steps.get(key) or self._stored_run(run_id).steps.get(key)
 
+    def signals(self, run_id: str) -> list[SignalRow]:
+        """The signals that were sent to a run, as the transaction sees them."""
+        written = {name: signal for name, signal in self.rows.signals.items() if signal.run_id == run_id}
+        return in_order_of_sending({**self._stored_run(run_id).signals, **written}.values())
+
     def task(self, key: TaskKey) -> Task | None:
         """A task as the transaction sees it."""
         task = self.rows.tasks.get(key)
@@ -104,6 +125,8 @@ class Writing:
         run.status = update.status
         run.next_sequence = update.next_sequence
         run.remaining_steps = update.remaining_steps
+        run.signals = update.signals
+        run.deadline_at = None if update.status in TERMINAL_RUN else update.deadline_at or run.deadline_at
         run.started_at = update.started_at or run.started_at
         run.ended_at = update.ended_at or run.ended_at
         run.reason = run.reason if update.reason is None else update.reason
@@ -163,12 +186,7 @@ class Writing:
             raise CorruptionError(f"run {run_id} does not exist, so nothing of it can be written") from None
 
     def _update_task(self, update: TaskUpdate) -> None:
-        self._lock(update.key)
-        existing = self.task(update.key)
-        if existing is None or existing.status is not TaskStatus.RUNNING or existing.token != update.token:
-            found = "does not exist" if existing is None else f"is {existing.status} under token {existing.token}"
-            raise CorruptionError(f"task {update.key} should be running under token {update.token} and {found}")
-        task = copy(existing)
+        task = self._guarded_task(update.key, TaskStatus.RUNNING, update.token)
         task.status = update.status
         task.settled_token = update.settled_token
         task.attempts = update.attempts
@@ -182,11 +200,52 @@ class Writing:
             task.lease_until = None
         if update.status is TaskStatus.QUEUED and update.settled_token != update.token:
             task.worker = None
-        self.rows.tasks[update.key] = task
+
+    def _guarded_task(self, key: TaskKey, status: TaskStatus, token: int) -> Task:
+        """A task's row to change, if it has this status under this token."""
+        self._lock(key)
+        existing = self.task(key)
+        if existing is None or existing.status is not status or existing.token != token:
+            found = "does not exist" if existing is None else f"is {existing.status} under token {existing.token}"
+            raise CorruptionError(f"task {key} should be {status} under token {token} and {found}")
+        task = self.rows.tasks[key] = copy(existing)
+        return task
+
+    def _suspend_task(self, suspension: Suspension) -> None:
+        task = self._guarded_task(suspension.key, TaskStatus.RUNNING, suspension.token)
+        task.status = TaskStatus.SUSPENDED
+        task.phase = TaskPhase.CHECK
+        task.settled_token = suspension.token
+        task.attempts = 0
+        task.checks = suspension.checks
+        task.waits_for = WaitsFor.CHECK
+        task.wake_at = suspension.wake_at
+        task.give_up_at = suspension.give_up_at
+        task.state = suspension.state
+        task.lease_until = None
+        task.error = None
+        task.reason = None
+
+    def _resume_task(self, resumption: Resumption) -> None:
+        task = self._guarded_task(resumption.key, TaskStatus.SUSPENDED, resumption.token)
+        task.status = resumption.status
+        task.waits_for = None
+        task.wake_at = None
+        task.worker = None
+        task.ready_at = resumption.ready_at or task.ready_at
+        task.ended_at = resumption.ended_at
+        task.output = resumption.output
+        task.error = resumption.error
+        task.reason = resumption.reason
+        if resumption.status is not TaskStatus.QUEUED:
+            task.token += 1
+            task.settled_token = task.token
 
     def _insert_tasks(self, tasks: NewTasks) -> None:
         stored = self._stored_run(tasks.run_id)
         leased = tasks.worker is not None
+        waits = tasks.waits_for is not None
+        status = TaskStatus.SUSPENDED if waits else TaskStatus.RUNNING if leased else TaskStatus.QUEUED
         for element in range(tasks.first, tasks.first + tasks.count):
             key = TaskKey(tasks.run_id, tasks.step, tasks.generation, element)
             self._lock(key)
@@ -197,7 +256,7 @@ class Writing:
                 flow_id=tasks.flow_id,
                 queue=tasks.queue,
                 priority=tasks.priority,
-                status=TaskStatus.RUNNING if leased else TaskStatus.QUEUED,
+                status=status,
                 phase=TaskPhase.RUN,
                 token=int(leased),
                 settled_token=0,
@@ -208,6 +267,8 @@ class Writing:
                 ready_at=tasks.ready_at,
                 created_at=tasks.created_at,
                 started_at=tasks.created_at if leased else None,
+                waits_for=tasks.waits_for,
+                wake_at=tasks.wake_at,
             )
 
     def _cancel(self, cancellations: Sequence[Cancellation]) -> None:
@@ -246,8 +307,38 @@ class Writing:
                 task = self.rows.tasks[name] = copy(task)
                 task.status = TaskStatus.CANCELLED
                 task.lease_until = None
+                task.waits_for = None
+                task.wake_at = None
                 task.ended_at = cancellation.at
                 task.reason = cancellation.reason
+
+    def _insert_signal(self, new: NewSignal) -> None:
+        name = (new.run_id, new.step, new.key)
+        check_text(new.key, "a signal's key")
+        if self._locked_signal(name) is not None:
+            raise CorruptionError(f"signal {'/'.join(name)} is written already")
+        self.rows.signals[name] = SignalRow(
+            run_id=new.run_id,
+            step=new.step,
+            key=new.key,
+            request_digest=new.request_digest,
+            sent_at=new.sent_at,
+            consumed_at=new.consumed_at,
+            payload=new.payload,
+            facts=new.facts,
+        )
+
+    def _consume_signal(self, consumed: ConsumedSignal) -> None:
+        name = (consumed.run_id, consumed.step, consumed.key)
+        signal = self._locked_signal(name)
+        if signal is None or signal.consumed_at is not None:
+            found = "does not exist" if signal is None else f"was consumed at {signal.consumed_at}"
+            raise CorruptionError(f"signal {'/'.join(name)} should be kept and {found}")
+        self.rows.signals[name] = replace(signal, consumed_at=consumed.at)
+
+    def _locked_signal(self, name: SignalKey) -> SignalRow | None:
+        self._lock(name)
+        return self.rows.signals.get(name) or self._stored_run(name[0]).signals.get(name)
 
     def _insert_attempt(self, attempt: NewAttempt) -> None:
         lease = Lease(attempt.key, attempt.token)

@@ -11,9 +11,9 @@ from ...ports.errors import AdapterError, CommitUnknown
 from ...ports.reading import Due
 from ...ports.records import ClaimedTask, Lease, LeaseAnswer, TaskClaim, TaskKey, TaskRow
 from ...ports.transport import Job
-from .arrays import ints, texts, uuids
-from .database import Database, Parameters
-from .rows import claimed_task, is_run_id, keyed_task_row
+from .arrays import ints, texts
+from .database import Database
+from .rows import claimed_task, is_run_id, key_columns, keyed_task_row
 
 RANKED_BEYOND = 1000
 """How many more candidates a claim looks at when others hold those it ranked first."""
@@ -89,8 +89,18 @@ class TaskLeasing:
             "expired_before": expired_before,
         }
         by_key = len(flow_ids) * len(queues) > PROBES_PLANNED_FREELY
-        ((runs, tasks, expired, outbox, next_at),) = await self._database.read("due", parameters, by_key=by_key)
-        return Due(runs=runs, tasks=tasks, expired=expired, outbox=outbox, next_at=next_at)
+        (row,) = await self._database.read("due", parameters, by_key=by_key)
+        runs, tasks, expired, outbox, waits, overdue, scheduled, next_at = row
+        return Due(
+            runs=runs,
+            tasks=tasks,
+            expired=expired,
+            outbox=outbox,
+            waits=waits,
+            overdue=overdue,
+            scheduled=scheduled,
+            next_at=next_at,
+        )
 
     async def _claim_ranked(self, claim: TaskClaim) -> list[ClaimedTask]:
         """Claim; where others hold candidates, claim again among more of them."""
@@ -118,16 +128,6 @@ class TaskLeasing:
         by_key = len(claim.flow_ids) > PROBES_PLANNED_FREELY
         rows = await self._database.write("claim_tasks", {**_claim(claim), "window": window}, by_key=by_key)
         return [claimed_task(row) for row in rows if row[1] is not None], rows[0][0]
-
-
-def key_columns(keys: Sequence[TaskKey]) -> Parameters:
-    """The columns of task keys."""
-    return {
-        "run_ids": uuids([key.run_id for key in keys]),
-        "steps": texts([key.step for key in keys]),
-        "generations": ints([key.generation for key in keys]),
-        "elements": ints([key.element for key in keys]),
-    }
 
 
 def _claim(claim: TaskClaim) -> dict[str, object]:

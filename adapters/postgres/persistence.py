@@ -14,12 +14,15 @@ from .reading import RunReading
 from .retention import Forgetting
 from .starting import RunStarting
 from .transaction import PostgresTransaction
+from .waiting import WaitKeeping
 
 DEDICATED_CONNECTIONS = 2
 """A second handle serves one thread's heartbeats: one statement at a time, and one while that one is stuck."""
 
 
-class PostgresPersistence(RunStarting, TaskLeasing, OutboxKeeping, RunReading, Forgetting, InvariantChecking):
+class PostgresPersistence(
+    RunStarting, TaskLeasing, WaitKeeping, OutboxKeeping, RunReading, Forgetting, InvariantChecking
+):
     """`Persistence` over one database and schema."""
 
     def __init__(self, database: Database) -> None:

@@ -20,11 +20,11 @@ from ...ports.reading import (
     TaskRecord,
     WorkInHand,
 )
-from ...ports.records import TaskKey
+from ...ports.records import SignalRow, TaskKey
 from ...ports.statuses import StepStatus
 from .arrays import ints, texts, uuids
 from .database import Database, Parameters, Row
-from .rows import PHASE, RUN_STATUS, STEP_STATUS, TASK_STATUS, is_run_id
+from .rows import PHASE, RUN_STATUS, STEP_STATUS, TASK_STATUS, WAITS_FOR, is_run_id, key_columns, signal_row
 
 
 class RunReading:
@@ -55,19 +55,25 @@ class RunReading:
         runs = [_run_record(row) for row in rows[:limit]]
         return RunPage(runs, RunCursor(runs[-1].created_at, runs[-1].id) if len(rows) > limit and runs else None)
 
-    async def read_payloads(self, runs: Sequence[str], outputs: Sequence[OutputRequest]) -> Payloads:
-        """The inputs of `runs` and the recorded outputs asked for. What was recorded never changes again."""
+    async def read_payloads(
+        self, runs: Sequence[str], outputs: Sequence[OutputRequest], states: Sequence[TaskKey] = ()
+    ) -> Payloads:
+        """The inputs of `runs`, the outputs and the states asked for. What was recorded never changes again."""
         inputs = sorted({run_id for run_id in runs if is_run_id(run_id)})
         requests = [request for request in dict.fromkeys(outputs) if is_run_id(request.run_id)]
         sent = [
             (self._database.statements["read_inputs"], {"runs": uuids(inputs)}),
             (self._database.statements["read_outputs"], _output_columns(requests)),
         ]
+        keys = [key for key in dict.fromkeys(states) if is_run_id(key.run_id)]
+        if keys:
+            sent.append((self._database.statements["read_states"], key_columns(keys)))
         async with self._database.connection() as connection:
-            of_runs, of_steps = await self._database.exchange(connection, sent)
+            of_runs, of_steps, *of_tasks = await self._database.exchange(connection, sent)
             return Payloads(
                 runs={row[0]: RunPayload(input=row[1], config=row[2]) for row in await of_runs.fetchall()},
                 outputs=_step_outputs(requests, await of_steps.fetchall()),
+                states={keys[row[0] - 1]: row[1] for answer in of_tasks for row in await answer.fetchall()},
             )
 
     async def read_output_page(self, page: OutputPage) -> StepOutput | None:
@@ -76,6 +82,10 @@ class RunReading:
         more = {"step": page.step, "first": page.first, "last": last, "size_bytes_max": page.size_bytes_max}
         rows = await self._of_run("read_output_page", page.run_id, **more)
         return _output_page(page, rows) if rows else None
+
+    async def read_signals(self, run_id: str) -> Sequence[SignalRow]:
+        """The signals that were sent to a run, consumed or kept."""
+        return [signal_row(row) for row in await self._of_run("read_signals", run_id)]
 
     async def _of_run(self, name: str, run_id: str, **more: object) -> list[Row]:
         if not is_run_id(run_id):
@@ -165,6 +175,7 @@ def _run_record(row: Row) -> RunRecord:
         ended_at=row[12],
         reason=row[13],
         error=row[14],
+        deadline_at=row[15],
     )
 
 
@@ -207,6 +218,10 @@ def _task_record(row: Row) -> TaskRecord:
         reason=row[18],
         error=row[19],
         has_output=row[20],
+        waits_for=row[21] if row[21] is None else WAITS_FOR[row[21]],
+        wake_at=row[22],
+        give_up_at=row[23],
+        checks=row[24],
     )
 
 

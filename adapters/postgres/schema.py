@@ -91,6 +91,7 @@ def _runs(metadata: MetaData) -> None:
         Column("config", JSON),
         Column("facts", JSON),
         Column("error", JSON),
+        _required("signals", Integer, server_default=text("0")),
         postgresql_with={"fillfactor": 50},
     )
     Index("runs_key", runs.c.flow, runs.c.key, unique=True, postgresql_where=runs.c.key.is_not(None))
@@ -104,6 +105,7 @@ def _runs(metadata: MetaData) -> None:
     )
     Index("runs_listed", runs.c.created_at, runs.c.id)
     Index("runs_of_flow", runs.c.flow, runs.c.created_at, runs.c.id)
+    Index("runs_deadline", runs.c.deadline_at, runs.c.id, postgresql_where=runs.c.deadline_at.is_not(None))
 
 
 def _steps(metadata: MetaData) -> None:
@@ -149,10 +151,9 @@ def _tasks(metadata: MetaData) -> None:
         _required("queue", NAME),
         _required("created_at", TIME),
         _required("ready_at", TIME),
-        *(Column(name, TIME) for name in ("started_at", "lease_until", "ended_at", "check_at", "give_up_at")),
+        *(Column(name, TIME) for name in ("started_at", "lease_until", "ended_at", "wake_at", "give_up_at")),
         Column("worker", Text),
         Column("waits_for", Text),
-        Column("signal", NAME),
         Column("reason", Text),
         Column("state", JSON),
         Column("output", JSON),
@@ -174,6 +175,16 @@ def _tasks(metadata: MetaData) -> None:
         postgresql_where=tasks.c.queued,
     )
     Index("tasks_leased", tasks.c.lease_until, postgresql_where=tasks.c.running)
+    Index(
+        "tasks_waiting",
+        tasks.c.flow_id,
+        tasks.c.wake_at,
+        tasks.c.run_id,
+        tasks.c.step,
+        tasks.c.generation,
+        tasks.c.element,
+        postgresql_where=tasks.c.wake_at.is_not(None),
+    )
 
 
 _TASK_COUNTERS = ("token", "settled_token", "attempts", "losses", "checks")
@@ -247,15 +258,25 @@ def _waiting(metadata: MetaData) -> None:
         "signals",
         metadata,
         _required("run_id", ID),
-        _required("name", NAME),
+        _required("step", NAME),
         _required("key", NAME),
         _required("request_digest", Text),
         _required("sent_at", TIME),
         Column("consumed_at", TIME),
-        Column("consumed_by", Text),
         _required("payload", JSON),
-        PrimaryKeyConstraint("run_id", "name", "key"),
+        Column("facts", JSON),
+        PrimaryKeyConstraint("run_id", "step", "key"),
     )
+    tokens = Table(
+        "resume_tokens",
+        metadata,
+        Column("digest", NAME, primary_key=True),
+        _required("run_id", ID),
+        _required("step", NAME),
+        _required("created_at", TIME),
+        _required("expires_at", TIME),
+    )
+    Index("resume_tokens_run", tokens.c.run_id)
     scheduled = Table(
         "scheduled",
         metadata,

@@ -13,15 +13,20 @@ from ...ports.outbox import shard_of
 from ...ports.records import (
     Cancellation,
     Changes,
+    ConsumedSignal,
     EventBatch,
     NewAttempt,
+    NewSignal,
     NewTasks,
+    Resumption,
     RunUpdate,
     StepWrite,
+    Suspension,
     TaskUpdate,
 )
 from .arrays import Column, documents, flags, ints, texts, times, uuids
-from .database import Sent
+from .database import Row, Sent
+from .rows import key_columns
 from .statements import Statements
 
 
@@ -59,6 +64,36 @@ def check_counts(parts: Sequence[Part], written: Sequence[int]) -> None:
             )
 
 
+def resumptions_sent(rows: Sequence[Resumption], statements: Statements) -> Iterator[Sent]:
+    """The statement that ends waits, those of tasks that the parts have only just written included."""
+    if rows:
+        yield (
+            statements["apply/resumptions"],
+            {
+                **key_columns([row.key for row in rows]),
+                "tokens": ints([row.token for row in rows]),
+                "statuses": texts([row.status for row in rows]),
+                "ready_ats": times([row.ready_at for row in rows]),
+                "ended_ats": times([row.ended_at for row in rows]),
+                "outputs": documents([row.output for row in rows]),
+                "errors": documents([row.error for row in rows]),
+                "reasons": texts([row.reason for row in rows]),
+            },
+        )
+
+
+def check_resumed(resumptions: Sequence[Resumption], resumed: Sequence[Row]) -> None:
+    """Every task was suspended under its token.
+
+    Raises:
+        CorruptionError: one was not.
+    """
+    if len(resumed) != len(resumptions):
+        raise CorruptionError(
+            f"ending waits: {len(resumptions)} tasks expected, {len(resumed)} found suspended under their token"
+        )
+
+
 def cancellations_sent(cancellations: Sequence[Cancellation], statements: Statements) -> Iterator[Sent]:
     """The statements that end what is live below steps, then below runs."""
     ordered = sorted(cancellations, key=lambda cancellation: (cancellation.run_id, cancellation.step or ""))
@@ -92,10 +127,20 @@ def _parts(changes: Changes) -> Iterator[Part]:
         yield Part("new_steps", _steps("new_step", changes.new_steps), len(changes.new_steps))
     if changes.tasks:
         yield Part("tasks", _tasks(changes.tasks), len(changes.tasks))
-    if changes.new_tasks:
-        yield Part("new_tasks", _new_tasks(changes.new_tasks), sum(each.count for each in changes.new_tasks))
+    if changes.suspensions:
+        yield Part("suspensions", _suspensions(changes.suspensions), len(changes.suspensions))
+    new_tasks = [each for each in changes.new_tasks if each.waits_for is None]
+    if new_tasks:
+        yield Part("new_tasks", _new_tasks(new_tasks), sum(each.count for each in new_tasks))
+    new_waits = [each for each in changes.new_tasks if each.waits_for is not None]
+    if new_waits:
+        yield Part("new_waits", _new_waits(new_waits), sum(each.count for each in new_waits))
     if changes.attempts:
         yield Part("attempts", _attempts(changes.attempts), len(changes.attempts))
+    if changes.new_signals:
+        yield Part("new_signals", _new_signals(changes.new_signals), len(changes.new_signals))
+    if changes.consumed_signals:
+        yield Part("consumed_signals", _consumed_signals(changes.consumed_signals), len(changes.consumed_signals))
     if changes.runs:
         yield Part("runs", _runs(changes.runs), len(changes.runs))
     if changes.events:
@@ -159,6 +204,60 @@ def _new_tasks(rows: Sequence[NewTasks]) -> dict[str, Column]:
     }
 
 
+def _new_waits(rows: Sequence[NewTasks]) -> dict[str, Column]:
+    return {
+        "new_wait_runs": uuids([row.run_id for row in rows]),
+        "new_wait_steps": texts([row.step for row in rows]),
+        "new_wait_generations": ints([row.generation for row in rows]),
+        "new_wait_firsts": ints([row.first for row in rows]),
+        "new_wait_counts": ints([row.count for row in rows]),
+        "new_wait_flow_ids": ints([row.flow_id for row in rows]),
+        "new_wait_queues": texts([row.queue for row in rows]),
+        "new_wait_priorities": ints([row.priority for row in rows]),
+        "new_wait_created_ats": times([row.created_at for row in rows]),
+        "new_wait_ready_ats": times([row.ready_at for row in rows]),
+        "new_wait_kinds": texts([row.waits_for for row in rows]),
+        "new_wait_wake_ats": times([row.wake_at for row in rows]),
+    }
+
+
+def _suspensions(rows: Sequence[Suspension]) -> dict[str, Column]:
+    keys = [row.key for row in rows]
+    return {
+        "suspended_runs": uuids([key.run_id for key in keys]),
+        "suspended_steps": texts([key.step for key in keys]),
+        "suspended_generations": ints([key.generation for key in keys]),
+        "suspended_elements": ints([key.element for key in keys]),
+        "suspended_tokens": ints([row.token for row in rows]),
+        "suspended_wake_ats": times([row.wake_at for row in rows]),
+        "suspended_give_up_ats": times([row.give_up_at for row in rows]),
+        "suspended_checks": ints([row.checks for row in rows]),
+        "suspended_states": documents([row.state for row in rows]),
+    }
+
+
+def _new_signals(rows: Sequence[NewSignal]) -> dict[str, Column]:
+    return {
+        "signal_runs": uuids([row.run_id for row in rows]),
+        "signal_steps": texts([row.step for row in rows]),
+        "signal_keys": texts([row.key for row in rows]),
+        "signal_digests": texts([row.request_digest for row in rows]),
+        "signal_sent_ats": times([row.sent_at for row in rows]),
+        "signal_consumed_ats": times([row.consumed_at for row in rows]),
+        "signal_payloads": documents([row.payload for row in rows]),
+        "signal_facts": documents([row.facts for row in rows]),
+    }
+
+
+def _consumed_signals(rows: Sequence[ConsumedSignal]) -> dict[str, Column]:
+    return {
+        "consumed_runs": uuids([row.run_id for row in rows]),
+        "consumed_steps": texts([row.step for row in rows]),
+        "consumed_keys": texts([row.key for row in rows]),
+        "consumed_ats": times([row.at for row in rows]),
+    }
+
+
 def _attempts(rows: Sequence[NewAttempt]) -> dict[str, Column]:
     keys = [row.key for row in rows]
     return {
@@ -181,6 +280,8 @@ def _runs(rows: Sequence[RunUpdate]) -> dict[str, Column]:
         "run_statuses": texts([row.status for row in rows]),
         "run_next_sequences": ints([row.next_sequence for row in rows]),
         "run_remaining_steps": ints([row.remaining_steps for row in rows]),
+        "run_signals": ints([row.signals for row in rows]),
+        "run_deadline_ats": times([row.deadline_at for row in rows]),
         "run_started_ats": times([row.started_at for row in rows]),
         "run_ended_ats": times([row.ended_at for row in rows]),
         "run_reasons": texts([row.reason for row in rows]),

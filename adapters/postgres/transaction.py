@@ -18,6 +18,7 @@ from ...ports.records import (
     LoadRequest,
     PendingRun,
     RunClaim,
+    SignalRow,
     Snapshot,
     StepRow,
     TaskKey,
@@ -26,8 +27,8 @@ from ...ports.records import (
 from .arrays import ints, texts, uuids
 from .connecting import Connection
 from .database import BEGIN, NONE, PLAN_BY_KEY, Database, Parameters, Row, Sent
-from .rows import is_run_id, keyed_task_row, pending_run, run_row, step_row, task_row
-from .settling import cancellations_sent, check_counts, parts_of, sent_of
+from .rows import is_run_id, key_columns, keyed_task_row, pending_run, run_row, signal_row, step_row, task_row
+from .settling import cancellations_sent, check_counts, check_resumed, parts_of, resumptions_sent, sent_of
 from .statements import Statement
 
 RANKED_BEYOND = 1000
@@ -92,7 +93,7 @@ class PostgresTransaction:
         sent.append((self._statements[lock], {"runs": uuids(ids)}))
         if tasks:
             read = "lock_tasks" if request.lock_tasks else "load_tasks"
-            sent.append((self._statements[read], _task_keys(tasks)))
+            sent.append((self._statements[read], key_columns(tasks)))
         if steps:
             sent.append((self._statements["load_steps"], _step_names(steps)))
         if request.leased_to is not None:
@@ -124,20 +125,32 @@ class PostgresTransaction:
         rows = await self._rows("load_elements", _stretches(held))
         return {held[place - 1]: elements for place, elements in rows}
 
+    async def load_signals(self, runs: Sequence[str]) -> Mapping[str, Sequence[SignalRow]]:
+        """Read all signals that were sent to these runs, which this transaction holds."""
+        found: dict[str, list[SignalRow]] = {run_id: [] for run_id in runs if run_id in self._held}
+        if found:
+            for row in await self._rows("load_signals", {"runs": uuids(list(found))}):
+                signal = signal_row(row)
+                found[signal.run_id].append(signal)
+        return found
+
     async def apply(self, changes: Changes) -> None:
         """Write everything in `changes`, in one round trip."""
         parts = parts_of(changes)
         sent = [sent_of(parts, self._statements)] if parts else []
+        sent += resumptions_sent(changes.resumptions, self._statements)
         sent += cancellations_sent(changes.cancellations, self._statements)
         if not sent:
             return
-        answers = await self._exchange(sent)
-        if parts:
-            try:
-                check_counts(parts, (await answers[0].fetchall())[0])
-            except CorruptionError as error:
-                self._refusal = error
-                raise
+        answers = iter(await self._exchange(sent))
+        try:
+            if parts:
+                check_counts(parts, (await next(answers).fetchall())[0])
+            if changes.resumptions:
+                check_resumed(changes.resumptions, await next(answers).fetchall())
+        except CorruptionError as error:
+            self._refusal = error
+            raise
 
     @property
     def _lock_wait(self) -> Statement:
@@ -208,15 +221,6 @@ def _claim(claim: RunClaim) -> dict[str, object]:
 
 def _ids(texts_given: Sequence[str]) -> object:
     return uuids(sorted({text for text in texts_given if is_run_id(text)}))
-
-
-def _task_keys(keys: Sequence[TaskKey]) -> Parameters:
-    return {
-        "run_ids": uuids([key.run_id for key in keys]),
-        "steps": texts([key.step for key in keys]),
-        "generations": ints([key.generation for key in keys]),
-        "elements": ints([key.element for key in keys]),
-    }
 
 
 def _stretches(requests: Sequence[ElementRequest]) -> Parameters:

@@ -167,6 +167,7 @@ class _World:
             scheduler=MemoryScheduler(),
             clock=self._clock,
             new_id=self._ids,
+            new_secret=self._ids,
             sink=faulty(self._sink, process, "sink"),
         )
 

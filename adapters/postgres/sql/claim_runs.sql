@@ -17,7 +17,9 @@ WITH ranked AS MATERIALIZED (
     SELECT mine.*, ranked.created_at
     FROM ranked
     CROSS JOIN LATERAL (
-        SELECT r.id, r.flow_id, r.flow, r.generation, r.priority, r.next_sequence, r.facts, r.input, r.config
+        SELECT
+            r.id, r.flow_id, r.flow, r.generation, r.priority, r.next_sequence, r.facts, r.input, r.config,
+            r.signals
         FROM fairlead.runs AS r
         WHERE r.id = ranked.id AND r.pending
         FOR NO KEY UPDATE SKIP LOCKED
@@ -26,7 +28,7 @@ WITH ranked AS MATERIALIZED (
 )
 SELECT
     counted.candidates, locked.id::text, locked.flow_id, locked.flow, locked.generation, locked.priority,
-    locked.next_sequence, locked.facts, locked.input, locked.config
+    locked.next_sequence, locked.facts, locked.input, locked.config, locked.signals
 FROM (SELECT count(*)::integer AS candidates FROM ranked) AS counted
 LEFT JOIN locked ON true
 ORDER BY locked.priority DESC, locked.created_at, locked.id;

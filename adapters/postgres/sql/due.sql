@@ -38,6 +38,38 @@ WITH RECURSIVE groups AS (
         LIMIT 1
     ) AS earliest
     WHERE groups.priority IS NOT NULL
+), waits AS (
+    SELECT min(earliest.wake_at) AS wake_at
+    FROM unnest(%(flow_ids)s) AS f (flow_id)
+    CROSS JOIN LATERAL (
+        SELECT t.wake_at
+        FROM fairlead.tasks AS t
+        WHERE t.wake_at IS NOT NULL AND t.flow_id = f.flow_id
+        ORDER BY t.wake_at
+        LIMIT 1
+    ) AS earliest
+), deadlines AS (
+    SELECT (
+        SELECT r.deadline_at
+        FROM fairlead.runs AS r
+        WHERE r.deadline_at IS NOT NULL
+        ORDER BY r.deadline_at
+        LIMIT 1
+    ) AS deadline_at
+), scheduled AS (
+    SELECT min(earliest.ready_at) AS ready_at
+    FROM (
+        SELECT '' AS flow
+        UNION
+        SELECT f.slug FROM fairlead.flows AS f WHERE f.id = ANY (%(flow_ids)s)
+    ) AS served
+    CROSS JOIN LATERAL (
+        SELECT s.ready_at
+        FROM fairlead.scheduled AS s
+        WHERE s.ready_at IS NOT NULL AND s.flow = served.flow
+        ORDER BY s.ready_at
+        LIMIT 1
+    ) AS earliest
 )
 SELECT
     EXISTS (
@@ -58,5 +90,16 @@ SELECT
         LIMIT 1
     ) IS NOT NULL,
     (SELECT o.shard FROM fairlead.outbox AS o WHERE NOT o.published ORDER BY o.shard LIMIT 1) IS NOT NULL,
-    CASE WHEN ready.ready_at > %(now)s THEN ready.ready_at END
-FROM ready;
+    coalesce(waits.wake_at <= %(now)s, false),
+    coalesce(deadlines.deadline_at <= %(now)s, false),
+    coalesce(scheduled.ready_at <= %(now)s, false),
+    least(
+        CASE WHEN ready.ready_at > %(now)s THEN ready.ready_at END,
+        CASE WHEN waits.wake_at > %(now)s THEN waits.wake_at END,
+        CASE WHEN deadlines.deadline_at > %(now)s THEN deadlines.deadline_at END,
+        CASE WHEN scheduled.ready_at > %(now)s THEN scheduled.ready_at END
+    )
+FROM ready
+CROSS JOIN waits
+CROSS JOIN deadlines
+CROSS JOIN scheduled;

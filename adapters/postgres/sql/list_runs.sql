@@ -1,7 +1,7 @@
 -- A page begins after the last run of the one before, by value: whatever is started meanwhile moves no boundary.
 SELECT
     r.id::text, r.flow, r.version, r.fingerprint, r.key, r.status, r.generation, r.priority, r.remaining_steps,
-    r.next_sequence, r.created_at, r.started_at, r.ended_at, r.reason, r.error
+    r.next_sequence, r.created_at, r.started_at, r.ended_at, r.reason, r.error, r.deadline_at
 FROM fairlead.runs AS r
 WHERE (%(flow)s::text IS NULL OR r.flow = %(flow)s)
     AND (%(key)s::text IS NULL OR r.key = %(key)s)

@@ -1,7 +1,7 @@
 -- After an unknown commit: what of these runs is leased to one worker.
 SELECT
     t.run_id::text, t.step, t.generation, t.element, t.flow_id, t.status, t.token, t.settled_token, t.attempts,
-    t.losses, t.phase, t.worker, t.lease_until, t.priority
+    t.losses, t.phase, t.worker, t.lease_until, t.priority, t.waits_for, t.wake_at, t.give_up_at, t.checks
 FROM fairlead.tasks AS t
 WHERE t.run_id = ANY (%(runs)s) AND t.running AND t.worker = %(worker)s
 ORDER BY t.run_id, t.step, t.generation, t.element;

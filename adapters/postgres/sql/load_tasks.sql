@@ -1,7 +1,8 @@
 -- The tasks of runs that this transaction holds; `place` says which of the wanted keys a row answers.
 SELECT
     wanted.place, found.flow_id, found.status, found.token, found.settled_token, found.attempts, found.losses,
-    found.phase, found.worker, found.lease_until, found.priority
+    found.phase, found.worker, found.lease_until, found.priority, found.waits_for, found.wake_at, found.give_up_at,
+    found.checks
 FROM unnest(%(run_ids)s, %(steps)s, %(generations)s, %(elements)s)
     WITH ORDINALITY AS wanted (run_id, step, generation, element, place)
 CROSS JOIN LATERAL (

@@ -17,6 +17,7 @@ from fairlead.hosts.node import NodeHost
 from fairlead.hosts.serverless import ServerlessHost
 from fairlead.kernel import Context, Flow, GiveUp, Kernel, RunHandle, RunStatus
 from fairlead.ports.reading import OutputRequest, Payloads
+from fairlead.ports.records import TaskKey
 from tests.support.hands import Hands
 from tests.support.waiting import until
 
@@ -193,10 +194,12 @@ class SlowPersistence(MemoryPersistence):
         self.asked = asyncio.Event()
         self.answers = asyncio.Event()
 
-    async def read_payloads(self, runs: Sequence[str], outputs: Sequence[OutputRequest]) -> Payloads:
+    async def read_payloads(
+        self, runs: Sequence[str], outputs: Sequence[OutputRequest], states: Sequence[TaskKey] = ()
+    ) -> Payloads:
         self.asked.set()
         await self.answers.wait()
-        return await super().read_payloads(runs, outputs)
+        return await super().read_payloads(runs, outputs, states)
 
 
 async def test_an_attempt_that_has_not_begun_is_dropped(nothing_left_open: None) -> None:

@@ -22,7 +22,7 @@ from fairlead.ports.errors import AdapterError, CommitUnknown, Unavailable
 from fairlead.ports.outbox import EventRecord
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import Due, OutputRequest, Payloads
-from fairlead.ports.records import ClaimedTask, TaskClaim
+from fairlead.ports.records import ClaimedTask, TaskClaim, TaskKey
 
 TIMEOUT_S = 20.0
 
@@ -63,9 +63,11 @@ class Weather(MemoryPersistence):
         self._before()
         return await super().due(flow_ids=flow_ids, queues=queues, now=now, expired_before=expired_before)
 
-    async def read_payloads(self, runs: Sequence[str], outputs: Sequence[OutputRequest]) -> Payloads:
+    async def read_payloads(
+        self, runs: Sequence[str], outputs: Sequence[OutputRequest], states: Sequence[TaskKey] = ()
+    ) -> Payloads:
         self._before()
-        return await super().read_payloads(runs, outputs)
+        return await super().read_payloads(runs, outputs, states)
 
     @asynccontextmanager
     async def dedicated(self) -> AsyncGenerator[Persistence]:

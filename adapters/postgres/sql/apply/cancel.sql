@@ -8,6 +8,8 @@ WITH ended AS (
     WHERE s.run_id = ended.run_id AND s.status IN ('created', 'running', 'suspended')
 )
 UPDATE fairlead.tasks AS t
-SET status = 'cancelled', ended_at = ended.at, reason = ended.reason, lease_until = NULL
+SET
+    status = 'cancelled', ended_at = ended.at, reason = ended.reason, lease_until = NULL, waits_for = NULL,
+    wake_at = NULL
 FROM ended
 WHERE t.run_id = ended.run_id AND t.status IN ('queued', 'running', 'suspended');

@@ -1,6 +1,8 @@
 -- A terminal step has no live tasks: I25. As apply/cancel, for one step of a run, whose row is written beside the others.
 UPDATE fairlead.tasks AS t
-SET status = 'cancelled', ended_at = ended.at, reason = ended.reason, lease_until = NULL
+SET
+    status = 'cancelled', ended_at = ended.at, reason = ended.reason, lease_until = NULL, waits_for = NULL,
+    wake_at = NULL
 FROM unnest(%(runs)s, %(steps)s, %(generations)s, %(ats)s, %(reasons)s)
     AS ended (run_id, step, generation, at, reason)
 WHERE t.run_id = ended.run_id

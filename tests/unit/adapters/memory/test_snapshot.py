@@ -36,6 +36,8 @@ async def test_rows_come_in_order_of_their_keys() -> None:
         "steps": 3,
         "tasks": 3,
         "attempts": 0,
+        "signals": 0,
+        "resume_tokens": 0,
         "outbox": 9,
         "outbox_shards": 0,
     }

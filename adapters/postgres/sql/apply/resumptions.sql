@@ -1,0 +1,26 @@
+-- Each wait is over once: I27. Its own statement, so that it sees the tasks that the transaction wrote before. A task
+-- that ends without having run does so under a token that no claim was given, and is nobody's: I3.
+UPDATE fairlead.tasks AS t
+SET
+    status = new.status,
+    token = CASE WHEN new.status = 'queued' THEN t.token ELSE t.token + 1 END,
+    settled_token = CASE WHEN new.status = 'queued' THEN t.settled_token ELSE t.token + 1 END,
+    waits_for = NULL,
+    wake_at = NULL,
+    worker = NULL,
+    ready_at = coalesce(new.ready_at, t.ready_at),
+    ended_at = new.ended_at,
+    output = new.output,
+    error = new.error,
+    reason = new.reason
+FROM unnest(
+    %(run_ids)s, %(steps)s, %(generations)s, %(elements)s, %(tokens)s, %(statuses)s, %(ready_ats)s, %(ended_ats)s,
+    %(outputs)s, %(errors)s, %(reasons)s
+) AS new (run_id, step, generation, element, token, status, ready_at, ended_at, output, error, reason)
+WHERE t.run_id = new.run_id
+    AND t.step = new.step
+    AND t.generation = new.generation
+    AND t.element = new.element
+    AND t.token = new.token
+    AND t.status = 'suspended'
+RETURNING 1;

@@ -1,0 +1,4 @@
+SELECT s.run_id::text, s.step, s.key, s.request_digest, s.sent_at, s.consumed_at, s.payload, s.facts
+FROM fairlead.signals AS s
+WHERE s.run_id = %(run)s::uuid
+ORDER BY s.sent_at, s.step, s.key;
