@@ -8,7 +8,7 @@ from ..ports import Ports
 from ..ports.errors import AdapterError, CorruptionError, FairleadError, UsageError
 from ..ports.reading import RunCursor, RunFilter
 from ..ports.statuses import RunStatus, StepStatus, TaskStatus
-from .commands import CancelledRun
+from .commands import CancelledRun, SentSignal, SignalFate
 from .context import Context
 from .definition import Branch, Flow, Resource, Step
 from .errors import (
@@ -18,13 +18,20 @@ from .errors import (
     IdempotencyConflict,
     InvalidArgument,
     InvalidInput,
+    InvalidSignal,
     IsAMap,
     LimitExceeded,
     NotAMap,
+    NotASignal,
     OtherShape,
     PayloadError,
+    ResumeTokenExpired,
+    ResumeTokenUnknown,
     RunDidNotComplete,
     RunNotFound,
+    SignalConflict,
+    SignalNotAwaited,
+    SignalWaiting,
     StatusUnknown,
     UnknownFlow,
     UnsupportedType,
@@ -52,14 +59,18 @@ __all__ = [
     "IdempotencyConflict",
     "InvalidArgument",
     "InvalidInput",
+    "InvalidSignal",
     "IsAMap",
     "Kernel",
     "LimitExceeded",
     "NotAMap",
+    "NotASignal",
     "OtherShape",
     "PayloadError",
     "Ports",
     "Resource",
+    "ResumeTokenExpired",
+    "ResumeTokenUnknown",
     "RetryAfter",
     "RunCursor",
     "RunDetails",
@@ -68,6 +79,11 @@ __all__ = [
     "RunHandle",
     "RunNotFound",
     "RunStatus",
+    "SentSignal",
+    "SignalConflict",
+    "SignalFate",
+    "SignalNotAwaited",
+    "SignalWaiting",
     "Start",
     "StatusUnknown",
     "Step",

@@ -5,6 +5,8 @@ Each carries typed fields; its message says what was expected, what was found an
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from ..ports.errors import UsageError
 
 
@@ -102,6 +104,75 @@ class RunNotFound(UsageError):
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
         super().__init__(f"there is no run {run_id!r}; `fairlead runs list` shows those that exist")
+
+
+class InvalidSignal(PayloadError):
+    """The payload of a signal does not fit its step, or its key is none. Nothing was sent."""
+
+
+class NotASignal(UsageError):
+    """A signal was sent to a step that takes none."""
+
+    def __init__(self, *, flow: str, step: str, signals: tuple[str, ...]) -> None:
+        self.flow = flow
+        self.step = step
+        self.signals = signals
+        have = f"those of flow {flow!r} that do are {', '.join(signals)}" if signals else f"none of flow {flow!r} does"
+        super().__init__(f"step {step!r} takes no signal; {have}")
+
+
+class SignalNotAwaited(UsageError):
+    """A signal came too late: its step is over, or the whole run is. Nothing was changed.
+
+    `step` is None where the run is.
+    """
+
+    def __init__(self, *, run_id: str, step: str | None, status: str) -> None:
+        self.run_id = run_id
+        self.step = step
+        self.status = status
+        what = f"run {run_id}" if step is None else f"step {step!r} of run {run_id}"
+        super().__init__(f"{what} is {status} and takes no signal any more; `fairlead runs show {run_id}` tells why")
+
+
+class SignalWaiting(UsageError):
+    """A signal with another key is kept for the step already, which does not wait yet. Nothing was changed."""
+
+    def __init__(self, *, run_id: str, step: str, key: str) -> None:
+        self.run_id = run_id
+        self.step = step
+        self.key = key
+        super().__init__(
+            f"step {step!r} of run {run_id} does not wait yet, and a signal with key {key!r} is kept for it already; "
+            "that one counts, and a repetition of it needs the same key"
+        )
+
+
+class SignalConflict(UsageError):
+    """The key of a signal was used with another payload for that step. Nothing was changed."""
+
+    def __init__(self, *, run_id: str, step: str, key: str) -> None:
+        self.run_id = run_id
+        self.step = step
+        self.key = key
+        super().__init__(
+            f"step {step!r} of run {run_id} was sent another payload with key {key!r} before, which counts"
+        )
+
+
+class ResumeTokenUnknown(UsageError):
+    """Nobody has ever made that resume token, or its run is no longer kept."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no such resume token; was it copied whole?")
+
+
+class ResumeTokenExpired(UsageError):
+    """A resume token was used for the first time when its time was over. Nothing was changed."""
+
+    def __init__(self, expires_at: datetime) -> None:
+        self.expires_at = expires_at
+        super().__init__(f"the resume token expired at {expires_at:%Y-%m-%d %H:%M:%S} UTC; ask for a new one")
 
 
 class RunDidNotComplete(UsageError):

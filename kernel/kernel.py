@@ -13,6 +13,7 @@ from ..ports.errors import CommitUnknown, FairleadError
 from ..ports.persistence import Persistence
 from ..ports.reading import RunCursor, RunFilter, RunPage
 from .api.retention import Pruning
+from .api.signals import Signals
 from .commands import CancelledRun, CancelRun, StartRuns, require_startable
 from .definition import Flow
 from .dispatch import Dispatcher
@@ -36,6 +37,7 @@ raises it must have that memory as often as hosts have slots."""
 
 class Kernel(
     Pruning,
+    Signals,
 ):
     """Decides what happens to flows, runs, steps and tasks; everything else it asks of its ports.
 

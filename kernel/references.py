@@ -175,6 +175,11 @@ def output_prefix(key: TaskKey, token: int) -> str:
     return f"{run_prefix(key.run_id)}{key.step}/{key.generation}/{key.element}/{token}"
 
 
+def signal_prefix(run_id: str, step: str, unique: str) -> str:
+    """Where the blobs of a signal's payload are. No generation of the step has this name."""
+    return f"runs/{run_id}/{step}/signal/{unique}"
+
+
 def whole_key(prefix: str) -> str:
     """The key of a whole payload."""
     return f"{prefix}/whole"

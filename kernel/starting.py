@@ -87,7 +87,7 @@ class LargeInputs:
 
 def run_request(flow: Flow[Any], flow_id: int, start: Start) -> RunRequest:
     """Validate everything about one start, and report all that is wrong with it at once."""
-    problems: list[tuple[str, str]] = [*_key_problems(start.key), *_priority_problems(start.priority)]
+    problems: list[tuple[str, str]] = [*key_problems(start.key), *_priority_problems(start.priority)]
     data, config = b"null", None
     problems += unknown_fields(flow.input_schema, start.input)
     try:
@@ -117,7 +117,8 @@ def _missing(flow: Flow[Any], facts: bytes | None) -> Iterable[tuple[str, str]]:
     return (("$" + dotted.removeprefix(INPUT), problem) for dotted, problem in reversed(first.items()))
 
 
-def _key_problems(key: object) -> Iterable[tuple[str, str]]:
+def key_problems(key: object) -> Iterable[tuple[str, str]]:
+    """What is wrong with a key that makes a call repeatable."""
     if key is None:
         return
     if not isinstance(key, str) or not 1 <= len(key) <= KEY_LENGTH_MAX:

@@ -101,6 +101,8 @@ class RunRow(Record, frozen=True, kw_only=True):
     """The facts of the run's input."""
     signals: int = 0
     """How many signals are kept for steps of the run that do not wait yet."""
+    deadline_at: datetime | None = None
+    """When the run fails unless it has ended; None where it has as long as it needs, or has ended."""
 
 
 class StepRow(Record, frozen=True, kw_only=True):

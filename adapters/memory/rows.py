@@ -76,6 +76,7 @@ class Run(msgspec.Struct, gc=False, eq=False):
             remaining_steps=self.remaining_steps,
             facts=self.facts,
             signals=self.signals,
+            deadline_at=self.deadline_at,
         )
 
     def pending(self) -> PendingRun:

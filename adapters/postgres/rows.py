@@ -75,6 +75,7 @@ def run_row(row: Row) -> RunRow:
         remaining_steps=row[7],
         facts=row[8],
         signals=row[9],
+        deadline_at=row[10],
     )
 
 

@@ -51,6 +51,8 @@ class SendSignal(Command["SentSignal"], frozen=True, kw_only=True):
     facts: bytes | None
     digest: str
     """SHA-256 (hex) over the canonical payload."""
+    expires_at: datetime | None = None
+    """After this time only the repetition of an accepted signal is answered; None where there is no such time."""
 
 
 class SentSignal(Record, frozen=True, kw_only=True):

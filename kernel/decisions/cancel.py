@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ...ports.records import Cancellation, Changes, EventBatch, RunRow, RunUpdate
+from ...ports.records import Changes, RunRow
 from ...ports.statuses import TERMINAL_RUN
-from ..events import RunCancelled, encode_events
-from ..transitions import RunTrigger, run_after
+from ..events import RunCancelled
+from ..transitions import RunTrigger
+from .ending import end_run
+from .state import ChangeSet
 
 
 def cancel_run(run: RunRow, reason: str | None, *, now: datetime, published: bool) -> Changes:
@@ -21,25 +23,16 @@ def cancel_run(run: RunRow, reason: str | None, *, now: datetime, published: boo
         now: the time of the transaction.
         published: whether events are born published.
     """
-    if run.status in TERMINAL_RUN:
-        return Changes()
-    update = RunUpdate(
-        id=run.id,
-        status=run_after(run.status, RunTrigger.CANCEL),
-        next_sequence=run.next_sequence + 1,
-        remaining_steps=run.remaining_steps,
-        ended_at=now,
-        reason=reason,
-    )
-    event = EventBatch(
-        run_id=run.id,
-        flow=run.flow,
-        generation=run.generation,
-        first_sequence=run.next_sequence,
-        count=1,
-        at=now,
-        events=encode_events([RunCancelled(reason=reason)]),
-        published=published,
-    )
-    children = Cancellation(run_id=run.id, at=now, reason="run_cancelled")
-    return Changes(runs=(update,), cancellations=(children,), events=(event,))
+    changes = ChangeSet()
+    if run.status not in TERMINAL_RUN:
+        end_run(
+            changes,
+            run,
+            RunTrigger.CANCEL,
+            RunCancelled(reason=reason),
+            reason=reason,
+            children_reason="run_cancelled",
+            now=now,
+            published=published,
+        )
+    return changes.frozen()

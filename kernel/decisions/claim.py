@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from ...ports.records import PendingRun
+from ...ports.records import PendingRun, SignalRow
 from ..failures import failure_of
 from ..plan import Plan
 from .handover import HandOver
@@ -20,6 +20,7 @@ def claim_runs(
     now: datetime,
     hand_over: HandOver,
     published: bool,
+    signals: Mapping[str, Sequence[SignalRow]] | None = None,
 ) -> ChangeSet:
     """Decide what becomes of pending runs that were locked for their claim.
 
@@ -31,14 +32,17 @@ def claim_runs(
         now: the time of the claim.
         hand_over: the claiming host's slots; taken from as first tasks are born leased.
         published: whether events are born published.
+        signals: by run id, for every run that signals are kept for.
     """
+    kept = signals or {}
     changes = ChangeSet()
     for run in runs:
         slots = hand_over.remaining
         try:
             plan = plans[run.flow_id]
             steps = new_steps(plan, run.generation)
-            progress = RunProgress(plan, RunState.pending(run, plan), steps, now=now, hand_over=hand_over)
+            state, mine = RunState.pending(run, plan), kept.get(run.id)
+            progress = RunProgress(plan, state, steps, now=now, hand_over=hand_over, signals=mine)
             progress.claim()
             progress.write(changes, published=published, new=True)
         except Exception as error:

@@ -6,7 +6,7 @@ The host reserves slots before the transaction and passes them in its `Capacity`
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..commands import Capacity
 from ..plan import StepPlan
@@ -14,6 +14,10 @@ from ..plan import StepPlan
 NEW_TASKS_MAX = 20_000
 """Tasks that one transaction inserts, however many maps become ready in it: about a second's work of a database. What
 exceeds it is inserted as the first tasks of these maps are settled."""
+
+
+NOBODY = Capacity(worker="", flow_ids=(), queues=(), slots=0, lease_duration=timedelta(0))
+"""Takes on nothing: where no host is there to run what becomes ready, it is queued."""
 
 
 class HandOver:

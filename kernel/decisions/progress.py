@@ -9,11 +9,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
-from ...ports.records import Cancellation, ElementRequest, EventBatch, RunUpdate, StepWrite, TaskKey
+from ...ports.records import (
+    Cancellation,
+    ElementRequest,
+    EventBatch,
+    RunUpdate,
+    SignalRow,
+    StepWrite,
+    TaskKey,
+    TaskRow,
+    WaitsFor,
+)
 from ...ports.statuses import RunStatus, StepStatus
 from ..arrays import MissingArray
 from ..elements import Kind
@@ -25,22 +35,28 @@ from ..events import (
     RunStarted,
     StepCompleted,
     StepFailed,
+    StepResumed,
     StepSkipped,
     StepStarted,
+    StepSuspended,
     encode_events,
 )
-from ..facts import NULL, array_length, facts_of, joined_facts
+from ..facts import NULL, array_length, facts_of, joined_facts, time_in
 from ..failures import Exceeded, encode_failure, with_exceeded
-from ..plan import INPUT, Consequence, Plan, StepPlan, ValuePath
+from ..plan import INPUT, Consequence, Plan, StepKind, StepPlan, ValuePath
+from ..sleeps import MissingTime
+from ..times import NotTime
 from ..transitions import RunTrigger, StepTrigger, run_after, step_after
 from .handover import HandOver
 from .insertion import Insertion
 from .readiness import DEPENDENCY_SKIPPED, hindrance
+from .retrying import later
 from .state import ChangeSet, RunState, StepState, StepStates
+from .waits import BORN, TIMED_OUT, Waits, waited_for
 
 HANDLER_FAILED = "handler_failed"
 
-NEVER_EXCUSED = frozenset({"not_an_array", "internal_error"})
+NEVER_EXCUSED = frozenset({"not_an_array", "not_a_time", "internal_error"})
 """Reasons of failures that are defects, of the flow or of these rules: neither tolerance nor `on_exhausted` covers
 them. What a host could not do for an attempt is none: the world failed it."""
 
@@ -57,18 +73,21 @@ class RunProgress:
         now: datetime,
         hand_over: HandOver,
         elements: Mapping[ElementRequest, Sequence[int]] | None = None,
+        signals: Sequence[SignalRow] | None = None,
     ) -> None:
         self.plan = plan
         self.run = run
         self.now = now
         self._steps = StepStates(steps)
         self._insertion = Insertion(run, now=now, hand_over=hand_over, elements=elements or {})
+        self._waits = Waits(run, now=now, signals=signals)
         self._first_sequence = run.next_sequence
         self._events: list[Event] = []
         self._advanced_maps: dict[str, StepState] = {}
         self._cut_short: list[StepState] = []
         """Maps that ended while tasks of theirs were live."""
         self._started_at: datetime | None = None
+        self._deadline_at: datetime | None = None
         self._ended_at: datetime | None = None
         self._reason: str | None = None
         self._error: bytes | None = None
@@ -80,7 +99,7 @@ class RunProgress:
 
     def is_live(self, slug: str) -> bool:
         """Whether outcomes of a step's tasks still count."""
-        return not self.ended and self._steps[slug].status is StepStatus.RUNNING
+        return not self.ended and self._steps[slug].status in _AT_WORK
 
     def note(self, event: Event) -> None:
         """Write the run's next event."""
@@ -93,6 +112,8 @@ class RunProgress:
         """The pending run becomes running, and the steps without dependencies become ready."""
         self.run.status = run_after(self.run.status, RunTrigger.CLAIM)
         self._started_at = self.now
+        if self.plan.run_timeout_s is not None:
+            self._deadline_at = later(self.now, timedelta(seconds=self.plan.run_timeout_s))
         self.note(_RUN_STARTED)
         roots = [slug for slug, step in self.plan.steps.items() if not step.dependencies]
         self._advance(settled for slug in roots for settled in self._become_ready(slug))
@@ -101,7 +122,7 @@ class RunProgress:
         """The run ends as failed, and everything that is live in it will be cancelled."""
         self.run.status = run_after(self.run.status, RunTrigger.FAIL)
         self._end(reason, error)
-        self.note(RunFailed(reason=reason, step=step, error=_raw(error)))
+        self.note(RunFailed(reason=reason, step=step, error=as_raw(error)))
 
     def _end(self, reason: str | None, error: bytes | None) -> None:
         self._ended_at = self.now
@@ -116,27 +137,38 @@ class RunProgress:
             self._insertion.completed.setdefault(key.step, []).append(key.element)
         self._task_ended(key.step, facts)
 
-    def task_failed(self, key: TaskKey, attempt: int, reason: str, error: bytes | None) -> None:
+    def task_failed(self, key: TaskKey, attempt: int | None, reason: str, error: bytes | None) -> None:
         """One task failed for good. Beyond what its step tolerates, the step fails, or is skipped, as it says."""
+        self._exhausted(key, attempt, reason, error, self.plan.steps[key.step].on_exhausted, HANDLER_FAILED)
+
+    def _exhausted(
+        self,
+        key: TaskKey,
+        attempt: int | None,
+        reason: str,
+        error: bytes | None,
+        consequence: Consequence,
+        skipped_as: str,
+    ) -> None:
         slug = key.step
         plan, state = self.plan.steps[slug], self._steps[slug]
         state.failed_tasks += 1
         excused = reason not in NEVER_EXCUSED
         if excused and state.failed_tasks <= plan.tolerated(state.elements or 0):
-            self._task_ended(slug, facts_of(self.plan.questions[slug], NULL))
+            self._task_ended(slug, self._facts_of_null(slug))
             return
         state.remaining_tasks = (state.remaining_tasks or 0) - 1
         if excused:
             error = _error_of_step(plan, state, error)
         state.error = error
-        if not excused or plan.on_exhausted is Consequence.FAIL:
+        if not excused or consequence is Consequence.FAIL:
             self._end_step(state, StepTrigger.FAIL, reason)
-            self.note(StepFailed(step=slug, element=key.element, attempt=attempt, reason=reason, error=_raw(error)))
+            self.note(StepFailed(step=slug, element=key.element, attempt=attempt, reason=reason, error=as_raw(error)))
             self.fail(reason, error, step=slug)
             return
         if state.remaining_tasks:
             self._cut_short.append(state)
-        self._advance(self._skip(state, HANDLER_FAILED, plan.on_exhausted))
+        self._advance(self._skip(state, skipped_as, consequence))
 
     def _task_ended(self, slug: str, facts: bytes | None) -> None:
         """One task of a step is terminal, and well or tolerated."""
@@ -149,6 +181,99 @@ class RunProgress:
         _note_facts(state, facts)
         if not state.remaining_tasks:
             self._advance(self._complete(state))
+
+    # Waits
+
+    def task_suspended(self, key: TaskKey, wake_at: datetime, give_up_at: datetime | None) -> None:
+        """A task waits to be checked. So does its step, unless it is a map: others of its tasks go on."""
+        state = self._steps[key.step]
+        if state.status is StepStatus.RUNNING and not self.plan.is_map(key.step):
+            self._suspend(
+                state, StepSuspended(step=key.step, waits_for=WaitsFor.CHECK, wake_at=wake_at, give_up_at=give_up_at)
+            )
+
+    def check_due(self, task: TaskRow) -> None:
+        """A suspended task is queued for its check; its step stays suspended."""
+        self._waits.check(task)
+
+    def time_reached(self, task: TaskRow) -> None:
+        """A sleep is over."""
+        self._waits.complete(task.key, task.token, NULL)
+        self.task_completed(task.key, self._facts_of_null(task.key.step))
+
+    def signalled(self, slug: str, payload: bytes, facts: bytes | None) -> None:
+        """The signal that a step waits for is there, and its payload is the output of the step."""
+        key = self._waits.task_of(self._steps[slug])
+        self._waits.complete(key, BORN, payload)
+        self.task_completed(key, facts)
+
+    def timed_out(self, task: TaskRow, error: bytes) -> None:
+        """What a task waited for was not there in time: its step fails, or is skipped, as it says."""
+        plan = self.plan.steps[task.key.step]
+        self._waits.fail(task.key, task.token, TIMED_OUT, error)
+        consequence = plan.on_timeout if plan.kind is StepKind.SIGNAL else plan.on_exhausted
+        self._exhausted(task.key, None, TIMED_OUT, error, consequence, TIMED_OUT)
+
+    def gave_up(self, task: TaskRow, error: bytes) -> None:
+        """A check found its task not ready when the time for it was over; the attempt is recorded by the caller."""
+        consequence = self.plan.steps[task.key.step].on_exhausted
+        self._exhausted(task.key, task.attempts, TIMED_OUT, error, consequence, TIMED_OUT)
+
+    def _suspend(self, state: StepState, event: StepSuspended) -> None:
+        state.status = step_after(state.status, StepTrigger.SUSPEND)
+        state.changed = True
+        self.note(event)
+
+    def _wait_for_signal(self, plan: StepPlan, state: StepState) -> Sequence[StepState]:
+        """A signal step begins to wait, unless its signal was sent before."""
+        signal = self._waits.kept_signal(state.slug)
+        wake_at = None if plan.wait_s is None else later(self.now, timedelta(seconds=plan.wait_s))
+        key = self._begin(plan, state, wake_at)
+        if signal is None:
+            self._suspend(state, StepSuspended(step=state.slug, waits_for=WaitsFor.SIGNAL, wake_at=wake_at))
+            return ()
+        self._waits.consume(signal)
+        return self._over_at_once(state, key, signal.payload, signal.facts)
+
+    def _sleep(self, plan: StepPlan, state: StepState) -> Sequence[StepState]:
+        """A sleep begins, unless its time is past."""
+        wake_at = self._end_of_sleep(plan)
+        if isinstance(wake_at, str):
+            assert plan.until is not None, "only a time that is data can be none"
+            message = str(MissingTime(state.slug, plan.until, wake_at))
+            self._fail_unstarted(state, "not_a_time", encode_failure(type="NotATime", message=message))
+            return ()
+        past = wake_at is None or wake_at <= self.now
+        key = self._begin(plan, state, self.now if wake_at is None else wake_at)
+        if past:
+            return self._over_at_once(state, key, NULL, self._facts_of_null(state.slug))
+        self._suspend(state, StepSuspended(step=state.slug, waits_for=WaitsFor.TIME, wake_at=wake_at))
+        return ()
+
+    def _begin(self, plan: StepPlan, state: StepState, wake_at: datetime | None) -> TaskKey:
+        """Start a step whose one task waits from the beginning."""
+        state.elements = state.remaining_tasks = state.cursor = 1
+        self._note_start(state)
+        return self._waits.begin(plan, state, wake_at)
+
+    def _over_at_once(self, state: StepState, key: TaskKey, output: bytes, facts: bytes | None) -> Sequence[StepState]:
+        self._waits.complete(key, BORN, output)
+        state.remaining_tasks = 0
+        _note_facts(state, facts)
+        return self._complete(state)
+
+    def _end_of_sleep(self, plan: StepPlan) -> datetime | NotTime | None:
+        """When a sleep that begins now is over, or what stands where that time should be; None for at once."""
+        if plan.wait_s is not None:
+            return later(self.now, timedelta(seconds=plan.wait_s))
+        assert plan.until is not None, "a sleep has a duration or an end"
+        if plan.until.name == INPUT:
+            return time_in(self.run.facts, plan.until)
+        source = self._steps[plan.until.name]
+        return time_in(source.facts, plan.until) if source.status is StepStatus.COMPLETED else None
+
+    def _facts_of_null(self, slug: str) -> bytes | None:
+        return facts_of(self.plan.questions[slug], NULL)
 
     # Steps
 
@@ -189,26 +314,36 @@ class RunProgress:
 
     def _start(self, state: StepState) -> Sequence[StepState]:
         plan = self.plan.steps[state.slug]
+        if plan.kind is StepKind.SIGNAL:
+            return self._wait_for_signal(plan, state)
+        if plan.kind is StepKind.SLEEP:
+            return self._sleep(plan, state)
         elements, gaps = (1, 0) if plan.source is None else self._elements(plan.source)
         if not isinstance(elements, int):
             assert plan.source is not None, "only the array of a map can be missing"
             message = str(MissingArray(state.slug, plan.source, elements))
             self._fail_unstarted(state, "not_an_array", encode_failure(type="NotAnArray", message=message))
             return ()
-        state.changed = True
         state.elements, state.gaps = elements, gaps
         state.remaining_tasks = elements - gaps
         if gaps:
-            _note_facts(state, facts_of(self.plan.questions[state.slug], NULL))
+            _note_facts(state, self._facts_of_null(state.slug))
         if not state.remaining_tasks:
             return self._complete(state)
-        state.status = step_after(state.status, StepTrigger.START)
-        state.started = True
-        self.note(StepStarted(step=state.slug, tasks=state.remaining_tasks))
+        self._note_start(state)
         self._insert_tasks(state)
         return ()
 
+    def _note_start(self, state: StepState) -> None:
+        state.status = step_after(state.status, StepTrigger.START)
+        state.changed = True
+        state.started = True
+        self.note(StepStarted(step=state.slug, tasks=state.remaining_tasks or 0))
+
     def _complete(self, state: StepState) -> Sequence[StepState]:
+        if state.status is StepStatus.SUSPENDED:
+            state.status = step_after(state.status, StepTrigger.RESUME)
+            self.note(StepResumed(step=state.slug, waited_for=waited_for(self.plan.steps[state.slug])))
         self._end_step(state, StepTrigger.COMPLETE, None)
         self.note(StepCompleted(step=state.slug))
         return (state,)
@@ -216,7 +351,7 @@ class RunProgress:
     def _skip(self, state: StepState, reason: str, consequence: Consequence) -> Sequence[StepState]:
         """Skip a step, and where it says so, all that depend on it, directly or not."""
         self._end_step(state, StepTrigger.SKIP, reason)
-        self.note(StepSkipped(step=state.slug, reason=reason, error=_raw(state.error)))
+        self.note(StepSkipped(step=state.slug, reason=reason, error=as_raw(state.error)))
         skipped = [state]
         if consequence is Consequence.SKIP_CASCADE:
             for slug in self.plan.descendants(state.slug):
@@ -229,7 +364,7 @@ class RunProgress:
         """A step fails before it has a task, and with it the run."""
         state.error = error
         self._end_step(state, StepTrigger.FAIL, reason)
-        self.note(StepFailed(step=state.slug, reason=reason, error=_raw(error)))
+        self.note(StepFailed(step=state.slug, reason=reason, error=as_raw(error)))
         self.fail(reason, error, step=state.slug)
 
     def _end_step(self, state: StepState, trigger: StepTrigger, reason: str | None) -> None:
@@ -274,6 +409,7 @@ class RunProgress:
         changes.runs.append(self._run_update())
         if self.run.status is RunStatus.FAILED or self._cut_short:
             changes.cancellations.extend(self._cancellations())
+        self._waits.write(changes, ended_badly=self.run.status is RunStatus.FAILED)
         if self.run.status is RunStatus.FAILED:
             self._insertion.give_back()
         else:
@@ -295,6 +431,8 @@ class RunProgress:
             status=self.run.status,
             next_sequence=self.run.next_sequence,
             remaining_steps=self.run.remaining_steps,
+            signals=self.run.signals,
+            deadline_at=None if self.ended else self._deadline_at,
             started_at=self._started_at,
             ended_at=self._ended_at,
             reason=self._reason,
@@ -333,6 +471,7 @@ class RunProgress:
         )
 
 
+_AT_WORK = frozenset({StepStatus.RUNNING, StepStatus.SUSPENDED})
 _RUN_STARTED = RunStarted()
 _RUN_COMPLETED = RunCompleted()
 
@@ -354,5 +493,6 @@ def _note_facts(state: StepState, facts: bytes | None) -> None:
         state.has_new_facts = True
 
 
-def _raw(error: bytes | None) -> msgspec.Raw:
+def as_raw(error: bytes | None) -> msgspec.Raw:
+    """A recorded error as events carry it."""
     return NO_ERROR if error is None else msgspec.Raw(error)

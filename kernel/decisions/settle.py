@@ -13,19 +13,32 @@ from datetime import datetime
 import msgspec
 from attrs import define
 
-from ...ports.records import ElementRequest, Lease, NewAttempt, RunRow, Snapshot, StepRow, TaskRow, TaskUpdate
+from ...ports.records import (
+    ElementRequest,
+    Lease,
+    NewAttempt,
+    RunRow,
+    Snapshot,
+    StepRow,
+    Suspension,
+    TaskPhase,
+    TaskRow,
+    TaskUpdate,
+)
 from ...ports.statuses import TaskStatus
 from ..arrays import missing_arrays
 from ..commands import Outcome, OutcomeKind, Verdict
 from ..events import NO_ERROR, TaskRetrying
 from ..failures import encode_failure, failure_of
 from ..plan import Plan, StepPlan
+from ..sleeps import missing_times
 from ..transitions import TaskTrigger, task_after
 from .handover import HandOver
 from .insertion import ElementsNotLoaded
 from .progress import RunProgress
 from .retrying import later, retry_delay
-from .state import ChangeSet, RunState, StepNotLoaded, StepState, loaded_steps
+from .state import ChangeSet, NotLoaded, RunState, StepState, loaded_steps
+from .waits import TIMED_OUT, SignalsNotLoaded, not_ready
 
 
 @define
@@ -40,11 +53,22 @@ class Settled:
     """The leases whose outcomes have an output, and whose tasks have failed nevertheless."""
     elements: list[ElementRequest]
     """What has to be known of maps with gaps: decide again with the answers. `changes` is void then, too."""
+    signals: list[str]
+    """Runs whose kept signals have to be known, likewise."""
 
     @property
     def complete(self) -> bool:
         """Whether everything that the decision asked for was there."""
-        return not (self.incomplete or self.elements)
+        return not (self.incomplete or self.elements or self.signals)
+
+    def ask(self, run_id: str, lack: NotLoaded) -> None:
+        """Note what the decision on a run needs besides."""
+        if isinstance(lack, ElementsNotLoaded):
+            self.elements.append(lack.request)
+        elif isinstance(lack, SignalsNotLoaded):
+            self.signals.append(run_id)
+        else:
+            self.incomplete.append(run_id)
 
 
 def settle_tasks(
@@ -68,18 +92,18 @@ def settle_tasks(
         published: whether events are born published.
         absent: the verdict for outcomes whose run is not in `snapshot`.
     """
-    settled = Settled(ChangeSet(), {}, [], set(), [])
+    settled = Settled(ChangeSet(), {}, [], set(), [], [])
     by_run: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         by_run.setdefault(outcome.key.run_id, []).append(outcome)
-    steps_by_run = _steps_by_run(snapshot)
+    loaded = steps_by_run(snapshot)
     for run_id, of_run in by_run.items():
         row = snapshot.runs.get(run_id)
         if row is None:
             settled.verdicts.update((Lease(outcome.key, outcome.token), absent) for outcome in of_run)
             continue
 
-        def make(row: RunRow = row, rows: Mapping[str, StepRow] = steps_by_run.get(run_id, {})) -> _RunSettling:
+        def make(row: RunRow = row, rows: Mapping[str, StepRow] = loaded.get(run_id, {})) -> _RunSettling:
             return _settling(row, plans, loaded_steps(rows), snapshot, now, hand_over)
 
         _settle_run(make, of_run, snapshot, settled, hand_over, published)
@@ -101,8 +125,8 @@ def reap_tasks(
     A task that a heartbeat, a settle or another reaper was quicker with is left alone. The verdicts name the tasks
     that were taken back. A run whose rules raise fails alone, as `internal_error`.
     """
-    settled = Settled(ChangeSet(), {}, [], set(), [])
-    steps_by_run = _steps_by_run(snapshot)
+    settled = Settled(ChangeSet(), {}, [], set(), [], [])
+    loaded = steps_by_run(snapshot)
     by_run: dict[str, list[TaskRow]] = {}
     for found in expired:
         task = snapshot.tasks.get(found.key)
@@ -112,20 +136,18 @@ def reap_tasks(
             by_run.setdefault(found.key.run_id, []).append(task)
     for run_id, tasks in by_run.items():
         row = snapshot.runs[run_id]
-        steps = loaded_steps(steps_by_run.get(run_id, {}))
+        steps = loaded_steps(loaded.get(run_id, {}))
         try:
             settling = _settling(row, plans, steps, snapshot, now, hand_over)
             for task in tasks:
                 if settling.progress.is_live(task.key.step):
                     settling.lose(task)
             settling.write(settled, published)
-        except StepNotLoaded:
-            settled.incomplete.append(run_id)
-        except ElementsNotLoaded as missing:
-            settled.elements.append(missing.request)
+        except NotLoaded as lack:
+            settled.ask(run_id, lack)
         except Exception as error:
             leases = [Lease(task.key, task.token) for task in tasks]
-            _fail_run(_settling(row, plans, {}, snapshot, now, hand_over), leases, error, settled, published)
+            fail_run(progress_of(row, plans, {}, snapshot, now, hand_over), leases, error, settled, published)
     return settled
 
 
@@ -137,9 +159,27 @@ def _settling(
     now: datetime,
     hand_over: HandOver,
 ) -> _RunSettling:
-    run, elements = RunState.loaded(row), snapshot.elements
-    progress = RunProgress(plans[row.flow_id], run, steps, now=now, hand_over=hand_over, elements=elements)
-    return _RunSettling(progress)
+    return _RunSettling(progress_of(row, plans, steps, snapshot, now, hand_over))
+
+
+def progress_of(
+    row: RunRow,
+    plans: Mapping[int, Plan],
+    steps: dict[str, StepState],
+    snapshot: Snapshot,
+    now: datetime,
+    hand_over: HandOver,
+) -> RunProgress:
+    """A run as it was loaded, to be advanced."""
+    return RunProgress(
+        plans[row.flow_id],
+        RunState.loaded(row),
+        steps,
+        now=now,
+        hand_over=hand_over,
+        elements=snapshot.elements,
+        signals=snapshot.signals.get(row.id),
+    )
 
 
 def _settle_run(
@@ -156,12 +196,9 @@ def _settle_run(
         settling = make()
         settling.settle(outcomes, snapshot)
         settling.write(settled, published)
-    except StepNotLoaded:
+    except NotLoaded as lack:
         hand_over.remaining = slots
-        settled.incomplete.append(outcomes[0].key.run_id)
-    except ElementsNotLoaded as missing:
-        hand_over.remaining = slots
-        settled.elements.append(missing.request)
+        settled.ask(outcomes[0].key.run_id, lack)
     except Exception as error:
         hand_over.remaining = slots
         try:
@@ -171,17 +208,17 @@ def _settle_run(
             settling.write(settled, published)
         except Exception as second:
             leases = [Lease(outcome.key, outcome.token) for outcome in outcomes]
-            _fail_run(make(), leases, second, settled, published)
+            fail_run(make().progress, leases, second, settled, published)
 
 
-def _fail_run(
-    settling: _RunSettling, leases: Sequence[Lease], error: Exception, settled: Settled, published: bool
+def fail_run(
+    progress: RunProgress, leases: Sequence[Lease], error: Exception, settled: Settled, published: bool
 ) -> None:
     """End a run whose rules raise, by what needs no rules; nothing of its tasks is recorded."""
     settled.verdicts.update((lease, Verdict.STALE) for lease in leases)
-    if not settling.progress.ended:
-        settling.progress.fail("internal_error", failure_of(error))
-        settling.progress.write(settled.changes, published=published)
+    if not progress.ended:
+        progress.fail("internal_error", failure_of(error))
+        progress.write(settled.changes, published=published)
 
 
 def _internal_error(outcome: Outcome, error: Exception) -> Outcome:
@@ -205,6 +242,7 @@ class _RunSettling:
         self.unrecorded: set[Lease] = set()
         self._tasks: list[TaskUpdate] = []
         self._attempts: list[NewAttempt] = []
+        self._suspensions: list[Suspension] = []
 
     def settle(self, outcomes: Sequence[Outcome], snapshot: Snapshot) -> None:
         """Apply outcomes: what completed before what failed, since a failure may end the run."""
@@ -226,28 +264,62 @@ class _RunSettling:
 
     def write(self, settled: Settled, published: bool) -> None:
         """Add the rows and verdicts of this run to the batch, or raise and add nothing."""
-        if self._tasks:
+        if self._tasks or self._suspensions:
             self.progress.write(settled.changes, published=published)
             settled.changes.tasks.extend(self._tasks)
+            settled.changes.suspensions.extend(self._suspensions)
             settled.changes.attempts.extend(self._attempts)
         settled.verdicts.update(self.verdicts)
         settled.unrecorded |= self.unrecorded
 
     def _apply(self, task: TaskRow, outcome: Outcome) -> None:
         if outcome.kind is OutcomeKind.COMPLETED:
-            missing = next(missing_arrays(self.progress.plan, task.key.step, outcome.facts), None)
-            if missing is None:
-                self._complete(task, outcome)
+            plan, slug, facts = self.progress.plan, task.key.step, outcome.facts
+            if (array := next(missing_arrays(plan, slug, facts), None)) is not None:
+                self._refuse(task, outcome, "not_an_array", "NotAnArray", str(array))
+            elif (time := next(missing_times(plan, slug, facts), None)) is not None:
+                self._refuse(task, outcome, "not_a_time", "NotATime", str(time))
             else:
-                error = encode_failure(type="NotAnArray", message=str(missing), attempt=task.attempts)
-                self.unrecorded.add(Lease(outcome.key, outcome.token))
-                self._fail(task, "not_an_array", error)
+                self._complete(task, outcome)
+        elif outcome.kind is OutcomeKind.SUSPENDED:
+            self._suspend(task, outcome)
         elif outcome.kind is OutcomeKind.RELEASED:
             self._requeue(task, TaskTrigger.RELEASE, self.progress.now)
         elif outcome.retryable and task.attempts < self._step(task).max_attempts:
             self._retry(task, outcome)
         else:
             self._fail(task, outcome.reason or "handler_failed", outcome.error)
+
+    def _refuse(self, task: TaskRow, outcome: Outcome, reason: str, type: str, message: str) -> None:
+        """The output is not what a later step needs: the task that made it fails."""
+        self.unrecorded.add(Lease(outcome.key, outcome.token))
+        self._fail(task, reason, encode_failure(type=type, message=message, attempt=task.attempts))
+
+    def _suspend(self, task: TaskRow, outcome: Outcome) -> None:
+        """Suspend a task until its next check; one that is checked, and not ready, when its time is over, fails."""
+        assert outcome.state is not None, "what its check is given"
+        assert outcome.check_after is not None, "when that is due"
+        now, checked = self.progress.now, task.phase is TaskPhase.CHECK
+        give_up_at = task.give_up_at
+        if not checked and outcome.give_up_after is not None:
+            give_up_at = later(now, outcome.give_up_after)
+        if checked and give_up_at is not None and give_up_at <= now:
+            self._give_up(task, give_up_at)
+            return
+        task_after(task.status, TaskTrigger.SUSPEND)
+        check_at = later(now, outcome.check_after)
+        wake_at = check_at if give_up_at is None else min(check_at, give_up_at)
+        self._suspensions.append(
+            Suspension(
+                key=task.key,
+                token=task.token,
+                wake_at=wake_at,
+                give_up_at=give_up_at,
+                checks=task.checks + checked,
+                state=outcome.state,
+            )
+        )
+        self.progress.task_suspended(task.key, wake_at, give_up_at)
 
     def lose(self, task: TaskRow) -> None:
         """A lease ran out: the task runs again elsewhere, or fails where its attempts are used up."""
@@ -280,6 +352,15 @@ class _RunSettling:
         self.progress.task_completed(task.key, outcome.facts)
 
     def _fail(self, task: TaskRow, reason: str, error: bytes | None, *, lost: bool = False) -> None:
+        self._record_failure(task, reason, error, lost=lost)
+        self.progress.task_failed(task.key, task.attempts, reason, error)
+
+    def _give_up(self, task: TaskRow, give_up_at: datetime) -> None:
+        error = not_ready(task, give_up_at, attempt=task.attempts)
+        self._record_failure(task, TIMED_OUT, error)
+        self.progress.gave_up(task, error)
+
+    def _record_failure(self, task: TaskRow, reason: str, error: bytes | None, *, lost: bool = False) -> None:
         self._tasks.append(
             TaskUpdate(
                 key=task.key,
@@ -294,7 +375,6 @@ class _RunSettling:
             )
         )
         self._keep_attempt(task, reason, error)
-        self.progress.task_failed(task.key, task.attempts, reason, error)
 
     def _retry(self, task: TaskRow, outcome: Outcome) -> None:
         delay = outcome.retry_after
@@ -349,7 +429,7 @@ def _is_failure(outcome: Outcome) -> bool:
     return outcome.kind is OutcomeKind.FAILED
 
 
-def _steps_by_run(snapshot: Snapshot) -> dict[str, dict[str, StepRow]]:
+def steps_by_run(snapshot: Snapshot) -> dict[str, dict[str, StepRow]]:
     found: dict[str, dict[str, StepRow]] = {}
     for (run_id, slug), row in snapshot.steps.items():
         found.setdefault(run_id, {})[slug] = row

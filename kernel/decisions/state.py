@@ -11,14 +11,18 @@ from ...ports.records import (
     Cancellation,
     Changes,
     ClaimedTask,
+    ConsumedSignal,
     EventBatch,
     NewAttempt,
+    NewSignal,
     NewTasks,
     PendingRun,
+    Resumption,
     RunRow,
     RunUpdate,
     StepRow,
     StepWrite,
+    Suspension,
     TaskRow,
     TaskUpdate,
 )
@@ -38,6 +42,7 @@ class RunState(msgspec.Struct, gc=False):
     next_sequence: int
     remaining_steps: int
     facts: bytes | None
+    signals: int
 
     @classmethod
     def loaded(cls, row: RunRow) -> RunState:
@@ -52,6 +57,7 @@ class RunState(msgspec.Struct, gc=False):
             row.next_sequence,
             row.remaining_steps,
             row.facts,
+            row.signals,
         )
 
     @classmethod
@@ -67,6 +73,7 @@ class RunState(msgspec.Struct, gc=False):
             row.next_sequence,
             len(plan.steps),
             row.facts,
+            row.signals,
         )
 
 
@@ -91,8 +98,12 @@ class StepState(msgspec.Struct, gc=False):
     error: bytes | None = None
 
 
-class StepNotLoaded(Exception):
-    """A decision reached a step whose row was not loaded: it must be taken again with all steps of the run."""
+class NotLoaded(Exception):
+    """A decision needs rows that were not loaded: it must be taken again with them."""
+
+
+class StepNotLoaded(NotLoaded):
+    """A decision reached a step whose row was not loaded: it needs all steps of the run."""
 
 
 class StepStates(dict[str, StepState]):
@@ -154,6 +165,10 @@ class ChangeSet:
     new_tasks: list[NewTasks] = Factory(list[NewTasks])
     tasks: list[TaskUpdate] = Factory(list[TaskUpdate])
     attempts: list[NewAttempt] = Factory(list[NewAttempt])
+    suspensions: list[Suspension] = Factory(list[Suspension])
+    resumptions: list[Resumption] = Factory(list[Resumption])
+    new_signals: list[NewSignal] = Factory(list[NewSignal])
+    consumed_signals: list[ConsumedSignal] = Factory(list[ConsumedSignal])
     cancellations: list[Cancellation] = Factory(list[Cancellation])
     events: list[EventBatch] = Factory(list[EventBatch])
     claimed: list[ClaimedTask] = Factory(list[ClaimedTask])
@@ -162,7 +177,7 @@ class ChangeSet:
     @property
     def queues_tasks(self) -> bool:
         """Whether some of the new tasks are nobody's yet."""
-        return any(tasks.worker is None for tasks in self.new_tasks)
+        return any(tasks.worker is None and tasks.waits_for is None for tasks in self.new_tasks)
 
     @property
     def empty(self) -> bool:
@@ -178,6 +193,10 @@ class ChangeSet:
             new_tasks=tuple(self.new_tasks),
             tasks=tuple(sorted(self.tasks, key=lambda task: task.key)),
             attempts=tuple(self.attempts),
+            suspensions=tuple(sorted(self.suspensions, key=lambda task: task.key)),
+            resumptions=tuple(sorted(self.resumptions, key=lambda task: task.key)),
+            new_signals=tuple(self.new_signals),
+            consumed_signals=tuple(self.consumed_signals),
             cancellations=tuple(self.cancellations),
             events=tuple(self.events),
         )

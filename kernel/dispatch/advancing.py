@@ -2,24 +2,23 @@
 
 Load under lock, decide, apply, commit. This is the busiest path of all: three round trips, whatever the size of the
 batch; one more for each time that a decision asks for what was not loaded: steps that a cascade reaches, elements of a
-map with gaps.
+map with gaps, signals that were sent early.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from msgspec.structs import replace
 
-from ...ports.errors import AdapterError, CommitUnknown, CorruptionError, UnstorableValue
-from ...ports.persistence import Transaction
-from ...ports.records import LoadRequest, Snapshot, TaskKey
-from ..commands import Capacity, Outcome, OutcomeKind, ReapTasks, Settlement, SettleTasks, Verdict
-from ..decisions.handover import HandOver
+from ...ports.errors import AdapterError, CommitUnknown, UnstorableValue
+from ...ports.records import LoadRequest, Snapshot
+from ..commands import Outcome, OutcomeKind, ReapTasks, Settlement, SettleTasks, Verdict
+from ..decisions.handover import NOBODY, HandOver
 from ..decisions.settle import Settled, reap_tasks, settle_tasks
 from ..decisions.state import as_claimed
 from ..failures import encode_failure
+from .deciding import decide_and_apply, neighbours
 from .means import Handlers, Means
 
 SETTLE_PATIENCE_S = 1.0
@@ -28,8 +27,6 @@ settle meanwhile."""
 
 CLOCK_SKEW_MAX = timedelta(seconds=5)
 """How far the clocks of two hosts may differ: a lease is taken back this much after it ran out."""
-
-_NOBODY = Capacity(worker="", flow_ids=(), queues=(), slots=0, lease_duration=timedelta(0))
 
 
 class Advancing:
@@ -73,7 +70,7 @@ class Advancing:
         outcomes = command.outcomes
         request = LoadRequest(
             runs=tuple(sorted({outcome.key.run_id for outcome in outcomes})),
-            steps=self._neighbours((outcome.key, outcome.flow_id) for outcome in outcomes),
+            steps=neighbours(self._means.plans, ((outcome.key, outcome.flow_id) for outcome in outcomes)),
             tasks=tuple(sorted({outcome.key for outcome in outcomes})),
             wait=command.wait,
             leased_to=command.capacity.worker if command.repeated else None,
@@ -93,7 +90,7 @@ class Advancing:
                     absent=Verdict.STALE if command.wait else Verdict.DEFERRED,
                 )
 
-            settled = await self._decide(transaction, snapshot, decide)
+            settled = await decide_and_apply(transaction, snapshot, self._means.plans, decide)
         await self._means.wake_for(settled.changes, snapshot.runs, now)
         mine = {outcome.key for outcome in outcomes}
         adopted = (as_claimed(task) for task in snapshot.leased if task.key not in mine)
@@ -115,7 +112,7 @@ class Advancing:
             return 0
         request = LoadRequest(
             runs=tuple(sorted({task.key.run_id for task in expired})),
-            steps=self._neighbours((task.key, task.flow_id) for task in expired),
+            steps=neighbours(self._means.plans, ((task.key, task.flow_id) for task in expired)),
             tasks=tuple(sorted(task.key for task in expired)),
             lock_tasks=True,
         )
@@ -130,53 +127,13 @@ class Advancing:
                     self._means.plans,
                     now=now,
                     before=before,
-                    hand_over=HandOver(_NOBODY, now),
+                    hand_over=HandOver(NOBODY, now),
                     published=self._means.published,
                 )
 
-            settled = await self._decide(transaction, snapshot, decide)
+            settled = await decide_and_apply(transaction, snapshot, self._means.plans, decide)
         await self._means.wake_for(settled.changes, snapshot.runs, now)
         return len(settled.verdicts)
-
-    async def _decide(
-        self, transaction: Transaction, snapshot: Snapshot, decide: Callable[[Snapshot], Settled]
-    ) -> Settled:
-        """Decide on what was loaded; where that is not all it takes, load the rest and decide again. Then apply it.
-
-        The first decision may miss steps, each later one the elements of a further map; a flow has no more than steps.
-        """
-        settled = decide(snapshot)
-        tries = 0
-        while not settled.complete:
-            if tries > max(len(self._means.plans[row.flow_id].steps) for row in snapshot.runs.values()):
-                raise CorruptionError(f"rows are missing: steps of {settled.incomplete}, elements {settled.elements}")
-            tries += 1
-            snapshot = await self._completed(transaction, snapshot, settled)
-            settled = decide(snapshot)
-        if not settled.changes.empty:
-            await transaction.apply(settled.changes.frozen())
-        return settled
-
-    async def _completed(self, transaction: Transaction, snapshot: Snapshot, settled: Settled) -> Snapshot:
-        """The snapshot with what a decision asked for besides."""
-        steps, elements = snapshot.steps, snapshot.elements
-        if settled.incomplete:
-            plans = {run_id: self._means.plans[snapshot.runs[run_id].flow_id] for run_id in settled.incomplete}
-            rows = await transaction.load_steps(
-                [(run_id, slug) for run_id, plan in plans.items() for slug in plan.steps]
-            )
-            steps = {**steps, **{(row.run_id, row.slug): row for row in rows}}
-        if settled.elements:
-            elements = {**elements, **await transaction.load_elements(settled.elements)}
-        return replace(snapshot, steps=steps, elements=elements)
-
-    def _neighbours(self, tasks: Iterable[tuple[TaskKey, int]]) -> tuple[tuple[str, str], ...]:
-        """The (run id, slug) steps that the end of these tasks touches, each once."""
-        wanted: dict[tuple[str, str], None] = {}
-        for key, flow_id in tasks:
-            for slug in self._means.plans[flow_id].neighbours[key.step]:
-                wanted[key.run_id, slug] = None
-        return tuple(wanted)
 
 
 def _unstorable(outcome: Outcome, refusal: UnstorableValue) -> Outcome:
@@ -186,6 +143,7 @@ def _unstorable(outcome: Outcome, refusal: UnstorableValue) -> Outcome:
         kind=OutcomeKind.FAILED,
         output=None,
         facts=None,
+        state=None,
         error=encode_failure(type="UnstorableOutput", message=str(refusal)),
         reason="unstorable_output",
         retryable=False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from ...ports.records import NewRun, NewTasks, TaskKey, TaskUpdate
+from ...ports.records import NewRun, NewTasks, Resumption, TaskKey, TaskUpdate
 from ...ports.statuses import TaskStatus
 from ...ports.transport import Job
 from ..decisions.state import ChangeSet
@@ -34,7 +34,8 @@ def jobs_of_changes(
         delivers: whether each task needs its message. Otherwise one hint for each queue with something to claim now
             is enough; what is due later is found by polling.
     """
-    jobs = (*_new_jobs(changes.new_tasks, delivers), *_requeued_jobs(changes.tasks, plans, flow_ids))
+    back: list[TaskUpdate | Resumption] = [*changes.tasks, *changes.resumptions]
+    jobs = (*_new_jobs(changes.new_tasks, delivers), *_requeued_jobs(back, plans, flow_ids))
     if delivers:
         return list(jobs)
     hints = {job.queue: job for job in jobs if job.not_before is None or job.not_before <= now}
@@ -43,7 +44,7 @@ def jobs_of_changes(
 
 def _new_jobs(new_tasks: Sequence[NewTasks], delivers: bool) -> Iterator[Job]:
     for tasks in new_tasks:
-        if tasks.worker is None:
+        if tasks.worker is None and tasks.waits_for is None:
             for element in range(tasks.first, tasks.first + (tasks.count if delivers else 1)):
                 key = TaskKey(tasks.run_id, tasks.step, tasks.generation, element)
                 yield Job(
@@ -56,7 +57,7 @@ def _new_jobs(new_tasks: Sequence[NewTasks], delivers: bool) -> Iterator[Job]:
 
 
 def _requeued_jobs(
-    updates: Sequence[TaskUpdate], plans: Mapping[str, Plan], flow_ids: Mapping[str, int]
+    updates: Sequence[TaskUpdate | Resumption], plans: Mapping[str, Plan], flow_ids: Mapping[str, int]
 ) -> Iterator[Job]:
     for update in updates:
         if update.status is TaskStatus.QUEUED:

@@ -37,9 +37,16 @@ class Claiming:
             runs = await transaction.claim_runs(claim)
             if not runs:
                 return ClaimedRuns(runs=(), tasks=())
+            early = [run.id for run in runs if run.signals]
+            signals = await transaction.load_signals(early) if early else None
             now = self._means.clock.now()
             changes = claim_runs(
-                runs, self._means.plans, now=now, hand_over=HandOver(capacity, now), published=self._means.published
+                runs,
+                self._means.plans,
+                now=now,
+                hand_over=HandOver(capacity, now),
+                published=self._means.published,
+                signals=signals,
             )
             await transaction.apply(changes.frozen())
         await self._means.wake_for(changes, {}, now)

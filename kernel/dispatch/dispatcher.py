@@ -13,6 +13,7 @@ from .means import Handlers, Means
 from .publishing import Publishing
 from .retaining import Retaining
 from .running import Running
+from .waiting import Waiting
 
 Result = TypeVar("Result")
 
@@ -35,6 +36,7 @@ class Dispatcher:
             Running(means),
             Claiming(means),
             Advancing(means),
+            Waiting(means),
             Publishing(means),
             Retaining(means),
         ]

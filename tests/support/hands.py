@@ -12,16 +12,21 @@ from fairlead.kernel.commands import (
     Capacity,
     ClaimRuns,
     ClaimTasks,
+    ExpireRuns,
     HeartbeatTasks,
     Outcome,
     OutcomeKind,
     ReapTasks,
+    SendSignal,
+    SentSignal,
     Settlement,
     SettleTasks,
     Verdict,
+    WakeTasks,
 )
 from fairlead.kernel.facts import facts_of
 from fairlead.kernel.failures import encode_failure
+from fairlead.kernel.references import digest_of
 from fairlead.ports.records import ClaimedTask, Lease, LeaseAnswer
 
 LEASE = timedelta(seconds=30)
@@ -110,6 +115,36 @@ class Hands:
         leases = tuple(Lease(task.key, task.token) for task in tasks)
         return await self.kernel.dispatch(HeartbeatTasks(leases=leases, lease_duration=LEASE))
 
+    async def suspend(
+        self,
+        task: ClaimedTask,
+        state: Any = None,
+        *,
+        check_after: timedelta,
+        give_up_after: timedelta | None = None,
+    ) -> Verdict:
+        """Settle a task that has to wait for slow work elsewhere."""
+        outcome = self.suspended(task, state, check_after=check_after, give_up_after=give_up_after)
+        return _only(await self.settle([outcome]))
+
+    async def wake(self) -> int:
+        """Look at waits whose time has come."""
+        return await self.kernel.dispatch(WakeTasks())
+
+    async def signal(self, run_id: str, step: str, value: Any = None, *, key: str = "key") -> SentSignal:
+        """Send a signal whose payload nobody checks."""
+        data = json.dumps(value, separators=(",", ":")).encode()
+        run = await self.kernel.run(run_id).record()
+        questions = self.kernel.find_flow(run.flow, run.version).plan.questions[step]
+        command = SendSignal(
+            run_id=run_id, step=step, key=key, payload=data, facts=facts_of(questions, data), digest=digest_of(data)
+        )
+        return await self.kernel.dispatch(command)
+
+    async def expire(self) -> int:
+        """Fail runs that are past their deadline."""
+        return await self.kernel.dispatch(ExpireRuns())
+
     async def reap(self) -> int:
         """Take back what lost its lease."""
         return await self.kernel.dispatch(ReapTasks())
@@ -136,6 +171,20 @@ class Hands:
             kind=OutcomeKind.COMPLETED,
             output=data,
             facts=facts_of(questions, data),
+        )
+
+    def suspended(
+        self, task: ClaimedTask, state: Any, *, check_after: timedelta, give_up_after: timedelta | None = None
+    ) -> Outcome:
+        """The outcome of a handler, or a check, that returned `Suspend`."""
+        return Outcome(
+            key=task.key,
+            token=task.token,
+            flow_id=task.flow_id,
+            kind=OutcomeKind.SUSPENDED,
+            state=json.dumps(state, separators=(",", ":")).encode(),
+            check_after=check_after,
+            give_up_after=give_up_after,
         )
 
     def failed(
