@@ -27,6 +27,7 @@ from .outbox import Outbox
 from .reading import (
     AttemptRecord,
     Due,
+    GenerationRecord,
     OutputPage,
     OutputRequest,
     Payloads,
@@ -92,8 +93,11 @@ class Transaction(Protocol):
         """Read which elements the next tasks of maps are for, in runs that this transaction holds.
 
         Returns:
-            For each request the indices of completed tasks of `source` in its generation, behind the last task that
-            `step` has a row of in its own: in ascending order, at most `limit`. Nothing for a run that is not held.
+            For each request the indices behind the last task that `step` has a row of in `generation`, in ascending
+            order, at most `limit`: of those that `source` has completed in a generation from `source_retry_of` to
+            `source_generation` (in that one alone where None), or without a source of all up to `elements`; less those
+            that `step` itself has completed in a generation from `retry_of` on (none where None). Nothing for a run
+            that is not held.
         """
         ...
 
@@ -126,6 +130,10 @@ class RunReader(Protocol):
 
     async def read_tasks(self, run_id: str, *, step: str | None = None) -> Sequence[TaskRecord]:
         """All tasks of a run, or of one of its steps, by step, generation, index."""
+        ...
+
+    async def read_generations(self, run_id: str) -> Sequence[GenerationRecord]:
+        """The generations that a run has left, by generation; none where it was never rerun."""
         ...
 
     async def read_attempts(self, run_id: str) -> Sequence[AttemptRecord]:

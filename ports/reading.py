@@ -51,6 +51,10 @@ class StepRecord(Record, frozen=True, kw_only=True):
     error: bytes | None
     gaps: int = 0
     """Elements that have no task, since the task of the map below that makes them has failed."""
+    retry_of: int | None = None
+    """For a map that was retried: the generation since which what it has completed counts. None for any other."""
+    kept: int = 0
+    """Elements that have no task in this generation, since they were completed in an earlier one."""
 
 
 class TaskRecord(Record, frozen=True, kw_only=True):
@@ -92,6 +96,18 @@ class AttemptRecord(Record, frozen=True, kw_only=True):
     error: bytes | None
 
 
+class GenerationRecord(Record, frozen=True, kw_only=True):
+    """How a run ended in a generation that it has left since, by a rerun."""
+
+    run_id: str
+    generation: int
+    status: RunStatus
+    started_at: datetime | None
+    ended_at: datetime
+    reason: str | None
+    error: bytes | None
+
+
 class RunCursor(NamedTuple):
     """The last run of a page; the next page begins after it."""
 
@@ -127,7 +143,7 @@ class OutputRequest(NamedTuple):
 
 
 class OutputPage(Record, frozen=True, kw_only=True):
-    """Asks for consecutive outputs of a step, in its highest generation, as many as fit."""
+    """Asks for consecutive outputs of a step as it stands in its highest generation, as many as fit."""
 
     run_id: str
     step: str
@@ -147,8 +163,12 @@ class RunPayload(Record, frozen=True, kw_only=True):
 
 
 class StepOutput(Record, frozen=True, kw_only=True):
-    """The recorded output of a step in its highest generation, in order of index; None where a task has none."""
+    """The recorded output of a step in its highest generation, in order of index; None where an element has none.
 
+    Of a map that was retried, what counts of earlier generations is in it (`StepRecord.retry_of`).
+    """
+
+    generation: int
     status: StepStatus
     elements: int | None
     outputs: Sequence[bytes | None]

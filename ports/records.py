@@ -116,14 +116,19 @@ class StepRow(Record, frozen=True, kw_only=True):
     elements: int | None
     """How many tasks the step has in all: 1 for a plain step, an array's length for a map, None before it is known."""
     remaining_tasks: int | None
-    """`elements` less `gaps` and the tasks that are terminal; None before the step is ready."""
+    """`elements` less `gaps`, `kept` and the tasks that are terminal; None before the step is ready."""
     failed_tasks: int
     cursor: int
-    """How many of its tasks have rows. Rows are made in order of index, so without gaps it is the next one's index."""
+    """How many of its tasks have rows. Rows are made in order of index; unless some are left out, it is the next one's."""
     facts: bytes | None
     """The facts of the step's output."""
     gaps: int = 0
     """For a map over a map: how many elements never get a task, since the task there that should give them failed."""
+    retry_of: int | None = None
+    """For a map that is retried: the generation since which what it has completed counts, in all generations up to this
+    one. None where it counts in this one alone."""
+    kept: int = 0
+    """How many elements it had completed before this generation; they get no task in it."""
 
 
 class TaskRow(Record, frozen=True, kw_only=True):
@@ -239,14 +244,20 @@ class LoadRequest(Record, frozen=True, kw_only=True):
 
 
 class ElementRequest(Record, frozen=True, kw_only=True):
-    """Asks for which elements a map over a map makes its next tasks, where some of its source's tasks have failed."""
+    """Asks for which elements a map makes its next tasks, where it leaves some out: those that the map below it has
+    not made, since their tasks failed there, and those that it has completed in an earlier generation."""
 
     run_id: str
     step: str
     generation: int
-    source: str
-    """The map whose outputs are the elements."""
-    source_generation: int
+    retry_of: int | None = None
+    """As in the step's row: what it has completed from there on is left out."""
+    elements: int
+    """How many elements the step has in all."""
+    source: str | None = None
+    """The map whose outputs are the elements; None where every one of them is there."""
+    source_generation: int = 0
+    source_retry_of: int | None = None
     limit: int
 
 
@@ -303,10 +314,31 @@ class RunUpdate(Record, frozen=True, kw_only=True):
     error: bytes | None = None
 
 
+class Rerun(Record, frozen=True, kw_only=True):
+    """A run that has ended begins anew, in the generation after the one that it ended in.
+
+    How it ended is kept among its generations, and everything here takes its place: what is None is cleared. One that
+    ends at once has no deadline. The guard is that the run is terminal in generation `generation - 1`.
+    """
+
+    id: str
+    generation: int
+    status: RunStatus
+    next_sequence: int
+    remaining_steps: int
+    signals: int = 0
+    deadline_at: datetime | None = None
+    started_at: datetime
+    ended_at: datetime | None = None
+    """Set where the new generation ends as soon as it begins, since all that is left of it are empty maps, say."""
+    reason: str | None = None
+    error: bytes | None = None
+
+
 class StepWrite(Record, frozen=True, kw_only=True):
     """A step to insert, or the new state of a loaded one.
 
-    Times, `reason`, `facts` and `error` are left alone where None.
+    Times, `reason`, `facts` and `error` are left alone where None, `retry_of` and `kept` are set by the insert alone.
     """
 
     run_id: str
@@ -319,6 +351,8 @@ class StepWrite(Record, frozen=True, kw_only=True):
     failed_tasks: int
     cursor: int
     gaps: int = 0
+    retry_of: int | None = None
+    kept: int = 0
     facts: bytes | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -467,6 +501,8 @@ class Changes(Record, frozen=True, kw_only=True):
     """Everything one transaction writes. Plain data: rows to insert, guarded updates, events."""
 
     runs: tuple[RunUpdate, ...] = ()
+    reruns: tuple[Rerun, ...] = ()
+    """Of other runs than `runs`."""
     new_steps: tuple[StepWrite, ...] = ()
     steps: tuple[StepWrite, ...] = ()
     new_tasks: tuple[NewTasks, ...] = ()

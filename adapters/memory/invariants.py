@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 
 from ...ports.records import Lease
 from ...ports.statuses import (
@@ -26,6 +27,8 @@ from .events import Told, told_by
 from .rows import Run, Step, StoredRun, Task
 from .store import Store
 
+FIRST_GENERATION = 1
+
 LOST = "worker_lost"
 """The reason of a task that failed because its last lease was lost: nobody recorded an outcome."""
 
@@ -35,6 +38,9 @@ def I1_terminal_is_absorbing(store: Store) -> Iterator[str]:
     for run in store.runs.values():
         if (run.row.status in TERMINAL_RUN) is (run.row.ended_at is None):
             yield f"{_of_run(run.row)} ended at {run.row.ended_at}"
+        left = {number for number, ending in run.endings.items() if ending.status in TERMINAL_RUN}
+        if left != set(range(FIRST_GENERATION, run.row.generation)) or len(left) != len(run.endings):
+            yield f"{_of_run(run.row)} in generation {run.row.generation} has left {sorted(run.endings)}"
         for step in run.steps.values():
             if (step.status in TERMINAL_STEP) is (step.ended_at is None):
                 yield f"{_of_step(step)} ended at {step.ended_at}"
@@ -108,7 +114,7 @@ def I10_dependencies_settled(store: Store) -> Iterator[str]:
 
 
 def I11_remaining_tasks(store: Store) -> Iterator[str]:
-    """`remaining_tasks` = elements − gaps − terminal tasks; `failed_tasks` and `cursor` equal the counted rows.
+    """`remaining_tasks` = elements − gaps − kept − terminal tasks; `failed_tasks` and `cursor` equal the counted rows.
 
     All are ≥ 0. A step that was cut short keeps its counters as they were.
     """
@@ -120,7 +126,7 @@ def I11_remaining_tasks(store: Store) -> Iterator[str]:
             found = tasks.get((step.slug, step.generation), [])
             terminal = sum(task.status in TERMINAL_TASK for task in found)
             failed = sum(task.status is TaskStatus.FAILED for task in found)
-            remaining = None if step.elements is None else step.elements - step.gaps - terminal
+            remaining = None if step.elements is None else step.elements - step.gaps - step.kept - terminal
             counted = (remaining, failed, len(found))
             wrong = counted != (step.remaining_tasks, step.failed_tasks, step.cursor) or (remaining or 0) < 0
             if (wrong or step.gaps < 0) and (step.status in LIVE_STEP or step.status is StepStatus.COMPLETED):
@@ -176,7 +182,7 @@ def I15_run_completion(store: Store) -> Iterator[str]:
 def I16_outputs_aligned(store: Store) -> Iterator[str]:
     """Map outputs are aligned by index: a completed step has every element once, but for its gaps.
 
-    Outputs are of completed tasks.
+    Outputs are of completed tasks. What a retried map has kept of earlier generations is there, and not made again.
     """
     for run in store.runs.values():
         elements: dict[tuple[str, int], set[int]] = {}
@@ -186,20 +192,25 @@ def I16_outputs_aligned(store: Store) -> Iterator[str]:
                 yield f"{_of_task(task)} has {'no ' if task.output is None else ''}output"
         for step in run.steps.values():
             found = elements.get((step.slug, step.generation), set())
-            wanted = (step.elements or 0) - step.gaps if step.status is StepStatus.COMPLETED else len(found)
+            completed = step.status is StepStatus.COMPLETED
+            wanted = (step.elements or 0) - step.gaps - step.kept if completed else len(found)
             if len(found) != wanted or any(not 0 <= element < (step.elements or 0) for element in found):
-                yield f"{_of_step(step)} has {step.elements} elements less {step.gaps}, and tasks for {sorted(found)}"
+                less = f"{step.gaps} and {step.kept}"
+                yield f"{_of_step(step)} has {step.elements} elements less {less}, and tasks for {sorted(found)}"
+            before = _completed_before(run, step)
+            if len(before) != step.kept or not found.isdisjoint(before):
+                yield f"{_of_step(step)} has kept {step.kept} elements, not {len(before)}, and has {sorted(found)}"
 
 
 def I17_one_terminal_event(store: Store) -> Iterator[str]:
-    """One terminal event per run and generation, and per step and generation; nothing follows a run's."""
+    """One terminal event per run and generation, and per step and generation; nothing follows a run's in it."""
     for run, told in _told(store):
         ends = [(event.generation, position) for position, event in enumerate(told) if event.ends_run]
         generations = Counter(generation for generation, _ in ends)
-        expected = {run.row.generation} if run.row.status in TERMINAL_RUN else set[int]()
+        expected = {*run.endings, *([run.row.generation] if run.row.status in TERMINAL_RUN else [])}
         if any(number > 1 for number in generations.values()):
             yield f"{_of_run(run.row)} ended more than once: {dict(generations)}"
-        if {generation for generation in generations if generation >= run.row.generation} != expected:
+        if set(generations) != expected:
             yield f"{_of_run(run.row)} has terminal events in generations {sorted(generations)}"
         for generation, position in ends:
             if any(event.generation == generation for event in told[position + 1 :]):
@@ -217,9 +228,11 @@ def I18_changes_have_events(store: Store) -> Iterator[str]:
         types = [event.type for event in told if event.step is None or event.ends_run]
         if types[:1] != ["run.created"] or types.count("run.created") != 1:
             yield f"{_of_run(row)} begins with {types[:1]}"
-        last = f"run.{row.status}" in types if row.status in TERMINAL_RUN else True
-        if not last or ("run.started" in types) is (row.started_at is None):
-            yield f"{_of_run(row)} tells {types}"
+        for number, status, started_at in [(row.generation, row.status, row.started_at), *_left(run)]:
+            types = [event.type for event in told if event.generation == number]
+            last = f"run.{status}" in types if status in TERMINAL_RUN else True
+            if not last or ("run.started" in types) is (started_at is None):
+                yield f"{_of_run(row)} tells {types} in generation {number}"
         happened: dict[tuple[str, int], set[str]] = {}
         for event in told:
             if event.step and not event.ends_run:
@@ -351,6 +364,24 @@ def _unkept_retries(run: StoredRun, told: Sequence[Told]) -> Iterator[str]:
     for place in sorted({*retried, *kept}):
         if retried[place] != kept[place]:
             yield f"step {run.row.id}/{place[0]}/{place[1]} tells {retried[place]} retries and had {kept[place]}"
+
+
+def _left(run: StoredRun) -> Iterator[tuple[int, RunStatus, datetime | None]]:
+    """The generations that a run has left: each with how it ended and when it had started."""
+    return ((number, ending.status, ending.started_at) for number, ending in run.endings.items())
+
+
+def _completed_before(run: StoredRun, step: Step) -> list[int]:
+    """What a step had completed in the generations before its own that count for it."""
+    if step.retry_of is None:
+        return []
+    return [
+        task.key.element
+        for task in run.tasks.values()
+        if task.key.step == step.slug
+        and task.key.generation in step.counted[1:]
+        and task.status is TaskStatus.COMPLETED
+    ]
 
 
 def _never_started(step: Step) -> bool:

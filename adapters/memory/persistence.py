@@ -18,6 +18,7 @@ from ...ports.persistence import Persistence
 from ...ports.reading import (
     AttemptRecord,
     Due,
+    GenerationRecord,
     OutputPage,
     OutputRequest,
     Payloads,
@@ -349,6 +350,11 @@ class MemoryPersistence:
         """All tasks of a run, or of one of its steps."""
         with self._store.mutex:
             return reading.read_tasks(self._store, run_id, step)
+
+    async def read_generations(self, run_id: str) -> Sequence[GenerationRecord]:
+        """The generations that a run has left."""
+        with self._store.mutex:
+            return reading.read_generations(self._store, run_id)
 
     async def read_attempts(self, run_id: str) -> Sequence[AttemptRecord]:
         """The attempts of a run that did not complete."""

@@ -11,6 +11,7 @@ from operator import attrgetter
 from ...ports.outbox import OutboxRow
 from ...ports.reading import (
     AttemptRecord,
+    GenerationRecord,
     OutputPage,
     OutputRequest,
     Payloads,
@@ -53,6 +54,12 @@ def read_tasks(store: Store, run_id: str, step: str | None) -> list[TaskRecord]:
         return []
     keys = sorted(key for key in stored.tasks if step is None or key.step == step)
     return [stored.tasks[key].record() for key in keys]
+
+
+def read_generations(store: Store, run_id: str) -> list[GenerationRecord]:
+    """The generations that a run has left, by generation."""
+    stored = store.runs.get(run_id)
+    return [] if stored is None else [stored.endings[generation] for generation in sorted(stored.endings)]
 
 
 def read_attempts(store: Store, run_id: str) -> list[AttemptRecord]:
@@ -122,12 +129,12 @@ def read_output_page(store: Store, page: OutputPage) -> StepOutput | None:
     size_bytes = 0
     if step.status is StepStatus.COMPLETED:
         for index in range(page.first, min(page.first + page.limit, step.elements or 0)):
-            output = _task_output(stored, TaskKey(page.run_id, page.step, step.generation, index))
+            output = _output_of(stored, step, index)
             size_bytes += len(output or b"")
             if outputs and size_bytes > page.size_bytes_max:
                 break
             outputs.append(output)
-    return StepOutput(status=step.status, elements=step.elements, outputs=outputs)
+    return StepOutput(generation=step.generation, status=step.status, elements=step.elements, outputs=outputs)
 
 
 def _newest_first(store: Store, chosen: RunFilter, after: RunCursor | None) -> Iterator[Run]:
@@ -181,9 +188,8 @@ def _output(store: Store, request: OutputRequest) -> StepOutput | None:
     outputs: list[bytes | None] = []
     if step.status is StepStatus.COMPLETED:
         wanted = range(elements or 0) if request.element is None else (request.element,)
-        head = (request.run_id, request.step, step.generation)
-        outputs = [_task_output(stored, TaskKey(*head, index)) for index in wanted]
-    return StepOutput(status=step.status, elements=elements, outputs=outputs)
+        outputs = [_output_of(stored, step, index) for index in wanted]
+    return StepOutput(generation=step.generation, status=step.status, elements=elements, outputs=outputs)
 
 
 def _step(store: Store, run_id: str, slug: str) -> tuple[StoredRun, Step] | None:
@@ -199,6 +205,10 @@ def _state(store: Store, key: TaskKey) -> bytes | None:
     return None if task is None else task.state
 
 
-def _task_output(stored: StoredRun, key: TaskKey) -> bytes | None:
-    task = stored.tasks.get(key)
-    return None if task is None else task.output
+def _output_of(stored: StoredRun, step: Step, element: int) -> bytes | None:
+    """The output of one element: at most one of the generations that count has it."""
+    for generation in step.counted:
+        task = stored.tasks.get(TaskKey(step.run_id, step.slug, generation, element))
+        if task is not None and task.output is not None:
+            return task.output
+    return None

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import msgspec
 
 from ...ports.outbox import OutboxRow
-from ...ports.reading import RunRecord, StepRecord, TaskRecord
+from ...ports.reading import GenerationRecord, RunRecord, StepRecord, TaskRecord
 from ...ports.records import (
     EventBatch,
     Lease,
@@ -94,6 +94,19 @@ class Run(msgspec.Struct, gc=False, eq=False):
             signals=self.signals,
         )
 
+    def ending(self) -> GenerationRecord:
+        """How the run ended, kept as it is rerun."""
+        assert self.ended_at is not None, "only a run that has ended is rerun"
+        return GenerationRecord(
+            run_id=self.id,
+            generation=self.generation,
+            status=self.status,
+            started_at=self.started_at,
+            ended_at=self.ended_at,
+            reason=self.reason,
+            error=self.error,
+        )
+
     def record(self) -> RunRecord:
         """The run as a reader sees it."""
         return RunRecord(
@@ -134,6 +147,14 @@ class Step(msgspec.Struct, gc=False, eq=False):
     reason: str | None
     error: bytes | None
     gaps: int
+    retry_of: int | None
+    kept: int
+
+    @property
+    def counted(self) -> range:
+        """The generations whose completed tasks count, the highest first."""
+        first = self.generation if self.retry_of is None else self.retry_of
+        return range(self.generation, first - 1, -1)
 
     def loaded(self) -> StepRow:
         """The step as a settling transaction sees it."""
@@ -149,6 +170,8 @@ class Step(msgspec.Struct, gc=False, eq=False):
             cursor=self.cursor,
             facts=self.facts,
             gaps=self.gaps,
+            retry_of=self.retry_of,
+            kept=self.kept,
         )
 
     def record(self) -> StepRecord:
@@ -168,6 +191,8 @@ class Step(msgspec.Struct, gc=False, eq=False):
             reason=self.reason,
             error=self.error,
             gaps=self.gaps,
+            retry_of=self.retry_of,
+            kept=self.kept,
         )
 
 
@@ -287,6 +312,8 @@ class StoredRun(msgspec.Struct, gc=False, eq=False):
     """A run with everything that belongs to it. Kept together, so that finished runs cost living ones nothing."""
 
     row: Run
+    endings: dict[int, GenerationRecord] = {}
+    """How the run ended in the generations that it has left."""
     steps: dict[StepKey, Step] = {}
     generations: dict[str, int] = {}
     """The highest generation of each slug."""
@@ -306,10 +333,11 @@ class StoredRun(msgspec.Struct, gc=False, eq=False):
 class Uncommitted:
     """What one transaction has written and nobody else sees: rows of its own that its commit puts into the tables."""
 
-    __slots__ = ("attempts", "events", "runs", "signals", "steps", "tasks")
+    __slots__ = ("attempts", "endings", "events", "runs", "signals", "steps", "tasks")
 
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
+        self.endings: dict[str, GenerationRecord] = {}
         self.steps: dict[StepKey, Step] = {}
         self.tasks: dict[TaskKey, Task] = {}
         self.attempts: dict[Lease, NewAttempt] = {}

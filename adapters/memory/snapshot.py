@@ -18,10 +18,10 @@ Table: TypeAlias = list[dict[str, Any]]
 def snapshot_of(store: Store) -> Mapping[str, Table]:
     """Every table by name, its rows as dicts in order of their primary key, whatever order they were written in.
 
-    Tables: `flows`, `runs`, `steps`, `tasks`, `attempts`, `signals`, `resume_tokens`, `outbox`,
-    `outbox_shards`. Columns have the names of the
-    records' fields; a task's key is spread over `run_id`, `step`, `generation` and `element`. Statuses are plain
-    text, payloads the bytes that were stored, times aware datetimes. Leases of shards that were never leased are
+    Tables: `flows`, `runs`, `steps`, `tasks`, `attempts`, `signals`, `resume_tokens`, `run_generations`, `outbox`,
+    `outbox_shards`. Columns have the names of the records' fields; a task's key is spread over `run_id`, `step`,
+    `generation` and `element`. Statuses are plain text, payloads the bytes that were stored, times aware datetimes.
+    Leases of shards that were never leased are
     left out. What open transactions have written is not there.
     """
     runs = [store.runs[run_id] for run_id in sorted(store.runs)]
@@ -35,6 +35,7 @@ def snapshot_of(store: Store) -> Mapping[str, Table]:
         "attempts": [_keyed(run.attempts[lease], lease.key) for run in runs for lease in sorted(run.attempts)],
         "signals": [_plain(run.signals[name]) for run in runs for name in sorted(run.signals)],
         "resume_tokens": [_plain(store.resume_tokens[digest]) for digest in sorted(store.resume_tokens)],
+        "run_generations": [_plain(run.endings[number]) for run in runs for number in sorted(run.endings)],
         "outbox": list(_outbox(store, runs)),
         "outbox_shards": [
             {"shard": number, "token": shard.token, "worker": shard.worker, "lease_until": shard.lease_until}

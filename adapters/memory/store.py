@@ -98,6 +98,8 @@ class Store:
             if run.deadline_at is not None and run.deadline_at != runs[run_id].row.deadline_at:
                 self.deadlines.add(run, run.deadline_at)
             runs[run_id].row = run
+        for run_id, ending in written.endings.items():
+            runs[run_id].endings[ending.generation] = ending
         for key, step in written.steps.items():
             stored = runs[key[0]]
             stored.steps[key] = step

@@ -6,7 +6,7 @@ stops, waits outside the mutex and starts again, so it reads what is committed a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TypeVar
 
@@ -199,11 +199,19 @@ class MemoryTransaction:
         return found
 
     def _next_elements(self, request: ElementRequest) -> list[int]:
-        source = self._tasks(request.run_id, request.source, request.source_generation)
-        made = self._tasks(request.run_id, request.step, request.generation)
-        last = max((task.key.element for task in made), default=-1)
-        done = (task.key.element for task in source if task.status is TaskStatus.COMPLETED)
-        return sorted(element for element in done if element > last)[: request.limit]
+        run_id, step = request.run_id, request.step
+        last = max((task.key.element for task in self._tasks(run_id, step, request.generation)), default=-1)
+        kept = self._completed(run_id, step, request.generation, request.retry_of)
+        there: Iterable[int] = range(request.elements)
+        if request.source is not None:
+            there = self._completed(run_id, request.source, request.source_generation, request.source_retry_of)
+        return sorted(element for element in there if element > last and element not in kept)[: request.limit]
+
+    def _completed(self, run_id: str, slug: str, generation: int, since: int | None) -> set[int]:
+        """The elements that a step has completed in a range of generations, or in one."""
+        generations = range(generation if since is None else since, generation + 1)
+        tasks = (task for each in generations for task in self._tasks(run_id, slug, each))
+        return {task.key.element for task in tasks if task.status is TaskStatus.COMPLETED}
 
     def _tasks(self, run_id: str, slug: str, generation: int) -> Iterator[Task]:
         """All tasks of a step."""

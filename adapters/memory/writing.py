@@ -18,6 +18,7 @@ from ...ports.records import (
     NewAttempt,
     NewSignal,
     NewTasks,
+    Rerun,
     Resumption,
     RunUpdate,
     SignalRow,
@@ -57,6 +58,8 @@ class Writing:
         self.rows = Uncommitted()
         for run in sorted(changes.runs, key=_by_id):
             self._update_run(run)
+        for rerun in sorted(changes.reruns, key=_by_id):
+            self._begin_anew(rerun)
         for step in changes.new_steps:
             self._insert_step(step)
         for step in changes.steps:
@@ -133,6 +136,25 @@ class Writing:
         run.error = run.error if update.error is None else update.error
         self.rows.runs[update.id] = run
 
+    def _begin_anew(self, rerun: Rerun) -> None:
+        self._lock(rerun.id)
+        before = self.run(rerun.id)
+        if before.status not in TERMINAL_RUN or before.generation != rerun.generation - 1:
+            found = f"is {before.status} in generation {before.generation}"
+            raise CorruptionError(f"run {rerun.id} should be rerun in generation {rerun.generation} and {found}")
+        self.rows.endings[rerun.id] = before.ending()
+        run = self.rows.runs[rerun.id] = copy(before)
+        run.generation = rerun.generation
+        run.status = rerun.status
+        run.next_sequence = rerun.next_sequence
+        run.remaining_steps = rerun.remaining_steps
+        run.signals = rerun.signals
+        run.deadline_at = None if rerun.status in TERMINAL_RUN else rerun.deadline_at
+        run.started_at = rerun.started_at
+        run.ended_at = rerun.ended_at
+        run.reason = rerun.reason
+        run.error = rerun.error
+
     def _insert_step(self, write: StepWrite) -> None:
         key, existing = self._locked_step(write)
         if existing is not None:
@@ -153,6 +175,8 @@ class Writing:
             reason=write.reason,
             error=write.error,
             gaps=write.gaps,
+            retry_of=write.retry_of,
+            kept=write.kept,
         )
 
     def _update_step(self, write: StepWrite) -> None:

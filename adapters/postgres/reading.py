@@ -7,6 +7,7 @@ from datetime import datetime
 
 from ...ports.reading import (
     AttemptRecord,
+    GenerationRecord,
     OutputPage,
     OutputRequest,
     Payloads,
@@ -45,6 +46,10 @@ class RunReading:
         """All tasks of a run, or of one of its steps, by step, generation, index."""
         return [_task_record(row) for row in await self._of_run("read_tasks", run_id, step=step)]
 
+    async def read_generations(self, run_id: str) -> Sequence[GenerationRecord]:
+        """The generations that a run has left, by generation."""
+        return [_generation_record(row) for row in await self._of_run("read_generations", run_id)]
+
     async def read_attempts(self, run_id: str) -> Sequence[AttemptRecord]:
         """The attempts of a run that did not complete, by task, then token."""
         return [_attempt_record(row) for row in await self._of_run("read_attempts", run_id)]
@@ -77,10 +82,15 @@ class RunReading:
             )
 
     async def read_output_page(self, page: OutputPage) -> StepOutput | None:
-        """Consecutive outputs of a step's tasks, as many as fit."""
+        """Consecutive outputs of a step's tasks, as many as fit.
+
+        A map that was retried is asked for again, as a whole: what others would pay for it costs more than that.
+        """
         last = page.first + page.limit - 1
         more = {"step": page.step, "first": page.first, "last": last, "size_bytes_max": page.size_bytes_max}
         rows = await self._of_run("read_output_page", page.run_id, **more)
+        if rows and rows[0][1] is not None:
+            rows = await self._of_run("read_output_page_retried", page.run_id, **more)
         return _output_page(page, rows) if rows else None
 
     async def read_signals(self, run_id: str) -> Sequence[SignalRow]:
@@ -120,14 +130,14 @@ def _output_columns(requests: Sequence[OutputRequest]) -> Parameters:
 
 def _step_outputs(requests: Sequence[OutputRequest], rows: Sequence[Row]) -> dict[OutputRequest, StepOutput]:
     """The rows of `read_outputs`, several for a map, put together by request."""
-    heads: dict[int, tuple[str, int | None]] = {}
+    heads: dict[int, tuple[int, str, int | None]] = {}
     found: dict[int, dict[int, bytes | None]] = {}
-    for place, status, elements, element, output in rows:
-        heads[place] = (status, elements)
+    for place, generation, status, elements, element, output in rows:
+        heads[place] = (generation, status, elements)
         if element is not None:
             found.setdefault(place, {})[element] = output
     answers: dict[OutputRequest, StepOutput] = {}
-    for place, (status, elements) in heads.items():
+    for place, (generation, status, elements) in heads.items():
         request = requests[place - 1]
         wanted = range(elements or 0) if request.element is None else (request.element,)
         if request.element is not None and not 0 <= request.element < (elements or 0):
@@ -135,6 +145,7 @@ def _step_outputs(requests: Sequence[OutputRequest], rows: Sequence[Row]) -> dic
         outputs = found.get(place, {})
         completed = STEP_STATUS[status] == "completed"
         answers[request] = StepOutput(
+            generation=generation,
             status=STEP_STATUS[status],
             elements=elements,
             outputs=[outputs.get(index) for index in wanted] if completed else [],
@@ -144,9 +155,9 @@ def _step_outputs(requests: Sequence[OutputRequest], rows: Sequence[Row]) -> dic
 
 def _output_page(page: OutputPage, rows: Sequence[Row]) -> StepOutput:
     """The rows of `read_output_page`: elements that fit, and perhaps the first one that does not."""
-    status, elements = STEP_STATUS[rows[0][0]], rows[0][1]
-    outputs = {element: output for _, _, element, fits, output in rows if fits}
-    first_left_out = next((element for _, _, element, fits, _ in rows if fits is False), None)
+    generation, status, elements = rows[0][0], STEP_STATUS[rows[0][2]], rows[0][3]
+    outputs = {element: output for *_, element, fits, output in rows if fits}
+    first_left_out = next((element for *_, element, fits, _ in rows if fits is False), None)
     if status is not StepStatus.COMPLETED:
         end = page.first
     elif first_left_out is not None:
@@ -154,7 +165,10 @@ def _output_page(page: OutputPage, rows: Sequence[Row]) -> StepOutput:
     else:
         end = min(page.first + page.limit, elements or 0)
     return StepOutput(
-        status=status, elements=elements, outputs=[outputs.get(index) for index in range(page.first, end)]
+        generation=generation,
+        status=status,
+        elements=elements,
+        outputs=[outputs.get(index) for index in range(page.first, end)],
     )
 
 
@@ -195,6 +209,8 @@ def _step_record(row: Row) -> StepRecord:
         reason=row[11],
         error=row[12],
         gaps=row[13],
+        retry_of=row[14],
+        kept=row[15],
     )
 
 
@@ -222,6 +238,18 @@ def _task_record(row: Row) -> TaskRecord:
         wake_at=row[22],
         give_up_at=row[23],
         checks=row[24],
+    )
+
+
+def _generation_record(row: Row) -> GenerationRecord:
+    return GenerationRecord(
+        run_id=row[0],
+        generation=row[1],
+        status=RUN_STATUS[row[2]],
+        started_at=row[3],
+        ended_at=row[4],
+        reason=row[5],
+        error=row[6],
     )
 
 

@@ -93,6 +93,8 @@ def step_row(name: tuple[str, str], row: Row) -> StepRow:
         cursor=row[7],
         facts=row[8],
         gaps=row[9],
+        retry_of=row[10],
+        kept=row[11],
     )
 
 

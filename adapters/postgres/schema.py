@@ -127,6 +127,8 @@ def _steps(metadata: MetaData) -> None:
         Column("facts", JSON),
         Column("error", JSON),
         _required("gaps", Integer, server_default=text("0")),
+        Column("retry_of", Integer),
+        _required("kept", Integer, server_default=text("0")),
         PrimaryKeyConstraint("run_id", "slug", "generation"),
         postgresql_with={"fillfactor": 45},
     )

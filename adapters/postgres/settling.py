@@ -18,6 +18,7 @@ from ...ports.records import (
     NewAttempt,
     NewSignal,
     NewTasks,
+    Rerun,
     Resumption,
     RunUpdate,
     StepWrite,
@@ -124,7 +125,7 @@ def _parts(changes: Changes) -> Iterator[Part]:
     if changes.steps:
         yield Part("steps", _steps("step", changes.steps), len(changes.steps))
     if changes.new_steps:
-        yield Part("new_steps", _steps("new_step", changes.new_steps), len(changes.new_steps))
+        yield Part("new_steps", _new_steps(changes.new_steps), len(changes.new_steps))
     if changes.tasks:
         yield Part("tasks", _tasks(changes.tasks), len(changes.tasks))
     if changes.suspensions:
@@ -143,8 +144,19 @@ def _parts(changes: Changes) -> Iterator[Part]:
         yield Part("consumed_signals", _consumed_signals(changes.consumed_signals), len(changes.consumed_signals))
     if changes.runs:
         yield Part("runs", _runs(changes.runs), len(changes.runs))
+    if changes.reruns:
+        yield Part("run_generations", {}, len(changes.reruns))
+        yield Part("reruns", _reruns(changes.reruns), len(changes.reruns))
     if changes.events:
         yield Part("events", _events(changes.events), len(changes.events))
+
+
+def _new_steps(rows: Sequence[StepWrite]) -> dict[str, Column]:
+    return {
+        **_steps("new_step", rows),
+        "new_step_retries_of": ints([row.retry_of for row in rows]),
+        "new_step_kept": ints([row.kept for row in rows]),
+    }
 
 
 def _steps(prefix: str, rows: Sequence[StepWrite]) -> dict[str, Column]:
@@ -286,6 +298,22 @@ def _runs(rows: Sequence[RunUpdate]) -> dict[str, Column]:
         "run_ended_ats": times([row.ended_at for row in rows]),
         "run_reasons": texts([row.reason for row in rows]),
         "run_errors": documents([row.error for row in rows]),
+    }
+
+
+def _reruns(rows: Sequence[Rerun]) -> dict[str, Column]:
+    return {
+        "reruns": uuids([row.id for row in rows]),
+        "rerun_generations": ints([row.generation for row in rows]),
+        "rerun_statuses": texts([row.status for row in rows]),
+        "rerun_next_sequences": ints([row.next_sequence for row in rows]),
+        "rerun_remaining_steps": ints([row.remaining_steps for row in rows]),
+        "rerun_signals": ints([row.signals for row in rows]),
+        "rerun_deadline_ats": times([row.deadline_at for row in rows]),
+        "rerun_started_ats": times([row.started_at for row in rows]),
+        "rerun_ended_ats": times([row.ended_at for row in rows]),
+        "rerun_reasons": texts([row.reason for row in rows]),
+        "rerun_errors": documents([row.error for row in rows]),
     }
 
 

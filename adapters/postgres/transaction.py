@@ -120,10 +120,17 @@ class PostgresTransaction:
     async def load_elements(self, requests: Sequence[ElementRequest]) -> Mapping[ElementRequest, Sequence[int]]:
         """Read which elements the next tasks of maps are for, in runs that this transaction holds."""
         held = [request for request in dict.fromkeys(requests) if request.run_id in self._held]
-        if not held:
+        made = [request for request in held if _is_of_one_generation(request)]
+        left = [request for request in held if not _is_of_one_generation(request)]
+        asked = [("load_elements", made, _stretches)] if made else []
+        asked += [("load_elements_left", left, _remainders)] if left else []
+        if not asked:
             return {}
-        rows = await self._rows("load_elements", _stretches(held))
-        return {held[place - 1]: elements for place, elements in rows}
+        sent: list[Sent] = [(self._statements[name], columns(wanted)) for name, wanted, columns in asked]
+        found: dict[ElementRequest, Sequence[int]] = {}
+        for (_, wanted, _), answer in zip(asked, await self._exchange(sent), strict=True):
+            found.update({wanted[place - 1]: elements for place, elements in await answer.fetchall()})
+        return found
 
     async def load_signals(self, runs: Sequence[str]) -> Mapping[str, Sequence[SignalRow]]:
         """Read all signals that were sent to these runs, which this transaction holds."""
@@ -232,6 +239,25 @@ def _stretches(requests: Sequence[ElementRequest]) -> Parameters:
         "source_generations": ints([request.source_generation for request in requests]),
         "limits": ints([request.limit for request in requests]),
     }
+
+
+def _remainders(requests: Sequence[ElementRequest]) -> Parameters:
+    return {
+        "run_ids": uuids([request.run_id for request in requests]),
+        "steps": texts([request.step for request in requests]),
+        "generations": ints([request.generation for request in requests]),
+        "retries_of": ints([request.retry_of for request in requests]),
+        "elements": ints([request.elements for request in requests]),
+        "sources": texts([request.source for request in requests]),
+        "source_generations": ints([request.source_generation for request in requests]),
+        "source_retries_of": ints([request.source_retry_of for request in requests]),
+        "limits": ints([request.limit for request in requests]),
+    }
+
+
+def _is_of_one_generation(request: ElementRequest) -> bool:
+    """Whether all that counts was made in one generation of a map below, as it is unless something was retried."""
+    return request.source is not None and request.retry_of is None and request.source_retry_of is None
 
 
 def _step_names(names: Sequence[tuple[str, str]]) -> Parameters:

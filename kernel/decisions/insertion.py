@@ -77,6 +77,7 @@ class Insertion:
             run_id=self._run.id,
             step=state.slug,
             generation=state.generation,
+            elements=state.elements or 0,
             source=source.slug,
             source_generation=source.generation,
             limit=count,

@@ -155,6 +155,7 @@ async def test_outputs_of_a_map_are_aligned_with_its_elements(store: Persistence
 
     assert set(read.outputs) == {whole, ten, gap}
     assert read.outputs[whole] == StepOutput(
+        generation=1,
         status=StepStatus.COMPLETED,
         elements=12,
         outputs=[None if n in gaps else b"%d" % n for n in range(12)],
@@ -225,7 +226,7 @@ async def test_an_empty_map_has_an_empty_output(store: Persistence, flow: FlowRo
 
     read = await store.read_payloads([], [request])
 
-    assert read.outputs[request] == StepOutput(status=StepStatus.COMPLETED, elements=0, outputs=[])
+    assert read.outputs[request] == StepOutput(generation=1, status=StepStatus.COMPLETED, elements=0, outputs=[])
 
 
 @pytest.mark.parametrize("status", [StepStatus.RUNNING, StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED])
@@ -245,8 +246,8 @@ async def test_a_step_that_is_not_completed_has_no_output(
 
     read = await store.read_payloads([], [request, one])
 
-    assert read.outputs[request] == StepOutput(status=status, elements=2, outputs=[])
-    assert read.outputs[one] == StepOutput(status=status, elements=2, outputs=[])
+    assert read.outputs[request] == StepOutput(generation=1, status=status, elements=2, outputs=[])
+    assert read.outputs[one] == StepOutput(generation=1, status=status, elements=2, outputs=[])
 
 
 async def test_an_output_is_that_of_the_highest_generation(store: Persistence, flow: FlowRow) -> None:
@@ -272,7 +273,7 @@ async def test_an_output_is_that_of_the_highest_generation(store: Persistence, f
     )
     after = await store.read_payloads([], [request])
 
-    assert during.outputs[request] == StepOutput(status=StepStatus.RUNNING, elements=1, outputs=[])
+    assert during.outputs[request] == StepOutput(generation=2, status=StepStatus.RUNNING, elements=1, outputs=[])
     assert list(after.outputs[request].outputs) == [b'"new"']
 
 
@@ -334,6 +335,7 @@ async def test_outputs_are_read_by_the_page(
     )
 
     assert page == StepOutput(
+        generation=1,
         status=StepStatus.COMPLETED,
         elements=len(PAGED),
         outputs=[None if index == 1 else PAGED[index] for index in expected],
@@ -401,7 +403,7 @@ async def test_a_step_that_is_not_completed_has_no_page(store: Persistence, flow
     )
     page = OutputPage(run_id=run, step="pack", first=0, limit=9, size_bytes_max=99)
 
-    assert await store.read_output_page(page) == StepOutput(status=status, elements=2, outputs=[])
+    assert await store.read_output_page(page) == StepOutput(generation=1, status=status, elements=2, outputs=[])
     assert await store.read_output_page(replace(page, step="none")) is None
     assert await store.read_output_page(replace(page, run_id=run_id(404))) is None
     assert await store.read_output_page(replace(page, run_id="no id")) is None

@@ -21,6 +21,7 @@ from fairlead.ports.records import (
     NewFlow,
     NewRun,
     NewTasks,
+    Rerun,
     RunClaim,
     RunUpdate,
     StepWrite,
@@ -166,6 +167,8 @@ def step_write(
     failed: int = 0,
     cursor: int | None = None,
     gaps: int = 0,
+    retry_of: int | None = None,
+    kept: int = 0,
     facts: bytes | None = None,
     started_at: datetime | None = None,
     ended_at: datetime | None = None,
@@ -182,8 +185,10 @@ def step_write(
         elements=elements,
         remaining_tasks=remaining,
         failed_tasks=failed,
-        cursor=(elements or 0) - gaps if cursor is None else cursor,
+        cursor=(elements or 0) - gaps - kept if cursor is None else cursor,
         gaps=gaps,
+        retry_of=retry_of,
+        kept=kept,
         facts=facts,
         started_at=started_at,
         ended_at=ended_at,
@@ -238,6 +243,32 @@ def run_update(
     """The new state of a run."""
     return RunUpdate(
         id=run,
+        status=status,
+        next_sequence=next_sequence,
+        remaining_steps=remaining_steps,
+        started_at=started_at,
+        ended_at=ended_at,
+        reason=reason,
+        error=error,
+    )
+
+
+def rerun(
+    run: str,
+    generation: int = 2,
+    *,
+    status: RunStatus = RunStatus.RUNNING,
+    next_sequence: int,
+    remaining_steps: int = 1,
+    started_at: datetime = START,
+    ended_at: datetime | None = None,
+    reason: str | None = None,
+    error: bytes | None = None,
+) -> Rerun:
+    """A run that begins anew."""
+    return Rerun(
+        id=run,
+        generation=generation,
         status=status,
         next_sequence=next_sequence,
         remaining_steps=remaining_steps,
@@ -329,15 +360,27 @@ def step_cancellation(run: str, step: str, *, generation: int = 1, reason: str =
 
 
 def elements_for(
-    run: str, step: str, *, source: str = "pack", limit: int = 100, generation: int = 1, source_generation: int = 1
+    run: str,
+    step: str,
+    *,
+    source: str | None = "pack",
+    elements: int = 6,
+    limit: int = 100,
+    generation: int = 1,
+    retry_of: int | None = None,
+    source_generation: int = 1,
+    source_retry_of: int | None = None,
 ) -> ElementRequest:
     """Which elements the next tasks of a map are for."""
     return ElementRequest(
         run_id=run,
         step=step,
         generation=generation,
+        retry_of=retry_of,
+        elements=elements,
         source=source,
         source_generation=source_generation,
+        source_retry_of=source_retry_of,
         limit=limit,
     )
 

@@ -1,8 +1,9 @@
 -- A page is bounded in rows and in bytes: what does not fit is not sent. The first output that does not fit is named
 -- without its value, so that it is told from elements that have no row. The first one wanted always fits.
-SELECT latest.status, latest.elements, t.element, t.fits, CASE WHEN t.fits THEN t.output END
+SELECT latest.generation, latest.retry_of, latest.status, latest.elements, t.element, t.fits,
+    CASE WHEN t.fits THEN t.output END
 FROM (
-    SELECT s.generation, s.status, s.elements
+    SELECT s.generation, s.retry_of, s.status, s.elements
     FROM fairlead.steps AS s
     WHERE s.run_id = %(run)s AND s.slug = %(step)s
     ORDER BY s.generation DESC

@@ -86,9 +86,9 @@ class Reader:
     def _output(self, request: OutputRequest) -> StepOutput:
         all_of_it = self.outputs[request.run_id, request.step]
         if isinstance(all_of_it, Skip):
-            return StepOutput(status=StepStatus.SKIPPED, elements=None, outputs=())
+            return StepOutput(generation=1, status=StepStatus.SKIPPED, elements=None, outputs=())
         chosen = all_of_it if request.element is None else [all_of_it[request.element]]
-        return StepOutput(status=StepStatus.COMPLETED, elements=len(all_of_it), outputs=chosen)
+        return StepOutput(generation=1, status=StepStatus.COMPLETED, elements=len(all_of_it), outputs=chosen)
 
 
 CONFIG = join_config({"reduce": b'{"dpi":300}'})

@@ -65,7 +65,7 @@ class Rows:
             if outputs and sum(len(each or b"") for each in (*outputs, output)) > page.size_bytes_max:
                 break
             outputs.append(output)
-        return StepOutput(status=StepStatus.COMPLETED, elements=len(self.outputs), outputs=outputs)
+        return StepOutput(generation=1, status=StepStatus.COMPLETED, elements=len(self.outputs), outputs=outputs)
 
 
 def reading(store: MemoryBlobs) -> BlobReading:

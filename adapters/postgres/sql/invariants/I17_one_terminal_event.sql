@@ -1,4 +1,4 @@
--- One terminal event per run and generation, and per step and generation; nothing follows a run's.
+-- One terminal event per run and generation, and per step and generation; nothing follows a run's in it.
 WITH told AS (
     SELECT
         o.run_id, o.generation, o.first_sequence + each.place - 1 AS sequence,
@@ -24,10 +24,15 @@ JOIN fairlead.runs AS r ON r.id = ends.run_id
 WHERE ends.generation > r.generation
     OR (ends.generation = r.generation AND r.status NOT IN ('completed', 'failed', 'cancelled'))
 UNION ALL
-SELECT format('run %s (%s) has no terminal event in generation %s', r.id, r.status, r.generation)
+SELECT format('run %s (%s) has no terminal event in generation %s', r.id, r.status, ended.generation)
 FROM fairlead.runs AS r
-LEFT JOIN ends ON ends.run_id = r.id AND ends.generation = r.generation
-WHERE r.status IN ('completed', 'failed', 'cancelled') AND ends.run_id IS NULL
+CROSS JOIN LATERAL (
+    SELECT r.generation WHERE r.status IN ('completed', 'failed', 'cancelled')
+    UNION ALL
+    SELECT g.generation FROM fairlead.run_generations AS g WHERE g.run_id = r.id
+) AS ended
+LEFT JOIN ends ON ends.run_id = r.id AND ends.generation = ended.generation
+WHERE ends.run_id IS NULL
 UNION ALL
 SELECT format('run %s (%s) has events after its end in generation %s', r.id, r.status, ends.generation)
 FROM ends

@@ -13,12 +13,22 @@ WITH told AS (
     SELECT
         told.run_id,
         count(*) FILTER (WHERE told.type = 'run.created') AS created,
-        count(*) FILTER (WHERE told.type = 'run.started') AS started,
         min(told.sequence) FILTER (WHERE told.type = 'run.created') AS created_at,
         min(told.sequence) AS first,
         array_agg(told.type) FILTER (WHERE told.step IS NULL OR told.type LIKE 'run.%') AS types
     FROM told
     GROUP BY told.run_id
+), generations AS (
+    SELECT r.id AS run_id, r.generation, r.status, r.started_at
+    FROM fairlead.runs AS r
+    UNION ALL
+    SELECT g.run_id, g.generation, g.status, g.started_at
+    FROM fairlead.run_generations AS g
+), types AS (
+    SELECT told.run_id, told.generation, array_agg(told.type) AS told
+    FROM told
+    WHERE told.type LIKE 'run.%'
+    GROUP BY told.run_id, told.generation
 ), steps AS (
     SELECT
         told.run_id, told.step, told.generation,
@@ -44,8 +54,13 @@ FROM fairlead.runs AS r
 LEFT JOIN runs ON runs.run_id = r.id
 WHERE runs.created IS DISTINCT FROM 1
     OR runs.created_at <> runs.first
-    OR (runs.started > 0) <> (r.started_at IS NOT NULL)
-    OR (r.status IN ('completed', 'failed', 'cancelled') AND NOT 'run.' || r.status = ANY (runs.types))
+UNION ALL
+SELECT format('run %s (%s) tells %s in generation %s', g.run_id, g.status, types.told, g.generation)
+FROM generations AS g
+LEFT JOIN types USING (run_id, generation)
+WHERE coalesce('run.started' = ANY (types.told), false) <> (g.started_at IS NOT NULL)
+    OR (g.status IN ('completed', 'failed', 'cancelled')
+        AND NOT coalesce('run.' || g.status = ANY (types.told), false))
 UNION ALL
 SELECT format(
     'step %s/%s/%s (%s) tells %s%s',

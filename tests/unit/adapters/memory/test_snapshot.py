@@ -38,6 +38,7 @@ async def test_rows_come_in_order_of_their_keys() -> None:
         "attempts": 0,
         "signals": 0,
         "resume_tokens": 0,
+        "run_generations": 0,
         "outbox": 9,
         "outbox_shards": 0,
     }
