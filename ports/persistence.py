@@ -23,6 +23,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
+from .health import Health
 from .outbox import Outbox
 from .reading import (
     AttemptRecord,
@@ -270,6 +271,10 @@ class Persistence(RunReader, Outbox, Retention, Protocol):
         self, *, flow_ids: Sequence[int], queues: Sequence[str], now: datetime, expired_before: datetime
     ) -> Due:
         """Tell an idle host in one statement whether any of its ticks would find something."""
+        ...
+
+    async def read_health(self, now: datetime) -> Health:
+        """What waits for hosts at `now`, whoever serves it; in one state of the store. Not for a hot path."""
         ...
 
     async def check_invariants(self) -> Mapping[str, Sequence[str]]:

@@ -13,6 +13,7 @@ from heapq import merge
 from itertools import islice
 
 from ...ports.errors import Unavailable
+from ...ports.health import Health
 from ...ports.outbox import FIRST_PLACE, OutboxPlace, OutboxRow, ShardLease
 from ...ports.persistence import Persistence
 from ...ports.reading import (
@@ -49,6 +50,7 @@ from ...ports.retention import PrunablePage
 from ...ports.statuses import TaskStatus
 from ...ports.transport import Job
 from . import forgetting, reading
+from .health import read_health
 from .invariants import broken_invariants
 from .rows import Task
 from .snapshot import Table, snapshot_of
@@ -387,6 +389,11 @@ class MemoryPersistence:
         """How many running tasks have a lease that lasts beyond `now`, by queue and flow."""
         with self._store.mutex:
             return reading.read_work_in_hand(self._store, now)
+
+    async def read_health(self, now: datetime) -> Health:
+        """What waits for hosts at `now`, whoever serves it."""
+        with self._store.mutex:
+            return read_health(self._store, now)
 
     async def check_invariants(self) -> Mapping[str, Sequence[str]]:
         """The invariants of stored rows that do not hold; see `invariants`."""

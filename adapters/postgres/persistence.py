@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from ...ports.persistence import Persistence, Transaction
 from .claiming import TaskLeasing
 from .database import Database
+from .health import HealthReading
 from .invariants import InvariantChecking
 from .outbox import OutboxKeeping
 from .reading import RunReading
@@ -21,7 +22,7 @@ DEDICATED_CONNECTIONS = 2
 
 
 class PostgresPersistence(
-    RunStarting, TaskLeasing, WaitKeeping, OutboxKeeping, RunReading, Forgetting, InvariantChecking
+    RunStarting, TaskLeasing, WaitKeeping, OutboxKeeping, RunReading, Forgetting, HealthReading, InvariantChecking
 ):
     """`Persistence` over one database and schema."""
 
