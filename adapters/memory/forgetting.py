@@ -57,5 +57,7 @@ def _delete(store: Store, run: StoredRun) -> None:
     del store.runs[row.id]
     if row.key is not None:
         del store.by_key[row.flow, row.key]
+    for digest in [digest for digest, token in store.resume_tokens.items() if token.run_id == row.id]:
+        del store.resume_tokens[digest]
     place = bisect_left(store.by_age, (row.created_at, row.id))
     del store.by_age[place]

@@ -8,11 +8,11 @@ from datetime import timedelta
 from fairlead.ports.outbox import shard_of
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import RunCursor, RunFilter
-from fairlead.ports.records import Changes, FlowRow, TaskKey
+from fairlead.ports.records import Changes, FlowRow, NewSignal, ResumeToken, TaskKey
 from fairlead.ports.retention import PrunablePage, PrunableRun
 from fairlead.ports.statuses import RunStatus
 from tests.support.records import START, at, events, load_request, new_run, run_id, run_update
-from tests.support.scenes import complete_run, register, run_with_tasks, start
+from tests.support.scenes import apply, complete_run, register, run_with_tasks, start
 
 LATER = START + timedelta(days=1)
 
@@ -174,3 +174,23 @@ async def test_runs_and_tasks_are_looked_up(store: Persistence, flow: FlowRow) -
     assert await store.find_runs([run, run_id(9), "no id"]) == {run}
     found = await store.find_tasks([first, missing, TaskKey("no id", "pack", 1, 0)])
     assert [(key, row.key, row.token) for key, row in found.items()] == [(first, first, 0)]
+
+
+async def test_what_was_sent_to_a_run_goes_with_it(store: Persistence, flow: FlowRow) -> None:
+    """Its signals, and the tokens with which one might still have been sent."""
+    (gone, kept) = await ended(store, flow, 1, 2)
+    tokens = [
+        ResumeToken(digest=f"digest-{run}", run_id=run, step="pack", created_at=START, expires_at=LATER)
+        for run in (gone, kept)
+    ]
+    await store.insert_resume_tokens(tokens)
+    for run in (gone, kept):
+        signal = NewSignal(
+            run_id=run, step="pack", key="k", request_digest="d", sent_at=START, payload=b"1", facts=None
+        )
+        await apply(store, run, Changes(new_signals=(signal,)))
+
+    await store.delete_runs([gone], ended_before=LATER)
+
+    assert [await store.read_resume_token(token.digest) for token in tokens] == [None, tokens[1]]
+    assert [len(await store.read_signals(run)) for run in (gone, kept)] == [0, 1]

@@ -14,6 +14,8 @@ WITH gone AS MATERIALIZED (
     DELETE FROM fairlead.run_generations AS t USING gone WHERE t.run_id = gone.id
 ), signals AS (
     DELETE FROM fairlead.signals AS t USING gone WHERE t.run_id = gone.id
+), tokens AS (
+    DELETE FROM fairlead.resume_tokens AS t USING gone WHERE t.run_id = gone.id
 ), outbox AS (
     DELETE FROM fairlead.outbox AS t USING gone WHERE t.run_id = gone.id
 ), runs AS (
