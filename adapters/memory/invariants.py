@@ -1,7 +1,7 @@
 """The invariants that stored rows can show, one predicate each, over one committed state.
 
 A predicate yields a line for every row that breaks it and nothing on a healthy store. Not here are those that no
-single state of the rows can show: I7, I9, I23, I24, I27, I31 and I34 to I37 speak of what happens over time, I8
+single state of the rows can show: I7, I9, I23, I24, I31 and I34 to I37 speak of what happens over time, I8
 needs a plan's `max_attempts`, I20 and I21 what a sink received, I28 and I29 the blob store, I33 dead letters, I38
 another adapter. I1, I2, I10, I12, I14 and I30 are checked as far as rows show them without the flow's plan.
 """
@@ -26,6 +26,7 @@ from ...ports.statuses import (
 from .events import Told, told_by
 from .rows import Run, Step, StoredRun, Task
 from .store import Store
+from .wait_invariants import I26_suspended_waits, I27_consumed_once
 
 FIRST_GENERATION = 1
 
@@ -34,13 +35,18 @@ LOST = "worker_lost"
 
 
 def I1_terminal_is_absorbing(store: Store) -> Iterator[str]:
-    """Terminal is absorbing per generation: what is terminal has an end, what is not has none."""
+    """Terminal is absorbing per generation: what is terminal has an end, what is not has none.
+
+    Only a running run has a deadline.
+    """
     for run in store.runs.values():
         if (run.row.status in TERMINAL_RUN) is (run.row.ended_at is None):
             yield f"{_of_run(run.row)} ended at {run.row.ended_at}"
         left = {number for number, ending in run.endings.items() if ending.status in TERMINAL_RUN}
         if left != set(range(FIRST_GENERATION, run.row.generation)) or len(left) != len(run.endings):
             yield f"{_of_run(run.row)} in generation {run.row.generation} has left {sorted(run.endings)}"
+        if run.row.deadline_at is not None and run.row.status is not RunStatus.RUNNING:
+            yield f"{_of_run(run.row)} has a deadline at {run.row.deadline_at}"
         for step in run.steps.values():
             if (step.status in TERMINAL_STEP) is (step.ended_at is None):
                 yield f"{_of_step(step)} ended at {step.ended_at}"
@@ -66,14 +72,17 @@ def I2_statuses_agree(store: Store) -> Iterator[str]:
 
 
 def I3_one_outcome(store: Store) -> Iterator[str]:
-    """At most one outcome per task and token; a terminal task has exactly one."""
+    """At most one outcome per task and token; a terminal task has exactly one.
+
+    A task that ended while it waited is nobody's, and no attempt.
+    """
     for run, task in _tasks(store):
         kept = run.attempts.get(Lease(task.key, task.token))
         if task.status is TaskStatus.COMPLETED and (task.settled_token != task.token or kept is not None):
             yield f"{_of_task(task)} has settled token {task.settled_token}, and its attempt kept as {kept}"
         if task.status is TaskStatus.FAILED:
             settled = task.settled_token == task.token
-            if kept is None or settled is (task.reason == LOST):
+            if (kept is None) is (task.worker is not None) or settled is (task.reason == LOST):
                 yield f"{_of_task(task)} has settled token {task.settled_token}, and its attempt kept as {kept}"
 
 
@@ -233,15 +242,15 @@ def I18_changes_have_events(store: Store) -> Iterator[str]:
             last = f"run.{status}" in types if status in TERMINAL_RUN else True
             if not last or ("run.started" in types) is (started_at is None):
                 yield f"{_of_run(row)} tells {types} in generation {number}"
-        happened: dict[tuple[str, int], set[str]] = {}
+        happened: dict[tuple[str, int], Counter[str]] = {}
         for event in told:
             if event.step and not event.ends_run:
-                happened.setdefault((event.step, event.generation), set()).add(event.type)
+                happened.setdefault((event.step, event.generation), Counter())[event.type] += 1
         for slug, generation in sorted(happened):
             if (row.id, slug, generation) not in run.steps:
                 yield f"{_of_run(row)} tells of step {slug}/{generation}, which has no row"
         for step in run.steps.values():
-            yield from _untold(step, happened.get((step.slug, step.generation), set()))
+            yield from _untold(step, happened.get((step.slug, step.generation), Counter()))
         yield from _unkept_retries(run, told)
 
 
@@ -282,16 +291,6 @@ def I25_nothing_live_in_terminal_run(store: Store) -> Iterator[str]:
                 yield f"{_of_task(task)} is live in a run that is {run.row.status}"
 
 
-def I26_suspended_waits(store: Store) -> Iterator[str]:
-    """A suspended step has exactly one thing it waits for: its one live task, which is suspended."""
-    for run, step in _steps(store):
-        if step.status is StepStatus.SUSPENDED:
-            live = [task for task in run.tasks.values() if _place(task) == (step.slug, step.generation)]
-            waiting = [task.status for task in live if task.status in LIVE_TASK]
-            if waiting != [TaskStatus.SUSPENDED]:
-                yield f"{_of_step(step)} has live tasks that are {waiting}"
-
-
 def I30_shape_never_changes(store: Store) -> Iterator[str]:
     """A run's shape never changes: its `flow_id` stands for the flow, version and fingerprint it started with."""
     shapes = {row.flow_id: (row.slug, row.version, row.fingerprint) for row in store.flows.values()}
@@ -303,13 +302,22 @@ def I30_shape_never_changes(store: Store) -> Iterator[str]:
 
 
 def I32_queued_tasks_are_findable(store: Store) -> Iterator[str]:
-    """Every queued task can be found by the sweep even if all messages are lost, and every lease by the reaper."""
+    """Every queued task can be found by the sweep even if all messages are lost, and every lease by the reaper.
+
+    So can whatever waits for a time.
+    """
     findable = store.queued.findable()
+    waiting, overdue = store.waiting.findable(), store.deadlines.findable()
     for _, task in _tasks(store):
         if (task.status is TaskStatus.QUEUED) is not (task.key in findable):
             yield f"{_of_task(task)} is not where the index of queued tasks has it"
         if (task.status is TaskStatus.RUNNING) is not store.leased.holds(task):
             yield f"{_of_task(task)} is not where the index of leases has it"
+        if (task.wake_at is not None) is not (task.key in waiting):
+            yield f"{_of_task(task)} is not where the index of waiting tasks has it"
+    for run in store.runs.values():
+        if (run.row.deadline_at is not None) is not (run.row.id in overdue):
+            yield f"{_of_run(run.row)} is not where the index of deadlines has it"
 
 
 INVARIANTS: Sequence[Callable[[Store], Iterator[str]]] = (
@@ -332,6 +340,7 @@ INVARIANTS: Sequence[Callable[[Store], Iterator[str]]] = (
     I22_one_run_per_key,
     I25_nothing_live_in_terminal_run,
     I26_suspended_waits,
+    I27_consumed_once,
     I30_shape_never_changes,
     I32_queued_tasks_are_findable,
 )
@@ -343,24 +352,36 @@ def broken_invariants(store: Store) -> Mapping[str, Sequence[str]]:
     return {name: lines for name, lines in found.items() if lines}
 
 
-def _untold(step: Step, told: set[str]) -> Iterator[str]:
-    """Where a step's events and its status differ. A step that is cancelled with its run has no event of its own."""
+def _untold(step: Step, told: Counter[str]) -> Iterator[str]:
+    """Where a step's events and its status differ. A step that is cancelled with its run has no event of its own.
+
+    A step resumes when what it waited for is there, so one that ended otherwise may have been suspended to its end.
+    """
     started = "step.started" in told
-    ended = told & {"step.completed", "step.failed", "step.skipped"}
+    ended = told.keys() & {"step.completed", "step.failed", "step.skipped"}
     wanted = {f"step.{step.status}"} if step.status in TERMINAL_STEP - {StepStatus.CANCELLED} else set[str]()
     runs = step.status in (StepStatus.RUNNING, StepStatus.SUSPENDED)
     must_start = runs or (step.status is StepStatus.COMPLETED and step.elements != step.gaps)
     may_start = step.status is not StepStatus.CREATED and step.elements != step.gaps
     unmarked = started is (step.started_at is None)
-    if ended != wanted or unmarked or (must_start and not started) or (started and not may_start):
+    waits = told["step.suspended"] - told["step.resumed"]
+    waiting = {
+        StepStatus.SUSPENDED: (1,),
+        StepStatus.FAILED: (0, 1),
+        StepStatus.SKIPPED: (0, 1),
+        StepStatus.CANCELLED: (0, 1),
+    }
+    untold = ended != wanted or unmarked or waits not in waiting.get(step.status, (0,))
+    if untold or (must_start and not started) or (started and not may_start):
         yield f"{_of_step(step)} tells {sorted(told)}"
 
 
 def _unkept_retries(run: StoredRun, told: Sequence[Told]) -> Iterator[str]:
-    """Where retries and kept attempts differ: all but the last attempt of a failed task were retried."""
+    """Where retries and kept attempts differ: all but the last attempt of a task that failed in one were retried."""
     retried = Counter((event.step or "", event.generation) for event in told if event.type == "task.retrying")
     kept = Counter((key.step, key.generation) for key, _ in run.attempts)
-    kept.subtract(_place(task) for task in run.tasks.values() if task.status is TaskStatus.FAILED)
+    ended = (task for task in run.tasks.values() if task.status is TaskStatus.FAILED and task.worker is not None)
+    kept.subtract(map(_place, ended))
     for place in sorted({*retried, *kept}):
         if retried[place] != kept[place]:
             yield f"step {run.row.id}/{place[0]}/{place[1]} tells {retried[place]} retries and had {kept[place]}"

@@ -1,6 +1,7 @@
 -- Every status change of a run or step and every retry has its event, and no event is without its change. A step that
--- is cancelled with its run has no event of its own; a map without tasks completes without having started; all but the
--- last attempt of a failed task were retried.
+-- is cancelled with its run has no event of its own; a map without tasks completes without having started; a step resumes
+-- when what it waited for is there, so one that ended otherwise may have been suspended to its end; all but the last
+-- attempt of a task that failed in one were retried.
 WITH told AS (
     SELECT
         o.run_id, o.generation, o.first_sequence + each.place - 1 AS sequence,
@@ -35,6 +36,8 @@ WITH told AS (
         bool_or(told.type = 'step.started') AS started,
         array_agg(DISTINCT told.type)
             FILTER (WHERE told.type IN ('step.completed', 'step.failed', 'step.skipped')) AS ended,
+        count(*) FILTER (WHERE told.type = 'step.suspended')
+            - count(*) FILTER (WHERE told.type = 'step.resumed') AS waits,
         count(*) FILTER (WHERE told.type = 'task.retrying') AS retries
     FROM told
     WHERE told.step IS NOT NULL AND told.type NOT LIKE 'run.%'
@@ -46,7 +49,7 @@ WITH told AS (
 ), failed AS (
     SELECT t.run_id, t.step, t.generation, count(*) AS tasks
     FROM fairlead.tasks AS t
-    WHERE t.status = 'failed'
+    WHERE t.status = 'failed' AND t.worker IS NOT NULL
     GROUP BY t.run_id, t.step, t.generation
 )
 SELECT format('run %s (%s) tells %s', r.id, r.status, runs.types)
@@ -63,14 +66,17 @@ WHERE coalesce('run.started' = ANY (types.told), false) <> (g.started_at IS NOT 
         AND NOT coalesce('run.' || g.status = ANY (types.told), false))
 UNION ALL
 SELECT format(
-    'step %s/%s/%s (%s) tells %s%s',
-    s.run_id, s.slug, s.generation, s.status, steps.ended, CASE WHEN steps.started THEN ' after its start' END
+    'step %s/%s/%s (%s) tells %s%s%s',
+    s.run_id, s.slug, s.generation, s.status, steps.ended, CASE WHEN steps.started THEN ' after its start' END,
+    CASE WHEN steps.waits <> 0 THEN ' and that it waits' END
 )
 FROM fairlead.steps AS s
 LEFT JOIN steps ON steps.run_id = s.run_id AND steps.step = s.slug AND steps.generation = s.generation
 WHERE steps.ended IS DISTINCT FROM
         CASE WHEN s.status IN ('completed', 'failed', 'skipped') THEN ARRAY['step.' || s.status] END
     OR coalesce(steps.started, false) <> (s.started_at IS NOT NULL)
+    OR coalesce(steps.waits, 0) NOT BETWEEN CASE WHEN s.status = 'suspended' THEN 1 ELSE 0 END
+        AND CASE WHEN s.status IN ('suspended', 'failed', 'skipped', 'cancelled') THEN 1 ELSE 0 END
     OR (s.started_at IS NULL
         AND (s.status IN ('running', 'suspended') OR (s.status = 'completed' AND s.elements > s.gaps)))
     OR (s.started_at IS NOT NULL AND (s.status = 'created' OR s.elements IS NOT DISTINCT FROM s.gaps))

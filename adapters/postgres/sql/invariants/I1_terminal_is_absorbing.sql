@@ -1,4 +1,5 @@
--- Terminal is absorbing per generation: what is terminal has an end, what is not has none.
+-- Terminal is absorbing per generation: what is terminal has an end, what is not has none. Only a running run has a
+-- deadline.
 SELECT format('run %s (%s) ended at %s', r.id, r.status, r.ended_at)
 FROM fairlead.runs AS r
 WHERE (r.status IN ('completed', 'failed', 'cancelled')) = (r.ended_at IS NULL)
@@ -15,6 +16,10 @@ CROSS JOIN LATERAL (
     WHERE g.run_id = r.id
 ) AS ended
 WHERE ended.well <> r.generation - 1 OR ended.number <> r.generation - 1
+UNION ALL
+SELECT format('run %s (%s) has a deadline at %s', r.id, r.status, r.deadline_at)
+FROM fairlead.runs AS r
+WHERE r.deadline_at IS NOT NULL AND r.status <> 'running'
 UNION ALL
 SELECT format('step %s/%s/%s (%s) ended at %s', s.run_id, s.slug, s.generation, s.status, s.ended_at)
 FROM fairlead.steps AS s

@@ -1,5 +1,6 @@
 -- At most one outcome per task and token; a terminal task has exactly one. A task that failed because its last lease
--- was lost has no outcome of that lease: nobody recorded one.
+-- was lost has no outcome of that lease: nobody recorded one. A task that ended while it waited is nobody's, and no
+-- attempt.
 SELECT format(
     'task %s/%s/%s/%s (%s, token %s) has settled token %s, and its attempt is %s',
     t.run_id, t.step, t.generation, t.element, t.status, t.token, t.settled_token,
@@ -11,4 +12,5 @@ LEFT JOIN fairlead.attempts AS a
         AND a.token = t.token
 WHERE (t.status = 'completed' AND (t.settled_token <> t.token OR a.run_id IS NOT NULL))
     OR (t.status = 'failed'
-        AND (a.run_id IS NULL OR (t.settled_token = t.token) = (t.reason IS NOT DISTINCT FROM 'worker_lost')));
+        AND ((a.run_id IS NULL) = (t.worker IS NOT NULL)
+            OR (t.settled_token = t.token) = (t.reason IS NOT DISTINCT FROM 'worker_lost')));

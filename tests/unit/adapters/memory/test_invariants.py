@@ -323,6 +323,10 @@ def _suspend_for_nothing(world: World) -> None:
     world.step("running", "weigh").status = StepStatus.SUSPENDED
 
 
+def _keep_no_signal(world: World) -> None:
+    world.row("pending").signals = 1
+
+
 def _change_the_shape(world: World) -> None:
     world.row("running").fingerprint = "another"
 
@@ -384,6 +388,7 @@ CASES: list[tuple[str, Callable[[World], None]]] = [
     ("I25_nothing_live_in_terminal_run", _forget_a_step),
     ("I25_nothing_live_in_terminal_run", _leave_a_task_to_a_cancelled_run),
     ("I26_suspended_waits", _suspend_for_nothing),
+    ("I27_consumed_once", _keep_no_signal),
     ("I30_shape_never_changes", _change_the_shape),
     ("I32_queued_tasks_are_findable", _hide_a_queued_task),
     ("I32_queued_tasks_are_findable", _hide_a_lease),

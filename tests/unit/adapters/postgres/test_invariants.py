@@ -257,6 +257,7 @@ CASES = {
         f"DELETE FROM fairlead.steps WHERE run_id = {RUNNING} AND slug = 'weigh'",
     ],
     "I26_suspended_waits": [steps(RUNNING, "weigh", "status = 'suspended'")],
+    "I27_consumed_once": [runs(PENDING, "signals = 1")],
     "I30_shape_never_changes": [
         runs(RUNNING, "fingerprint = 'another'"),
         runs(COMPLETED, "flow_id = 99"),
