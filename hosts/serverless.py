@@ -24,6 +24,8 @@ from ..kernel.dispatch.advancing import CLOCK_SKEW_MAX
 from ..kernel.durations import Duration
 from ..ports.clock import Clock
 from ..ports.errors import AdapterError
+from ..ports.workers import HostKind
+from .announcing import GOODBYE_S, Announcer
 from .claiming import Claiming
 from .ending import SETTLE_S, within
 from .errors import HostOptionError
@@ -119,6 +121,13 @@ class ServerlessHost:
             lease_duration=timedelta(seconds=checked_duration("lease_duration", lease_duration, least_s=0.1)),
             cancel_grace_s=self._stop_margin_s / 3,
         )
+        self._announcer = Announcer(
+            kernel,
+            worker=self._options.worker,
+            kind=HostKind.SERVERLESS,
+            queues=self._options.queues,
+            slots=self._options.concurrency,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -130,6 +139,7 @@ class ServerlessHost:
 
     async def aclose(self) -> None:
         """Leave the resources. The kernel's ports stay open."""
+        await within(GOODBYE_S, isolated({"announce": self._announcer.say_goodbye}))
         opened, self._opened = self._opened, None
         if opened is not None:
             await opened[1].aclose()
@@ -222,9 +232,24 @@ class ServerlessHost:
         )
         call.begin()
         try:
-            yield call
+            async with self._announced(time):
+                yield call
         finally:
             await call.end()
+
+    @asynccontextmanager
+    async def _announced(self, time: _Time) -> AsyncGenerator[None]:
+        """Say meanwhile that this host is there, if it has not said so for a while: it is one, however many calls."""
+        if self._announcer.due_in_s > 0:
+            yield
+            return
+        telling = asyncio.create_task(isolated({"announce": self._announcer.announce}))
+        try:
+            yield
+        finally:
+            await asyncio.wait([telling], timeout=min(max(time.left_s() / 2, 0), GOODBYE_S))
+            telling.cancel()
+            await asyncio.wait([telling])
 
     def _heartbeats_of(self, worker: Worker) -> HeartbeatThread | HeartbeatLoop:
         in_thread = self._heartbeats_in == "thread"

@@ -42,6 +42,7 @@ from .kernel import Kernel
 from .retry import GiveUp, RetryAfter
 from .runs import RunDetails, RunHandle
 from .starting import Start
+from .workers import Worker, WorkerState
 
 __all__ = [
     "AdapterError",
@@ -93,5 +94,7 @@ __all__ = [
     "UnsupportedType",
     "UsageError",
     "WaitTimeout",
+    "Worker",
+    "WorkerState",
     "decode_failure",
 ]

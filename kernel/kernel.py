@@ -14,6 +14,7 @@ from ..ports.persistence import Persistence
 from ..ports.reading import RunCursor, RunFilter, RunPage
 from .api.retention import Pruning
 from .api.signals import Signals
+from .api.workers import Workers
 from .commands import CancelledRun, CancelRun, StartRuns, require_startable
 from .definition import Flow
 from .dispatch import Dispatcher
@@ -38,6 +39,7 @@ raises it must have that memory as often as hosts have slots."""
 class Kernel(
     Pruning,
     Signals,
+    Workers,
 ):
     """Decides what happens to flows, runs, steps and tasks; everything else it asks of its ports.
 

@@ -64,6 +64,7 @@ from .records import (
 )
 from .retention import Retention
 from .transport import Job
+from .workers import Workers
 
 
 class Transaction(Protocol):
@@ -175,7 +176,7 @@ class RunReader(Protocol):
         ...
 
 
-class Persistence(RunReader, Outbox, Retention, Protocol):
+class Persistence(RunReader, Outbox, Retention, Workers, Protocol):
     """The store. Safe for concurrent use within one event loop."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:

@@ -49,6 +49,7 @@ from ...ports.records import (
 from ...ports.retention import PrunablePage
 from ...ports.statuses import TaskStatus
 from ...ports.transport import Job
+from ...ports.workers import WorkerRecord
 from . import forgetting, reading
 from .health import read_health
 from .invariants import broken_invariants
@@ -335,6 +336,18 @@ class MemoryPersistence:
         """Those of some tasks that exist."""
         with self._store.mutex:
             return {key: task.loaded() for key in tasks if (task := self._task(key)) is not None}
+
+    # Workers
+
+    async def announce_worker(self, worker: WorkerRecord, *, forget_before: datetime) -> None:
+        """Put a worker down, and forget those that were last seen before a time."""
+        with self._store.mutex:
+            self._store.workers.announce(worker, forget_before)
+
+    async def read_workers(self) -> Sequence[WorkerRecord]:
+        """All workers that are known, by worker id."""
+        with self._store.mutex:
+            return self._store.workers.all()
 
     # Reading
 

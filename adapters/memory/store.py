@@ -20,6 +20,7 @@ from .queues import LeasedTasks, PendingRuns, QueuedTasks
 from .rows import Batch, Run, StoredRun, Task, Uncommitted, stored_batch
 from .scheduled import ScheduledCommands
 from .waiting import Deadlines, WaitingTasks
+from .workers import AnnouncedWorkers
 
 
 class Store:
@@ -45,6 +46,7 @@ class Store:
         self.scheduled = ScheduledCommands()
         self.resume_tokens: dict[str, ResumeToken] = {}
         """By digest."""
+        self.workers = AnnouncedWorkers()
 
     def register_flow(self, flow: NewFlow, *, replace: bool) -> FlowRow:
         """The shape that (slug, version) has from now on."""

@@ -16,13 +16,22 @@ from .retention import Forgetting
 from .starting import RunStarting
 from .transaction import PostgresTransaction
 from .waiting import WaitKeeping
+from .workers import WorkerKeeping
 
 DEDICATED_CONNECTIONS = 2
 """A second handle serves one thread's heartbeats: one statement at a time, and one while that one is stuck."""
 
 
 class PostgresPersistence(
-    RunStarting, TaskLeasing, WaitKeeping, OutboxKeeping, RunReading, Forgetting, HealthReading, InvariantChecking
+    RunStarting,
+    TaskLeasing,
+    WaitKeeping,
+    OutboxKeeping,
+    RunReading,
+    Forgetting,
+    HealthReading,
+    WorkerKeeping,
+    InvariantChecking,
 ):
     """`Persistence` over one database and schema."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     JSON,
     BigInteger,
     Boolean,
@@ -39,7 +40,7 @@ ID = Uuid(as_uuid=False)
 def fairlead_metadata(schema: str = DEFAULT_SCHEMA) -> MetaData:
     """All tables, in `schema`. Include it in the metadata that Alembic compares, or select from its tables."""
     metadata = MetaData(schema=schema)
-    for define in (_flows, _runs, _steps, _tasks, _history, _outbox, _waiting, _blobs, _migrations):
+    for define in (_flows, _runs, _steps, _tasks, _history, _outbox, _waiting, _blobs, _workers, _migrations):
         define(metadata)
     return metadata
 
@@ -319,6 +320,23 @@ def _blobs(metadata: MetaData) -> None:
         _required("number", Integer),
         _required("data", LargeBinary),
         PrimaryKeyConstraint("key", "number"),
+    )
+
+
+def _workers(metadata: MetaData) -> None:
+    Table(
+        "workers",
+        metadata,
+        Column("worker", NAME, primary_key=True),
+        _required("kind", Text),
+        _required("host", Text),
+        _required("pid", Integer),
+        *(_required(name, ARRAY(NAME)) for name in ("flows", "versions", "queues")),
+        _required("slots", Integer),
+        _required("started_at", TIME),
+        _required("seen_at", TIME),
+        Column("ended_at", TIME),
+        postgresql_with={"fillfactor": 50},
     )
 
 

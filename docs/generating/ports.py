@@ -13,11 +13,22 @@ from fairlead.ports.persistence import Persistence, Transaction
 from fairlead.ports.scheduler import Scheduler
 from fairlead.ports.sink import EventSink
 from fairlead.ports.transport import JobTransport
+from fairlead.ports.workers import Workers
 
 from .docstrings import markdown
 from .page import head, signature, text
 
-_PORTS: tuple[type, ...] = (Persistence, Transaction, Outbox, JobTransport, BlobStore, EventSink, Scheduler, Clock)
+_PORTS: tuple[type, ...] = (
+    Persistence,
+    Transaction,
+    Outbox,
+    Workers,
+    JobTransport,
+    BlobStore,
+    EventSink,
+    Scheduler,
+    Clock,
+)
 
 
 def ports_page() -> str:

@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "worker": "worker",
         "start": "start",
         "runs": "runs",
+        "workers": "workers",
         "flows": "flows",
         "prune": "prune",
         "migrate": "migrate",

@@ -13,6 +13,8 @@ from typing import Self
 
 from ...kernel import Kernel
 from ...kernel.durations import Duration
+from ...ports.workers import HostKind
+from ..announcing import Announcer
 from ..errors import HostOptionError
 from ..heartbeats import HeartbeatLoop, Heartbeats, HeartbeatsIn, HeartbeatThread
 from ..options import checked_count, checked_duration, checked_heartbeats, checked_queues, checked_worker, queues_of
@@ -148,8 +150,21 @@ class NodeHost:
         name = f"fairlead-heartbeats-{self.worker}"
         heartbeats = HeartbeatThread(beats, name=name) if in_thread else HeartbeatLoop(beats)
         owned = AsyncExitStack()
+        announcer = Announcer(
+            self.kernel,
+            worker=self.worker,
+            kind=HostKind.NODE,
+            queues=self._queues,
+            slots=self._options.concurrency,
+        )
         running = Running(
-            worker, heartbeats, owned, poll_interval_s=self._poll_s, sweep_s=self._sweep_s, drain_s=self._drain_s
+            worker,
+            heartbeats,
+            announcer,
+            owned,
+            poll_interval_s=self._poll_s,
+            sweep_s=self._sweep_s,
+            drain_s=self._drain_s,
         )
         running.start()
         owned.push_async_exit(opened.pop_all())

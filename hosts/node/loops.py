@@ -16,6 +16,7 @@ from typing import Protocol
 from ...kernel.dispatch.advancing import CLOCK_SKEW_MAX
 from ...ports.reading import Due
 from ...ports.transport import Delivery
+from ..announcing import Announcer
 from ..backoff import Backoff
 from ..cancelling import ends_task
 from ..claiming import Claiming
@@ -271,6 +272,7 @@ class WatchLoop:
         self,
         worker: Worker,
         ticks: Ticks,
+        announcer: Announcer,
         *,
         stir: Callable[..., None] | None,
         flush: Callable[[], None] | None,
@@ -280,6 +282,7 @@ class WatchLoop:
         self.occasion = Occasion()
         self._worker = worker
         self._ticks = ticks
+        self._announcer = announcer
         self._stir = stir
         self._flush = flush
         self._ports = worker.kernel.ports
@@ -328,6 +331,8 @@ class WatchLoop:
         if now_s >= self._synchronise_at_s:
             self._synchronise_at_s = now_s + SYNCHRONISE_S
             steps["synchronise"] = self._ticks.synchronise
+        if self._announcer.due_in_s <= 0:
+            steps["announce"] = self._announcer.announce
         if now_s >= self._sweep_at_s:
             self._sweep_at_s = now_s + self._sweep_s
             steps["sweep"] = self._ticks.sweep
@@ -342,6 +347,7 @@ class WatchLoop:
             pause_s = min(POLL_FIRST_S, self._poll_interval_s)
         else:
             pause_s = min(max(self._pause_s, POLL_FIRST_S), self._poll_interval_s)
+        pause_s = min(pause_s, max(self._announcer.due_in_s, POLL_FIRST_S))
         if due.next_at is not None:
             pause_s = min(pause_s, max((due.next_at - now) / timedelta(seconds=1), 0.001))
         return pause_s

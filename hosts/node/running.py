@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 from ...kernel.commands import Outcome, OutcomeKind
+from ..announcing import GOODBYE_S, Announcer
 from ..backoff import Backoff
 from ..claiming import Claiming
 from ..ending import SETTLE_S, within
@@ -27,6 +28,7 @@ class Running:
         self,
         worker: Worker,
         heartbeats: HeartbeatThread | HeartbeatLoop,
+        announcer: Announcer,
         resources: AsyncExitStack,
         *,
         poll_interval_s: float,
@@ -36,6 +38,7 @@ class Running:
         ports = worker.kernel.ports
         self._worker = worker
         self._heartbeats = heartbeats
+        self._announcer = announcer
         self._resources = resources
         self._drain_s = drain_s
         self._closing = False
@@ -58,6 +61,7 @@ class Running:
         self._watch = WatchLoop(
             worker,
             self._ticks,
+            announcer,
             stir=stir,
             flush=self._flush_soon,
             poll_interval_s=poll_interval_s,
@@ -148,6 +152,7 @@ class Running:
         for task in ending:
             task.cancel()
         await asyncio.wait(ending)
+        await within(GOODBYE_S, isolated({"announce": self._announcer.say_goodbye}))
         async with self._resources:
             await self._heartbeats.stop()
             await self._worker.close()

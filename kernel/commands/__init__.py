@@ -36,12 +36,14 @@ from .tasks import (
     Verdict,
 )
 from .waiting import ExpireRuns, MintResumeToken, SendSignal, SentSignal, SignalFate, WakeTasks
+from .workers import AnnounceWorker
 
 __all__ = [
     "PRUNE_BATCH",
     "REASON_LENGTH_MAX",
     "SETTLE_BATCH_MAX",
     "START_BATCH_MAX",
+    "AnnounceWorker",
     "CancelRun",
     "CancelledRun",
     "Capacity",

@@ -14,6 +14,7 @@ from .publishing import Publishing
 from .retaining import Retaining
 from .running import Running
 from .waiting import Waiting
+from .workers import Workers
 
 Result = TypeVar("Result")
 
@@ -39,6 +40,7 @@ class Dispatcher:
             Waiting(means),
             Publishing(means),
             Retaining(means),
+            Workers(means),
         ]
         self._handlers: Handlers = {command: handler for area in areas for command, handler in area.handlers.items()}
 

@@ -216,3 +216,25 @@ def test_the_embedded_server_can_stay(fairlead: Commands, tmp_path: Path) -> Non
         stopped = fairlead.ok("db", "stop", *folder)
     assert stopped == "stopped\n"
     assert json.loads(fairlead.ok("db", "stop", *folder, "--json")) == {"stopped": False}
+
+
+def test_workers_are_listed_with_what_they_serve(app: Commands) -> None:
+    """As a table and as JSON; one that has ended only where it is asked for."""
+    nobody = app.ok("workers")
+    worker = app.begin(
+        "worker", "app:kernel", "--resources", "app:resources", "--worker-id", "mill", "--queue", "default"
+    )
+    start(app, "greet", "you", "--wait", "--timeout", "60")
+    shown = app.ok("workers", "--flow", "greet")
+    (found,) = json.loads(app.ok("workers", "--json"))["workers"]
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=PATIENCE_S)
+    afterwards, everything = app.ok("workers"), app.ok("workers", "--all")
+
+    assert nobody == "no host has worked here\n"
+    assert "mill    running  node" in shown
+    assert "greet 2, odd 1, slow 1" in shown
+    assert (found["worker"], found["pid"], found["queues"]) == ("mill", worker.pid, ["default"])
+    assert found["flows"][0] == {"flow": "greet", "version": "2"}
+    assert afterwards == "no host runs; 1 have ended (--all shows them)\n"
+    assert "mill    ended" in everything
