@@ -11,6 +11,7 @@ from ..ports.statuses import RunStatus, StepStatus, TaskStatus
 from .commands import CancelledRun, SentSignal, SignalFate
 from .context import Context
 from .definition import Branch, Flow, Resource, Step
+from .diagnosing import Diagnosis, Finding, Severity
 from .errors import (
     FlowDefinitionError,
     FlowShapeConflict,
@@ -37,6 +38,7 @@ from .errors import (
     UnsupportedType,
     WaitTimeout,
 )
+from .explaining import Cause, CauseKind, Explanation
 from .failures import Failure, decode_failure
 from .kernel import Kernel
 from .retry import GiveUp, RetryAfter
@@ -48,10 +50,15 @@ __all__ = [
     "AdapterError",
     "Branch",
     "CancelledRun",
+    "Cause",
+    "CauseKind",
     "Context",
     "CorruptionError",
+    "Diagnosis",
+    "Explanation",
     "Failure",
     "FairleadError",
+    "Finding",
     "Flow",
     "FlowDefinitionError",
     "FlowShapeConflict",
@@ -81,6 +88,7 @@ __all__ = [
     "RunNotFound",
     "RunStatus",
     "SentSignal",
+    "Severity",
     "SignalConflict",
     "SignalFate",
     "SignalNotAwaited",
