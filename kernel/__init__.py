@@ -11,7 +11,6 @@ from ..ports.statuses import RunStatus, StepStatus, TaskStatus
 from .commands import CancelledRun, SentSignal, SignalFate
 from .context import Context
 from .definition import Branch, Flow, Resource, Step
-from .diagnosing import Diagnosis, Finding, Severity
 from .errors import (
     FlowDefinitionError,
     FlowShapeConflict,
@@ -38,7 +37,6 @@ from .errors import (
     UnsupportedType,
     WaitTimeout,
 )
-from .explaining import Cause, CauseKind, Explanation
 from .failures import Failure, decode_failure
 from .kernel import Kernel
 from .retry import GiveUp, RetryAfter
@@ -50,15 +48,10 @@ __all__ = [
     "AdapterError",
     "Branch",
     "CancelledRun",
-    "Cause",
-    "CauseKind",
     "Context",
     "CorruptionError",
-    "Diagnosis",
-    "Explanation",
     "Failure",
     "FairleadError",
-    "Finding",
     "Flow",
     "FlowDefinitionError",
     "FlowShapeConflict",
@@ -88,7 +81,6 @@ __all__ = [
     "RunNotFound",
     "RunStatus",
     "SentSignal",
-    "Severity",
     "SignalConflict",
     "SignalFate",
     "SignalNotAwaited",

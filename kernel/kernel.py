@@ -12,7 +12,6 @@ from ..ports import Ports
 from ..ports.errors import CommitUnknown, FairleadError
 from ..ports.persistence import Persistence
 from ..ports.reading import RunCursor, RunFilter, RunPage
-from .api.diagnosis import Diagnosing
 from .api.retention import Pruning
 from .api.signals import Signals
 from .api.workers import Workers
@@ -38,7 +37,6 @@ raises it must have that memory as often as hosts have slots."""
 
 
 class Kernel(
-    Diagnosing,
     Pruning,
     Signals,
     Workers,

@@ -18,8 +18,6 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "runs": "runs",
         "workers": "workers",
         "flows": "flows",
-        "why": "why",
-        "doctor": "doctor",
         "prune": "prune",
         "migrate": "migrate",
         "db": "db",

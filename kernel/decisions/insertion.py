@@ -9,13 +9,13 @@ from ...ports.records import ClaimedTask, ElementRequest, NewTasks, TaskKey
 from ..plan import StepPlan
 from .handover import HandOver
 from .retrying import later
-from .state import NotLoaded, RunState, StepState
+from .state import RunState, StepState
 
 MAP_WINDOW_MAX = 10_000
 """Non-terminal tasks of one map at a time: bounds the rows of one transaction and of one run in a queue."""
 
 
-class ElementsNotLoaded(NotLoaded):
+class ElementsNotLoaded(Exception):
     """A decision needs to know for which elements of a map with gaps the next tasks are."""
 
     def __init__(self, request: ElementRequest) -> None:

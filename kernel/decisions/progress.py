@@ -16,10 +16,7 @@ import msgspec
 from ...ports.records import (
     Cancellation,
     ElementRequest,
-    EventBatch,
-    RunUpdate,
     SignalRow,
-    StepWrite,
     TaskKey,
     TaskRow,
     WaitsFor,
@@ -39,20 +36,19 @@ from ..events import (
     StepSkipped,
     StepStarted,
     StepSuspended,
-    encode_events,
 )
-from ..facts import NULL, array_length, facts_of, joined_facts, time_in
+from ..facts import NULL, array_length, facts_of, joined_facts
 from ..failures import Exceeded, encode_failure, with_exceeded
 from ..plan import INPUT, Consequence, Plan, StepKind, StepPlan, ValuePath
 from ..sleeps import MissingTime
-from ..times import NotTime
 from ..transitions import RunTrigger, StepTrigger, run_after, step_after
 from .handover import HandOver
 from .insertion import Insertion
 from .readiness import DEPENDENCY_SKIPPED, hindrance
 from .retrying import later
+from .rows import event_batch, run_update, step_write
 from .state import ChangeSet, RunState, StepState, StepStates
-from .waits import BORN, TIMED_OUT, Waits, waited_for
+from .waits import BORN, TIMED_OUT, Waits, end_of_sleep, waited_for
 
 HANDLER_FAILED = "handler_failed"
 
@@ -86,11 +82,6 @@ class RunProgress:
         self._advanced_maps: dict[str, StepState] = {}
         self._cut_short: list[StepState] = []
         """Maps that ended while tasks of theirs were live."""
-        self._started_at: datetime | None = None
-        self._deadline_at: datetime | None = None
-        self._ended_at: datetime | None = None
-        self._reason: str | None = None
-        self._error: bytes | None = None
 
     @property
     def ended(self) -> bool:
@@ -111,9 +102,9 @@ class RunProgress:
     def claim(self) -> None:
         """The pending run becomes running, and the steps without dependencies become ready."""
         self.run.status = run_after(self.run.status, RunTrigger.CLAIM)
-        self._started_at = self.now
+        self.run.started_at = self.now
         if self.plan.run_timeout_s is not None:
-            self._deadline_at = later(self.now, timedelta(seconds=self.plan.run_timeout_s))
+            self.run.deadline_at = later(self.now, timedelta(seconds=self.plan.run_timeout_s))
         self.note(_RUN_STARTED)
         roots = [slug for slug, step in self.plan.steps.items() if not step.dependencies]
         self._advance(settled for slug in roots for settled in self._become_ready(slug))
@@ -125,9 +116,9 @@ class RunProgress:
         self.note(RunFailed(reason=reason, step=step, error=as_raw(error)))
 
     def _end(self, reason: str | None, error: bytes | None) -> None:
-        self._ended_at = self.now
-        self._reason = reason
-        self._error = error
+        self.run.ended_at = self.now
+        self.run.reason = reason
+        self.run.error = error
 
     # Tasks
 
@@ -237,7 +228,7 @@ class RunProgress:
 
     def _sleep(self, plan: StepPlan, state: StepState) -> Sequence[StepState]:
         """A sleep begins, unless its time is past."""
-        wake_at = self._end_of_sleep(plan)
+        wake_at = end_of_sleep(plan, self.run, self._steps, self.now)
         if isinstance(wake_at, str):
             assert plan.until is not None, "only a time that is data can be none"
             message = str(MissingTime(state.slug, plan.until, wake_at))
@@ -261,16 +252,6 @@ class RunProgress:
         state.remaining_tasks = 0
         _note_facts(state, facts)
         return self._complete(state)
-
-    def _end_of_sleep(self, plan: StepPlan) -> datetime | NotTime | None:
-        """When a sleep that begins now is over, or what stands where that time should be; None for at once."""
-        if plan.wait_s is not None:
-            return later(self.now, timedelta(seconds=plan.wait_s))
-        assert plan.until is not None, "a sleep has a duration or an end"
-        if plan.until.name == INPUT:
-            return time_in(self.run.facts, plan.until)
-        source = self._steps[plan.until.name]
-        return time_in(source.facts, plan.until) if source.status is StepStatus.COMPLETED else None
 
     def _facts_of_null(self, slug: str) -> bytes | None:
         return facts_of(self.plan.questions[slug], NULL)
@@ -402,11 +383,12 @@ class RunProgress:
         for slug, state in self._advanced_maps.items():
             if self.is_live(slug):
                 self._insert_tasks(state)
-        steps = [self._step_write(state) for state in self._steps.values() if new or state.changed]
-        events = [self._event_batch(published)] if self._events else []
+        steps = [step_write(self.run.id, state, self.now) for state in self._steps.values() if new or state.changed]
         (changes.new_steps if new else changes.steps).extend(steps)
-        changes.events.extend(events)
-        changes.runs.append(self._run_update())
+        if self._events:
+            first = self._first_sequence
+            changes.events.append(event_batch(self.run, self._events, first, self.now, published=published))
+        changes.runs.append(run_update(self.run))
         if self.run.status is RunStatus.FAILED or self._cut_short:
             changes.cancellations.extend(self._cancellations())
         self._waits.write(changes, ended_badly=self.run.status is RunStatus.FAILED)
@@ -424,51 +406,6 @@ class RunProgress:
             yield Cancellation(
                 run_id=self.run.id, at=self.now, reason="step_skipped", step=state.slug, generation=state.generation
             )
-
-    def _run_update(self) -> RunUpdate:
-        return RunUpdate(
-            id=self.run.id,
-            status=self.run.status,
-            next_sequence=self.run.next_sequence,
-            remaining_steps=self.run.remaining_steps,
-            signals=self.run.signals,
-            deadline_at=None if self.ended else self._deadline_at,
-            started_at=self._started_at,
-            ended_at=self._ended_at,
-            reason=self._reason,
-            error=self._error,
-        )
-
-    def _step_write(self, state: StepState) -> StepWrite:
-        return StepWrite(
-            run_id=self.run.id,
-            slug=state.slug,
-            generation=state.generation,
-            status=state.status,
-            remaining_dependencies=state.remaining_dependencies,
-            elements=state.elements,
-            remaining_tasks=state.remaining_tasks,
-            failed_tasks=state.failed_tasks,
-            cursor=state.cursor,
-            gaps=state.gaps,
-            facts=state.facts if state.has_new_facts else None,
-            started_at=self.now if state.started else None,
-            ended_at=self.now if state.ended else None,
-            reason=state.reason,
-            error=state.error,
-        )
-
-    def _event_batch(self, published: bool) -> EventBatch:
-        return EventBatch(
-            run_id=self.run.id,
-            flow=self.run.flow,
-            generation=self.run.generation,
-            first_sequence=self._first_sequence,
-            count=len(self._events),
-            at=self.now,
-            events=encode_events(self._events),
-            published=published,
-        )
 
 
 _AT_WORK = frozenset({StepStatus.RUNNING, StepStatus.SUSPENDED})

@@ -16,7 +16,7 @@ from ..commands import SendSignal, SentSignal, SignalFate
 from ..errors import NotASignal, ResumeTokenExpired, SignalConflict, SignalNotAwaited, SignalWaiting
 from ..plan import Plan, StepKind
 from .handover import HandOver
-from .settle import Settled, progress_of, steps_by_run
+from .settled import Settled, progress_of, steps_by_run
 from .state import ChangeSet, NotLoaded, loaded_steps
 
 
@@ -103,7 +103,7 @@ def deliver_signal(
     command: SendSignal, snapshot: Snapshot, plan: Plan, *, now: datetime, hand_over: HandOver, published: bool
 ) -> Settled:
     """Advance a run whose step waits for the signal: the payload is the step's output."""
-    settled = Settled(ChangeSet(), {}, [], set(), [], [])
+    settled = Settled()
     run = snapshot.runs[command.run_id]
     steps = loaded_steps(steps_by_run(snapshot).get(run.id, {}))
     try:

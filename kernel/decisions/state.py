@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import msgspec
 from attrs import Factory, define
@@ -31,7 +32,7 @@ from ..plan import Plan
 
 
 class RunState(msgspec.Struct, gc=False):
-    """The working copy of a run's row."""
+    """The working copy of a run's row. The fields after `signals` say what this decision did to it."""
 
     id: str
     flow_id: int
@@ -43,6 +44,11 @@ class RunState(msgspec.Struct, gc=False):
     remaining_steps: int
     facts: bytes | None
     signals: int
+    started_at: datetime | None = None
+    deadline_at: datetime | None = None
+    ended_at: datetime | None = None
+    reason: str | None = None
+    error: bytes | None = None
 
     @classmethod
     def loaded(cls, row: RunRow) -> RunState:

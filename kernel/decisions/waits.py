@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from ...ports.records import (
     ConsumedSignal,
@@ -14,10 +14,13 @@ from ...ports.records import (
     TaskRow,
     WaitsFor,
 )
-from ...ports.statuses import TaskStatus
+from ...ports.statuses import StepStatus, TaskStatus
+from ..facts import time_in
 from ..failures import encode_failure
-from ..plan import StepKind, StepPlan
+from ..plan import INPUT, StepKind, StepPlan
+from ..times import NotTime
 from ..transitions import TaskTrigger, task_after
+from .retrying import later
 from .state import ChangeSet, NotLoaded, RunState, StepState
 
 TIMED_OUT = "timed_out"
@@ -121,6 +124,19 @@ def waited_for(plan: StepPlan) -> WaitsFor:
     if plan.kind is StepKind.SIGNAL:
         return WaitsFor.SIGNAL
     return WaitsFor.TIME if plan.kind is StepKind.SLEEP else WaitsFor.CHECK
+
+
+def end_of_sleep(
+    plan: StepPlan, run: RunState, steps: Mapping[str, StepState], now: datetime
+) -> datetime | NotTime | None:
+    """When a sleep that begins now is over, or what stands where that time should be; None for at once."""
+    if plan.wait_s is not None:
+        return later(now, timedelta(seconds=plan.wait_s))
+    assert plan.until is not None, "a sleep has a duration or an end"
+    if plan.until.name == INPUT:
+        return time_in(run.facts, plan.until)
+    source = steps[plan.until.name]
+    return time_in(source.facts, plan.until) if source.status is StepStatus.COMPLETED else None
 
 
 def not_ready(task: TaskRow, give_up_at: datetime, *, attempt: int | None = None) -> bytes:

@@ -15,8 +15,8 @@ from ..commands import Verdict
 from ..plan import Plan
 from .handover import HandOver
 from .progress import RunProgress
-from .settle import Settled, fail_run, progress_of, steps_by_run
-from .state import ChangeSet, NotLoaded, loaded_steps
+from .settled import Settled, fail_run, progress_of, steps_by_run
+from .state import NotLoaded, loaded_steps
 from .waits import no_signal, not_ready
 
 
@@ -34,7 +34,7 @@ def wake_tasks(
     A task that a signal, a cancel or somebody else who looked was quicker with is left alone. The verdicts name the
     tasks whose waits are over. A run whose rules raise fails alone, as `internal_error`.
     """
-    settled = Settled(ChangeSet(), {}, [], set(), [], [])
+    settled = Settled()
     steps = steps_by_run(snapshot)
     by_run: dict[str, list[TaskRow]] = {}
     for each in found:

@@ -15,7 +15,8 @@ from ...ports.errors import AdapterError, CommitUnknown, UnstorableValue
 from ...ports.records import LoadRequest, Snapshot
 from ..commands import Outcome, OutcomeKind, ReapTasks, Settlement, SettleTasks, Verdict
 from ..decisions.handover import NOBODY, HandOver
-from ..decisions.settle import Settled, reap_tasks, settle_tasks
+from ..decisions.settle import reap_tasks, settle_tasks
+from ..decisions.settled import Settled
 from ..decisions.state import as_claimed
 from ..failures import encode_failure
 from .deciding import decide_and_apply, neighbours

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ...ports.errors import CorruptionError
 from ...ports.persistence import Transaction
 from ...ports.records import Snapshot, TaskKey
-from ..decisions.settle import Settled
+from ..decisions.settled import Settled
 from ..plan import Plan
 
 

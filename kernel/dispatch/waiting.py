@@ -13,7 +13,7 @@ from ...ports.statuses import TERMINAL_RUN
 from ..commands import ExpireRuns, MintResumeToken, SendSignal, SentSignal, WakeTasks
 from ..decisions.expire import expire_runs
 from ..decisions.handover import NOBODY, HandOver
-from ..decisions.settle import Settled
+from ..decisions.settled import Settled
 from ..decisions.signal import Reception, deliver_signal, keep_signal, receive, sent
 from ..decisions.state import ChangeSet
 from ..decisions.wake import wake_tasks

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from fairlead.kernel.commands import Capacity, Outcome, RunRequest, Verdict
 from fairlead.kernel.decisions.claim import claim_runs
 from fairlead.kernel.decisions.handover import HandOver
-from fairlead.kernel.decisions.settle import Settled, reap_tasks, settle_tasks
+from fairlead.kernel.decisions.settle import reap_tasks, settle_tasks
+from fairlead.kernel.decisions.settled import Settled
 from fairlead.kernel.decisions.start import start_run
 from fairlead.kernel.decisions.state import ChangeSet
 from fairlead.kernel.elements import Kind

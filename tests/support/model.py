@@ -18,23 +18,29 @@ from fairlead.ports.records import (
     Cancellation,
     Changes,
     ClaimedTask,
+    ConsumedSignal,
     ElementRequest,
     EventBatch,
     Lease,
     NewRun,
+    NewSignal,
     NewTasks,
     PendingRun,
+    Resumption,
     RunRow,
     RunUpdate,
+    SignalRow,
     Snapshot,
     StepRow,
     StepWrite,
+    Suspension,
     TaskKey,
     TaskPhase,
     TaskRow,
     TaskUpdate,
+    WaitsFor,
 )
-from fairlead.ports.statuses import LIVE_STEP, LIVE_TASK, TERMINAL_TASK, RunStatus, StepStatus, TaskStatus
+from fairlead.ports.statuses import LIVE_STEP, LIVE_TASK, TERMINAL_RUN, TERMINAL_TASK, RunStatus, StepStatus, TaskStatus
 
 FIRST_GENERATION = 1
 
@@ -58,6 +64,18 @@ class Model:
     """Every lease that was given back without an attempt in the history."""
     attempts: list[Lease] = Factory(list[Lease])
     """Every attempt in the history."""
+    signals: dict[tuple[str, str, str], SignalRow] = Factory(dict[tuple[str, str, str], SignalRow])
+    """By run, step and key."""
+    states: dict[TaskKey, bytes] = Factory(dict[TaskKey, bytes])
+    """What suspended tasks are checked with."""
+    phases: dict[TaskKey, tuple[int, int]] = Factory(dict[TaskKey, tuple[int, int]])
+    """Of tasks that were suspended: their token then, and how many leases had been given back."""
+    outputs: dict[TaskKey, bytes] = Factory(dict[TaskKey, bytes])
+    """The outputs of tasks that ended without having run."""
+    timed_out: set[TaskKey] = Factory(set[TaskKey])
+    """Tasks that failed without having run."""
+    claimed_at: dict[str, datetime] = Factory(dict[str, datetime])
+    """When runs were claimed."""
     started: set[tuple[str, str]] = Factory(set[tuple[str, str]])
     """Steps that were given a `started_at`."""
 
@@ -96,6 +114,7 @@ class Model:
                 facts=run.facts,
                 input=self.inputs[run.id],
                 config=None,
+                signals=run.signals,
             )
             for run in self.runs.values()
             if run.status is RunStatus.PENDING
@@ -120,9 +139,19 @@ class Model:
             token=claimed.token,
             attempt=claimed.attempts,
             losses=task.losses,
+            phase=task.phase,
             lease_until=until,
             priority=task.priority,
         )
+
+    def kept(self, run_id: str) -> list[SignalRow]:
+        """The signals that wait for their steps."""
+        return [signal for signal in self.sent(run_id) if signal.consumed_at is None]
+
+    def sent(self, run_id: str) -> list[SignalRow]:
+        """All signals that were sent to a run, as the Persistence port reads them."""
+        mine = (signal for signal in self.signals.values() if signal.run_id == run_id)
+        return sorted(mine, key=lambda signal: (signal.sent_at, signal.step, signal.key))
 
     def snapshot(self, tasks: Iterable[TaskKey], steps: Sequence[tuple[str, str]]) -> Snapshot:
         """What a transaction that locked the runs of these tasks reads."""
@@ -163,19 +192,37 @@ class Model:
         tried = {(attempt.key, attempt.token) for attempt in changes.attempts}
         back = (Lease(task.key, task.token) for task in changes.tasks if task.status is TaskStatus.QUEUED)
         self.released.extend(lease for lease in back if lease not in tried)
+        for suspension in changes.suspensions:
+            self._suspend(suspension)
         for tasks in changes.new_tasks:
             self._insert_tasks(tasks)
+        for resumption in changes.resumptions:
+            self._resume(resumption)
+        for signal in changes.new_signals:
+            self._put_down(signal)
+        for consumed in changes.consumed_signals:
+            self._consume(consumed)
         self.attempts.extend(Lease(attempt.key, attempt.token) for attempt in changes.attempts)
         for cancellation in changes.cancellations:
             self._cancel(cancellation)
         for batch in changes.events:
             self._write_events(batch)
+        for run in changes.runs:
+            assert self.runs[run.id].signals == len(self.kept(run.id)), "the count of kept signals"
 
     def _write_run(self, run: RunUpdate, told: int) -> None:
         before = self.runs[run.id]
         assert run.next_sequence == before.next_sequence + told
+        if run.started_at is not None:
+            assert run.id not in self.claimed_at
+            self.claimed_at[run.id] = run.started_at
         self.runs[run.id] = replace(
-            before, status=run.status, next_sequence=run.next_sequence, remaining_steps=run.remaining_steps
+            before,
+            status=run.status,
+            next_sequence=run.next_sequence,
+            remaining_steps=run.remaining_steps,
+            signals=run.signals,
+            deadline_at=None if run.status in TERMINAL_RUN else run.deadline_at or before.deadline_at,
         )
 
     def _write_step(self, step: StepWrite, before: StepRow | None) -> None:
@@ -199,7 +246,10 @@ class Model:
 
     def _insert_tasks(self, new: NewTasks) -> None:
         assert new.count > 0
-        leased = new.worker is not None
+        leased, waits = new.worker is not None, new.waits_for is not None
+        assert not (leased and waits)
+        assert waits or new.wake_at is None
+        born = TaskStatus.SUSPENDED if waits else TaskStatus.RUNNING if leased else TaskStatus.QUEUED
         for element in range(new.first, new.first + new.count):
             key = TaskKey(new.run_id, new.step, new.generation, element)
             assert key not in self.tasks
@@ -208,7 +258,7 @@ class Model:
             self.tasks[key] = TaskRow(
                 key=key,
                 flow_id=new.flow_id,
-                status=TaskStatus.RUNNING if leased else TaskStatus.QUEUED,
+                status=born,
                 token=int(leased),
                 settled_token=0,
                 attempts=int(leased),
@@ -217,7 +267,75 @@ class Model:
                 worker=new.worker,
                 lease_until=new.lease_until,
                 priority=new.priority,
+                waits_for=new.waits_for,
+                wake_at=new.wake_at,
             )
+
+    def _suspend(self, suspension: Suspension) -> None:
+        before = self.tasks[suspension.key]
+        assert (before.status, before.token) == (TaskStatus.RUNNING, suspension.token), "the guard of a suspension"
+        assert before.phase is TaskPhase.CHECK or before.give_up_at is None
+        self.outcomes.append((Lease(suspension.key, suspension.token), TaskStatus.SUSPENDED))
+        given_back = sum(lease.key == suspension.key for lease in self.released)
+        self.phases[suspension.key] = (suspension.token, given_back)
+        self.states[suspension.key] = suspension.state
+        self.tasks[suspension.key] = replace(
+            before,
+            status=TaskStatus.SUSPENDED,
+            settled_token=suspension.token,
+            attempts=0,
+            phase=TaskPhase.CHECK,
+            worker=None,
+            lease_until=None,
+            waits_for=WaitsFor.CHECK,
+            wake_at=suspension.wake_at,
+            give_up_at=suspension.give_up_at,
+            checks=suspension.checks,
+        )
+
+    def _resume(self, resumption: Resumption) -> None:
+        before = self.tasks[resumption.key]
+        assert (before.status, before.token) == (TaskStatus.SUSPENDED, resumption.token), "the guard of a resumption"
+        ends = resumption.status in TERMINAL_TASK
+        assert ends is (resumption.ended_at is not None) is (resumption.ready_at is None)
+        assert (resumption.status is TaskStatus.COMPLETED) is (resumption.output is not None)
+        assert (resumption.status is TaskStatus.FAILED) is (resumption.error is not None)
+        token = resumption.token + ends
+        if ends:
+            self.outcomes.append((Lease(resumption.key, token), resumption.status))
+        if resumption.ready_at is not None:
+            self.ready_at[resumption.key] = resumption.ready_at
+        if resumption.output is not None:
+            self.outputs[resumption.key] = resumption.output
+        if resumption.error is not None:
+            self.timed_out.add(resumption.key)
+        self.tasks[resumption.key] = replace(
+            before,
+            status=resumption.status,
+            token=token,
+            settled_token=token if ends else before.settled_token,
+            waits_for=None,
+            wake_at=None,
+        )
+
+    def _put_down(self, new: NewSignal) -> None:
+        name = (new.run_id, new.step, new.key)
+        assert name not in self.signals
+        self.signals[name] = SignalRow(
+            run_id=new.run_id,
+            step=new.step,
+            key=new.key,
+            request_digest=new.request_digest,
+            sent_at=new.sent_at,
+            consumed_at=new.consumed_at,
+            payload=new.payload,
+            facts=new.facts,
+        )
+
+    def _consume(self, consumed: ConsumedSignal) -> None:
+        name = (consumed.run_id, consumed.step, consumed.key)
+        assert self.signals[name].consumed_at is None, "I27"
+        self.signals[name] = replace(self.signals[name], consumed_at=consumed.at)
 
     def _write_task(self, task: TaskUpdate) -> None:
         before = self.tasks[task.key]
@@ -250,7 +368,7 @@ class Model:
         for key, task in self.tasks.items():
             mine = whole or (key.step, key.generation) == (cancellation.step, cancellation.generation)
             if key.run_id == cancellation.run_id and mine and task.status in LIVE_TASK:
-                self.tasks[key] = replace(task, status=TaskStatus.CANCELLED)
+                self.tasks[key] = replace(task, status=TaskStatus.CANCELLED, waits_for=None, wake_at=None)
 
     def _write_events(self, batch: EventBatch) -> None:
         written = self.events.setdefault(batch.run_id, [])

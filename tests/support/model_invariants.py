@@ -23,6 +23,7 @@ from fairlead.ports.statuses import (
 
 from .model import Model
 from .model_readiness import Readiness
+from .model_waits import check_deadline, check_waits
 
 Status = TypeVar("Status", bound=StrEnum)
 
@@ -36,11 +37,12 @@ STEP_EVENTS = {
     StepStatus.FAILED: "step.failed",
     StepStatus.SKIPPED: "step.skipped",
 }
+AT_WORK = {StepStatus.RUNNING, StepStatus.SUSPENDED}
 SETTLED = {StepStatus.COMPLETED, StepStatus.SKIPPED}
 
 
 def check_rows(model: Model, plans: Mapping[int, Plan]) -> None:
-    """I3, I8, I10 to I15, I17 to I19 and I25, for all runs."""
+    """I3, I8, I10 to I15, I17 to I19, I23 and I25 to I27, for all runs."""
     settled = [lease for lease, _ in model.outcomes]
     assert len(settled) == len(set(settled)), "I3: two outcomes under one token"
     assert not set(settled) & set(model.lost), "I3: an outcome under a token that was lost"
@@ -53,11 +55,13 @@ def check_rows(model: Model, plans: Mapping[int, Plan]) -> None:
             _check_step(plan, steps, slug, [task for task in tasks if task.key.step == slug], run.status)
             _check_elements(plan, steps, slug, tasks, run.status)
             _check_step_events(model, run_id, step)
+            check_waits(model, plan, run, step, [task for task in tasks if task.key.step == slug])
             failed = sum(task.status is TaskStatus.FAILED for task in tasks if task.key.step == slug)
             Readiness(plan, run, steps).check(slug, _why_skipped(model, run_id, slug), failed)
         for task in tasks:
             _check_task(model, plan, task)
         _check_run(model, run_id, list(steps.values()), tasks)
+        check_deadline(model, plan, run)
 
 
 def check_changed(before: Model, after: Model) -> None:
@@ -67,7 +71,10 @@ def check_changed(before: Model, after: Model) -> None:
         # A run whose steps are all empty maps is claimed and completed in one transaction.
         assert after.runs[run_id].status in {run.status} | once | _next(RUN_TRANSITIONS, once)
     for name, step in before.steps.items():
-        assert after.steps[name].status in {step.status} | _next(STEP_TRANSITIONS, {step.status})
+        after_one = _next(STEP_TRANSITIONS, {step.status})
+        # What is ready waits, or its wait is over, in the transaction in which it starts or is resumed.
+        at_once = {StepStatus.SUSPENDED, StepStatus.COMPLETED} if StepStatus.RUNNING in after_one else set[StepStatus]()
+        assert after.steps[name].status in {step.status} | after_one | at_once
     for key, task in before.tasks.items():
         once_or_twice = _next(TASK_TRANSITIONS, {task.status})
         # A task that goes back to its queue is cancelled at once where another one ends the run.
@@ -93,7 +100,7 @@ def _check_step(
         assert step.remaining_tasks == remaining, "I11: remaining tasks"
         assert step.failed_tasks == failed, "I11: failed tasks"
         assert step.remaining_dependencies == open_dependencies, "I12"
-        assert step.status is not StepStatus.RUNNING or step.remaining_tasks, "I14: nothing left, and not completed"
+        assert step.status not in AT_WORK or step.remaining_tasks, "I14: nothing left, and not completed"
         assert step.status is not StepStatus.CREATED or open_dependencies, "I14: ready, and not started"
     if step.status is StepStatus.COMPLETED:
         assert step.remaining_tasks == remaining == 0, "I14"
@@ -104,7 +111,7 @@ def _check_step(
     window = plan.steps[slug].max_concurrency
     live = sum(task.status in LIVE_TASK for task in tasks)
     assert window is None or live <= window, "more tasks than max_concurrency"
-    if step.status is StepStatus.RUNNING and remaining is not None:
+    if step.status in AT_WORK and remaining is not None:
         assert live == min(window or live, remaining), "a window that is not full"
 
 
@@ -143,8 +150,12 @@ def _why_skipped(model: Model, run_id: str, slug: str) -> str | None:
 
 def _check_task(model: Model, plan: Plan, task: TaskRow) -> None:
     assert task.attempts <= plan.steps[task.key.step].max_attempts, "I8"
-    given_back = sum(lease.key == task.key for lease in model.released)
-    assert task.attempts == task.token - given_back, "I8: each claim is an attempt, unless it was given back"
+    token, before = model.phases.get(task.key, (0, 0))
+    given_back = sum(lease.key == task.key for lease in model.released) - before
+    unclaimed = task.key in model.outputs or task.key in model.timed_out
+    assert task.attempts == task.token - token - given_back - unclaimed, (
+        "I8: each claim is an attempt, but those given back"
+    )
     assert task.losses == sum(lease.key == task.key for lease in model.lost)
     endings = [status for lease, status in model.outcomes if lease.key == task.key and status in TERMINAL_TASK]
     ended_by_loss = any(lease == (task.key, task.token) for lease in model.lost) and task.status is TaskStatus.FAILED
@@ -157,7 +168,8 @@ def _check_task(model: Model, plan: Plan, task: TaskRow) -> None:
         event["type"] == "task.retrying" and (event["step"], event["element"]) == (task.key.step, task.key.element)
         for event in model.events[task.key.run_id]
     )
-    assert kept == retried + (task.status is TaskStatus.FAILED), "I18: all but the last attempt were retried"
+    ended_by_one = task.status is TaskStatus.FAILED and task.key not in model.timed_out
+    assert kept == retried + ended_by_one, "I18: all but the last attempt were retried"
 
 
 def _check_run(model: Model, run_id: str, steps: list[StepRow], tasks: list[TaskRow]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from fairlead.kernel.facts import Facts
-from fairlead.kernel.plan import INPUT, Condition, Consequence, Pattern, Plan
+from fairlead.kernel.plan import INPUT, Condition, Consequence, Pattern, Plan, StepKind
 from fairlead.ports.records import RunRow, StepRow
 from fairlead.ports.statuses import StepStatus
 
@@ -31,7 +31,7 @@ class Readiness:
             failed: how many of its tasks have failed.
         """
         plan, step = self.plan.steps[slug], self.steps[slug]
-        if step.status in (StepStatus.RUNNING, StepStatus.COMPLETED) or failed:
+        if step.status in (StepStatus.RUNNING, StepStatus.SUSPENDED, StepStatus.COMPLETED) or failed:
             assert all(self.steps[name].status in SETTLED for name in plan.dependencies), "I10: too early"
             assert not self._misses_one(slug), "I10: something that it requires was skipped"
             assert all(self._holds(condition) for condition in plan.conditions), "I10: its condition is unmet"
@@ -43,6 +43,10 @@ class Readiness:
         elif reason == "handler_failed":
             assert failed > plan.tolerated(step.elements or 0), "skipped although failures are tolerated"
             assert plan.on_exhausted is not Consequence.FAIL, "skipped although it should fail"
+        elif reason == "timed_out":
+            assert failed > plan.tolerated(step.elements or 0), "skipped although failures are tolerated"
+            policy = plan.on_timeout if plan.kind is StepKind.SIGNAL else plan.on_exhausted
+            assert policy is not Consequence.FAIL, "skipped although it should fail"
 
     def _misses_one(self, slug: str) -> bool:
         return any(self.steps[name].status is StepStatus.SKIPPED for name in self.plan.steps[slug].requires)
@@ -54,7 +58,7 @@ class Readiness:
 
     def _cascades(self, slug: str) -> bool:
         step = self.plan.steps[slug]
-        return Consequence.SKIP_CASCADE in (step.on_unmet, step.on_exhausted)
+        return Consequence.SKIP_CASCADE in (step.on_unmet, step.on_exhausted, step.on_timeout)
 
     def _holds(self, condition: Condition) -> bool:
         wanted = all(self._contains(pattern) for pattern in condition.when)

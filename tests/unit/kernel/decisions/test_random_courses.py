@@ -10,32 +10,38 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from random import Random
 
-import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from msgspec.structs import replace
 
-from fairlead.kernel.commands import Capacity, Outcome, RunRequest, Verdict
+from fairlead.kernel.arrays import missing_arrays
+from fairlead.kernel.commands import Capacity, Outcome, RunRequest, SendSignal, Verdict
 from fairlead.kernel.decisions.cancel import cancel_run
 from fairlead.kernel.decisions.claim import claim_runs
-from fairlead.kernel.decisions.handover import HandOver
-from fairlead.kernel.decisions.settle import Settled, reap_tasks, settle_tasks
+from fairlead.kernel.decisions.expire import expire_runs
+from fairlead.kernel.decisions.handover import NOBODY, HandOver
+from fairlead.kernel.decisions.settle import reap_tasks, settle_tasks
+from fairlead.kernel.decisions.settled import Settled
+from fairlead.kernel.decisions.signal import Reception, deliver_signal, keep_signal, receive
 from fairlead.kernel.decisions.start import start_run
 from fairlead.kernel.decisions.state import ChangeSet
+from fairlead.kernel.decisions.wake import wake_tasks
 from fairlead.kernel.dispatch.announcing import jobs_of_changes
-from fairlead.kernel.elements import Kind
-from fairlead.kernel.facts import Facts
-from fairlead.kernel.plan import INPUT, Plan
-from fairlead.ports.records import Changes, ClaimedTask, Lease, Snapshot, TaskKey
-from fairlead.ports.statuses import TERMINAL_RUN, RunStatus, TaskStatus
+from fairlead.kernel.plan import INPUT, NO_QUESTIONS, Plan, StepKind
+from fairlead.kernel.sleeps import missing_times
+from fairlead.ports.errors import UsageError
+from fairlead.ports.records import Changes, ClaimedTask, Lease, Snapshot, Suspension, TaskKey, TaskUpdate, WaitsFor
+from fairlead.ports.statuses import TERMINAL_RUN, RunStatus, StepStatus, TaskStatus
 from tests.support.model import Model
 from tests.support.model_invariants import check_changed, check_rows
+from tests.support.model_waits import expected_reception
 from tests.support.random_flows import (
     ELEMENTS,
     QUEUES,
     STEPS_MAX,
     completed,
+    plain_facts,
     random_facts,
     random_outcome,
     random_plans,
@@ -131,7 +137,7 @@ class Course(RuleBasedStateMachine):
                 self.plans,
                 now=self.now,
                 before=before,
-                hand_over=HandOver(_NOBODY, self.now),
+                hand_over=HandOver(NOBODY, self.now),
                 published=False,
             )
 
@@ -139,6 +145,86 @@ class Course(RuleBasedStateMachine):
         running = {task.key for task in expired if task.status is TaskStatus.RUNNING}
         assert {lease.key for lease in settled.verdicts} <= running
         assert not settled.changes.claimed
+
+    @rule(late_s=st.sampled_from([0, 2]))
+    def wake(self, late_s: float) -> None:
+        """Somebody looks at the waits whose time has come."""
+        self._wake(self.now - timedelta(seconds=late_s))
+
+    def _wake(self, before: datetime) -> None:
+        found = [task for task in self.model.tasks.values() if task.wake_at and task.wake_at <= before]
+        # What the search for them saw may have changed since: they were suspended, and are over.
+        stale = [task for task in self.model.tasks.values() if task.waits_for is None][:2]
+        everything = [*found, *stale]
+
+        def decide(snapshot: Snapshot) -> Settled:
+            hand_over = HandOver(NOBODY, self.now)
+            return wake_tasks(everything, snapshot, self.plans, now=self.now, hand_over=hand_over, published=False)
+
+        settled = self._decide([task.key for task in everything], decide)
+        woken = {lease.key for lease in settled.verdicts}
+        assert woken <= {task.key for task in found}
+        left = (task for task in self.model.tasks.values() if task.wake_at is not None and task.wake_at <= before)
+        assert not any(left), "a wait that was looked at in vain"
+        for task in (self.model.tasks[key] for key in woken):
+            if task.status is TaskStatus.QUEUED:
+                assert self.model.ready_at[task.key] == self.now
+        assert self._decide([task.key for task in everything], decide).changes.empty, "every wake counts once"
+
+    @rule(seed=SEEDS)
+    def send_a_signal(self, seed: int) -> None:
+        """Somebody answers some step of some run, most often one that waits; with one of two keys and two payloads."""
+        random = Random(seed)
+        run = random.choice(list(self.model.runs.values()))
+        plan = self.plans[run.flow_id]
+        signals = [slug for slug, step in plan.steps.items() if step.kind is StepKind.SIGNAL]
+        waiting = [key[:2] for key, task in self.model.tasks.items() if task.waits_for is WaitsFor.SIGNAL]
+        steps = [(run.id, slug) for slug in random.choice([signals, signals, [*plan.steps, "unknown"]])]
+        run_id, step = random.choice(random.choice([waiting, steps]) or steps or [(run.id, "unknown")])
+        self._signal(run_id, step, random.choice("ab"), random.choice([b'"yes"', b'"no"']), seed)
+
+    def _signal(self, run_id: str, step: str, key: str, payload: bytes, seed: int) -> None:
+        run = self.model.runs[run_id]
+        plan = self.plans[run.flow_id]
+        questions = plan.questions.get(step, NO_QUESTIONS)
+        facts = random_facts(Random(seed), questions)
+        if step in plan.steps and (any(missing_arrays(plan, step, facts)) or any(missing_times(plan, step, facts))):
+            facts = plain_facts(questions)  # otherwise it would not have been sent
+        command = SendSignal(run_id=run_id, step=step, key=key, payload=payload, facts=facts, digest=payload.hex())
+        before, wanted = self.model.rows(), expected_reception(self.model, plan, command)
+        reception = self._received(command, plan)
+        assert reception is wanted
+        if reception is Reception.KEEP:
+            self.model.apply(keep_signal(command, run, now=self.now).frozen())
+            check_changed(before, self.model)
+            check_rows(self.model, self.plans)
+            assert self.model.runs[run_id].next_sequence == run.next_sequence, "nothing happened so far"
+        elif reception is Reception.DELIVER:
+            self._deliver(command, plan)
+
+    def _received(self, command: SendSignal, plan: Plan) -> Reception | type[UsageError]:
+        run, row = self.model.runs[command.run_id], self.model.steps.get((command.run_id, command.step))
+        try:
+            return receive(command, run, row, plan, self.model.sent(run.id), now=self.now)
+        except UsageError as error:
+            return type(error)
+
+    def _deliver(self, command: SendSignal, plan: Plan) -> None:
+        def decide(snapshot: Snapshot) -> Settled:
+            hand_over = HandOver(NOBODY, self.now)
+            return deliver_signal(command, snapshot, plan, now=self.now, hand_over=hand_over, published=False)
+
+        self._decide([TaskKey(command.run_id, command.step, 1, 0)], decide)
+        assert self.model.steps[command.run_id, command.step].status is StepStatus.COMPLETED
+
+    @rule()
+    def expire(self) -> None:
+        """Somebody looks for runs that are past their deadlines."""
+        overdue = [run for run in self.model.runs.values() if run.deadline_at and run.deadline_at <= self.now]
+        changes = expire_runs(list(self.model.runs.values()), now=self.now, published=False)
+        self._apply(changes, NOBODY)
+        assert all(self.model.runs[run.id].status is RunStatus.FAILED for run in overdue)
+        assert len(changes.runs) == len(overdue)
 
     @precondition(lambda self: not self.cancelled)
     @rule(data=st.data())
@@ -160,14 +246,20 @@ class Course(RuleBasedStateMachine):
         """Where attempts do not fail any more, every run comes to its end."""
         for _ in range(ROUNDS_MAX):
             if self.model.pending():
-                self._claim(RUNS_MAX, _NOBODY)
+                self._claim(RUNS_MAX, NOBODY)
             self.now = max([self.now, *self.model.ready_at.values()])
             for key in self._claimable():
                 self.given.append(self.model.claim(key, worker="last", until=self._lease_end()))
             tasks = self._held()
-            if not tasks:
+            waits = [task for task in self.model.tasks.values() if task.status is TaskStatus.SUSPENDED]
+            if not tasks and not waits:
                 break
-            self._settle([completed(task, self._plain_facts(task)) for task in tasks], _NOBODY)
+            self._settle([completed(task, self._plain_facts(task)) for task in tasks], NOBODY)
+            for task in waits:
+                if task.wake_at is None:
+                    self._signal(task.key.run_id, task.key.step, "last", b'"yes"', 0)
+            self.now = max([self.now, *(task.wake_at for task in self.model.tasks.values() if task.wake_at)])
+            self._wake(self.now)
 
         assert {run.status for run in self.model.runs.values()} <= TERMINAL_RUN
 
@@ -176,9 +268,11 @@ class Course(RuleBasedStateMachine):
     def _claim(self, count: int, capacity: Capacity) -> None:
         pending = self.model.pending()[:count]
 
+        signals = {run.id: self.model.sent(run.id) for run in pending if run.signals}
+
         def decide() -> ChangeSet:
             hand_over = HandOver(capacity, self.now)
-            return claim_runs(pending, self.plans, now=self.now, hand_over=hand_over, published=False)
+            return claim_runs(pending, self.plans, now=self.now, hand_over=hand_over, published=False, signals=signals)
 
         changes = decide()
         assert changes == decide()
@@ -204,7 +298,8 @@ class Course(RuleBasedStateMachine):
         assert set(settled.verdicts) == mine
         recorded = {lease for lease, _ in self.model.outcomes}
         assert {lease for lease, verdict in settled.verdicts.items() if verdict is Verdict.SETTLED} <= recorded
-        assert {Lease(task.key, task.token) for task in settled.changes.tasks} <= held & mine, "a stale write"
+        written: list[TaskUpdate | Suspension] = [*settled.changes.tasks, *settled.changes.suspensions]
+        assert {Lease(task.key, task.token) for task in written} <= held & mine, "a stale write"
         again = self._decide(keys, decide, capacity)
         assert again.changes.empty, "the same command twice"
         # A task remembers its latest outcome only: an older one in the same batch is stale by now.
@@ -222,7 +317,7 @@ class Course(RuleBasedStateMachine):
         whole, _ = self._completed(*self._knowing_everything(keys, decide), decide)
         assert _sorted(settled.changes.frozen()) == _sorted(whole.changes.frozen())
         assert settled.verdicts == whole.verdicts
-        self._apply(settled.changes, _NOBODY if capacity is None else capacity)
+        self._apply(settled.changes, NOBODY if capacity is None else capacity)
         return settled
 
     def _knowing_everything(
@@ -235,12 +330,18 @@ class Course(RuleBasedStateMachine):
         self, settled: Settled, snapshot: Snapshot, decide: Callable[[Snapshot], Settled]
     ) -> tuple[Settled, Snapshot]:
         """Decide again with what was missing: steps at first, then the elements of one map with gaps after another."""
-        for _ in range(1 + STEPS_MAX):
+        for _ in range(2 + STEPS_MAX):
             if settled.complete:
                 break
             more = {key: step for key, step in self.model.steps.items() if key[0] in settled.incomplete}
             elements = {request: self.model.elements(request) for request in settled.elements}
-            snapshot = replace(snapshot, steps={**snapshot.steps, **more}, elements={**snapshot.elements, **elements})
+            signals = {run_id: self.model.sent(run_id) for run_id in settled.signals}
+            snapshot = replace(
+                snapshot,
+                steps={**snapshot.steps, **more},
+                elements={**snapshot.elements, **elements},
+                signals={**snapshot.signals, **signals},
+            )
             settled = decide(snapshot)
         assert settled.complete
         return settled, snapshot
@@ -267,7 +368,8 @@ class Course(RuleBasedStateMachine):
             assert step.start_delay_s == 0
             assert capacity.minimum_priority is None or run.priority >= capacity.minimum_priority
         new = self.model.tasks.keys() - before.tasks.keys()
-        assert {key for key in new if self.model.tasks[key].token} == {claimed.key for claimed in changes.claimed}
+        leased = {key for key in new if self.model.tasks[key].token and key not in self.model.outputs}
+        assert leased == {claimed.key for claimed in changes.claimed}
 
     def _check_jobs(self, changes: ChangeSet, before: Model) -> None:
         """Every task that is nobody's now is announced; what does not deliver gets one hint for each queue."""
@@ -312,9 +414,7 @@ class Course(RuleBasedStateMachine):
         return row.status is TaskStatus.RUNNING and row.token == task.token
 
     def _plain_facts(self, task: ClaimedTask) -> bytes | None:
-        questions = self.plans[task.flow_id].questions[task.key.step]
-        lengths: dict[str, int | Kind] = {source.dotted: 1 for source in questions.arrays}
-        return msgspec.json.encode(Facts(lengths=lengths, matches=tuple(False for _ in questions.patterns)))
+        return plain_facts(self.plans[task.flow_id].questions[task.key.step])
 
     def _is_cancelled(self, key: TaskKey) -> bool:
         run, task = self.model.runs[key.run_id], self.model.tasks.get(key)
@@ -336,9 +436,6 @@ def _capacity(data: st.DataObject) -> Capacity:
     )
 
 
-_NOBODY = Capacity(worker="", flow_ids=(), queues=(), slots=0, lease_duration=timedelta(0))
-
-
 def _lease_of(task: ClaimedTask) -> Lease:
     return Lease(task.key, task.token)
 
@@ -349,4 +446,4 @@ def _sorted(changes: Changes) -> Changes:
 
 
 TestCourse = Course.TestCase
-TestCourse.settings = settings(max_examples=120, stateful_step_count=25, deadline=None)
+TestCourse.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)
