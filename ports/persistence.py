@@ -24,6 +24,7 @@ from datetime import datetime
 from typing import Protocol
 
 from .health import Health
+from .notes import Notes
 from .outbox import Outbox
 from .reading import (
     AttemptRecord,
@@ -108,6 +109,10 @@ class Transaction(Protocol):
         of sending, then step and key. Nothing for a run that is not held."""
         ...
 
+    async def load_annotations(self, runs: Sequence[str]) -> Mapping[str, bytes]:
+        """Read the annotations of those of these runs that have some and that this transaction holds, by run id."""
+        ...
+
     async def apply(self, changes: Changes) -> None:
         """Write everything in `changes`; called at most once in a transaction, as its last word.
 
@@ -176,7 +181,7 @@ class RunReader(Protocol):
         ...
 
 
-class Persistence(RunReader, Outbox, Retention, Workers, Protocol):
+class Persistence(RunReader, Outbox, Retention, Notes, Workers, Protocol):
     """The store. Safe for concurrent use within one event loop."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from .notes import AnnotationValue
 from .record import Record
 from .records import TaskKey, TaskPhase, WaitsFor
 from .statuses import RunStatus, StepStatus, TaskStatus
@@ -125,6 +126,8 @@ class RunFilter(Record, frozen=True, kw_only=True):
     """Inclusive."""
     created_before: datetime | None = None
     """Exclusive."""
+    annotations: Mapping[str, AnnotationValue] | None = None
+    """Values that a run must be annotated with, by key."""
 
 
 class RunPage(Record, frozen=True):

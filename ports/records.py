@@ -293,6 +293,8 @@ class NewRun(Record, frozen=True, kw_only=True):
     facts: bytes | None
     created_at: datetime
     event: EventBatch
+    annotations: bytes | None = None
+    """As in `AnnotationsWrite`; None for none."""
 
 
 class RunUpdate(Record, frozen=True, kw_only=True):
@@ -497,6 +499,15 @@ class Cancellation(Record, frozen=True, kw_only=True):
     """Of that step."""
 
 
+class AnnotationsWrite(Record, frozen=True, kw_only=True):
+    """All annotations of a run from now on."""
+
+    run_id: str
+    annotations: bytes
+    """A JSON object of texts, numbers and truth values. Unlike payloads it is searched: what is equal to what is said
+    in `ports.notes`."""
+
+
 class Changes(Record, frozen=True, kw_only=True):
     """Everything one transaction writes. Plain data: rows to insert, guarded updates, events."""
 
@@ -512,6 +523,7 @@ class Changes(Record, frozen=True, kw_only=True):
     resumptions: tuple[Resumption, ...] = ()
     new_signals: tuple[NewSignal, ...] = ()
     consumed_signals: tuple[ConsumedSignal, ...] = ()
+    annotations: tuple[AnnotationsWrite, ...] = ()
     cancellations: tuple[Cancellation, ...] = ()
     events: tuple[EventBatch, ...] = ()
 

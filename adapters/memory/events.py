@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
 from attrs import frozen
 
+from .annotations import Comparable, searched
 from .rows import Batch
 
 CACHED_MAX = 10_000
@@ -21,6 +22,13 @@ class Told:
     type: str
     step: str | None
     generation: int
+    annotations: Mapping[str, Comparable] | None = None
+    """What it annotates its run with, if it does."""
+
+    @property
+    def of_run(self) -> bool:
+        """Whether it tells of its run rather than of one of its steps."""
+        return self.type.startswith("run.")
 
     @property
     def ends_run(self) -> bool:
@@ -36,6 +44,7 @@ class Told:
 class _Head(msgspec.Struct):
     type: str
     step: str | None = None
+    annotations: msgspec.Raw | None = None
 
 
 _heads = msgspec.json.Decoder(list[_Head])
@@ -52,4 +61,12 @@ def _told(events: bytes, generation: int) -> Sequence[Told]:
         heads = _heads.decode(events)
     except msgspec.DecodeError:
         return ()
-    return tuple(Told(type=head.type, step=head.step, generation=generation) for head in heads)
+    return tuple(
+        Told(
+            type=head.type,
+            step=head.step,
+            generation=generation,
+            annotations=None if head.annotations is None else searched(bytes(head.annotations)),
+        )
+        for head in heads
+    )

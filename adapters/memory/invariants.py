@@ -23,6 +23,7 @@ from ...ports.statuses import (
     StepStatus,
     TaskStatus,
 )
+from .annotations import come_to, searched
 from .events import Told, told_by
 from .rows import Run, Step, StoredRun, Task
 from .store import Store
@@ -234,7 +235,7 @@ def I18_changes_have_events(store: Store) -> Iterator[str]:
     """Every status change of a run or step and every retry has its event, and no event is without its change."""
     for run, told in _told(store):
         row = run.row
-        types = [event.type for event in told if event.step is None or event.ends_run]
+        types = [event.type for event in told if event.step is None or event.of_run]
         if types[:1] != ["run.created"] or types.count("run.created") != 1:
             yield f"{_of_run(row)} begins with {types[:1]}"
         for number, status, started_at in [(row.generation, row.status, row.started_at), *_left(run)]:
@@ -244,7 +245,7 @@ def I18_changes_have_events(store: Store) -> Iterator[str]:
                 yield f"{_of_run(row)} tells {types} in generation {number}"
         happened: dict[tuple[str, int], Counter[str]] = {}
         for event in told:
-            if event.step and not event.ends_run:
+            if event.step and not event.of_run:
                 happened.setdefault((event.step, event.generation), Counter())[event.type] += 1
         for slug, generation in sorted(happened):
             if (row.id, slug, generation) not in run.steps:
@@ -252,6 +253,7 @@ def I18_changes_have_events(store: Store) -> Iterator[str]:
         for step in run.steps.values():
             yield from _untold(step, happened.get((step.slug, step.generation), Counter()))
         yield from _unkept_retries(run, told)
+        yield from _untold_annotations(run, told)
 
 
 def I19_sequence(store: Store) -> Iterator[str]:
@@ -385,6 +387,14 @@ def _unkept_retries(run: StoredRun, told: Sequence[Told]) -> Iterator[str]:
     for place in sorted({*retried, *kept}):
         if retried[place] != kept[place]:
             yield f"step {run.row.id}/{place[0]}/{place[1]} tells {retried[place]} retries and had {kept[place]}"
+
+
+def _untold_annotations(run: StoredRun, told: Sequence[Told]) -> Iterator[str]:
+    """Where a run's annotations are not what its events come to: of each the last word counts, null takes it away."""
+    said = [event.annotations or {} for event in told if event.type == "run.annotated"]
+    found = None if run.annotations is None else searched(run.annotations)
+    if found != (come_to(said) if said else None):
+        yield f"{_of_run(run.row)} is annotated with {run.annotations!r}, and tells otherwise"
 
 
 def _left(run: StoredRun) -> Iterator[tuple[int, RunStatus, datetime | None]]:

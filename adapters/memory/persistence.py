@@ -14,6 +14,7 @@ from itertools import islice
 
 from ...ports.errors import Unavailable
 from ...ports.health import Health
+from ...ports.notes import LogRecord, NewLogEntry, ProgressRecord
 from ...ports.outbox import FIRST_PLACE, OutboxPlace, OutboxRow, ShardLease
 from ...ports.persistence import Persistence
 from ...ports.reading import (
@@ -50,7 +51,7 @@ from ...ports.retention import PrunablePage
 from ...ports.statuses import TaskStatus
 from ...ports.transport import Job
 from ...ports.workers import WorkerRecord
-from . import forgetting, reading
+from . import forgetting, notes, reading
 from .health import read_health
 from .invariants import broken_invariants
 from .rows import Task
@@ -336,6 +337,28 @@ class MemoryPersistence:
         """Those of some tasks that exist."""
         with self._store.mutex:
             return {key: task.loaded() for key in tasks if (task := self._task(key)) is not None}
+
+    # Notes
+
+    async def write_notes(self, entries: Sequence[NewLogEntry], progress: Sequence[ProgressRecord]) -> None:
+        """Put down what was noted."""
+        with self._store.mutex:
+            notes.write_notes(self._store, entries, progress)
+
+    async def read_logs(self, run_id: str, *, after: int = 0, limit: int) -> Sequence[LogRecord]:
+        """The log entries of a run with numbers above `after`, by number."""
+        with self._store.mutex:
+            return notes.read_logs(self._store, run_id, after, limit)
+
+    async def read_progress(self, run_id: str, *, limit: int) -> Sequence[ProgressRecord]:
+        """How far the tasks of a run are that told it, those first that told it last."""
+        with self._store.mutex:
+            return notes.read_progress(self._store, run_id, limit)
+
+    async def read_annotations(self, runs: Sequence[str]) -> Mapping[str, bytes]:
+        """The annotations of those of `runs` that have some."""
+        with self._store.mutex:
+            return notes.read_annotations(self._store, runs)
 
     # Workers
 

@@ -27,6 +27,7 @@ from ...ports.reading import (
 )
 from ...ports.records import SignalRow, TaskKey
 from ...ports.statuses import StepStatus
+from .annotations import admits
 from .rows import Run, Step, StoredRun, in_order_of_sending
 from .store import Store
 
@@ -173,6 +174,7 @@ def _admitted(chosen: RunFilter, stored: StoredRun) -> Iterator[Run]:
         and (chosen.key is None or run.key == chosen.key)
         and (chosen.created_from is None or run.created_at >= chosen.created_from)
         and (chosen.created_before is None or run.created_at < chosen.created_before)
+        and (not chosen.annotations or admits(chosen.annotations, stored.annotations))
     ):
         yield run
 

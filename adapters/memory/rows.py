@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from ...ports.notes import LogRecord, ProgressRecord
 from ...ports.outbox import OutboxRow
 from ...ports.reading import GenerationRecord, RunRecord, StepRecord, TaskRecord
 from ...ports.records import (
@@ -324,6 +325,10 @@ class StoredRun(msgspec.Struct, gc=False, eq=False):
     events: dict[int, Batch] = {}
     """The run's outbox rows by first sequence."""
     signals: dict[SignalKey, SignalRow] = {}
+    annotations: bytes | None = None
+    logs: dict[tuple[TaskKey, int, int], LogRecord] = {}
+    """By task, token and sequence, in order of number."""
+    progress: dict[TaskKey, ProgressRecord] = {}
 
     def batches(self) -> list[Batch]:
         """The run's outbox rows in order."""
@@ -333,7 +338,7 @@ class StoredRun(msgspec.Struct, gc=False, eq=False):
 class Uncommitted:
     """What one transaction has written and nobody else sees: rows of its own that its commit puts into the tables."""
 
-    __slots__ = ("attempts", "endings", "events", "runs", "signals", "steps", "tasks")
+    __slots__ = ("annotations", "attempts", "endings", "events", "runs", "signals", "steps", "tasks")
 
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
@@ -343,4 +348,5 @@ class Uncommitted:
         self.attempts: dict[Lease, NewAttempt] = {}
         self.events: dict[tuple[str, int], Batch] = {}
         """By run id and first sequence."""
+        self.annotations: dict[str, bytes] = {}
         self.signals: dict[SignalKey, SignalRow] = {}

@@ -18,11 +18,11 @@ Table: TypeAlias = list[dict[str, Any]]
 def snapshot_of(store: Store) -> Mapping[str, Table]:
     """Every table by name, its rows as dicts in order of their primary key, whatever order they were written in.
 
-    Tables: `flows`, `runs`, `steps`, `tasks`, `attempts`, `signals`, `resume_tokens`, `run_generations`, `outbox`,
-    `outbox_shards`. Columns have the names of the records' fields; a task's key is spread over `run_id`, `step`,
-    `generation` and `element`. Statuses are plain text, payloads the bytes that were stored, times aware datetimes.
-    Leases of shards that were never leased are
-    left out. What open transactions have written is not there.
+    Tables: `flows`, `runs`, `steps`, `tasks`, `attempts`, `signals`, `resume_tokens`, `run_generations`,
+    `run_annotations`, `logs`, `progress`, `outbox`, `outbox_shards`. Columns have the names of the records' fields; a
+    task's key is spread over `run_id`, `step`, `generation` and `element`. Statuses are plain text, payloads the bytes
+    that were stored, times aware datetimes. Leases of shards that were never leased are left out, and workers, which
+    are never the same twice. What open transactions have written is not there.
     """
     runs = [store.runs[run_id] for run_id in sorted(store.runs)]
     flows = sorted(store.flows.values(), key=lambda flow: flow.flow_id)
@@ -36,6 +36,11 @@ def snapshot_of(store: Store) -> Mapping[str, Table]:
         "signals": [_plain(run.signals[name]) for run in runs for name in sorted(run.signals)],
         "resume_tokens": [_plain(store.resume_tokens[digest]) for digest in sorted(store.resume_tokens)],
         "run_generations": [_plain(run.endings[number]) for run in runs for number in sorted(run.endings)],
+        "run_annotations": [
+            {"run_id": run.row.id, "annotations": run.annotations} for run in runs if run.annotations is not None
+        ],
+        "logs": [_keyed(entry, entry.key) for run in runs for entry in run.logs.values()],
+        "progress": [_keyed(run.progress[key], key) for run in runs for key in sorted(run.progress)],
         "outbox": list(_outbox(store, runs)),
         "outbox_shards": [
             {"shard": number, "token": shard.token, "worker": shard.worker, "lease_until": shard.lease_until}
@@ -62,7 +67,7 @@ def _keyed(row: Any, key: TaskKey) -> dict[str, Any]:
 def _plain(row: Any) -> dict[str, Any]:
     columns = msgspec.structs.asdict(row) if isinstance(row, msgspec.Struct) else asdict(row, recurse=False)
     columns.pop("entry", None)
-    for name in ("status", "phase", "waits_for"):
+    for name in ("status", "phase", "waits_for", "level"):
         if columns.get(name) is not None:
             columns[name] = str(columns[name])
     return columns

@@ -113,6 +113,8 @@ class Store:
             runs[lease.key.run_id].attempts[lease] = attempt
         for name, signal in written.signals.items():
             runs[signal.run_id].signals[name] = signal
+        for run_id, annotated in written.annotations.items():
+            runs[run_id].annotations = annotated
         for batch in written.events.values():
             self._put_batch(runs[batch.run_id], batch)
 
@@ -176,7 +178,7 @@ class Store:
             facts=new.facts,
             created_at=new.created_at,
         )
-        stored = StoredRun(run)
+        stored = StoredRun(run, annotations=new.annotations)
         self.runs[new.id] = stored
         if new.key is not None:
             self.by_key[new.flow, new.key] = stored

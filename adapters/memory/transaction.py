@@ -91,6 +91,10 @@ class MemoryTransaction:
             lambda: {run_id: self._writing.signals(run_id) for run_id in runs if self._holds(run_id)}
         )
 
+    async def load_annotations(self, runs: Sequence[str]) -> Mapping[str, bytes]:
+        """Read the annotations of those of these runs that have some and that this transaction holds."""
+        return await self._statement(lambda: self._load_annotations(runs))
+
     async def apply(self, changes: Changes) -> None:
         """Write everything in `changes`."""
         await self._statement(lambda: self._writing.apply(changes))
@@ -173,6 +177,10 @@ class MemoryTransaction:
             tasks=self._read_tasks(request),
             leased=() if request.leased_to is None else self._leased(runs, request.leased_to),
         )
+
+    def _load_annotations(self, runs: Sequence[str]) -> dict[str, bytes]:
+        held = {run_id: self._writing.annotations(run_id) for run_id in runs if self._holds(run_id)}
+        return {run_id: document for run_id, document in held.items() if document is not None}
 
     def _wait_for(self, run_id: str) -> bool:
         self._lock(run_id)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from ...ports.errors import CorruptionError
 from ...ports.records import (
+    AnnotationsWrite,
     Cancellation,
     Changes,
     ConsumedSignal,
@@ -79,6 +80,8 @@ class Writing:
         self._cancel(changes.cancellations)
         for attempt in changes.attempts:
             self._insert_attempt(attempt)
+        for annotated in changes.annotations:
+            self._annotate(annotated)
         for batch in changes.events:
             self._insert_events(batch)
         self._applied = True
@@ -102,6 +105,10 @@ class Writing:
         """A step in one generation as the transaction sees it."""
         key = (run_id, slug, generation)
         return self.rows.steps.get(key) or self._stored_run(run_id).steps.get(key)
+
+    def annotations(self, run_id: str) -> bytes | None:
+        """What a run is annotated with, as the transaction sees it."""
+        return self.rows.annotations.get(run_id, self._stored_run(run_id).annotations)
 
     def signals(self, run_id: str) -> list[SignalRow]:
         """The signals that were sent to a run, as the transaction sees them."""
@@ -369,6 +376,11 @@ class Writing:
         if lease in self._stored_run(attempt.key.run_id).attempts or lease in self.rows.attempts:
             raise CorruptionError(f"the attempt under token {lease.token} of task {lease.key} is recorded already")
         self.rows.attempts[lease] = attempt
+
+    def _annotate(self, annotated: AnnotationsWrite) -> None:
+        self._lock(annotated.run_id)
+        self._stored_run(annotated.run_id)
+        self.rows.annotations[annotated.run_id] = annotated.annotations
 
     def _insert_events(self, batch: EventBatch) -> None:
         name = (batch.run_id, batch.first_sequence)

@@ -24,7 +24,7 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _UUID_LENGTH = "00000010"
 
-_BOOL, _INT, _TEXT, _JSON, _TIME, _UUID = 16, 23, 25, 114, 1184, 2950
+_BOOL, _INT, _TEXT, _JSON, _DOUBLE, _TIME, _UUID = 16, 23, 25, 114, 701, 1184, 2950
 
 
 class Column:
@@ -49,6 +49,13 @@ class Ints(Column):
 
     __slots__ = ()
     array_oid = 1007
+
+
+class Doubles(Column):
+    """`double precision[]`."""
+
+    __slots__ = ()
+    array_oid = 1022
 
 
 class Texts(Column):
@@ -88,7 +95,7 @@ class _ColumnDumper(Dumper):
 
 def register_columns(context: AdaptContext) -> None:
     """Teach a connection to send columns."""
-    for column in (Flags, Ints, Texts, Documents, Times, Uuids):
+    for column in (Flags, Ints, Doubles, Texts, Documents, Times, Uuids):
         dumper = type(f"{column.__name__}Dumper", (_ColumnDumper,), {"oid": column.array_oid})
         context.adapters.register_dumper(column, dumper)
 
@@ -136,6 +143,12 @@ def ints(values: Sequence[int | None]) -> Ints:
         return Ints(head + b"".join([_NULL if value is None else struct.pack("!ii", 4, value) for value in values]))
     except struct.error as error:
         raise UnstorableValue(f"an integer outside 32 bits: {error}") from error
+
+
+def doubles(values: Iterable[float | None]) -> Doubles:
+    """A column of floating-point numbers."""
+    cells = [_NULL if value is None else struct.pack("!id", 8, value) for value in values]
+    return Doubles(_head(len(cells), _DOUBLE) + b"".join(cells))
 
 
 def flags(values: Iterable[bool]) -> Flags:

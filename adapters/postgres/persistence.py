@@ -10,6 +10,7 @@ from .claiming import TaskLeasing
 from .database import Database
 from .health import HealthReading
 from .invariants import InvariantChecking
+from .notes import NoteKeeping
 from .outbox import OutboxKeeping
 from .reading import RunReading
 from .retention import Forgetting
@@ -30,6 +31,7 @@ class PostgresPersistence(
     RunReading,
     Forgetting,
     HealthReading,
+    NoteKeeping,
     WorkerKeeping,
     InvariantChecking,
 ):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
+
 from ...ports.reading import (
     AttemptRecord,
     GenerationRecord,
@@ -56,7 +58,10 @@ class RunReading:
 
     async def list_runs(self, chosen: RunFilter, *, limit: int, after: RunCursor | None) -> RunPage:
         """Runs that `chosen` admits, newest first."""
-        rows = await self._database.read("list_runs", {**_filter(chosen, after), "limit": limit + 1})
+        parameters = {**_filter(chosen, after), "limit": limit + 1}
+        if chosen.annotations:
+            parameters["annotations"] = msgspec.json.encode(chosen.annotations).decode()
+        rows = await self._database.read("list_annotated_runs" if chosen.annotations else "list_runs", parameters)
         runs = [_run_record(row) for row in rows[:limit]]
         return RunPage(runs, RunCursor(runs[-1].created_at, runs[-1].id) if len(rows) > limit and runs else None)
 
@@ -108,7 +113,7 @@ class RunReading:
         return [WorkInHand(queue=row[0], flow=row[1], version=row[2], tasks=row[3]) for row in rows]
 
 
-def _filter(chosen: RunFilter, after: RunCursor | None) -> Parameters:
+def _filter(chosen: RunFilter, after: RunCursor | None) -> dict[str, object]:
     return {
         "flow": chosen.flow,
         "key": chosen.key,

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Column,
     Computed,
     DateTime,
+    Double,
     Identity,
     Index,
     Integer,
@@ -28,6 +29,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from .statements import DEFAULT_SCHEMA
 
@@ -40,7 +42,7 @@ ID = Uuid(as_uuid=False)
 def fairlead_metadata(schema: str = DEFAULT_SCHEMA) -> MetaData:
     """All tables, in `schema`. Include it in the metadata that Alembic compares, or select from its tables."""
     metadata = MetaData(schema=schema)
-    for define in (_flows, _runs, _steps, _tasks, _history, _outbox, _waiting, _blobs, _workers, _migrations):
+    for define in (_flows, _runs, _steps, _tasks, _history, _outbox, _waiting, _blobs, _notes, _workers, _migrations):
         define(metadata)
     return metadata
 
@@ -320,6 +322,65 @@ def _blobs(metadata: MetaData) -> None:
         _required("number", Integer),
         _required("data", LargeBinary),
         PrimaryKeyConstraint("key", "number"),
+    )
+
+
+def _notes(metadata: MetaData) -> None:
+    Table(
+        "log_counters",
+        metadata,
+        Column("run_id", ID, primary_key=True),
+        _required("last", BigInteger),
+        postgresql_with={"fillfactor": 50},
+    )
+    logs = Table(
+        "logs",
+        metadata,
+        _required("run_id", ID),
+        _required("number", BigInteger),
+        *(_required(name, Integer) for name in ("generation", "element", "token", "attempt", "sequence")),
+        _required("at", TIME),
+        _required("step", NAME),
+        _required("level", Text),
+        _required("message", Text),
+        Column("fields", JSON),
+        PrimaryKeyConstraint("run_id", "number"),
+    )
+    Index(
+        "logs_noted",
+        logs.c.run_id,
+        logs.c.step,
+        logs.c.generation,
+        logs.c.element,
+        logs.c.token,
+        logs.c.sequence,
+        unique=True,
+    )
+    Table(
+        "progress",
+        metadata,
+        _required("run_id", ID),
+        *(_required(name, Integer) for name in ("generation", "element", "token", "attempt")),
+        _required("at", TIME),
+        _required("done", Double),
+        Column("total", Double),
+        _required("step", NAME),
+        Column("message", Text),
+        PrimaryKeyConstraint("run_id", "step", "generation", "element"),
+        postgresql_with={"fillfactor": 50},
+    )
+    annotations = Table(
+        "run_annotations",
+        metadata,
+        Column("run_id", ID, primary_key=True),
+        _required("annotations", JSON),
+        _required("searched", JSONB),
+    )
+    Index(
+        "run_annotations_searched",
+        annotations.c.searched,
+        postgresql_using="gin",
+        postgresql_ops={"searched": "jsonb_path_ops"},
     )
 
 

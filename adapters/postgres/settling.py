@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ...ports.errors import CorruptionError
 from ...ports.outbox import shard_of
 from ...ports.records import (
+    AnnotationsWrite,
     Cancellation,
     Changes,
     ConsumedSignal,
@@ -147,6 +148,8 @@ def _parts(changes: Changes) -> Iterator[Part]:
     if changes.reruns:
         yield Part("run_generations", {}, len(changes.reruns))
         yield Part("reruns", _reruns(changes.reruns), len(changes.reruns))
+    if changes.annotations:
+        yield Part("annotations", annotations_columns(changes.annotations), len(changes.annotations))
     if changes.events:
         yield Part("events", _events(changes.events), len(changes.events))
 
@@ -314,6 +317,15 @@ def _reruns(rows: Sequence[Rerun]) -> dict[str, Column]:
         "rerun_ended_ats": times([row.ended_at for row in rows]),
         "rerun_reasons": texts([row.reason for row in rows]),
         "rerun_errors": documents([row.error for row in rows]),
+    }
+
+
+def annotations_columns(rows: Sequence[AnnotationsWrite]) -> dict[str, Column]:
+    """What `apply/annotations` and `insert_annotations` write, in order of run."""
+    rows = sorted(rows, key=lambda row: row.run_id)
+    return {
+        "annotated_runs": uuids([row.run_id for row in rows]),
+        "annotations": documents([row.annotations for row in rows]),
     }
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from ...ports.errors import Contention
 from ...ports.outbox import shard_of
-from ...ports.records import FlowRow, NewFlow, NewRun, StartedRun
+from ...ports.records import AnnotationsWrite, FlowRow, NewFlow, NewRun, StartedRun
 from .arrays import documents, flags, ints, texts, times, uuids
 from .database import Database, Parameters, Row
+from .settling import annotations_columns
 
 RETRIES = 3
 """How often an insert is repeated whose obstacle was gone when it was looked for: pruned, or replaced."""
@@ -26,7 +27,8 @@ class RunStarting:
         if not runs:
             return []
         for _ in range(RETRIES):
-            answers = await (self._insert_one(runs[0]) if len(runs) == 1 else self._insert_many(runs))
+            one = runs[0] if len(runs) == 1 and runs[0].annotations is None else None
+            answers = await (self._insert_many(runs) if one is None else self._insert_one(one))
             if answers is not None:
                 return answers
         raise Contention("the runs that hold these keys come and go; start again")
@@ -76,6 +78,9 @@ class RunStarting:
         database = self._database
         async with database.transaction() as connection:
             inserted = {row[0] for row in await database.fetch(connection, "insert_runs", _run_columns(runs))}
+            annotated = _annotations(run for run in runs if run.id in inserted)
+            if annotated:
+                await database.fetch(connection, "insert_annotations", annotations_columns(annotated))
             if len(inserted) == len(runs):
                 return [_created(run) for run in runs]
             holders = await database.fetch(connection, "find_holders", _names(runs))
@@ -139,6 +144,10 @@ def _run_columns(runs: Sequence[NewRun]) -> Parameters:
         "ats": times([event.at for event in events]),
         "events": documents([event.events for event in events]),
     }
+
+
+def _annotations(runs: Iterable[NewRun]) -> list[AnnotationsWrite]:
+    return [AnnotationsWrite(run_id=run.id, annotations=run.annotations) for run in runs if run.annotations is not None]
 
 
 def _names(runs: Sequence[NewRun]) -> Parameters:

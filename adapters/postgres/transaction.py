@@ -141,6 +141,11 @@ class PostgresTransaction:
                 found[signal.run_id].append(signal)
         return found
 
+    async def load_annotations(self, runs: Sequence[str]) -> Mapping[str, bytes]:
+        """Read the annotations of those of these runs that have some and that this transaction holds."""
+        held = [run_id for run_id in dict.fromkeys(runs) if run_id in self._held]
+        return dict(await self._rows("read_annotations", {"runs": uuids(held)})) if held else {}
+
     async def apply(self, changes: Changes) -> None:
         """Write everything in `changes`, in one round trip."""
         parts = parts_of(changes)

@@ -8,6 +8,7 @@ from typing import Any
 
 from fairlead.ports.blobs import BlobStore
 from fairlead.ports.clock import Clock
+from fairlead.ports.notes import Notes
 from fairlead.ports.outbox import Outbox
 from fairlead.ports.persistence import Persistence, Transaction
 from fairlead.ports.scheduler import Scheduler
@@ -22,6 +23,7 @@ _PORTS: tuple[type, ...] = (
     Persistence,
     Transaction,
     Outbox,
+    Notes,
     Workers,
     JobTransport,
     BlobStore,

@@ -91,6 +91,7 @@ def new_run(
     facts: bytes | None = None,
     created_at: datetime = START,
     published: bool = False,
+    annotations: bytes | None = None,
 ) -> NewRun:
     """Run `number` of `flow`, to be inserted."""
     identity = run_id(number)
@@ -108,6 +109,7 @@ def new_run(
         facts=facts,
         created_at=created_at,
         event=events(identity, flow=flow.slug, happened_at=created_at, published=published),
+        annotations=annotations,
     )
 
 

@@ -16,6 +16,14 @@ WITH gone AS MATERIALIZED (
     DELETE FROM fairlead.signals AS t USING gone WHERE t.run_id = gone.id
 ), tokens AS (
     DELETE FROM fairlead.resume_tokens AS t USING gone WHERE t.run_id = gone.id
+), logs AS (
+    DELETE FROM fairlead.logs AS t USING gone WHERE t.run_id = gone.id
+), log_counters AS (
+    DELETE FROM fairlead.log_counters AS t USING gone WHERE t.run_id = gone.id
+), progress AS (
+    DELETE FROM fairlead.progress AS t USING gone WHERE t.run_id = gone.id
+), annotations AS (
+    DELETE FROM fairlead.run_annotations AS t USING gone WHERE t.run_id = gone.id
 ), outbox AS (
     DELETE FROM fairlead.outbox AS t USING gone WHERE t.run_id = gone.id
 ), runs AS (

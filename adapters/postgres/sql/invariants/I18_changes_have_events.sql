@@ -1,11 +1,11 @@
 -- Every status change of a run or step and every retry has its event, and no event is without its change. A step that
 -- is cancelled with its run has no event of its own; a map without tasks completes without having started; a step resumes
 -- when what it waited for is there, so one that ended otherwise may have been suspended to its end; all but the last
--- attempt of a task that failed in one were retried.
+-- attempt of a task that failed in one were retried; of each annotation the last word counts, and null takes it away.
 WITH told AS (
     SELECT
         o.run_id, o.generation, o.first_sequence + each.place - 1 AS sequence,
-        each.event ->> 'type' AS type, each.event ->> 'step' AS step
+        each.event ->> 'type' AS type, each.event ->> 'step' AS step, each.event -> 'annotations' AS annotations
     FROM fairlead.outbox AS o
     CROSS JOIN LATERAL json_array_elements(
         CASE json_typeof(o.events) WHEN 'array' THEN o.events ELSE '[]' END
@@ -51,6 +51,20 @@ WITH told AS (
     FROM fairlead.tasks AS t
     WHERE t.status = 'failed' AND t.worker IS NOT NULL
     GROUP BY t.run_id, t.step, t.generation
+), said AS (
+    SELECT DISTINCT ON (told.run_id, each.key) told.run_id, each.key, each.value::jsonb AS value
+    FROM told
+    CROSS JOIN LATERAL json_each(
+        CASE json_typeof(told.annotations) WHEN 'object' THEN told.annotations ELSE '{}' END
+    ) AS each
+    WHERE told.type = 'run.annotated'
+    ORDER BY told.run_id, each.key, told.sequence DESC
+), annotated AS (
+    SELECT
+        said.run_id,
+        coalesce(jsonb_object_agg(said.key, said.value) FILTER (WHERE said.value <> 'null'), '{}') AS annotations
+    FROM said
+    GROUP BY said.run_id
 )
 SELECT format('run %s (%s) tells %s', r.id, r.status, runs.types)
 FROM fairlead.runs AS r
@@ -88,4 +102,10 @@ SELECT format(
 FROM steps
 FULL JOIN kept USING (run_id, step, generation)
 FULL JOIN failed USING (run_id, step, generation)
-WHERE coalesce(steps.retries, 0) <> coalesce(kept.attempts, 0) - coalesce(failed.tasks, 0);
+WHERE coalesce(steps.retries, 0) <> coalesce(kept.attempts, 0) - coalesce(failed.tasks, 0)
+UNION ALL
+SELECT format('run %s is annotated with %s, and tells %s', run_id, a.annotations, annotated.annotations)
+FROM fairlead.run_annotations AS a
+FULL JOIN annotated USING (run_id)
+WHERE a.searched IS DISTINCT FROM annotated.annotations
+    OR a.annotations::jsonb IS DISTINCT FROM a.searched;

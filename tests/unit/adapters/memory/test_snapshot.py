@@ -39,6 +39,9 @@ async def test_rows_come_in_order_of_their_keys() -> None:
         "signals": 0,
         "resume_tokens": 0,
         "run_generations": 0,
+        "run_annotations": 0,
+        "logs": 0,
+        "progress": 0,
         "outbox": 9,
         "outbox_shards": 0,
     }
