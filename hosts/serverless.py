@@ -197,8 +197,9 @@ class ServerlessHost:
         return call.report(claimed)
 
     async def run_maintenance_tick(self, *, deadline: Deadline | None = None) -> TickReport:
-        """Take back expired leases, announce lost jobs again, publish events, synchronise the clock.
+        """Take back expired leases, carry out what is scheduled, announce lost jobs again, publish events.
 
+        The clock is synchronised, too.
         A step that fails stops no other.
 
         Returns:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from ..kernel.commands import ClaimRuns, ClaimTasks, FlushOutbox, ReapTasks, SweepJobs
+from ..kernel.commands import ClaimRuns, ClaimTasks, Fired, FireScheduled, FlushOutbox, ReapTasks, SweepJobs
 from ..kernel.dispatch.advancing import CLOCK_SKEW_MAX
 from ..kernel.dispatch.announcing import ANY_QUEUE
 from ..ports.errors import Unavailable
@@ -36,6 +36,9 @@ FLUSH_LEASE = timedelta(seconds=30)
 
 FLUSH_BATCH = 500
 """Outbox rows per shard and flush."""
+
+FIRE_MAX = 1_000
+"""Scheduled commands carried out in one go: bounded, since after an outage they come by the thousand."""
 
 FOREIGN_JOB_PAUSE_S = 5.0
 """When a job that this host does not serve is delivered again, to another one if possible."""
@@ -288,6 +291,21 @@ class Ticks:
             return 0
         return await self._kernel.dispatch(SweepJobs(older_than=self._sweep_after, limit=SWEEP_BATCH))
 
+    async def fire(self) -> int:
+        """Carry out scheduled commands that are due; none while this host's clock may be too far ahead to tell.
+
+        Returns:
+            How many.
+        """
+        total = 0
+        while self.may_claim and total < FIRE_MAX:
+            fired = await self._kernel.dispatch(FireScheduled())
+            total += fired.claimed
+            _tell_firing(fired)
+            if not fired.claimed:
+                break
+        return total
+
     async def synchronise(self) -> int:
         """Compare the clock with the one it follows. Always answers 0: there is nothing to count."""
         await self._ports.clock.synchronise()
@@ -296,5 +314,26 @@ class Ticks:
     async def maintain(self) -> TickReport:
         """Everything that has to be done now and then, each step on its own."""
         return await isolated(
-            {"synchronise": self.synchronise, "reap": self.reap, "sweep": self.sweep, "flush": self.flush}
+            {
+                "synchronise": self.synchronise,
+                "reap": self.reap,
+                "fire": self.fire,
+                "sweep": self.sweep,
+                "flush": self.flush,
+            }
         )
+
+
+def _tell_firing(fired: Fired) -> None:
+    """Say in the log what an operator would look for: what is held, what fails, and which ticks are left out."""
+    for name, left_out in fired.left_out:
+        logger.warning(
+            "schedule %r: its ticks from %s to %s were missed and are left out",
+            name,
+            left_out.first.isoformat(),
+            left_out.last.isoformat(),
+        )
+    for trouble in fired.troubles:
+        what = "is held until somebody looks at it" if trouble.held else "is tried again later"
+        level = logging.ERROR if trouble.held else logging.WARNING
+        logger.log(level, "%s could not be carried out and %s: %s", trouble.name, what, trouble.problem)

@@ -8,15 +8,18 @@ from ..ports import Ports
 from ..ports.errors import AdapterError, CorruptionError, FairleadError, UsageError
 from ..ports.reading import RunCursor, RunFilter
 from ..ports.statuses import RunStatus, StepStatus, TaskStatus
+from .api.scheduling import Deferred, Schedule
 from .commands import CancelledRun, SentSignal, SignalFate
 from .context import Context
 from .definition import Branch, Flow, Resource, Step
 from .errors import (
+    DeferredNotFound,
     FlowDefinitionError,
     FlowShapeConflict,
     ForeignFlow,
     IdempotencyConflict,
     InvalidArgument,
+    InvalidCron,
     InvalidInput,
     InvalidSignal,
     IsAMap,
@@ -29,11 +32,14 @@ from .errors import (
     ResumeTokenUnknown,
     RunDidNotComplete,
     RunNotFound,
+    ScheduleNotFound,
+    ScheduleTaken,
     SignalConflict,
     SignalNotAwaited,
     SignalWaiting,
     StatusUnknown,
     UnknownFlow,
+    UnknownZone,
     UnsupportedType,
     WaitTimeout,
 )
@@ -41,6 +47,7 @@ from .failures import Failure, decode_failure
 from .kernel import Kernel
 from .retry import GiveUp, RetryAfter
 from .runs import RunDetails, RunHandle
+from .schedules import DeferredRecord, LeftOut, ScheduleRecord, ScheduleStatus
 from .starting import Start
 from .workers import Worker, WorkerState
 
@@ -50,6 +57,11 @@ __all__ = [
     "CancelledRun",
     "Context",
     "CorruptionError",
+    "Deferred",
+    "DeferredNotFound",
+    "DeferredRecord",
+    "Diagnosis",
+    "Explanation",
     "Failure",
     "FairleadError",
     "Flow",
@@ -59,10 +71,12 @@ __all__ = [
     "GiveUp",
     "IdempotencyConflict",
     "InvalidArgument",
+    "InvalidCron",
     "InvalidInput",
     "InvalidSignal",
     "IsAMap",
     "Kernel",
+    "LeftOut",
     "LimitExceeded",
     "NotAMap",
     "NotASignal",
@@ -80,6 +94,11 @@ __all__ = [
     "RunHandle",
     "RunNotFound",
     "RunStatus",
+    "Schedule",
+    "ScheduleNotFound",
+    "ScheduleRecord",
+    "ScheduleStatus",
+    "ScheduleTaken",
     "SentSignal",
     "SignalConflict",
     "SignalFate",
@@ -91,6 +110,7 @@ __all__ = [
     "StepStatus",
     "TaskStatus",
     "UnknownFlow",
+    "UnknownZone",
     "UnsupportedType",
     "UsageError",
     "WaitTimeout",

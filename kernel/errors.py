@@ -271,3 +271,57 @@ class OtherShape(UsageError):
             f"run {run_id} was started with another shape of flow {flow!r} (version {version}) than this kernel has; "
             "read it with the code that it was started with"
         )
+
+
+class InvalidCron(UsageError):
+    """A cron expression cannot be read, or never comes true."""
+
+    def __init__(self, expression: object, problem: str) -> None:
+        self.expression = expression
+        self.problem = problem
+        super().__init__(
+            f"{expression!r:.200} is no cron expression: {problem}; write five fields (minute, hour, day of month, "
+            "month, day of week), six with seconds before them, or a name such as @daily"
+        )
+
+
+class UnknownZone(UsageError):
+    """There is no time zone of that name."""
+
+    def __init__(self, zone: object, nearest: str | None) -> None:
+        self.zone = zone
+        self.nearest = nearest
+        hint = "" if nearest is None else f"; did you mean {nearest!r}?"
+        super().__init__(f"{zone!r:.100} is no time zone; expected an IANA name such as 'Europe/Berlin'{hint}")
+
+
+class ScheduleNotFound(UsageError):
+    """There is no schedule of that name."""
+
+    def __init__(self, name: str, nearest: str | None = None) -> None:
+        self.name = name
+        self.nearest = nearest
+        hint = "`fairlead schedules list` shows those that exist" if nearest is None else f"did you mean {nearest!r}?"
+        super().__init__(f"there is no schedule {name!r}; {hint}")
+
+
+class ScheduleTaken(UsageError):
+    """The name of a schedule is that of another flow's."""
+
+    def __init__(self, *, name: str, flow: str, wanted: str) -> None:
+        self.name = name
+        self.flow = flow
+        super().__init__(
+            f"schedule {name!r} is one of flow {flow!r}, not of {wanted!r}; give another name=, or remove it first"
+        )
+
+
+class DeferredNotFound(UsageError):
+    """There is no deferred command of that name (any more): it was carried out, or withdrawn."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"there is no deferred command {name!r}: it was carried out or withdrawn, or never was; "
+            "`fairlead schedules deferred` shows those that wait"
+        )

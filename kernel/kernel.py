@@ -9,13 +9,13 @@ from typing import Any, Self, TypeVar, overload
 from attrs import evolve
 
 from ..ports import Ports
-from ..ports.errors import CommitUnknown, FairleadError
 from ..ports.persistence import Persistence
 from ..ports.reading import RunCursor, RunFilter, RunPage
 from .api.retention import Pruning
+from .api.scheduling import Scheduling
 from .api.signals import Signals
 from .api.workers import Workers
-from .commands import CancelledRun, CancelRun, StartRuns, require_startable
+from .commands import CancelledRun, CancelRun, require_startable
 from .definition import Flow
 from .dispatch import Dispatcher
 from .errors import InvalidArgument, LimitExceeded
@@ -23,7 +23,7 @@ from .plan import Plan
 from .references import INLINE_BYTES_MAX
 from .registry import Registry
 from .runs import RunHandle
-from .starting import LargeInputs, Start, run_request
+from .starting import Start, start_runs
 
 T = TypeVar("T")
 Result = TypeVar("Result")
@@ -38,6 +38,7 @@ raises it must have that memory as often as hosts have slots."""
 
 class Kernel(
     Pruning,
+    Scheduling,
     Signals,
     Workers,
 ):
@@ -61,7 +62,7 @@ class Kernel(
         self.ports = ports
         self.inline_bytes_max = _checked_size(inline_bytes_max)
         self._registry = Registry(flows)
-        self._dispatcher = Dispatcher(self._registry, ports)
+        self._dispatcher = Dispatcher(self._registry, ports, inline_bytes_max=self.inline_bytes_max)
 
     async def __aenter__(self) -> Self:
         return self
@@ -81,7 +82,7 @@ class Kernel(
         other.ports = evolve(self.ports, persistence=persistence)
         other.inline_bytes_max = self.inline_bytes_max
         other._registry = self._registry
-        other._dispatcher = Dispatcher(self._registry, other.ports)
+        other._dispatcher = Dispatcher(self._registry, other.ports, inline_bytes_max=self.inline_bytes_max)
         return other
 
     # Flows
@@ -182,16 +183,13 @@ class Kernel(
             raise InvalidArgument("starts", "a sequence of Start(input=…)", starts)
         require_startable(len(starts))
         await self.register()
-        flow_id = self._registry.registered_flow(found).flow_id
-        inputs = LargeInputs(self.ports, found, size_bytes_max=self.inline_bytes_max)
-        requests = await inputs.spilled([run_request(found, flow_id, start) for start in starts])
-        try:
-            answers = await self.dispatch(StartRuns(tuple(requests)))
-        except FairleadError as error:
-            if not isinstance(error, CommitUnknown):  # then the runs may exist, and their inputs must
-                await inputs.discard(requests, ())
-            raise
-        await inputs.discard(requests, answers)
+        answers = await start_runs(
+            self.dispatch,
+            self.ports,
+            self._registry.registered_flow(found),
+            starts,
+            size_bytes_max=self.inline_bytes_max,
+        )
         return [self._handle(answer.run_id, created=answer.created) for answer in answers]
 
     async def cancel(self, run_id: str, *, reason: str | None = None) -> CancelledRun:

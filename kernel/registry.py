@@ -107,7 +107,12 @@ class Registry:
 
 def newest(flows: Iterable[Flow[Any]]) -> Flow[Any]:
     """The newest of some versions of a flow, at least one; `dev` is what a developer works on, hence the newest."""
-    return max(flows, key=lambda flow: math.inf if flow.version == DEV else int(flow.version))
+    return max(flows, key=lambda flow: rank(flow.version))
+
+
+def rank(version: str) -> float:
+    """What versions are compared by."""
+    return math.inf if version == DEV else int(version)
 
 
 async def _register(flow: Flow[Any], persistence: Persistence, clock: Clock) -> FlowRow:

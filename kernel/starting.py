@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -10,10 +10,10 @@ from attrs import frozen
 from msgspec.structs import replace
 
 from ..ports import Ports
-from ..ports.errors import AdapterError
+from ..ports.errors import AdapterError, CommitUnknown, FairleadError
 from .arrays import MissingArray, missing_arrays
 from .codec import CONFIG_SIZE_BYTES_MAX
-from .commands import RunRequest, RunStart
+from .commands import RunRequest, RunStart, StartRuns
 from .decisions.start import request_digest
 from .definition import Flow
 from .definition.config import join_config
@@ -21,7 +21,8 @@ from .definition.unknown_fields import unknown_fields
 from .errors import InvalidInput, PayloadError
 from .facts import facts_of
 from .plan import INPUT
-from .references import input_prefix, read_reference
+from .references import input_prefix, is_reference, read_reference
+from .registry import RegisteredFlow
 from .sleeps import MissingTime, missing_times
 from .spilling import Spill, write_blob
 
@@ -69,7 +70,7 @@ class LargeInputs:
         return [request if len(request.input) <= most else await self._spilled(request) for request in requests]
 
     async def _spilled(self, request: RunRequest) -> RunRequest:
-        run_id = self._ports.new_id()
+        run_id = request.run_id or self._ports.new_id()
         spill = Spill(request.input, self._flow.arrays_read_in_parts(INPUT), input_prefix(run_id))
         for blob in spill.blobs():
             await write_blob(self._ports.blobs, self._ports.clock, blob)
@@ -79,10 +80,48 @@ class LargeInputs:
         """Delete the inputs of runs that were not made, since their keys are those of earlier runs."""
         made = {answer.run_id for answer in answers}
         for request in requests:
-            if request.run_id is not None and request.run_id not in made:
+            if is_reference(request.input) and request.run_id not in made:
                 with suppress(AdapterError):  # they are orphans then, like those of a process that died
                     for blob in read_reference(request.input).blobs():
                         await self._ports.blobs.delete(blob.key)
+
+
+async def start_runs(
+    dispatch: Callable[[StartRuns], Awaitable[tuple[RunStart, ...]]],
+    ports: Ports,
+    found: RegisteredFlow,
+    starts: Sequence[Start],
+    *,
+    size_bytes_max: int,
+    run_id: str | None = None,
+) -> tuple[RunStart, ...]:
+    """Check, spill and put down runs of one flow, all or none of them.
+
+    Args:
+        dispatch: carries the command out.
+        ports: where large inputs go.
+        found: the flow.
+        starts: what each run is started with.
+        size_bytes_max: how much of an input stays in its run's row.
+        run_id: the id of the one run, where that is known already.
+
+    Raises:
+        UsageError: for the first start that is wrong.
+        AdapterError: a store failed.
+    """
+    inputs = LargeInputs(ports, found.flow, size_bytes_max=size_bytes_max)
+    checked = [run_request(found.flow, found.flow_id, start) for start in starts]
+    if run_id is not None:
+        checked = [replace(request, run_id=run_id) for request in checked]
+    requests = await inputs.spilled(checked)
+    try:
+        answers = await dispatch(StartRuns(tuple(requests)))
+    except FairleadError as error:
+        if not isinstance(error, CommitUnknown):  # then the runs may exist, and their inputs must
+            await inputs.discard(requests, ())
+        raise
+    await inputs.discard(requests, answers)
+    return answers
 
 
 def run_request(flow: Flow[Any], flow_id: int, start: Start) -> RunRequest:

@@ -33,6 +33,14 @@ _LIMITS = {
         ("kernel", "START_BATCH_MAX", "runs in one `start_many`"),
         ("kernel", "RUNS_PER_PAGE_MAX", "runs in one page of `list_runs`"),
     ),
+    "Schedules": (
+        ("kernel", "SCHEDULE_NAME_LENGTH_MAX", "characters of a schedule's name"),
+        ("kernel", "CRON_LENGTH_MAX", "characters of a cron expression"),
+        ("kernel", "ON_TIME", "by how much a tick may be late without having been missed"),
+        ("kernel", "CATCH_UP_MAX", 'missed ticks that `catch_up="all"` fires'),
+        ("kernel", "FAILURES_MAX", "failures in a row of a scheduled command, unless it may be a matter of time"),
+        ("kernel", "RETRY_DELAY_MAX", "between two tries"),
+    ),
     "Hosts": (
         ("hosts.node", "CONCURRENCY_MAX", "`concurrency` of a `NodeHost`"),
         ("hosts.serverless", "CONCURRENCY_MAX", "`concurrency` of a call of `ServerlessHost`"),

@@ -94,6 +94,6 @@ def _parameter(parameter: ast.arg, default: ast.expr | None, known: Mapping[str,
     if default is None:
         return written
     shown = ast.unparse(default)
-    if shown.isupper():
+    if isinstance(default, ast.Name) and shown.isupper():
         shown = "..." if shown == _ABSENT else repr(known[shown])
     return f"{written} = {shown}"

@@ -18,13 +18,18 @@ from fairlead.kernel import (
     Branch,
     CancelledRun,
     Context,
+    Deferred,
+    DeferredRecord,
     Failure,
     Flow,
     GiveUp,
     Kernel,
+    LeftOut,
     RetryAfter,
     RunDetails,
     RunHandle,
+    Schedule,
+    ScheduleRecord,
     Start,
     decode_failure,
 )
@@ -38,6 +43,7 @@ from .sources import field_texts
 _SECTIONS: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("Writing flows", (Flow, Branch, Context, RetryAfter, GiveUp)),
     ("Starting and reading", (Kernel, Start, RunHandle, CancelledRun, RunFilter, RunPage, RunDetails)),
+    ("Scheduling", (Schedule, ScheduleRecord, LeftOut, Deferred, DeferredRecord)),
     ("Records", (RunRecord, StepRecord, TaskRecord, AttemptRecord, decode_failure, Failure, EventRecord)),
     ("Ports", (postgres_ports, migrate, migration_sql, memory_ports, ManualClock, CollectingSink, EmbeddedServer)),
     ("Blob stores", (object_blobs, s3_blobs, folder_blobs)),
@@ -59,7 +65,7 @@ _FOR_HOSTS = {
 """Methods and fields that hosts and the kernel use, and nobody else needs."""
 
 
-_GIVEN = (Branch, RunHandle)
+_GIVEN = (Branch, Deferred, RunHandle, Schedule)
 """Classes whose instances users are given and do not make."""
 
 

@@ -328,6 +328,8 @@ class WatchLoop:
         now_s = self._clock.monotonic()
         if due.expired:
             steps["reap"] = self._ticks.reap
+        if due.scheduled:
+            steps["fire"] = self._ticks.fire
         if now_s >= self._synchronise_at_s:
             self._synchronise_at_s = now_s + SYNCHRONISE_S
             steps["synchronise"] = self._ticks.synchronise
@@ -336,12 +338,14 @@ class WatchLoop:
         if now_s >= self._sweep_at_s:
             self._sweep_at_s = now_s + self._sweep_s
             steps["sweep"] = self._ticks.sweep
-        await isolated(steps)
+        report = await isolated(steps)
+        if report.counts.get("fire") and self._stir is not None:
+            self._stir(tasks=False)
 
     def _next_pause_s(self, due: Due, now: datetime) -> float:
         """How long until the next probe: short after activity, until a task's time comes, at most the interval."""
         worker = self._worker
-        active = worker.started != self._started or self._hurried or due.expired
+        active = worker.started != self._started or self._hurried or due.expired or due.scheduled
         self._started = worker.started
         if active and not worker.slots.contended:
             pause_s = min(POLL_FIRST_S, self._poll_interval_s)

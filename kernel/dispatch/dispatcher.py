@@ -9,10 +9,12 @@ from ..commands import Command
 from ..registry import Registry
 from .advancing import Advancing
 from .claiming import Claiming
+from .firing import Firing
 from .means import Handlers, Means
 from .publishing import Publishing
 from .retaining import Retaining
 from .running import Running
+from .scheduling import Scheduling
 from .waiting import Waiting
 from .workers import Workers
 
@@ -31,8 +33,8 @@ class Area(Protocol):
 class Dispatcher:
     """Carries out the commands of one kernel."""
 
-    def __init__(self, registry: Registry, ports: Ports) -> None:
-        means = Means(registry, ports)
+    def __init__(self, registry: Registry, ports: Ports, *, inline_bytes_max: int) -> None:
+        means = Means(registry, ports, inline_bytes_max=inline_bytes_max)
         areas: list[Area] = [
             Running(means),
             Claiming(means),
@@ -41,6 +43,8 @@ class Dispatcher:
             Publishing(means),
             Retaining(means),
             Workers(means),
+            Scheduling(means),
+            Firing(means, self.dispatch),
         ]
         self._handlers: Handlers = {command: handler for area in areas for command, handler in area.handlers.items()}
 

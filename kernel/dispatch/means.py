@@ -32,21 +32,22 @@ CONTENTION_DELAY_S = 0.01
 class Means:
     """The means of one kernel."""
 
-    def __init__(self, registry: Registry, ports: Ports) -> None:
+    def __init__(self, registry: Registry, ports: Ports, *, inline_bytes_max: int) -> None:
         self.ports = ports
         self.persistence = ports.persistence
         self.clock = ports.clock
-        self._registry = registry
+        self.registry = registry
+        self.inline_bytes_max = inline_bytes_max
 
     @property
     def plans(self) -> Mapping[int, Plan]:
         """The plans of the registered flows, by flow id."""
-        return self._registry.plans
+        return self.registry.plans
 
     @property
     def flow_ids(self) -> tuple[int, ...]:
         """The ids of the registered flows."""
-        return tuple(self._registry.by_id)
+        return tuple(self.registry.by_id)
 
     @property
     def published(self) -> bool:

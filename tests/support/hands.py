@@ -13,6 +13,8 @@ from fairlead.kernel.commands import (
     ClaimRuns,
     ClaimTasks,
     ExpireRuns,
+    Fired,
+    FireScheduled,
     HeartbeatTasks,
     Outcome,
     OutcomeKind,
@@ -148,6 +150,10 @@ class Hands:
     async def reap(self) -> int:
         """Take back what lost its lease."""
         return await self.kernel.dispatch(ReapTasks())
+
+    async def fire(self, limit: int = 20) -> Fired:
+        """Carry out what is due."""
+        return await self.kernel.dispatch(FireScheduled(limit))
 
     async def drain(self, value: Any = None, *, rounds: int = 10_000) -> int:
         """Claim and complete until nothing is left; how many tasks that were."""

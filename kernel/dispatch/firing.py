@@ -1,0 +1,237 @@
+"""Firing: carrying out what is due, one command after the other, each with its own fate.
+
+Claim, act, put back or forget: three steps and no transaction around them. Whatever happens between two of them, the
+command is claimed again when its claim runs out, and acting a second time finds what the first has done: a run has the
+key of its tick, a deferred start the id of its run, and a cancel finds a run that has ended. So there is one run for
+each tick, whatever the number of hosts, and a claim only saves work.
+
+Trouble. What the caller of a command would be told (an input that does not fit the flow's newest version here) holds
+the command at once, for nobody will be luckier. What the world refuses is tried again with growing pauses: for ever
+where it may be reached again, else `FAILURES_MAX` times, then it is held. A held command keeps its problem and waits
+for somebody to resume, retry, change or remove it. No other command is held up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from attrs import define, evolve, field
+from msgspec.structs import replace
+
+from ...ports.errors import AdapterError, UsageError
+from ...ports.scheduler import KeptCommand, ScheduledCommand
+from ..commands import CancelRun, Command, Fired, FireScheduled, TriggerSchedule, Trouble
+from ..cron import Cron
+from ..decisions.firing import FAILURES_MAX, fire_ticks, retry_at
+from ..errors import IdempotencyConflict, RunNotFound, ScheduleNotFound
+from ..failures import decode_failure, failure_of
+from ..registry import RegisteredFlow, rank
+from ..schedules import (
+    CancelEntry,
+    CronEntry,
+    LeftOut,
+    StartEntry,
+    Template,
+    cron_name,
+    read_entry,
+    start_name,
+    tick_key,
+    write_entry,
+)
+from ..starting import Start, start_runs
+from ..templates import discard_template, loaded_template, start_of, stored_template
+from .means import Handlers, Means
+
+Result = TypeVar("Result")
+
+FIRE_CLAIM = timedelta(seconds=30)
+"""How long a command belongs to the host that carries it out: as long as a host may take, and as long as a command of
+one that died waits for another."""
+
+PROBLEM_LENGTH_MAX = 1_000
+"""Characters of a problem that are kept."""
+
+NEVER = "it never ticks again"
+
+
+class Firing:
+    """Carries out `FireScheduled` and `TriggerSchedule`.
+
+    Args:
+        means: of the kernel.
+        dispatch: carries out the commands that are due.
+    """
+
+    def __init__(self, means: Means, dispatch: Callable[[Command[Any]], Awaitable[Any]]) -> None:
+        self._means = means
+        self._dispatch = dispatch
+        self._ports = means.ports
+        self._scheduler = means.ports.scheduler
+
+    @property
+    def handlers(self) -> Handlers:
+        """What carries out each command."""
+        return {FireScheduled: self._fire_scheduled, TriggerSchedule: self._trigger}
+
+    async def _fire_scheduled(self, command: FireScheduled) -> Fired:
+        now = self._means.clock.now()
+        claimed = await self._scheduler.claim_due(
+            flows=self._slugs, now=now, until=now + FIRE_CLAIM, limit=command.limit
+        )
+        tally = _Tally()
+        for kept in claimed:
+            # What another host may hold by now is left to it, and to the key that both would use.
+            if kept.claimed_until is not None and self._means.clock.now() < kept.claimed_until:
+                await self._carry_out(kept, tally)
+        return Fired(
+            claimed=len(claimed),
+            started=tally.started,
+            cancelled=tally.cancelled,
+            left_out=tuple(tally.left_out),
+            troubles=tuple(tally.troubles),
+        )
+
+    async def _carry_out(self, kept: KeptCommand, tally: _Tally) -> None:
+        try:
+            entry = read_entry(kept.scheduled.command)
+            if isinstance(entry, CronEntry):
+                await self._fire_schedule(kept, entry, tally)
+            elif isinstance(entry, StartEntry):
+                await self._fire_start(kept, entry, tally)
+            else:
+                await self._fire_cancel(kept, entry, tally)
+        except Exception as error:  # whatever it is, it concerns this command alone, and must be visible
+            await self._put_off(kept, error, tally)
+
+    async def _put_off(self, kept: KeptCommand, error: Exception, tally: _Tally) -> None:
+        """Keep the problem of a command that could not be carried out, and hold it or try it again later."""
+        failure = decode_failure(failure_of(error))
+        problem = f"{failure.type}: {failure.message}"[:PROBLEM_LENGTH_MAX]
+        failures = kept.scheduled.failures + 1
+        held = self._is_final(kept, error, failures)
+        due_at = None if held else retry_at(self._means.clock.now(), failures)
+        scheduled = replace(kept.scheduled, due_at=due_at, failures=failures, problem=problem)
+        if await self._scheduler.put_back(kept, scheduled):
+            tally.troubles.append(Trouble(name=kept.scheduled.name, problem=problem, held=held))
+
+    def _is_final(self, kept: KeptCommand, error: Exception, failures: int) -> bool:
+        if isinstance(error, UsageError):
+            return not self._is_behind(kept)
+        if isinstance(error, AdapterError) and error.retryable:
+            return False
+        return failures >= FAILURES_MAX
+
+    def _is_behind(self, kept: KeptCommand) -> bool:
+        """Whether a command was made by a newer version of its flow than this kernel has, as during a deployment: a
+        host that has it too will come by."""
+        entry = read_entry(kept.scheduled.command)
+        if isinstance(entry, CancelEntry):
+            return False
+        return rank(self._found(entry.template).flow.version) < rank(entry.template.version)
+
+    # Schedules
+
+    async def _fire_schedule(self, kept: KeptCommand, entry: CronEntry, tally: _Tally) -> None:
+        cron = Cron(entry.cron, entry.zone)
+        firing = fire_ticks(cron, entry.after, self._means.clock.now(), entry.catch_up)
+        started = await self._start_ticks(entry, [tick_key(entry.name, tick) for tick in firing.ticks])
+        tally.started += started
+        fired = replace(
+            entry,
+            after=firing.after,
+            started=entry.started + started,
+            last_tick=firing.ticks[-1] if firing.ticks else entry.last_tick,
+            left_out=firing.left_out or entry.left_out,
+        )
+        scheduled = ScheduledCommand(
+            name=kept.scheduled.name,
+            due_at=firing.next_at,
+            command=write_entry(fired),
+            flow=entry.template.flow,
+            problem=None if firing.next_at is not None else NEVER,
+        )
+        if await self._scheduler.put_back(kept, scheduled) and firing.left_out is not None:
+            tally.left_out.append((entry.name, firing.left_out))
+
+    async def _start_ticks(self, entry: CronEntry, keys: Sequence[str]) -> int:
+        """Start the runs of some ticks; how many were not there."""
+        if not keys:
+            return 0
+        found = self._found(entry.template)
+        start = start_of(await loaded_template(self._ports, entry.template), None)
+        try:
+            return await self._start(found, [evolve(start, key=key) for key in keys])
+        except IdempotencyConflict:  # a tick was fired already, before the schedule's input was changed
+            pass
+        started = 0
+        for key in keys:
+            try:
+                started += await self._start(found, [evolve(start, key=key)])
+            except IdempotencyConflict:
+                continue
+        return started
+
+    async def _trigger(self, command: TriggerSchedule) -> str:
+        kept = await self._scheduler.read(cron_name(command.name))
+        entry = None if kept is None else read_entry(kept.scheduled.command)
+        if not isinstance(entry, CronEntry):
+            raise ScheduleNotFound(command.name)
+        template = await loaded_template(self._ports, entry.template)
+        run_id = self._ports.new_id()
+        if template.flow in self._slugs:
+            await self._start(self._found(template), [start_of(template, None)], run_id=run_id)
+            return run_id
+        stored = await stored_template(self._ports, template, size_bytes_max=self._means.inline_bytes_max)
+        scheduled = ScheduledCommand(
+            name=start_name(run_id, template.flow, None),
+            due_at=self._means.clock.now(),
+            command=write_entry(StartEntry(template=stored, run_id=run_id)),
+            flow=template.flow,
+        )
+        await self._means.until_known(lambda: self._scheduler.schedule(scheduled))
+        return run_id
+
+    # Deferred commands
+
+    async def _fire_start(self, kept: KeptCommand, entry: StartEntry, tally: _Tally) -> None:
+        template = await loaded_template(self._ports, entry.template)
+        start = start_of(template, entry.key)
+        tally.started += await self._start(self._found(template), [start], run_id=entry.run_id)
+        if await self._scheduler.ack(kept):
+            await discard_template(self._ports, entry.template)
+
+    async def _fire_cancel(self, kept: KeptCommand, entry: CancelEntry, tally: _Tally) -> None:
+        try:
+            tally.cancelled += bool(await self._dispatch(CancelRun(entry.run_id, entry.reason)))
+        except RunNotFound:  # it is pruned, or not started yet, and is not to be any more
+            await self._scheduler.cancel(start_name(entry.run_id, "", None))
+        await self._scheduler.ack(kept)
+
+    async def _start(self, found: RegisteredFlow, starts: Sequence[Start], *, run_id: str | None = None) -> int:
+        """Put runs down; how many were not there."""
+        size_bytes_max = self._means.inline_bytes_max
+        answers = await start_runs(
+            self._dispatch, self._ports, found, starts, size_bytes_max=size_bytes_max, run_id=run_id
+        )
+        return sum(answer.created for answer in answers)
+
+    @property
+    def _slugs(self) -> list[str]:
+        """The flows whose code this kernel has."""
+        return sorted({flow.slug for flow in self._means.registry.flows})
+
+    def _found(self, template: Template) -> RegisteredFlow:
+        """The newest version of a flow that this kernel has."""
+        return self._means.registry.registered_flow(self._means.registry.find(template.flow))
+
+
+@define
+class _Tally:
+    """What one round has done so far."""
+
+    started: int = 0
+    cancelled: int = 0
+    left_out: list[tuple[str, LeftOut]] = field(factory=list[tuple[str, LeftOut]])
+    troubles: list[Trouble] = field(factory=list[Trouble])

@@ -1,0 +1,302 @@
+"""Making, changing and forgetting what is scheduled.
+
+An entry that was read is written back with its token, so whoever was slower looks again: a pause and the host that
+puts the schedule back for its next tick never overwrite each other. Each change is an intent that is recognised when
+it is repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from ...ports.errors import Contention, CorruptionError
+from ...ports.reading import RunFilter
+from ...ports.scheduler import KeptCommand, ScheduledCommand
+from ..commands import (
+    DeferCancel,
+    Deferral,
+    DeferStart,
+    PauseSchedule,
+    PutSchedule,
+    RemoveSchedule,
+    ResumeSchedule,
+    RetryDeferred,
+    WithdrawDeferred,
+)
+from ..cron import Cron
+from ..errors import DeferredNotFound, IdempotencyConflict, ScheduleNotFound, ScheduleTaken
+from ..fetching import fetch_payload
+from ..schedules import (
+    CancelEntry,
+    CronEntry,
+    DeferredRecord,
+    Entry,
+    ScheduleRecord,
+    StartEntry,
+    cancel_name,
+    cron_name,
+    deferred_record,
+    read_entry,
+    schedule_record,
+    start_name,
+    write_entry,
+)
+from ..templates import discard_template, stored_template
+from .means import Handlers, Means
+
+CHANGE_TRIES_MAX = 50
+"""How often a change is tried that somebody else was faster than: more than there are hosts that fire at one moment."""
+
+EntryT = TypeVar("EntryT", bound=Entry)
+
+
+class Scheduling:
+    """Carries out all commands about schedules and deferred commands but the firing."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._ports = means.ports
+        self._scheduler = means.ports.scheduler
+
+    @property
+    def handlers(self) -> Handlers:
+        """What carries out each command."""
+        return {
+            PutSchedule: self._put,
+            PauseSchedule: self._pause,
+            ResumeSchedule: self._resume,
+            RemoveSchedule: self._remove,
+            DeferStart: self._defer_start,
+            DeferCancel: self._defer_cancel,
+            WithdrawDeferred: self._withdraw,
+            RetryDeferred: self._retry,
+        }
+
+    # Schedules
+
+    async def _put(self, command: PutSchedule) -> ScheduleRecord:
+        return await self._means.until_known(lambda: self._put_or_recognise(command))
+
+    async def _put_or_recognise(self, command: PutSchedule) -> ScheduleRecord:
+        for _ in range(CHANGE_TRIES_MAX):
+            kept = await self._scheduler.read(cron_name(command.name))
+            before = None if kept is None else _read(kept, CronEntry)
+            if before is not None and before.template.flow != command.template.flow:
+                raise ScheduleTaken(name=command.name, flow=before.template.flow, wanted=command.template.flow)
+            if kept is not None and before is not None and _is_same(kept, before, command):
+                return schedule_record(kept, before)
+            template = await stored_template(self._ports, command.template, size_bytes_max=self._means.inline_bytes_max)
+            entry = _defined(command, before, now=self._means.clock.now())
+            scheduled = _scheduled(replace(entry, template=template))
+            if kept is None or before is None:
+                if await self._scheduler.schedule(scheduled, replace=False):
+                    return _record_of(scheduled)
+            elif await self._scheduler.put_back(kept, scheduled):
+                await discard_template(self._ports, before.template)
+                return _record_of(scheduled)
+            await discard_template(self._ports, template)
+        raise Contention(f"schedule {command.name!r} is changed by others all the time; try again")
+
+    async def _pause(self, command: PauseSchedule) -> ScheduleRecord:
+        def paused(kept: KeptCommand, entry: CronEntry, now: datetime) -> ScheduledCommand | None:
+            return None if entry.paused else _scheduled(replace(entry, paused=True))
+
+        return await self._change(command.name, paused)
+
+    async def _resume(self, command: ResumeSchedule) -> ScheduleRecord:
+        def resumed(kept: KeptCommand, entry: CronEntry, now: datetime) -> ScheduledCommand | None:
+            if entry.paused:
+                return _scheduled(replace(entry, paused=False, after=max(now, entry.after)))
+            troubled = kept.scheduled.due_at is None or kept.scheduled.failures
+            return _scheduled(entry) if troubled else None
+
+        return await self._change(command.name, resumed)
+
+    async def _change(
+        self, name: str, change: Callable[[KeptCommand, CronEntry, datetime], ScheduledCommand | None]
+    ) -> ScheduleRecord:
+        """Change a schedule; None from `change` leaves it as it is."""
+
+        async def changed() -> ScheduleRecord:
+            for _ in range(CHANGE_TRIES_MAX):
+                kept = await self._scheduler.read(cron_name(name))
+                if kept is None:
+                    raise ScheduleNotFound(name)
+                entry = _read(kept, CronEntry)
+                scheduled = change(kept, entry, self._means.clock.now())
+                if scheduled is None:
+                    return schedule_record(kept, entry)
+                if await self._scheduler.put_back(kept, scheduled):
+                    return _record_of(scheduled)
+            raise Contention(f"schedule {name!r} is changed by others all the time; try again")
+
+        return await self._means.until_known(changed)
+
+    async def _remove(self, command: RemoveSchedule) -> bool:
+        return await self._means.until_known(lambda: self._forget(cron_name(command.name)))
+
+    async def _forget(self, name: str) -> bool:
+        kept = await self._scheduler.read(name)
+        if kept is None or not await self._scheduler.cancel(name):
+            return False
+        await self._discard(kept)
+        return True
+
+    # Deferred commands
+
+    async def _defer_start(self, command: DeferStart) -> Deferral:
+        run_id = self._ports.new_id()
+        name = start_name(run_id, command.template.flow, command.key)
+        return await self._means.until_known(lambda: self._defer_start_as(command, run_id, name))
+
+    async def _defer_start_as(self, command: DeferStart, run_id: str, name: str) -> Deferral:
+        earlier = await self._deferred_before(command, name)
+        if earlier is not None:
+            return replace(earlier, created=earlier.run_id == run_id)
+        template = await stored_template(self._ports, command.template, size_bytes_max=self._means.inline_bytes_max)
+        entry = StartEntry(template=template, run_id=run_id, key=command.key)
+        scheduled = ScheduledCommand(name=name, due_at=command.due_at, command=write_entry(entry), flow=template.flow)
+        if await self._scheduler.schedule(scheduled, replace=False):
+            return Deferral(name=name, run_id=run_id, created=True)
+        await discard_template(self._ports, template)
+        raise Contention(f"another start with key {command.key!r} was deferred at the same moment")
+
+    async def _deferred_before(self, command: DeferStart, name: str) -> Deferral | None:
+        """The start with this key that was deferred before, or the run that has it already."""
+        kept = await self._scheduler.read(name)
+        if kept is not None:
+            entry = _read(kept, StartEntry)
+            run_id, same = entry.run_id, entry.template.digest == command.template.digest
+        elif command.key is None:
+            return None
+        else:
+            chosen = RunFilter(flow=command.template.flow, key=command.key)
+            page = await self._means.persistence.list_runs(chosen, limit=1, after=None)
+            if not page.runs:
+                return None
+            run_id = page.runs[0].id
+            same = await self._has_input(run_id, command)
+        if not same:
+            raise IdempotencyConflict(flow=command.template.flow, key=command.key or "", run_id=run_id)
+        return Deferral(name=name, run_id=run_id, created=False)
+
+    async def _has_input(self, run_id: str, command: DeferStart) -> bool:
+        """Whether a run was started with this input. Settings cannot be compared, since a run has those of its version
+        merged in."""
+        stored = (await self._means.persistence.read_payloads((run_id,), ())).runs.get(run_id)
+        data = None if stored is None else await fetch_payload(self._ports.blobs, stored.input)
+        return data == command.template.input.encode()
+
+    async def _defer_cancel(self, command: DeferCancel) -> Deferral:
+        entry = CancelEntry(run_id=command.run_id, reason=command.reason)
+        name = cancel_name(command.run_id)
+        scheduled = ScheduledCommand(name=name, due_at=command.due_at, command=write_entry(entry))
+        await self._means.until_known(lambda: self._scheduler.schedule(scheduled))
+        return Deferral(name=name, run_id=command.run_id, created=True)
+
+    async def _withdraw(self, command: WithdrawDeferred) -> bool:
+        """Forget a command that nobody is carrying out: whoever has claimed it may be doing so at this moment."""
+        tried = False
+
+        async def withdrawn() -> bool:
+            nonlocal tried
+            kept = await self._scheduler.read(command.name)
+            if kept is None:
+                return tried
+            _deferred(kept)
+            if kept.claimed_until is not None and kept.claimed_until > self._means.clock.now():
+                return False
+            tried = True
+            if not await self._scheduler.ack(kept):
+                tried = False
+                return False
+            await self._discard(kept)
+            return True
+
+        return await self._means.until_known(withdrawn)
+
+    async def _retry(self, command: RetryDeferred) -> DeferredRecord:
+        async def retried() -> DeferredRecord:
+            for _ in range(CHANGE_TRIES_MAX):
+                kept = await self._scheduler.read(command.name)
+                if kept is None:
+                    raise DeferredNotFound(command.name)
+                entry = _deferred(kept)
+                due_at = self._means.clock.now()
+                scheduled = replace(kept.scheduled, due_at=due_at, failures=0, problem=None)
+                if await self._scheduler.put_back(kept, scheduled):
+                    return deferred_record(replace(kept, scheduled=scheduled), entry)
+            raise Contention(f"{command.name!r} is changed by others all the time; try again")
+
+        return await self._means.until_known(retried)
+
+    async def _discard(self, kept: KeptCommand) -> None:
+        entry = read_entry(kept.scheduled.command)
+        if not isinstance(entry, CancelEntry):
+            await discard_template(self._ports, entry.template)
+
+
+def _read(kept: KeptCommand, kind: type[EntryT]) -> EntryT:
+    """An entry whose name tells that it is of this kind."""
+    entry = read_entry(kept.scheduled.command)
+    if not isinstance(entry, kind):
+        raise CorruptionError(f"the entry {kept.scheduled.name!r} is a {type(entry).__name__}, not a {kind.__name__}")
+    return entry
+
+
+def _deferred(kept: KeptCommand) -> StartEntry | CancelEntry:
+    """A deferred command."""
+    entry = read_entry(kept.scheduled.command)
+    if isinstance(entry, CronEntry):
+        raise DeferredNotFound(kept.scheduled.name)
+    return entry
+
+
+def _is_same(kept: KeptCommand, before: CronEntry, command: PutSchedule) -> bool:
+    """Whether a schedule is defined as it is wanted, and not held: whoever defines it again lets it go on."""
+    told = (before.cron, before.zone, before.catch_up, before.template.digest)
+    wanted = (command.cron, command.zone, command.catch_up, command.template.digest)
+    return told == wanted and (before.paused or kept.scheduled.due_at is not None)
+
+
+def _defined(command: PutSchedule, before: CronEntry | None, *, now: datetime) -> CronEntry:
+    """The schedule as it is wanted. It keeps its place where its ticks stay the same, else it begins anew."""
+    if before is None:
+        return CronEntry(
+            name=command.name,
+            template=command.template,
+            cron=command.cron,
+            zone=command.zone,
+            catch_up=command.catch_up,
+            created_at=now,
+            after=now,
+        )
+    ticks_alike = (before.cron, before.zone) == (command.cron, command.zone)
+    return replace(
+        before,
+        template=command.template,
+        cron=command.cron,
+        zone=command.zone,
+        catch_up=command.catch_up,
+        created_at=now,
+        after=before.after if ticks_alike else now,
+    )
+
+
+def _scheduled(entry: CronEntry) -> ScheduledCommand:
+    """A schedule without trouble: due at its next tick, unless it is paused."""
+    return ScheduledCommand(
+        name=cron_name(entry.name),
+        due_at=None if entry.paused else Cron(entry.cron, entry.zone).after(entry.after),
+        command=write_entry(entry),
+        flow=entry.template.flow,
+    )
+
+
+def _record_of(scheduled: ScheduledCommand) -> ScheduleRecord:
+    kept = KeptCommand(scheduled=scheduled, token=0)
+    return schedule_record(kept, _read(kept, CronEntry))

@@ -1,0 +1,244 @@
+"""What is scheduled: cron schedules and deferred commands, as they stand in the scheduler and as readers see them.
+
+Each is one entry of the `Scheduler`, whose name tells what it is:
+
+    cron/<name>            starts a run of a flow at every tick; it is put back for its next tick
+    start/<run id>         starts one run, once; start/<flow>/<key> where it has a key
+    cancel/<run id>        cancels one run, once
+
+A run that a tick starts has the key `schedule/<name>/<tick>`, so whoever starts it, and however often, there is one. A
+claim on an entry only saves hosts from doing the same work.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from ..ports.errors import CorruptionError
+from ..ports.record import Record
+from ..ports.scheduler import KeptCommand
+from .codec import JsonValue, decode
+
+CatchUp: TypeAlias = Literal["none", "last", "all"]
+"""What becomes of ticks that nobody was there to fire."""
+
+CATCH_UPS: Final[tuple[CatchUp, ...]] = ("none", "last", "all")
+
+SCHEDULE_NAME_LENGTH_MAX: Final = 200
+"""Characters of a schedule's name: it is a part of its runs' keys."""
+
+CRON_PREFIX: Final = "cron/"
+START_PREFIX: Final = "start/"
+CANCEL_PREFIX: Final = "cancel/"
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """Ticks that were not fired, since they were missed and are not caught up on."""
+
+    first: datetime
+    last: datetime
+
+
+class Template(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is started with, before anybody knows by which version of its flow."""
+
+    flow: str
+    version: str
+    """The version that has checked it. The one that starts the run is the newest that the host has by then."""
+    input: str
+    """Canonical JSON, or a reference to it."""
+    digest: str
+    """SHA-256 (hex) over the canonical input, config and priority."""
+    config: str | None = None
+    """JSON as it was given: the version that starts the run merges it with its own defaults."""
+    priority: int = 0
+
+
+class CronEntry(msgspec.Struct, frozen=True, kw_only=True, tag="cron"):
+    """A schedule as it is stored."""
+
+    name: str
+    template: Template
+    cron: str
+    zone: str
+    catch_up: CatchUp
+    created_at: datetime
+    after: datetime
+    """The last tick that is dealt with, in whatever way; at first, when the schedule was made."""
+    paused: bool = False
+    started: int = 0
+    """Runs that its ticks have started."""
+    last_tick: datetime | None = None
+    """The last tick that started a run."""
+    left_out: LeftOut | None = None
+    """The last ticks that were left out."""
+
+
+class StartEntry(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
+    """A deferred start as it is stored."""
+
+    template: Template
+    run_id: str
+    key: str | None = None
+
+
+class CancelEntry(msgspec.Struct, frozen=True, kw_only=True, tag="cancel"):
+    """A deferred cancel as it is stored."""
+
+    run_id: str
+    reason: str | None = None
+
+
+Entry: TypeAlias = CronEntry | StartEntry | CancelEntry
+
+
+class ScheduleStatus(enum.StrEnum):
+    """How a schedule stands."""
+
+    ACTIVE = "active"
+    """It ticks."""
+    PAUSED = "paused"
+    """Somebody has stopped it; resuming lets it go on from then."""
+    HELD = "held"
+    """It could not be carried out and waits for somebody to look at its problem; resuming tries again."""
+
+
+class ScheduleRecord(Record, frozen=True, kw_only=True):
+    """A cron schedule."""
+
+    name: str
+    flow: str
+    cron: str
+    zone: str
+    catch_up: CatchUp
+    status: ScheduleStatus
+    next_at: datetime | None
+    """When it is carried out next: its next tick, or the next try where it has `failures`; None unless it is active."""
+    last_tick: datetime | None
+    """The last tick that started a run."""
+    started: int
+    """Runs that its ticks have started."""
+    priority: int
+    config: Mapping[str, JsonValue] | None
+    created_at: datetime
+    """When it got the definition that it has."""
+    failures: int
+    """How often in a row it could not be carried out."""
+    problem: str | None
+    """Why not, the last time; None since it was carried out."""
+    left_out: LeftOut | None
+    """The last ticks that were missed and not caught up on."""
+
+
+class DeferredRecord(Record, frozen=True, kw_only=True):
+    """A deferred command: one that is carried out once, at its time."""
+
+    name: str
+    kind: Literal["start", "cancel"]
+    run_id: str
+    """The run that it starts or cancels."""
+    flow: str | None
+    """The flow of the run that it starts."""
+    key: str | None
+    due_at: datetime | None
+    """When it is carried out, or tried again; None where it is held."""
+    failures: int
+    problem: str | None
+    """Why it could not be carried out, the last time."""
+
+    @property
+    def held(self) -> bool:
+        """Whether it waits for somebody to look at its problem."""
+        return self.due_at is None
+
+
+def cron_name(name: str) -> str:
+    """The entry of a schedule."""
+    return CRON_PREFIX + name
+
+
+def start_name(run_id: str, flow: str, key: str | None) -> str:
+    """The entry of a deferred start; with a key it is found by that."""
+    return START_PREFIX + (run_id if key is None else f"{flow}/{key}")
+
+
+def cancel_name(run_id: str) -> str:
+    """The entry of a deferred cancel: a run has one deadline."""
+    return CANCEL_PREFIX + run_id
+
+
+def tick_key(name: str, tick: datetime) -> str:
+    """The key of the run that a tick starts."""
+    return f"schedule/{name}/{tick.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def write_entry(entry: Entry) -> bytes:
+    """An entry as it is stored."""
+    return _encoder.encode(entry)
+
+
+def read_entry(data: bytes) -> Entry:
+    """The entry that `write_entry` wrote.
+
+    Raises:
+        CorruptionError: it is none.
+    """
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise CorruptionError(f"a scheduled command cannot be read: {error}") from error
+
+
+def schedule_record(kept: KeptCommand, entry: CronEntry) -> ScheduleRecord:
+    """A schedule as readers see it."""
+    command = kept.scheduled
+    held = command.due_at is None and not entry.paused
+    status = ScheduleStatus.PAUSED if entry.paused else ScheduleStatus.HELD if held else ScheduleStatus.ACTIVE
+    return ScheduleRecord(
+        name=entry.name,
+        flow=entry.template.flow,
+        cron=entry.cron,
+        zone=entry.zone,
+        catch_up=entry.catch_up,
+        status=status,
+        next_at=command.due_at,
+        last_tick=entry.last_tick,
+        started=entry.started,
+        priority=entry.template.priority,
+        config=None if entry.template.config is None else _config(entry.template.config),
+        created_at=entry.created_at,
+        failures=command.failures,
+        problem=command.problem,
+        left_out=entry.left_out,
+    )
+
+
+def deferred_record(kept: KeptCommand, entry: StartEntry | CancelEntry) -> DeferredRecord:
+    """A deferred command as readers see it."""
+    command = kept.scheduled
+    start = entry if isinstance(entry, StartEntry) else None
+    return DeferredRecord(
+        name=command.name,
+        kind="cancel" if start is None else "start",
+        run_id=entry.run_id,
+        flow=None if start is None else start.template.flow,
+        key=None if start is None else start.key,
+        due_at=command.due_at,
+        failures=command.failures,
+        problem=command.problem,
+    )
+
+
+def _config(stored: str) -> dict[str, JsonValue]:
+    config = decode(stored.encode())
+    assert isinstance(config, dict), "settings are checked before they are stored"
+    return config
+
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
