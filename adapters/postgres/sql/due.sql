@@ -49,13 +49,14 @@ WITH RECURSIVE groups AS (
         LIMIT 1
     ) AS earliest
 ), deadlines AS (
-    SELECT (
+    SELECT min(earliest.deadline_at) AS deadline_at
+    FROM (
         SELECT r.deadline_at
         FROM fairlead.runs AS r
         WHERE r.deadline_at IS NOT NULL
         ORDER BY r.deadline_at
         LIMIT 1
-    ) AS deadline_at
+    ) AS earliest
 ), scheduled AS (
     SELECT min(earliest.ready_at) AS ready_at
     FROM (
