@@ -255,13 +255,37 @@ async def _assert_settled_within_budget(database: Database, hands: Hands, tasks:
     assert 0 < round_trips <= ROUND_TRIPS_PER_SETTLE_MAX
 
 
-async def test_an_idle_host(database: Database) -> None:
-    """A host that worked and has nothing left to do soon asks no more than once a second."""
+LET_WAIT = b"""
+INSERT INTO fairlead.runs (
+    id, flow_id, flow, version, fingerprint, request_digest, status, created_at, started_at, deadline_at, input
+)
+SELECT
+    gen_random_uuid(), r.flow_id, r.flow, r.version, r.fingerprint, 'digest', 'running', now(), now(),
+    now() + interval '2 days', '1'
+FROM fairlead.runs AS r
+CROSS JOIN generate_series(1, %s)
+"""
+LET_SLEEP = b"""
+INSERT INTO fairlead.tasks (
+    run_id, step, generation, element, flow_id, queue, priority, created_at, ready_at, status, waits_for, wake_at
+)
+SELECT r.id, 'nap', 1, 0, r.flow_id, 'default', 0, now(), now(), 'suspended', 'time', now() + interval '1 day'
+FROM fairlead.runs AS r
+WHERE r.status = 'running'
+"""
+
+
+@pytest.mark.parametrize("waiting", [0, 100_000])
+async def test_an_idle_host(database: Database, waiting: int) -> None:
+    """A host that worked and has nothing left to do soon asks no more than once a second, however many runs wait."""
     warm_s, watched_s = 2.0, 4.0
     async with database.kernel(one_step(), sink=CollectingSink()) as kernel:
         handle = await kernel.start("one_step", 1)
         async with NodeHost(kernel):
             await handle.result(timeout=PATIENCE_S)
+            async with await psycopg.AsyncConnection.connect(database.direct_url) as connection:
+                await connection.execute(LET_WAIT, [waiting])
+                await connection.execute(LET_SLEEP)
             await asyncio.sleep(warm_s)
             database.traffic.reset()
             began = time.monotonic()

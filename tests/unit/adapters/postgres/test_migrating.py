@@ -102,15 +102,16 @@ async def test_every_earlier_version_is_upgraded(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch, version: int, printed: bool
 ) -> None:
     """Tables that an earlier installation made become those of this one, rows and all."""
+    known = tuple(migration for migration in migrations() if migration.version <= version)
     with monkeypatch.context() as earlier:
-        earlier.setattr(migrating, "migrations", lambda: migrations()[:version])
+        earlier.setattr(migrating, "migrations", lambda: known)
         earlier.setattr(migrating, "LATEST", version)
         await migrate(empty_database_url)
     _run(empty_database_url, STEP)
     if printed:
         _run(empty_database_url, migration_sql())
     else:
-        assert await migrate(empty_database_url) == [migration.name for migration in migrations()[version:]]
+        assert await migrate(empty_database_url) == [migration.name for migration in migrations()[len(known) :]]
     upgraded = _tables(empty_database_url, "fairlead")
     ports = postgres_ports(empty_database_url)
     (step,) = await ports.persistence.read_steps("0197f000-0000-7000-8000-000000000001")
