@@ -154,7 +154,7 @@ class Assembling:
     def _put_stream(
         self, source: str, pages: Callable[[], Pages], count: int, executable: Executable, values: Values
     ) -> None:
-        stream = Stream(pages, count, is_async=executable.step.binding.is_async)
+        stream = Stream(pages, count, is_async=executable.binding.is_async)
         values.payloads[source] = stream
         values.streams += (stream,)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from attrs import frozen
 
 from ..kernel import Kernel, Step, StepStatus
 from ..kernel.definition.absence import certain
-from ..kernel.definition.binding import CONFIG, ITEM
+from ..kernel.definition.binding import CONFIG, ITEM, Binding
 from ..kernel.facts import facts_of
 from ..kernel.plan import INPUT, Questions, StepKind, ValuePath
 
@@ -18,7 +19,8 @@ class Executable:
     """One step of one registered flow."""
 
     flow: str
-    step: Step
+    step: Step[Any]
+    binding: Binding
     flow_id: int
     is_map: bool
     needs_run: bool
@@ -73,14 +75,17 @@ class Executables:
     def _make(self, flow_id: int, slug: str) -> Executable:
         flow, plan = self._kernel.flow_of(flow_id), self._kernel.plan_of(flow_id)
         step = flow.steps[slug]
-        sources = step.binding.sources
+        binding = step.binding
+        assert binding is not None, "what only waits is run by no host"
+        sources = binding.sources
         element_of = step.source if ITEM in sources else None
         is_map = step.kind is StepKind.MAP
-        taken = [each.source for each in step.binding.payloads if each.source in flow.steps]
-        map_streams = tuple(name for name in taken if name in step.binding.streams and plan.is_map(name))
+        taken = [each.source for each in binding.payloads if each.source in flow.steps]
+        map_streams = tuple(name for name in taken if name in binding.streams and plan.is_map(name))
         return Executable(
             flow=flow.slug,
             step=step,
+            binding=binding,
             flow_id=flow_id,
             is_map=is_map,
             needs_run=INPUT in sources or CONFIG in sources or (element_of is not None and element_of.name == INPUT),
@@ -88,7 +93,7 @@ class Executables:
             takes_config=CONFIG in sources,
             outputs=tuple((name, plan.is_map(name)) for name in taken if name not in map_streams),
             map_streams=map_streams,
-            streamed=step.binding.streams,
+            streamed=binding.streams,
             element_of=element_of,
             element_is_output=element_of is not None and plan.is_map(element_of.name),
             has_dependents=bool(plan.dependents[slug]),
@@ -99,6 +104,6 @@ class Executables:
         )
 
 
-def _reads(step: Step, slug: str) -> bool:
-    sources = step.binding.sources
+def _reads(step: Step[Any], slug: str) -> bool:
+    sources = frozenset[str]().union(*(binding.sources for binding in step.bindings))
     return slug in sources or (ITEM in sources and step.source is not None and step.source.name == slug)

@@ -160,7 +160,7 @@ class Execution:
             return
         for stream in values.streams:
             stream.read_for(self)
-        binding, attempts = self.executable.step.binding, self._attempts
+        binding, attempts = self.executable.binding, self._attempts
         try:
             arguments = binding.arguments(values.payloads, self._context(values.skipped), attempts.resources)
         except PayloadError as error:
@@ -183,7 +183,7 @@ class Execution:
             index=key.element if self.executable.is_map else None,
             attempt=self.claimed.attempt,
             idempotency_key=str(key),
-            statuses=self.executable.statuses(skipped) if self.executable.step.binding.contexts else {},
+            statuses=self.executable.statuses(skipped) if self.executable.binding.contexts else {},
             signs=self._signs,
         )
 
@@ -316,7 +316,7 @@ class Execution:
 
     def _outcome_of_call(self, arguments: dict[str, object]) -> Outcome:
         try:
-            value = self.executable.step.binding.handler(**arguments)
+            value = self.executable.binding.handler(**arguments)
             elements = elements_in(self.executable, value)
             if elements is not None:
                 outcome = produced_in_thread(self.claimed, self.executable, elements, self._attempts.spilling, self)

@@ -32,7 +32,7 @@ def elements_in(executable: Executable, value: object) -> Yielding | None:
     if executable.step.streamed is None or isinstance(value, _VALUES) or is_model(type(value)):
         return None
     if isinstance(value, AsyncIterable):
-        return cast(Yielding, value) if executable.step.binding.is_async else None
+        return cast(Yielding, value) if executable.binding.is_async else None
     return cast(Yielding, value) if isinstance(value, Iterable) else None
 
 

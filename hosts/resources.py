@@ -44,10 +44,12 @@ def check_resources(
         for step in flow.steps.values():
             if served is not None and step.policy.queue not in served:
                 continue
-            for name, wanted in step.binding.resources.items():
-                problem = _problem(name, wanted, resources)
-                if problem is not None:
-                    problems.append(f"flow {flow.slug!r}, step {step.slug!r}, parameter {name!r}: {problem}")
+            problems += (
+                f"flow {flow.slug!r}, step {step.slug!r}, parameter {name!r}: {problem}"
+                for binding in step.bindings
+                for name, wanted in binding.resources.items()
+                if (problem := _problem(name, wanted, resources)) is not None
+            )
     if problems:
         raise ResourceProblem(tuple(problems))
 

@@ -49,6 +49,7 @@ from .retry import GiveUp, RetryAfter
 from .runs import RunDetails, RunHandle
 from .schedules import DeferredRecord, LeftOut, ScheduleRecord, ScheduleStatus
 from .starting import Start
+from .suspend import Suspend
 from .workers import Worker, WorkerState
 
 __all__ = [
@@ -108,6 +109,7 @@ __all__ = [
     "StatusUnknown",
     "Step",
     "StepStatus",
+    "Suspend",
     "TaskStatus",
     "UnknownFlow",
     "UnknownZone",

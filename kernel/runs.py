@@ -23,6 +23,7 @@ from .failures import decode_failure
 from .fetching import fetch_payload
 from .plan import StepKind
 from .step_order import read_step_order
+from .suspend import Suspend
 
 T = TypeVar("T")
 
@@ -160,6 +161,8 @@ class RunHandle:
         }
 
     @overload
+    async def output(self, step: Step[T], *, timeout: Duration | None = None) -> T | None: ...
+    @overload
     async def output(
         self,
         step: Callable[..., Coroutine[Any, Any, AsyncIterable[T] | Iterator[T]]],
@@ -168,18 +171,18 @@ class RunHandle:
     ) -> list[T] | None: ...
     @overload
     async def output(
-        self, step: Callable[..., Coroutine[Any, Any, T]], *, timeout: Duration | None = None
+        self, step: Callable[..., Coroutine[Any, Any, T | Suspend[Any]]], *, timeout: Duration | None = None
     ) -> T | None: ...
     @overload
     async def output(self, step: Callable[..., Iterator[T]], *, timeout: Duration | None = None) -> list[T] | None: ...
     @overload
-    async def output(self, step: Callable[..., T], *, timeout: Duration | None = None) -> T | None: ...
+    async def output(self, step: Callable[..., T | Suspend[Any]], *, timeout: Duration | None = None) -> T | None: ...
     @overload
-    async def output(self, step: str | Step, *, timeout: Duration | None = None) -> Any: ...
+    async def output(self, step: str, *, timeout: Duration | None = None) -> Any: ...
     async def output(self, step: Any, *, timeout: Duration | None = None) -> Any:
-        """Wait for a step and return its output, typed as its handler declares; None where it was skipped.
+        """Wait for a step and return its output, typed as it declares; None where it was skipped.
 
-        An array is a list, also where it was made element by element.
+        The output of a signal is what it carried. An array is a list, also where it was made element by element.
 
         Args:
             step: the handler, its slug, or the `Step`.
@@ -213,7 +216,7 @@ class RunHandle:
     @overload
     async def outputs(self, step: Callable[..., T], *, timeout: Duration | None = None) -> list[T | None]: ...
     @overload
-    async def outputs(self, step: str | Step, *, timeout: Duration | None = None) -> list[Any]: ...
+    async def outputs(self, step: str | Step[Any], *, timeout: Duration | None = None) -> list[Any]: ...
     async def outputs(self, step: Any, *, timeout: Duration | None = None) -> Any:
         """Wait for a map and return the outputs of its elements in order of index; other errors as for `output`.
 
@@ -249,14 +252,14 @@ class RunHandle:
             raise OtherShape(run_id=record.id, flow=record.flow, version=record.version)
         return flow
 
-    async def _page(self, step: Step, first: int) -> StepOutput | None:
+    async def _page(self, step: Step[Any], first: int) -> StepOutput | None:
         """Consecutive outputs of a step's tasks. None where there is no such step."""
         page = OutputPage(
             run_id=self.id, step=step.slug, first=first, limit=PAGE_OUTPUTS_MAX, size_bytes_max=PAGE_BYTES_MAX
         )
         return await self._persistence.read_output_page(page)
 
-    async def _settled(self, step: Step, timeout: Duration | None) -> StepOutput | None:
+    async def _settled(self, step: Step[Any], timeout: Duration | None) -> StepOutput | None:
         """Wait until a step is completed; answers its first outputs. None where it was skipped."""
         found: StepOutput | None = None
 
@@ -309,7 +312,7 @@ def _seconds(timeout: Duration | None) -> float | None:
         raise InvalidArgument("timeout", str(problem).partition(",")[0], timeout) from None
 
 
-def _untyped(step: Step, outputs: list[bytes]) -> JsonValue:
+def _untyped(step: Step[Any], outputs: list[bytes]) -> JsonValue:
     values = [decode_json(each, size_bytes_max=SIZE_UNLIMITED) for each in outputs]
     return values if step.kind is StepKind.MAP else values[0]
 

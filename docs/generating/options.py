@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fairlead.kernel.definition.options import OPTIONS, Option, Scope
+from fairlead.kernel.definition.options import OPTIONS, WAITING, Option, Scope
 
 from .page import head
 
 
 def options_page() -> str:
-    """Every option of flows, steps and maps."""
-    rows = [_row(name, option) for name, option in OPTIONS.items()]
+    """Every option of flows and of every kind of step."""
+    rows = [_row(name, option) for table in (OPTIONS, WAITING) for name, option in table.items()]
     return "\n".join(
         [
             *head("Options", "kernel/definition/options.py"),

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ...kernel import Flow, Step
-from ...kernel.definition import CONFIG, ITEM, OPTIONS
+from ...kernel.definition import CONFIG, ITEM, OPTIONS, STATE
 from ...kernel.plan import INPUT, Condition, Pattern, StepPlan
 from ...kernel.schema import Schema
 from ...kernel.schema_types import annotation_of, object_fields, type_name
@@ -44,8 +44,7 @@ def flow_details_json(flow: Flow[Any]) -> dict[str, object]:
     }
 
 
-def _step_json(flow: Flow[Any], step: Step, plan: StepPlan) -> dict[str, object]:
-    config = step.binding.payload(CONFIG)
+def _step_json(flow: Flow[Any], step: Step[Any], plan: StepPlan) -> dict[str, object]:
     return {
         "step": step.slug,
         "kind": plan.kind,
@@ -53,8 +52,8 @@ def _step_json(flow: Flow[Any], step: Step, plan: StepPlan) -> dict[str, object]
         "dependencies": plan.dependencies,
         "reads": list(reads(flow, step)),
         "output": step.output.name,
-        "config": None if config is None else config.schema.name,
-        "resources": list(step.binding.resources),
+        "config": None if step.config is None else step.config.name,
+        "resources": resources(step),
         "branches": [_condition_json(each, flow.input_name) for each in plan.branches],
         "condition": None if plan.condition is None else _condition_json(plan.condition, flow.input_name),
         "requires": plan.requires,
@@ -81,17 +80,23 @@ def input_fields(schema: Schema) -> Iterator[tuple[str, str, bool]]:
         yield field.encode_name, type_name(annotation_of(field.type)), field.required
 
 
-def reads(flow: Flow[Any], step: Step) -> Iterator[str]:
-    """Whose values a handler receives, by the names under which it knows them."""
-    for payload in step.binding.payloads:
-        if payload.source not in (CONFIG, ITEM):
-            yield flow.input_name if payload.source == INPUT else payload.source
+def reads(flow: Flow[Any], step: Step[Any]) -> Iterator[str]:
+    """Whose values a step's handler and check receive, by the names under which they know them."""
+    payloads = (payload for binding in step.bindings for payload in binding.payloads)
+    for source in dict.fromkeys(payload.source for payload in payloads):
+        if source not in (CONFIG, ITEM, STATE):
+            yield flow.input_name if source == INPUT else source
 
 
-def options(step: Step) -> dict[str, object]:
+def resources(step: Step[Any]) -> list[str]:
+    """The names of what a step asks its host for."""
+    return list(dict.fromkeys(name for binding in step.bindings for name in binding.resources))
+
+
+def options(step: Step[Any]) -> dict[str, object]:
     """The options of a step that are not the default, as JSON can carry them. Durations are seconds."""
     policy = step.policy
-    chosen = {name: getattr(policy, option.attribute) for name, option in OPTIONS.items()}
+    chosen = {name: getattr(policy, option.attribute, option.default) for name, option in OPTIONS.items()}
     return {name: _plain(value) for name, value in chosen.items() if value != OPTIONS[name].default}
 
 
@@ -101,12 +106,11 @@ def _plain(value: object) -> object:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
-def step_lines(flow: Flow[Any], step: Step) -> Iterator[tuple[str, str]]:
+def step_lines(flow: Flow[Any], step: Step[Any]) -> Iterator[tuple[str, str]]:
     """What there is to say about a step: labels, and words."""
     plan = flow.plan.steps[step.slug]
     source = source_words(plan, flow.input_name)
     read = list(reads(flow, step))
-    config = step.binding.payload(CONFIG)
     if source is not None:
         yield "each of", source
     yield from (("in branch", condition_words(branch, flow.input_name)) for branch in plan.branches)
@@ -119,10 +123,10 @@ def step_lines(flow: Flow[Any], step: Step) -> Iterator[tuple[str, str]]:
         yield "after", ", ".join(waits)
     if step.output.annotation is not Any:
         yield "gives", step.output.name
-    if config is not None:
-        yield "config", f"{config.schema.name} ({_field_names(config.schema)})"
-    if step.binding.resources:
-        yield "resources", ", ".join(step.binding.resources)
+    if step.config is not None:
+        yield "config", f"{step.config.name} ({_field_names(step.config)})"
+    if resources(step):
+        yield "resources", ", ".join(resources(step))
     policies = list(policy_words(plan))
     if policies:
         yield "policies", "; ".join(policies)

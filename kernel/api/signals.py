@@ -46,7 +46,7 @@ class Signals(Commanding):
     """Signals and resume tokens of a kernel."""
 
     async def signal(
-        self, run_id: str, step: Step | str, payload: object = None, *, key: str | None = None
+        self, run_id: str, step: Step[Any] | str, payload: object = None, *, key: str | None = None
     ) -> SentSignal:
         """Answer a signal step of a run. The payload becomes its output.
 
@@ -80,7 +80,9 @@ class Signals(Commanding):
         problems = [*unknown_fields(found.output, payload), *key_problems(key)]
         return await self._send(flow, found, record.id, payload, key or self.ports.new_id(), problems=problems)
 
-    async def resume_token(self, run_id: str, step: Step | str, *, expires_in: Duration = RESUME_TOKEN_LIFETIME) -> str:
+    async def resume_token(
+        self, run_id: str, step: Step[Any] | str, *, expires_in: Duration = RESUME_TOKEN_LIFETIME
+    ) -> str:
         """Make a token with which somebody may answer a signal step once, without knowing any id; see `resume`.
 
         The token is not stored, only its digest. Each call makes another one.
@@ -136,7 +138,7 @@ class Signals(Commanding):
             raise RunNotFound(run_id)
         return record
 
-    def _signal_step(self, record: RunRecord, step: Step | str) -> tuple[Flow[Any], Step]:
+    def _signal_step(self, record: RunRecord, step: Step[Any] | str) -> tuple[Flow[Any], Step[Any]]:
         flow = self.find_flow(record.flow, record.version)
         if flow.shape.fingerprint != record.fingerprint:
             raise OtherShape(run_id=record.id, flow=record.flow, version=record.version)
@@ -148,7 +150,7 @@ class Signals(Commanding):
     async def _send(
         self,
         flow: Flow[Any],
-        step: Step,
+        step: Step[Any],
         run_id: str,
         payload: object,
         key: str,
@@ -202,7 +204,7 @@ class Signals(Commanding):
                 await self.ports.blobs.delete(blob.key)
 
 
-def _missing(flow: Flow[Any], step: Step, facts: bytes | None) -> Iterator[tuple[str, str]]:
+def _missing(flow: Flow[Any], step: Step[Any], facts: bytes | None) -> Iterator[tuple[str, str]]:
     """What maps and sleeps do not find in a payload, by its path."""
     for array in missing_arrays(flow.plan, step.slug, facts):
         yield "$" + array.source.dotted.removeprefix(step.slug), str(array)

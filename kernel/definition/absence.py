@@ -4,7 +4,8 @@ A handler receives None for a dependency that was skipped, so its annotation mus
 have a default, exactly where that can happen. The rules:
 
 1. A step may be skipped because its own condition is unmet (`on_unmet="skip"`), because a branch that it stands in is
-   not taken, because its attempts are used up (`on_exhausted="skip"`), or because a step that it requires may be.
+   not taken, because its attempts are used up (`on_exhausted="skip"`), because a signal did not come in time
+   (`on_timeout="skip"`), or because a step that it requires may be.
 2. With `skip_cascade` the steps behind it are skipped too, and with `fail` there is nothing behind it: whoever is
    called depends on it, so these are no reasons. Nor is that a step further up cascades.
 3. When a handler is called, all conditions that its step is under are met: its own and those of its branches. What they
@@ -23,23 +24,30 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from attrs import define, field
 
 from ..plan import Condition, Consequence, StepKind
 from .assumptions import Assumptions
+from .binding import Binding
 from .checks import is_untyped
 from .site import Site
 from .step import Step
 
 
-def check_absences(step: Step, site: Site) -> None:
+def check_absences(step: Step[Any], binding: Binding, site: Site) -> None:
     """Check that every parameter that may be None admits it.
+
+    Args:
+        step: the step.
+        binding: of its handler, or of its check.
+        site: where that is written.
 
     Raises:
         FlowDefinitionError: one does not, and has no default.
     """
-    for parameter in step.binding.payloads:
+    for parameter in binding.payloads:
         giver = site.earlier.get(parameter.source)
         if giver is None or parameter.has_default or is_untyped(parameter.schema) or parameter.schema.admits_none:
             continue
@@ -52,7 +60,7 @@ def check_absences(step: Step, site: Site) -> None:
             )
 
 
-def why_none(step: Step, giver: Step, steps: Mapping[str, Step]) -> str | None:
+def why_none(step: Step[Any], giver: Step[Any], steps: Mapping[str, Step[Any]]) -> str | None:
     """Return why a dependency may have been skipped when a step's handler is called, in words; None if it never is.
 
     Args:
@@ -66,7 +74,7 @@ def why_none(step: Step, giver: Step, steps: Mapping[str, Step]) -> str | None:
     return None if giver.slug in known.ran else _reason(giver, known, steps)
 
 
-def certain(step: Step, steps: Mapping[str, Step]) -> tuple[str, ...]:
+def certain(step: Step[Any], steps: Mapping[str, Step[Any]]) -> tuple[str, ...]:
     """Return which steps have run for certain whenever a step's handler is called, in order of definition.
 
     Args:
@@ -87,7 +95,7 @@ class _Known:
     assumptions: Assumptions = field(factory=Assumptions)
     _assumed: set[Condition] = field(factory=set[Condition])
 
-    def learn(self, step: Step) -> Iterator[str]:
+    def learn(self, step: Step[Any]) -> Iterator[str]:
         """Take for certain that a step has run, and yield what must have run for that."""
         for condition in step.conditions:
             if condition not in self._assumed:
@@ -96,7 +104,7 @@ class _Known:
         yield from step.requires
 
 
-def _known(step: Step, steps: Mapping[str, Step], until: str | None = None) -> _Known:
+def _known(step: Step[Any], steps: Mapping[str, Step[Any]], until: str | None = None) -> _Known:
     """Return what rules 3 and 4 say; no more of it than it takes to know that one step has run, where that is all."""
     known = _Known()
     pending = deque((*known.learn(step), *_worked_over(step, steps)))
@@ -108,14 +116,14 @@ def _known(step: Step, steps: Mapping[str, Step], until: str | None = None) -> _
     return known
 
 
-def _worked_over(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
+def _worked_over(step: Step[Any], steps: Mapping[str, Step[Any]]) -> Iterator[str]:
     """Yield what has run where a map's handler is called: the map has elements, and so had those that it works over."""
     while step.source is not None and step.source.name in steps:
         step = steps[step.source.name]
         yield step.slug
 
 
-def _reason(step: Step, known: _Known, steps: Mapping[str, Step]) -> str | None:
+def _reason(step: Step[Any], known: _Known, steps: Mapping[str, Step[Any]]) -> str | None:
     """Return why a step may be skipped for all that is known, in words, or None."""
     pending, seen = [(step, "it ")], set(known.ran)
     while pending:
@@ -130,12 +138,14 @@ def _reason(step: Step, known: _Known, steps: Mapping[str, Step]) -> str | None:
     return None
 
 
-def _own_reason(step: Step, assumptions: Assumptions) -> str | None:
+def _own_reason(step: Step[Any], assumptions: Assumptions) -> str | None:
     """Return why a step may be skipped though all that it requires has run."""
     if any(not assumptions.imply(branch) for branch in step.branches):
         return "stands in a branch that this step is not in"
     if step.policy.on_exhausted is Consequence.SKIP:
         return "says on_exhausted='skip'"
+    if step.policy.on_timeout is Consequence.SKIP:
+        return "says on_timeout='skip'"
     if step.policy.on_unmet is Consequence.SKIP and step.condition is not None:
         return None if assumptions.imply(step.condition) else "has a condition of its own"
     return None

@@ -20,6 +20,8 @@ ITEM = "item"
 """The source of a map task's element, and the parameter that receives it."""
 INDEX = "index"
 """The parameter that receives the element's index."""
+STATE = "state"
+"""The source of what a suspended step keeps for its check, and the parameter that receives it."""
 CONFIG = "config"
 """The source of a step's settings, and the parameter that receives them."""
 CTX = "ctx"
@@ -34,7 +36,7 @@ class PayloadParameter:
 
     name: str
     source: str
-    """`plan.INPUT`, the slug of an earlier step, `ITEM` or `CONFIG`."""
+    """`plan.INPUT`, the slug of an earlier step, `ITEM`, `STATE` or `CONFIG`."""
     schema: Schema
     """What the handler's annotation says, `ANY` where it says nothing."""
     written: str
@@ -63,11 +65,13 @@ class Binding:
     """A handler and everything that has to be known to call it."""
 
     step: str
+    check: str | None = None
+    """The check's name, where the handler is the check of the step."""
     handler: Handler
     is_async: bool
     """Whether calling the handler gives a coroutine; a plain function runs in a thread."""
     payloads: tuple[PayloadParameter, ...]
-    """Parameters that are decoded from JSON, the item and the config among them."""
+    """Parameters that are decoded from JSON, the item, the state and the config among them."""
     contexts: tuple[str, ...] = ()
     """Parameters that receive the `Context`."""
     index: bool = False
@@ -88,9 +92,9 @@ class Binding:
     @cached_property
     def _decoded(self) -> tuple[tuple[str, str, Schema, str, PayloadParameter], ...]:
         """Name, source, schema, what an error calls the value, and the parameter."""
+        whose = f"step {self.step!r}" if self.check is None else f"step {self.step!r}, check {self.check!r}"
         return tuple(
-            (each.name, each.source, each.schema, f"step {self.step!r}, parameter {each.name!r}", each)
-            for each in self.payloads
+            (each.name, each.source, each.schema, f"{whose}, parameter {each.name!r}", each) for each in self.payloads
         )
 
     def arguments(
@@ -103,9 +107,9 @@ class Binding:
 
         Args:
             values: canonical JSON for each of `sources`. A map that is a dependency is one array of its outputs; the
-                element of a map task stands under `ITEM`, the step's settings stand under `CONFIG`. None is the value
-                of a step that was skipped: its parameter keeps its default, or becomes None. An array may be
-                `Streamed` where its source is one of `streams`.
+                element of a map task stands under `ITEM`, what a check is given under `STATE`, the step's settings
+                under `CONFIG`. None is the value of a step that was skipped: its parameter keeps its default, or
+                becomes None. An array may be `Streamed` where its source is one of `streams`.
             context: of this attempt; its `index` is the element's.
             resources: at least those of `resources`, by name.
 

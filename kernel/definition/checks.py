@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+from attrs import evolve
 
 from .. import codec
 from ..plan import INPUT, Condition, Pattern, StepKind, ValuePath
 from ..schema import ANY, Schema
-from .binding import ITEM, Binding, PayloadParameter
+from .binding import ITEM, STATE, Binding, PayloadParameter
 from .matching import mismatch
 from .site import Site
-from .sources import element_of
+from .sources import check_time, element_of
 from .step import Step
 
 
-def check_types(step: Step, produced: Mapping[str, Schema], site: Site) -> None:
+def check_types(step: Step[Any], produced: Mapping[str, Schema], site: Site) -> None:
     """Check one step's parameters and conditions, and for a map that its source is an array.
 
     Args:
@@ -25,17 +28,35 @@ def check_types(step: Step, produced: Mapping[str, Schema], site: Site) -> None:
     Raises:
         FlowDefinitionError: something does not fit.
     """
-    source = step.source
-    known = source is not None and source.name in produced
-    element = element_of(source, produced, site) if source is not None and known else None
-    for parameter in step.binding.payloads:
-        given = element if parameter.source == ITEM else produced.get(parameter.source)
-        if given is not None:
-            _check_parameter(parameter, given, source, site)
+    if step.until is not None and step.until.name in produced:
+        check_time(step.until, produced, site)
+    for binding in step.bindings:
+        check_parameters(step, binding, produced, evolve(site, check=binding.check))
     for branch in step.branches:
         check_patterns(branch, produced, site, " of its branch")
     if step.condition is not None:
         check_patterns(step.condition, produced, site)
+
+
+def check_parameters(step: Step[Any], binding: Binding, produced: Mapping[str, Schema], site: Site) -> None:
+    """Check the parameters of a step's handler or check, and for a map that its source is an array.
+
+    Args:
+        step: the step.
+        binding: of its handler, or of its check.
+        produced: as for `check_types`.
+        site: where that is written.
+
+    Raises:
+        FlowDefinitionError: something does not fit.
+    """
+    source, received = step.source, {**produced, STATE: step.state_schema}
+    if source is not None and source.name in produced:
+        received[ITEM] = element_of(source, produced, site)
+    for parameter in binding.payloads:
+        given = received.get(parameter.source)
+        if given is not None:
+            _check_parameter(parameter, given, source, site)
 
 
 def check_patterns(condition: Condition, produced: Mapping[str, Schema], site: Site, whose: str = "") -> None:
@@ -61,13 +82,13 @@ def check_patterns(condition: Condition, produced: Mapping[str, Schema], site: S
                 raise site.error(f"{place}{whose}: the pattern for {name!r} can never be met, at {reason}{hint}")
 
 
-def agreed_input(known: Schema | None, binding: Binding, site: Site) -> Schema | None:
-    """Return the input's type after this step, where `Flow(input=…)` says none: all annotations must agree.
+def agreed_input(known: Schema | None, binding: Binding | None, site: Site) -> Schema | None:
+    """Return the input's type after this handler, where `Flow(input=…)` says none: all annotations must agree.
 
     Raises:
         FlowDefinitionError: the step's annotation is another one than that of an earlier step.
     """
-    parameter = binding.payload(INPUT)
+    parameter = None if binding is None else binding.payload(INPUT)
     if parameter is None or is_untyped(parameter.schema):
         return known
     if known is not None and known.normal != parameter.schema.normal:
@@ -99,7 +120,7 @@ def _check_parameter(parameter: PayloadParameter, given: Schema, over: ValuePath
         )
 
 
-def _tolerant(upstream: Step, site: Site) -> str:
+def _tolerant(upstream: Step[Any], site: Site) -> str:
     """Say which map it is that tolerates failures: `upstream`, or one that it works over."""
     step = upstream
     while not step.policy.tolerate_failures and step.source is not None:
@@ -120,6 +141,8 @@ def _map_hint(pattern: Pattern, site: Site) -> str:
 def _giver(source: str, over: ValuePath | None, site: Site) -> str:
     if source == INPUT:
         return "the flow's input is"
+    if source == STATE:
+        return f"what step {site.step!r} keeps is"
     if source != ITEM or over is None:
         return f"step {source!r} gives"
     written = (site.input_name if over.name == INPUT else over.name, *over.path)

@@ -11,7 +11,6 @@ import msgspec
 from ..errors import PayloadError
 from ..schema import ANY, Schema
 from ..schema_types import type_name
-from .binding import CONFIG
 from .handler import Unannotated
 from .names import nearest
 from .step import Step
@@ -34,7 +33,7 @@ def config_problem(annotation: object) -> str | None:
     return f"{wanted}, not {type_name(annotation)}"
 
 
-def merge_config(flow: str, steps: Mapping[str, Step], given: object) -> dict[str, bytes]:
+def merge_config(flow: str, steps: Mapping[str, Step[typing.Any]], given: object) -> dict[str, bytes]:
     """Merge settings over the defaults of their classes, field by field.
 
     A given field replaces its default; what an object in it leaves out comes from that object's class. Every step
@@ -57,7 +56,7 @@ def merge_config(flow: str, steps: Mapping[str, Step], given: object) -> dict[st
     if not isinstance(given, Mapping | None):
         problems.append(("$", f"must map step slugs to their settings, not be {type(given).__name__}"))
     wanted = {str(slug): each for slug, each in _items(settings)}
-    schemas = {slug: schema for slug, step in steps.items() if (schema := _settings(step)) is not None}
+    schemas = {slug: step.config for slug, step in steps.items() if step.config is not None}
     problems += [(f"$.{slug}", _not_configurable(slug, steps, schemas)) for slug in wanted if slug not in schemas]
     for slug, schema in schemas.items():
         try:
@@ -84,11 +83,6 @@ def split_config(stored: bytes | None) -> dict[str, bytes]:
     return {slug: bytes(raw) for slug, raw in parts.items()}
 
 
-def _settings(step: Step) -> Schema | None:
-    parameter = step.binding.payload(CONFIG)
-    return None if parameter is None else parameter.schema
-
-
 def _merged(schema: Schema, given: object) -> bytes:
     if not isinstance(given, Mapping):
         return schema.encode(given)  # An instance of the class, which has its defaults already.
@@ -107,7 +101,7 @@ def _items(given: object) -> Iterator[tuple[object, object]]:
         yield from cast(Mapping[object, object], given).items()
 
 
-def _not_configurable(slug: str, steps: Mapping[str, Step], schemas: Mapping[str, Schema]) -> str:
+def _not_configurable(slug: str, steps: Mapping[str, Step[typing.Any]], schemas: Mapping[str, Schema]) -> str:
     if slug in steps:
         return "this step takes no settings (it has no parameter `config`)"
     if not schemas:

@@ -11,12 +11,15 @@ from ..errors import FlowDefinitionError, IncompleteFlow
 from ..plan import INPUT, Condition, Plan
 from ..schema import ANY, Schema
 from .absence import check_absences
-from .checks import agreed_input, check_patterns, check_types
+from .binding import Binding
+from .checking import define_check
+from .checks import agreed_input, check_parameters, check_patterns, check_types
 from .conditions import WRONG, complement, read_condition
-from .define import Declaration, define
+from .declaring import Declaration
 from .noting import NotedError, wanted
 from .shape import Shape, shape_of
 from .site import Site
+from .step import Step
 
 
 @frozen
@@ -55,31 +58,92 @@ class Draft:
         """The type of a run's input: as declared, else of the annotations so far, else `ANY`."""
         return self._produced.get(INPUT, ANY)
 
-    def add(self, declared: Declaration) -> None:
-        """Add a step; nothing is changed where it is wrong.
+    def add(self, declared: Declaration) -> Step[Any] | None:
+        """Add a step and return it. Where it is wrong nothing is changed; None where that was noted.
 
         Raises:
             FlowDefinitionError: anything about it is wrong, or the flow is sealed.
         """
         try:
-            self._add(declared)
+            return self._add(declared)
         except FlowDefinitionError as error:
-            self._leave_out(error, error.step or _name(declared))
+            self._leave_out(error, error.step or _text(declared.name))
+            return None
 
-    def _add(self, declared: Declaration) -> None:
+    def _add(self, declared: Declaration) -> Step[Any]:
         if self._compiled is not None:
-            raise self._sealed(_name(declared))
-        step = define(declared, self.site, self._options)
+            raise self._sealed(_text(declared.name))
+        step = declared.define(self.site, self._options)
         site = evolve(self.site, step=step.slug)
-        known = self._produced.get(INPUT)
-        agreed = known if self._input_is_declared else agreed_input(known, step.binding, site)
-        produced = self._produced if agreed is known else {**self._produced, INPUT: cast(Schema, agreed)}
+        produced = self._with_input_of(step.binding, site)
         check_types(step, produced, site)
-        if None not in self._lost:  # The condition of a branch may be why something is never None.
-            check_absences(step, site)
+        if step.binding is not None:
+            self._check_absences(step, step.binding, site)
         self.steps.add(step)
         self._produced = produced
         self._produced[step.slug] = step.produced
+        return step
+
+    def to_check(self, name: object) -> Step[Any] | None:
+        """Return the step of which a check is being written; None where what is wrong was noted.
+
+        Args:
+            name: the step: its function, its slug, or the `Step` itself.
+
+        Raises:
+            FlowDefinitionError: there is no such step, or the flow is sealed.
+        """
+        try:
+            if self._compiled is not None:
+                raise self._sealed(None)
+            return self.site.find(name, "check")
+        except FlowDefinitionError as error:
+            self._leave_out(error)
+            return None
+
+    def add_check(self, step: Step[Any], function: object) -> None:
+        """Add the check of a step; nothing is changed where it is wrong.
+
+        Args:
+            step: the step.
+            function: whatever was decorated.
+
+        Raises:
+            FlowDefinitionError: anything about it is wrong, or the flow is sealed.
+        """
+        try:
+            self._add_check(step, function)
+        except FlowDefinitionError as error:
+            self._leave_out(error, step.slug)
+
+    def _add_check(self, step: Step[Any], function: object) -> None:
+        if self._compiled is not None:
+            raise self._sealed(step.slug)
+        site = evolve(self.site, step=step.slug)
+        check, state = define_check(step, function, site)
+        suspension = step.suspension
+        assert suspension is not None, "there is no check without it"
+        site, known = evolve(site, check=check.name), suspension.state
+        produced = self._with_input_of(check.binding, site)
+        suspension.state = state
+        try:
+            check_parameters(step, check.binding, produced, site)
+            self._check_absences(step, check.binding, site)
+        except FlowDefinitionError:
+            suspension.state = known
+            raise
+        suspension.check = check
+        self._produced = produced
+
+    def _with_input_of(self, binding: Binding | None, site: Site) -> dict[str, Schema]:
+        """The types that are known, with what a handler says of the input's where it is not declared."""
+        known = self._produced.get(INPUT)
+        agreed = known if self._input_is_declared else agreed_input(known, binding, site)
+        return self._produced if agreed is known else {**self._produced, INPUT: cast(Schema, agreed)}
+
+    def _check_absences(self, step: Step[Any], binding: Binding, site: Site) -> None:
+        if None not in self._lost:  # The condition of a branch may be why something is never None.
+            check_absences(step, binding, site)
 
     def condition(self, when: object, unless: object, around: Sequence[Condition]) -> Condition:
         """Return the condition of a branch.
@@ -136,11 +200,19 @@ class Draft:
                 check_types(step, produced, evolve(self.site, step=step.slug))
             except FlowDefinitionError as error:
                 self._leave_out(error, step.slug)
+            if step.suspension is not None and step.suspension.declared and step.check is None:
+                self._leave_out(self._without_check(step), step.slug)
         if self._lost:
             raise IncompleteFlow(self.site.flow)
         shape = shape_of(self.input_schema, self.steps, self.site)
         steps = {slug: step.plan() for slug, step in self.steps.items()}
-        plan = Plan(slug=self.site.flow, version=self._version, fingerprint=shape.fingerprint, steps=steps)
+        plan = Plan(
+            slug=self.site.flow,
+            version=self._version,
+            fingerprint=shape.fingerprint,
+            steps=steps,
+            run_timeout_s=self._options.get("run_timeout_s"),
+        )
         self._compiled = Compiled(plan, shape)
         return self._compiled
 
@@ -170,11 +242,15 @@ class Draft:
             self._noted.append(NotedError.of(error))
         self._lost.add(step)
 
+    def _without_check(self, step: Step[Any]) -> FlowDefinitionError:
+        return evolve(self.site, step=step.slug).error(
+            f"it may return Suspend, but has no check; write one below @flow.check({step.slug}), or leave Suspend out"
+        )
+
     def _sealed(self, step: str | None) -> FlowDefinitionError:
         message = "the flow is sealed: a kernel has taken it; define all steps before the kernel is made"
         return FlowDefinitionError(message, flow=self.site.flow, step=step)
 
 
-def _name(declared: Declaration) -> str | None:
-    name = declared.slug or getattr(declared.handler, "__name__", None)
+def _text(name: object) -> str | None:
     return name if isinstance(name, str) else None

@@ -7,13 +7,12 @@ from typing import Any, Final
 
 from ..errors import FlowDefinitionError, UnsupportedType
 from ..schema import Schema
-from .binding import CONFIG
 from .step import Step
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
-def json_schemas(flow: str, version: str, input_schema: Schema, steps: Mapping[str, Step]) -> dict[str, Any]:
+def json_schemas(flow: str, version: str, input_schema: Schema, steps: Mapping[str, Step[Any]]) -> dict[str, Any]:
     """Return the schemas of a flow's input and of every step in order of definition; see `Flow.json_schema`.
 
     Raises:
@@ -27,12 +26,11 @@ def json_schemas(flow: str, version: str, input_schema: Schema, steps: Mapping[s
     }
 
 
-def _of_step(step: Step, flow: str) -> dict[str, Any]:
-    documents = {"output": _document(step.output, "the output", flow, step.slug)}
-    config = step.binding.payload(CONFIG)
-    if config is not None:
-        documents["config"] = _document(config.schema, "the config", flow, step.slug)
-    return documents
+def _of_step(step: Step[Any], flow: str) -> dict[str, Any]:
+    output = _document(step.output, "the output", flow, step.slug)
+    if step.config is None:
+        return {"kind": step.kind.value, "output": output}
+    return {"kind": step.kind.value, "output": output, "config": _document(step.config, "the config", flow, step.slug)}
 
 
 def _document(schema: Schema, what: str, flow: str, step: str | None) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Flow(Group, Generic[T]):
         version: an int from 1; a changed shape needs a new one. `"dev"` replaces its shape when no run is in flight.
         input: the type of a run's input; without it the type is taken from the steps' annotations.
         input_name: the name by which handlers and `over=` see the input.
-        options: for all steps, each of which may override them.
+        options: for all steps, each of which may override them; and `run_timeout`, which is for a run as a whole.
 
     Raises:
         FlowDefinitionError: one of these is wrong.
@@ -108,7 +108,7 @@ class Flow(Group, Generic[T]):
         return self._draft.input_schema
 
     @property
-    def steps(self) -> Mapping[str, Step]:
+    def steps(self) -> Mapping[str, Step[Any]]:
         """The steps by slug, in order of definition."""
         return MappingProxyType(self._draft.steps)
 
@@ -133,7 +133,7 @@ class Flow(Group, Generic[T]):
         """
         self._draft.seal()
 
-    def step_named(self, name: StepName, place: str = "step") -> Step:
+    def step_named(self, name: StepName, place: str = "step") -> Step[Any]:
         """Return the step that a function, a slug or a `Step` stands for.
 
         Args:
@@ -154,16 +154,16 @@ class Flow(Group, Generic[T]):
         arrays, itself = self.plan.questions[name].arrays, ValuePath(name=name)
         if self.plan.is_map(name) or itself in arrays:
             return arrays
-        streamed = any(name in step.binding.streams for step in self.steps.values())
+        streamed = any(name in binding.streams for step in self.steps.values() for binding in step.bindings)
         return (*arrays, itself) if streamed else arrays
 
     def json_schema(self) -> dict[str, Any]:
         """Return the types of the flow as JSON Schema (draft 2020-12), for other programs and for people.
 
         Returns:
-            `{"flow": slug, "version": text, "input": schema, "steps": {slug: {"output": schema, "config": schema}}}`.
-            The output of a map is that of one element; `config` is there where the step takes settings. Each schema
-            stands alone, with all that it refers to.
+            `{"flow": slug, "version": text, "input": schema, "steps": {slug: {"kind": text, "output": schema, "config":
+            schema}}}`. The output of a map is that of one element, the output of a signal what it carries; `config` is
+            there where the step takes settings. Each schema stands alone, with all that it refers to.
 
         Raises:
             FlowDefinitionError: a type cannot be said in JSON Schema.

@@ -25,8 +25,8 @@ ConsequenceName: TypeAlias = Literal["fail", "skip", "skip_cascade"]
 """How a `Consequence` is written down."""
 
 
-class FlowOptions(TypedDict, total=False):
-    """Options that hold for all steps of a flow, each of which may override them."""
+class HandlerOptions(TypedDict, total=False):
+    """Options of whatever has a handler; those of a flow hold for all its steps, each of which may override them."""
 
     max_attempts: int
     base_delay: Duration
@@ -36,7 +36,13 @@ class FlowOptions(TypedDict, total=False):
     queue: str
 
 
-class StepOptions(FlowOptions, total=False):
+class FlowOptions(HandlerOptions, total=False):
+    """Options of a flow."""
+
+    run_timeout: Duration
+
+
+class StepOptions(HandlerOptions, total=False):
     """Options of one step."""
 
     start_delay: Duration
@@ -52,12 +58,27 @@ class MapOptions(StepOptions, total=False):
     tolerate_failures: Tolerance
 
 
+class SleepOptions(TypedDict, total=False):
+    """Options of one sleep."""
+
+    on_unmet: ConsequenceName
+
+
+class SignalOptions(SleepOptions, total=False):
+    """Options of one signal."""
+
+    timeout: Duration
+    on_timeout: ConsequenceName
+
+
 class Scope(enum.Enum):
     """Where options are written down."""
 
     FLOW = "flow"
     STEP = "step"
     MAP = "map"
+    SIGNAL = "signal"
+    SLEEP = "sleep"
 
 
 @frozen(kw_only=True)
@@ -76,6 +97,9 @@ class Policy:
     on_exhausted: Consequence
     max_concurrency: int | None
     tolerate_failures: Tolerance
+    wait_s: float | None = None
+    """How long a signal is waited for, or how long a sleep lasts."""
+    on_timeout: Consequence = Consequence.FAIL
 
 
 @frozen(kw_only=True)
@@ -89,13 +113,7 @@ class Option:
     parse: Callable[[object], object]
     """Returns the value as `Policy` holds it; raises ValueError with a message that completes "must be …"."""
     attribute: str
-    """The field of `Policy`."""
-
-
-NOT_YET: Mapping[str, str] = {
-    "run_timeout": "a run as a whole cannot time out yet; `timeout` is that of one attempt at a task",
-}
-"""Options that one may look for, and how things are without them."""
+    """The field of `Policy`; of a flow's own option, where nothing else has it, the field of `Plan`."""
 
 
 class OptionProblem(Exception):
@@ -104,7 +122,7 @@ class OptionProblem(Exception):
 
 def options_for(scope: Scope) -> list[str]:
     """Return the names of the options that can be written down there."""
-    return [name for name, option in OPTIONS.items() if scope in option.scopes]
+    return [*_table(scope)]
 
 
 def parse_options(given: Mapping[str, object], scope: Scope, other_names: Iterable[str] = ()) -> dict[str, Any]:
@@ -116,19 +134,18 @@ def parse_options(given: Mapping[str, object], scope: Scope, other_names: Iterab
         other_names: further arguments accepted there, which a misspelt name may have meant.
 
     Returns:
-        Values by field of `Policy`.
+        Values by field of `Policy` or `Plan`.
 
     Raises:
         OptionProblem: some are unknown, do not belong there or are out of bounds; all of them are told.
     """
     parsed: dict[str, Any] = {}
     problems: list[str] = []
+    table = _table(scope)
     for name, value in given.items():
-        option = OPTIONS.get(name)
+        option = table.get(name)
         if option is None:
-            problems.append(_unknown(name, scope, other_names))
-        elif scope not in option.scopes:
-            problems.append(_misplaced(name, option, scope))
+            problems.append(_misplaced(name, scope) or _unknown(name, scope, other_names))
         else:
             try:
                 parsed[option.attribute] = option.parse(value)
@@ -141,16 +158,32 @@ def parse_options(given: Mapping[str, object], scope: Scope, other_names: Iterab
 
 def resolve(flow: Mapping[str, Any], step: Mapping[str, Any]) -> Policy:
     """Merge parsed options: a step's setting wins over its flow's, which wins over the default."""
-    defaults: dict[str, Any] = {option.attribute: option.default for option in OPTIONS.values()}
-    return Policy(**{**defaults, **flow, **step})
+    own = (option for option in OPTIONS.values() if option.scopes != _FLOWS)
+    defaults: dict[str, Any] = {option.attribute: option.default for option in own}
+    of_steps = {name: value for name, value in flow.items() if name in defaults}
+    return Policy(**{**defaults, **of_steps, **step})
+
+
+def _table(scope: Scope) -> Mapping[str, Option]:
+    """The options that can be written down there, by name."""
+    return {name: option for table in (OPTIONS, WAITING) for name, option in table.items() if scope in option.scopes}
 
 
 def _unknown(name: str, scope: Scope, other_names: Iterable[str]) -> str:
-    hint = NOT_YET.get(name) or nearest(name, [*options_for(scope), *other_names])
-    return f"unknown option {name!r}; {hint}"
+    return f"unknown option {name!r}; {nearest(name, [*options_for(scope), *other_names])}"
 
 
-def _misplaced(name: str, option: Option, scope: Scope) -> str:
+def _misplaced(name: str, scope: Scope) -> str | None:
+    """What is wrong with an option that is one elsewhere; None if there is no such option."""
+    option = OPTIONS.get(name) or WAITING.get(name)
+    if option is None:
+        return None
+    if option.scopes == _FLOWS:
+        return f"option {name!r} belongs to the flow: pass it to Flow(…)"
+    if option.scopes == _SIGNALS:
+        return f"option {name!r} belongs to signals: pass it to flow.signal(…)"
+    if scope in _WAITING:
+        return f"option {name!r} belongs to steps that have a handler, and a {scope.value} has none"
     if option.scopes == _MAPS:
         return f"option {name!r} belongs to maps: use @flow.map(over=…, {name}=…), or leave it out"
     return f"option {name!r} belongs to single steps, not to a {scope.value}: pass it to @flow.step or @flow.map"
@@ -225,12 +258,16 @@ def _tolerance(value: object) -> Tolerance:
     return value
 
 
-_EVERYWHERE = frozenset(Scope)
+_FLOWS = frozenset({Scope.FLOW})
 _STEPS = frozenset({Scope.STEP, Scope.MAP})
 _MAPS = frozenset({Scope.MAP})
+_SIGNALS = frozenset({Scope.SIGNAL})
+_WAITING = frozenset({Scope.SIGNAL, Scope.SLEEP})
+_EVERYWHERE = _FLOWS | _STEPS
 _CONSEQUENCES = "'fail', 'skip' or 'skip_cascade'"
 _TOLERANCES = "a count from 0 (an int), a fraction of the elements between 0 and 1 (a float), or 'all'"
 _DURATION = f"a timedelta or seconds, 0 to {DURATION_MAX.days} days"
+_POSITIVE_DURATION = f"a timedelta or seconds, more than 0, at most {DURATION_MAX.days} days"
 
 OPTIONS: Mapping[str, Option] = {
     "max_attempts": Option(
@@ -267,7 +304,7 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "timeout": Option(
         meaning="How long one attempt may take.",
-        bounds=f"a timedelta or seconds, more than 0, at most {DURATION_MAX.days} days",
+        bounds=_POSITIVE_DURATION,
         default=60.0,
         scopes=_EVERYWHERE,
         parse=_positive_duration,
@@ -280,6 +317,15 @@ OPTIONS: Mapping[str, Option] = {
         scopes=_EVERYWHERE,
         parse=_queue,
         attribute="queue",
+    ),
+    "run_timeout": Option(
+        meaning="How long a run may take in all, from when a host claims it on; then it fails. By default there is no "
+        "limit.",
+        bounds=_POSITIVE_DURATION,
+        default=None,
+        scopes=_FLOWS,
+        parse=_positive_duration,
+        attribute="run_timeout_s",
     ),
     "start_delay": Option(
         meaning="How long a step that is ready waits before its first attempt.",
@@ -302,7 +348,7 @@ OPTIONS: Mapping[str, Option] = {
         "`skip_cascade` skips all steps behind it too.",
         bounds=_CONSEQUENCES,
         default=Consequence.SKIP,
-        scopes=_STEPS,
+        scopes=_STEPS | _WAITING,
         parse=_consequence,
         attribute="on_unmet",
     ),
@@ -332,3 +378,23 @@ OPTIONS: Mapping[str, Option] = {
     ),
 }
 """Every option by the name under which it is written down, in the order of the docs."""
+
+WAITING: Mapping[str, Option] = {
+    "timeout": Option(
+        meaning="How long the signal is waited for, from the moment when the step is ready.",
+        bounds=_POSITIVE_DURATION,
+        default=None,
+        scopes=_SIGNALS,
+        parse=_positive_duration,
+        attribute="wait_s",
+    ),
+    "on_timeout": Option(
+        meaning="What follows where the signal does not come in time.",
+        bounds=_CONSEQUENCES,
+        default=Consequence.FAIL,
+        scopes=_SIGNALS,
+        parse=_consequence,
+        attribute="on_timeout",
+    ),
+}
+"""The options of signals that mean something else elsewhere, or nothing."""

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ..context import Context
 from ..errors import FlowDefinitionError, UnsupportedType
 from ..plan import INPUT
 from ..schema import ANY, Schema
 from ..schema_types import type_name
-from .binding import CONFIG, CTX, INDEX, ITEM, Binding, PayloadParameter
+from .binding import CONFIG, CTX, INDEX, ITEM, STATE, Binding, PayloadParameter
 from .config import config_problem
 from .handler import Handler, Names, Parameter, Signature, Unannotated
 from .names import nearest
 from .resource import ResourceMark
 from .site import Site
+from .step import Step
 from .streams import stream_of, taken
 
 _UNTYPED: tuple[object, ...] = (Unannotated, typing.Any, object)
 _MAP_ONLY = (ITEM, INDEX)
 
 
-def bind(handler: Handler, signature: Signature, site: Site, *, is_map: bool) -> Binding:
+def bind(
+    handler: Handler, signature: Signature, site: Site, *, is_map: bool = False, checked: Step[Any] | None = None
+) -> Binding:
     """Decide for each parameter of a handler what it receives.
+
+    Args:
+        handler: the function.
+        signature: its own.
+        site: where it is written.
+        is_map: whether it is called for each element of an array.
+        checked: the step whose check it is, if it is one.
 
     Raises:
         FlowDefinitionError: a parameter names nothing that is known there, or its annotation cannot be what it must.
@@ -42,10 +53,11 @@ def bind(handler: Handler, signature: Signature, site: Site, *, is_map: bool) ->
         elif parameter.name == INDEX and is_map:
             index = _checked_index(parameter, site)
         else:
-            source = _source(parameter, site, is_map=is_map)
+            source = _source(parameter, site, is_map=is_map, checked=checked)
             payloads.append(_payload(parameter, source, signature, site))
     return Binding(
         step=site.step or "",
+        check=site.check,
         handler=handler,
         is_async=signature.is_async,
         payloads=tuple(payloads),
@@ -90,7 +102,7 @@ def schema_of(annotation: object, place: str, site: Site, names: Names) -> Schem
         raise site.error(f"{place}: {error}") from error
 
 
-def _source(parameter: Parameter, site: Site, *, is_map: bool) -> str:
+def _source(parameter: Parameter, site: Site, *, is_map: bool, checked: Step[Any] | None) -> str:
     name = parameter.name
     if name == CONFIG:
         problem = config_problem(parameter.annotation)
@@ -99,15 +111,29 @@ def _source(parameter: Parameter, site: Site, *, is_map: bool) -> str:
         return CONFIG
     if name == site.input_name:
         return INPUT
-    if name in site.earlier:
+    if name in (site.earlier if checked is None else checked.dependencies):
         return name
-    if name == ITEM and is_map:
-        return ITEM
-    raise _unbound(name, site, is_map=is_map)
+    if (name == ITEM and is_map) or (name == STATE and checked is not None):
+        return name
+    raise _unbound_in_check(name, site, checked) if checked is not None else _unbound(name, site, is_map=is_map)
 
 
-def _unbound(name: str, site: Site, *, is_map: bool) -> FlowDefinitionError:
+def _unbound_in_check(name: str, site: Site, checked: Step[Any]) -> FlowDefinitionError:
     where = f"parameter {name!r}"
+    if name == checked.slug:
+        return site.error(f"{where} names the step that it checks, which has no output yet; what it keeps is `state`")
+    if name in site.earlier:
+        return site.error(
+            f"{where} names a step on which {checked.slug!r} does not depend, so that it may not be there yet; "
+            f"let {checked.slug!r} ask for it, or come after=[{name}]"
+        )
+    return _unbound(name, site, is_map=False, known=(STATE, *checked.dependencies))
+
+
+def _unbound(name: str, site: Site, *, is_map: bool, known: Sequence[str] | None = None) -> FlowDefinitionError:
+    where = f"parameter {name!r}"
+    if name == STATE:
+        return site.error(f"{where} is what a suspended step keeps for its check: use @flow.check(…), or rename it")
     if name in _MAP_ONLY:
         return site.error(f"{where} belongs to maps: use @flow.map(over=…), or rename it")
     if name == "self":
@@ -116,10 +142,10 @@ def _unbound(name: str, site: Site, *, is_map: bool) -> FlowDefinitionError:
         return site.error(f"{where} names the step itself; a step may only refer to earlier ones")
     if name == INPUT:
         return site.error(f"{where}: the input of this flow is called {site.input_name!r}")
-    known = [site.input_name, *site.earlier, CONFIG, CTX, *(_MAP_ONLY if is_map else ())]
+    able = [site.input_name, *(site.earlier if known is None else known), CONFIG, CTX, *(_MAP_ONLY if is_map else ())]
     return site.error(
-        f"{where} names neither an earlier step nor anything else that a step can ask for; "
-        f"{nearest(name, known)} (what the app provides is marked Resource[…])",
+        f"{where} names neither an earlier step nor anything else that a {'step' if known is None else 'check'} can "
+        f"ask for; {nearest(name, able)} (what the app provides is marked Resource[…])",
         missing=name,
     )
 
@@ -131,7 +157,7 @@ def _marked(parameter: Parameter, site: Site) -> object | None:
         _refuse_known(parameter.name, "a Resource", site)
         held: object = typing.get_args(annotation)[0]
         return held
-    if any(_is_mark(part) for part in _parts(annotation)):
+    if any(_is_mark(part) for part in parts(annotation)):
         where = f"parameter {parameter.name!r}"
         if _is_union(annotation):
             raise site.error(
@@ -160,7 +186,7 @@ def _is_context(parameter: Parameter, site: Site) -> bool:
     annotation = parameter.annotation
     if parameter.name == CTX and annotation in _UNTYPED:
         return True
-    alternatives = _parts(annotation) if _is_union(annotation) else iter((annotation,))
+    alternatives = parts(annotation) if _is_union(annotation) else iter((annotation,))
     if any(each is Context for each in alternatives):
         if parameter.name != CTX:
             _refuse_known(parameter.name, "the Context", site)
@@ -174,7 +200,7 @@ def _is_context(parameter: Parameter, site: Site) -> bool:
 
 def _refuse_known(name: str, meaning: str, site: Site) -> None:
     """Refuse a parameter whose annotation says one thing and whose name another."""
-    if name in (CONFIG, CTX, ITEM, INDEX, site.input_name) or name in site.earlier:
+    if name in (CONFIG, CTX, ITEM, INDEX, STATE, site.input_name) or name in site.earlier:
         other = "an earlier step" if name in site.earlier else "something that a step can ask for"
         raise site.error(f"parameter {name!r} is annotated as {meaning} but names {other}; rename it")
 
@@ -197,8 +223,8 @@ def _is_union(annotation: object) -> bool:
     return typing.get_origin(annotation) in (typing.Union, types.UnionType)
 
 
-def _parts(annotation: object) -> Iterator[object]:
+def parts(annotation: object) -> Iterator[object]:
     """Yield everything an annotation is composed of, at any depth."""
     for part in typing.get_args(annotation):
         yield part
-        yield from _parts(part)
+        yield from parts(part)

@@ -1,10 +1,11 @@
 """The shape of a flow: what a run in flight relies on, as plain data with a fingerprint.
 
-In it are the steps, their dependencies, what maps work over and whether they tolerate failures, under which conditions
-steps run and what follows where they do not, and the types of the input, of outputs and of settings; and the type of a
+In it are the steps, their dependencies, what maps work over and whether they tolerate failures, until which times in
+their data sleeps last, whether steps may suspend, under which conditions steps run and what follows where they do not,
+and the types of the input, of outputs, of signals, of settings and of what suspended steps keep; and the type of a
 parameter where it is another than that of what it receives. Not in it is what may change under a running run: code,
-names of parameters, resources, the order in which independent steps, patterns and branches are written, and all other
-options.
+names of parameters, resources, how long things may take, the order in which independent steps, patterns and branches
+are written, and all other options.
 Types stand in it in the normal form of `schema_normal`, so that it is the same in every process and Python version.
 """
 
@@ -21,11 +22,12 @@ from attrs import frozen
 from .. import codec
 from ..plan import INPUT, Condition, Consequence, Pattern
 from ..schema import Schema
-from .binding import CONFIG, ITEM
+from .binding import CONFIG, ITEM, STATE, Binding
 from .checks import is_untyped
 from .site import Site
 from .sources import element_of
 from .step import Step
+from .suspension import Check
 
 FORMAT = 1
 """Increased when the same flow would get another document, which makes every fingerprint a new one."""
@@ -37,6 +39,15 @@ class ConditionShape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     when: dict[str, Any] = {}
     unless: dict[str, Any] = {}
     negated: bool = False
+
+
+class CheckShape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """That a step may suspend."""
+
+    state: Any
+    """Normal form of what it keeps meanwhile."""
+    reads: dict[str, Any] | None = None
+    """As those of a step, for what its check reads."""
 
 
 class StepShape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -63,6 +74,10 @@ class StepShape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     on_exhausted: str = Consequence.FAIL.value
     tolerant: bool = False
     """Whether a map tolerates failures. How many may change."""
+    until: str | None = None
+    """The time at which a sleep ends, as `over` is written."""
+    on_timeout: str = Consequence.FAIL.value
+    check: CheckShape | None = None
 
 
 class ShapeDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +120,7 @@ class Shape:
         return msgspec.json.decode(self.document, type=ShapeDocument)
 
 
-def shape_of(input_schema: Schema, steps: Mapping[str, Step], site: Site) -> Shape:
+def shape_of(input_schema: Schema, steps: Mapping[str, Step[Any]], site: Site) -> Shape:
     """Return the shape of a flow whose types have been checked.
 
     Args:
@@ -119,22 +134,32 @@ def shape_of(input_schema: Schema, steps: Mapping[str, Step], site: Site) -> Sha
     return Shape(codec.encode(document))
 
 
-def _step_shape(step: Step, produced: Mapping[str, Schema], site: Site) -> StepShape:
-    config = step.binding.payload(CONFIG)
+def _step_shape(step: Step[Any], produced: Mapping[str, Schema], site: Site) -> StepShape:
+    received = dict(produced)
+    if step.source is not None:
+        received[ITEM] = element_of(step.source, produced, site)
     return StepShape(
         kind=str(step.kind),
         dependencies=tuple(sorted(step.dependencies)),
         over=None if step.source is None else step.source.dotted,
         output=step.output.normal,
-        config=None if config is None else config.schema.normal,
-        reads=_reads(step, produced, site) or None,
+        config=None if step.config is None else step.config.normal,
+        reads=None if step.binding is None else _reads(step.binding, received),
         condition=None if step.condition is None else _condition_shape(step.condition),
         branches=_branch_shapes(step.branches),
         requires=tuple(sorted(step.requires)),
         on_unmet=step.policy.on_unmet.value,
         on_exhausted=step.policy.on_exhausted.value,
         tolerant=step.policy.tolerate_failures != 0,
+        until=None if step.until is None else step.until.dotted,
+        on_timeout=step.policy.on_timeout.value,
+        check=None if step.check is None else _check_shape(step, step.check, received),
     )
+
+
+def _check_shape(step: Step[Any], check: Check, received: Mapping[str, Schema]) -> CheckShape:
+    state = step.state_schema
+    return CheckShape(state=state.normal, reads=_reads(check.binding, {**received, STATE: state}))
 
 
 def _condition_shape(condition: Condition) -> ConditionShape:
@@ -151,13 +176,11 @@ def _branch_shapes(branches: tuple[Condition, ...]) -> tuple[ConditionShape, ...
     return tuple(shapes[text] for text in sorted(shapes))
 
 
-def _reads(step: Step, produced: Mapping[str, Schema], site: Site) -> dict[str, Any]:
-    received = {ITEM: element_of(step.source, produced, site)} if step.source is not None else {}
+def _reads(binding: Binding, received: Mapping[str, Schema]) -> dict[str, Any] | None:
     reads: dict[str, Any] = {}
-    for parameter in step.binding.payloads:
+    for parameter in binding.payloads:
         if parameter.source == CONFIG or is_untyped(parameter.schema):
             continue
-        given = received.get(parameter.source) or produced[parameter.source]
-        if parameter.schema.normal != given.normal:
+        if parameter.schema.normal != received[parameter.source].normal:
             reads[parameter.source] = parameter.schema.normal
-    return reads
+    return reads or None

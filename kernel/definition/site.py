@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import frozen
 
 from ..errors import FlowDefinitionError
@@ -22,6 +24,8 @@ class Site:
     """The steps defined so far."""
     step: str | None = None
     handler: Handler | None = None
+    check: str | None = None
+    """The name of the step's check, where it is that which is written."""
 
     def error(self, message: str, *, missing: str | None = None) -> FlowDefinitionError:
         """Return the error that says what is wrong here.
@@ -30,9 +34,10 @@ class Site:
             message: what was expected, what was found, and what to do.
             missing: the name that no earlier step has, where that is what is wrong.
         """
-        return FlowDefinitionError(message, flow=self.flow, step=self.step, missing=missing)
+        where = "" if self.check is None else f"check {self.check!r}: "
+        return FlowDefinitionError(where + message, flow=self.flow, step=self.step, missing=missing)
 
-    def find(self, name: object, place: str) -> Step:
+    def find(self, name: object, place: str) -> Step[Any]:
         """Return the earlier step that a function, slug or `Step` stands for.
 
         Args:
@@ -43,9 +48,7 @@ class Site:
             FlowDefinitionError: it stands for none, or for several.
         """
         if isinstance(name, Step):
-            if self.earlier.get(name.slug) is not name:
-                raise self.error(f"{place}: step {name.slug!r} belongs to another flow")
-            return name
+            return self._own(name, place)  # pyright: ignore[reportUnknownArgumentType]
         if isinstance(name, str):
             return self._named(name, place)
         if callable(name):
@@ -59,7 +62,13 @@ class Site:
         hint = nearest(name, self.earlier)
         return self.error(f"{place}: there is no earlier step {name!r}; {hint}", missing=name)
 
-    def _named(self, slug: str, place: str) -> Step:
+    def _own(self, step: Step[Any], place: str) -> Step[Any]:
+        if self.earlier.get(step.slug) is not step:
+            missing = None if step.slug in self.earlier else step.slug
+            raise self.error(f"{place}: step {step.slug!r} belongs to another flow", missing=missing)
+        return step
+
+    def _named(self, slug: str, place: str) -> Step[Any]:
         if slug in (self.input_name, INPUT):
             raise self.error(f"{place}: {slug!r} is the input, not a step; it is there from the beginning")
         step = self.earlier.get(slug)
@@ -67,7 +76,7 @@ class Site:
             raise self.unknown(slug, place)
         return step
 
-    def _made_of(self, function: Handler, place: str) -> Step:
+    def _made_of(self, function: Handler, place: str) -> Step[Any]:
         found = self.earlier.made_of(function)
         if len(found) == 1:
             return found[0]
@@ -75,6 +84,9 @@ class Site:
         if found:
             slugs = " and ".join(repr(step.slug) for step in found)
             raise self.error(f"{place}: function {name!r} is the steps {slugs}; name the one by its slug")
+        checked = self.earlier.checked_by(function)
+        if checked is not None:
+            raise self.error(f"{place}: function {name!r} is the check of step {checked.slug!r}; name that step")
         if self.handler is not None and same_function(self.handler, function):
             raise self.error(f"{place}: {name!r} is the step itself; a step may only refer to earlier ones")
         raise self.error(

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from attrs import evolve, frozen
 
-from .binding import CONFIG, ITEM
+from .binding import CONFIG, ITEM, STATE
 from .site import Site
 
 _FORMS: Final[typing.Mapping[object, tuple[bool, bool]]] = {
@@ -63,7 +63,7 @@ def taken(stream: Stream, name: str, source: str, site: Site, *, is_async: bool)
         raise site.error(f"{where} can be gone through again and again; write {able}[…] instead of {stream.name}[…]")
     if stream.is_async and not is_async:
         raise site.error(f"{where}: a plain function cannot await; write Iterable[…], or make the handler async")
-    whole = source in (ITEM, CONFIG)
+    whole = source in (ITEM, STATE, CONFIG)
     if stream.is_async and whole:
         raise site.error(f"{where} arrives whole; write list[…]")
     return stream.is_async is is_async and not whole

@@ -64,7 +64,7 @@ def test_the_flow_is_one() -> None:
 
 if TYPE_CHECKING:
 
-    async def reads(kernel: Kernel, run: RunHandle, step: Step) -> None:
+    async def reads(kernel: Kernel, run: RunHandle, step: Step[Any]) -> None:
         """Outputs are typed as their handlers declare, and may be absent, each of them; slugs and steps are untyped."""
         assert_type(await run.output(charge), Payment | None)
         assert_type(await run.output(ship, timeout=30), str | None)

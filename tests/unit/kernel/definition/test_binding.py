@@ -13,6 +13,7 @@ from fairlead.kernel.context import Context
 from fairlead.kernel.definition import CONFIG, ITEM, Binding, Flow, Resource
 from fairlead.kernel.errors import FlowDefinitionError, PayloadError
 from fairlead.kernel.plan import INPUT
+from tests.support.bindings import binding_of
 
 
 @frozen
@@ -40,7 +41,7 @@ def context(index: int | None = None) -> Context:
 
 def bound(flow: Flow[Any], handler: Callable[..., object], **arguments: Any) -> Binding:
     flow.step(handler, **arguments)
-    return list(flow.steps.values())[-1].binding
+    return binding_of(flow)
 
 
 def new_flow() -> Flow[Order]:
@@ -68,7 +69,7 @@ def test_everything_a_map_may_ask_for() -> None:
         again: Context,
     ) -> None: ...
 
-    binding = flow.steps["ship"].binding
+    binding = binding_of(flow, "ship")
     this = context(index=3)
     values = {
         INPUT: b'{"lines":[{"sku":"a"}]}',
@@ -179,8 +180,8 @@ def test_local_classes_under_postponed_annotations() -> None:
         @flow.step
         def send(pack: Box) -> None: ...
 
-        assert flow.steps["pack"].binding.resources == {"parcel": Parcel, "line": Line}
-        assert flow.steps["send"].binding.arguments({"pack": b'{"items":[{"sku":"a"}]}'}, context()) == {
+        assert binding_of(flow, "pack").resources == {"parcel": Parcel, "line": Line}
+        assert binding_of(flow, "send").arguments({"pack": b'{"items":[{"sku":"a"}]}'}, context()) == {
             "pack": Box([Item("a")])
         }
 
@@ -198,7 +199,7 @@ def test_names_of_a_caller_are_not_seen() -> None:
     flow = new_flow()
     caller()
 
-    assert flow.steps["ship"].binding.payloads[0].schema.annotation is Order
+    assert binding_of(flow, "ship").payloads[0].schema.annotation is Order
 
 
 def define_step(flow: Flow[Any]) -> None:
@@ -252,7 +253,7 @@ def test_bound_methods() -> None:
     flow.step(service.charge)
     flow.step(service.refund)
 
-    assert [step.binding.is_async for step in flow.steps.values()] == [False, True]
+    assert [binding_of(flow, slug).is_async for slug in flow.steps] == [False, True]
     assert flow.step_named(service.charge).slug == "charge"
 
 
@@ -295,7 +296,7 @@ def test_a_decorator_with_wraps() -> None:
     wrapped = traced(charge)
     flow.step(wrapped)
 
-    assert flow.steps["charge"].binding.sources == {INPUT}
+    assert binding_of(flow, "charge").sources == {INPUT}
     assert flow.step_named(charge) is flow.step_named(wrapped)
 
 

@@ -69,17 +69,19 @@ def test_the_schemas_of_a_flow() -> None:
         "input": {"$schema": DIALECT, "$ref": "#/$defs/Order", "$defs": {"Order": order, "Line": line}},
         "steps": {
             "reserve": {
+                "kind": "map",
                 "output": {"$schema": DIALECT, "type": "string"},
                 "config": {"$schema": DIALECT, "$ref": "#/$defs/Settings", "$defs": {"Settings": settings}},
             },
             "ship": {
+                "kind": "step",
                 "output": {
                     "$schema": DIALECT,
                     "anyOf": [{"$ref": "#/$defs/Line"}, {"type": "null"}],
                     "$defs": {"Line": line},
-                }
+                },
             },
-            "anything": {"output": {"$schema": DIALECT}},
+            "anything": {"kind": "step", "output": {"$schema": DIALECT}},
         },
     }
 

@@ -35,11 +35,8 @@ WRONG_FLOWS: list[tuple[dict[str, Any], str]] = [
         "a TypedDict or a msgspec.Struct, or Resource[...] for a service",
     ),
     ({"time_out": 3}, "unknown option 'time_out'; did you mean 'timeout'?"),
-    (
-        {"run_timeout": 3},
-        "unknown option 'run_timeout'; a run as a whole cannot time out yet; "
-        "`timeout` is that of one attempt at a task",
-    ),
+    ({"run_timeout": 0}, "option 'run_timeout' must be more than 0 s, not 0 s"),
+    ({"on_timeout": "skip"}, "option 'on_timeout' belongs to signals: pass it to flow.signal(…)"),
     (
         {"max_attempts": 0, "timeout": 0},
         "option 'max_attempts' must be from 1 to 10000, not 0; option 'timeout' must be more than 0 s, not 0 s",

@@ -7,7 +7,18 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from fairlead.kernel.definition import OPTIONS, Flow, FlowOptions, MapOptions, Scope, StepOptions
+from fairlead.kernel.definition import (
+    OPTIONS,
+    WAITING,
+    Flow,
+    FlowOptions,
+    MapOptions,
+    Scope,
+    SignalOptions,
+    SleepOptions,
+    StepOptions,
+)
+from fairlead.kernel.definition.options import options_for
 from fairlead.kernel.errors import FlowDefinitionError
 from fairlead.kernel.plan import Consequence
 
@@ -138,7 +149,8 @@ def test_defaults() -> None:
     flow.step(handler)
     plan = plan_of(flow)
 
-    found = {option.attribute: getattr(plan, option.attribute, None) for option in OPTIONS.values()}
+    options = [*OPTIONS.values(), *WAITING.values()]
+    found = {option.attribute: getattr(plan, option.attribute, None) for option in options}
     assert found == {
         "max_attempts": 3,
         "base_delay_s": 1.0,
@@ -152,7 +164,11 @@ def test_defaults() -> None:
         "on_unmet": Consequence.SKIP,
         "on_exhausted": Consequence.FAIL,
         "tolerate_failures": 0,
+        "wait_s": None,
+        "on_timeout": Consequence.FAIL,
+        "run_timeout_s": None,
     }
+    assert flow.plan.run_timeout_s is None
     assert flow.steps["handler"].non_retryable == ()
 
 
@@ -175,10 +191,15 @@ def test_non_retryable_classes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scope", "declared"), [(Scope.FLOW, FlowOptions), (Scope.STEP, StepOptions), (Scope.MAP, MapOptions)]
+    ("scope", "declared"),
+    [
+        (Scope.FLOW, FlowOptions),
+        (Scope.STEP, StepOptions),
+        (Scope.MAP, MapOptions),
+        (Scope.SIGNAL, SignalOptions),
+        (Scope.SLEEP, SleepOptions),
+    ],
 )
 def test_the_table_agrees_with_what_type_checkers_see(scope: Scope, declared: type) -> None:
     """Every option that a checker accepts is in the table, and the other way round."""
-    in_table = {name for name, option in OPTIONS.items() if scope in option.scopes}
-
-    assert in_table == set(get_type_hints(declared))
+    assert set(options_for(scope)) == set(get_type_hints(declared))

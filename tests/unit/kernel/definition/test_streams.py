@@ -13,6 +13,7 @@ from fairlead.kernel.definition import Flow
 from fairlead.kernel.errors import FlowDefinitionError
 from fairlead.kernel.plan import INPUT
 from fairlead.kernel.schema import Schema
+from tests.support.bindings import binding_of
 
 
 def new_flow() -> Flow[list[int]]:
@@ -30,7 +31,7 @@ def taken(handler: Any) -> dict[str, bool]:
     """Whether each parameter of a step is taken element by element."""
     flow = new_flow()
     flow.step(handler)
-    binding = list(flow.steps.values())[-1].binding
+    binding = binding_of(flow)
     found = {each.source: each.streamed is not None for each in binding.payloads}
 
     assert binding.streams == {source for source, streamed in found.items() if streamed}
@@ -74,11 +75,11 @@ def test_a_stream_may_be_absent() -> None:
     flow.seal()
     context = Context(run_id="r", flow="streams", step="plain", idempotency_key="k")
 
-    assert [flow.steps[slug].binding.streams for slug in ("plain", "looping", "whole")] == [{"make"}, {"make"}, set()]
+    assert [binding_of(flow, slug).streams for slug in ("plain", "looping", "whole")] == [{"make"}, {"make"}, set()]
     assert flow.steps["make"].streamed is Schema.of(int)
     assert flow.steps["make"].output is Schema.of(list[int] | None)
-    assert flow.steps["plain"].binding.arguments({"make": None}, context) == {"make": None}
-    assert flow.steps["plain"].binding.arguments({"make": b"null"}, context) == {"make": None}
+    assert binding_of(flow, "plain").arguments({"make": None}, context) == {"make": None}
+    assert binding_of(flow, "plain").arguments({"make": b"null"}, context) == {"make": None}
 
 
 def test_messages_name_streams_as_they_are_written() -> None:
@@ -113,7 +114,7 @@ def test_the_element_of_a_map_arrives_whole() -> None:
     def use(item: Iterable[int]) -> int:
         return sum(item)
 
-    assert flow.steps["use"].binding.streams == frozenset()
+    assert binding_of(flow, "use").streams == frozenset()
 
 
 def test_what_makes_its_array_by_the_element() -> None:
@@ -146,7 +147,7 @@ def test_a_stream_is_handed_on_as_it_is() -> None:
 
     flow = new_flow()
     flow.step(use)
-    binding = flow.steps["use"].binding
+    binding = binding_of(flow, "use")
     context = Context(run_id="r", flow="streams", step="use", idempotency_key="k")
 
     assert binding.arguments({"make": Stream()}, context) == {"make": ("int", "step 'use', parameter 'make'")}

@@ -11,6 +11,7 @@ from attrs import frozen
 from fairlead.kernel import Branch, Context, Flow, FlowDefinitionError, Resource
 from fairlead.kernel.definition.absence import why_none
 from fairlead.kernel.plan import INPUT, Condition, Consequence, Pattern
+from tests.support.bindings import binding_of
 
 # An order is fulfilled
 
@@ -267,7 +268,7 @@ def test_the_plan_of_a_report() -> None:
     assert plan.steps["deliver"].requires == ("compute",)
     assert why_none(steps["deliver"], steps["compute"], steps) is None
     assert why_none(steps["record"], steps["compute"], steps) == "it says on_exhausted='skip'"
-    assert steps["record"].binding.arguments(
+    assert binding_of(nightly, "record").arguments(
         {INPUT: b'{"day":"2026-11-26","recipients":[]}', "deliver": b"[]", "compute": None},
         None,  # type: ignore[arg-type]
     ) == {"night": Night(date(2026, 11, 26), []), "deliver": []}

@@ -50,7 +50,7 @@ def test_decorators_keep_exact_types() -> None:
     assert_type(reserve("abc", 0, Warehouse()), int)
     checked: Callable[[str, int, Warehouse], int] = reserve
     assert checked("abc", 0, Warehouse()) == 3
-    assert_type(flow.step_named(charge), Step)
+    assert_type(flow.step_named(charge), Step[Any])
 
 
 def test_branches_keep_exact_types() -> None:
