@@ -8,8 +8,9 @@ from ..ports import Ports
 from ..ports.errors import AdapterError, CorruptionError, FairleadError, UsageError
 from ..ports.reading import RunCursor, RunFilter
 from ..ports.statuses import RunStatus, StepStatus, TaskStatus
+from .api.control import RunAnswer
 from .api.scheduling import Deferred, Schedule
-from .commands import CancelledRun, SentSignal, SignalFate
+from .commands import CancelledRun, RestartedRun, SentSignal, SignalFate
 from .context import Context
 from .definition import Branch, Flow, Resource, Step
 from .errors import (
@@ -26,11 +27,13 @@ from .errors import (
     LimitExceeded,
     NotAMap,
     NotASignal,
+    NothingToRerun,
     OtherShape,
     PayloadError,
     ResumeTokenExpired,
     ResumeTokenUnknown,
     RunDidNotComplete,
+    RunNotEnded,
     RunNotFound,
     ScheduleNotFound,
     ScheduleTaken,
@@ -81,18 +84,22 @@ __all__ = [
     "LimitExceeded",
     "NotAMap",
     "NotASignal",
+    "NothingToRerun",
     "OtherShape",
     "PayloadError",
     "Ports",
     "Resource",
+    "RestartedRun",
     "ResumeTokenExpired",
     "ResumeTokenUnknown",
     "RetryAfter",
+    "RunAnswer",
     "RunCursor",
     "RunDetails",
     "RunDidNotComplete",
     "RunFilter",
     "RunHandle",
+    "RunNotEnded",
     "RunNotFound",
     "RunStatus",
     "Schedule",

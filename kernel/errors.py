@@ -5,6 +5,7 @@ Each carries typed fields; its message says what was expected, what was found an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from ..ports.errors import UsageError
@@ -173,6 +174,40 @@ class ResumeTokenExpired(UsageError):
     def __init__(self, expires_at: datetime) -> None:
         self.expires_at = expires_at
         super().__init__(f"the resume token expired at {expires_at:%Y-%m-%d %H:%M:%S} UTC; ask for a new one")
+
+
+class RunNotEnded(UsageError):
+    """A run was to begin anew that has not ended."""
+
+    def __init__(self, *, run_id: str, status: str) -> None:
+        self.run_id = run_id
+        self.status = status
+        super().__init__(
+            f"run {run_id} is {status}, and only a run that has ended can begin anew; wait until it has, or cancel it"
+        )
+
+
+class NothingToRerun(UsageError):
+    """A run was to begin anew of which nothing is left to be done.
+
+    `step` is the one of which nothing has failed, where one was to be retried; `failed` says how many elements of maps
+    have failed and were tolerated, by slug.
+    """
+
+    def __init__(
+        self, *, run_id: str, status: str, step: str | None = None, failed: Mapping[str, int] | None = None
+    ) -> None:
+        self.run_id = run_id
+        self.status = status
+        self.step = step
+        self.failed = dict(failed or {})
+        if step is not None:
+            message = f"nothing of step {step!r} has failed; to do all of it again, rerun the run from it"
+        else:
+            message = "every step is settled well; name the step to rerun it from"
+            tolerated = ", ".join(f"{count} of {slug!r}" for slug, count in self.failed.items())
+            message += f", or one to retry: of its elements have failed {tolerated}" if tolerated else ""
+        super().__init__(f"run {run_id} is {status}, and {message}")
 
 
 class RunDidNotComplete(UsageError):

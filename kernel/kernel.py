@@ -11,6 +11,7 @@ from attrs import evolve
 from ..ports import Ports
 from ..ports.persistence import Persistence
 from ..ports.reading import RunCursor, RunFilter, RunPage
+from .api.control import Control
 from .api.retention import Pruning
 from .api.scheduling import Scheduling
 from .api.signals import Signals
@@ -37,6 +38,7 @@ raises it must have that memory as often as hosts have slots."""
 
 
 class Kernel(
+    Control,
     Pruning,
     Scheduling,
     Signals,

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, overload
 
 from attrs import frozen
 
 from ..ports import Ports
 from ..ports.outbox import EventRecord
-from ..ports.reading import AttemptRecord, OutputPage, OutputRequest, RunRecord, StepOutput, StepRecord, TaskRecord
+from ..ports.reading import (
+    AttemptRecord,
+    GenerationRecord,
+    OutputPage,
+    OutputRequest,
+    RunRecord,
+    StepOutput,
+    StepRecord,
+    TaskRecord,
+)
 from ..ports.statuses import TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus
 from .codec import SIZE_UNLIMITED, JsonValue
 from .codec import decode as decode_json
-from .commands import CancelledRun, CancelRun
-from .definition import Flow, Step
+from .commands import CancelledRun, CancelRun, Command, RerunRun, RestartedRun
+from .definition import Flow, Step, StepName
 from .durations import Duration, in_seconds
 from .errors import InvalidArgument, IsAMap, NotAMap, OtherShape, RunDidNotComplete, RunNotFound, WaitTimeout
 from .events import event_records
@@ -41,10 +50,19 @@ PAGE_BYTES_MAX = 4 * 1024 * 1024
 """Bytes of them together."""
 
 
+SETTLED_WELL = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
+
+
 class FlowFinder(Protocol):
     """Finds the flow that a run belongs to."""
 
     def __call__(self, slug: str, version: str, /) -> Flow[Any]: ...
+
+
+class Dispatch(Protocol):
+    """Carries out a command."""
+
+    async def __call__(self, command: Command[T], /) -> T: ...
 
 
 @frozen(kw_only=True)
@@ -52,6 +70,8 @@ class RunDetails:
     """Everything that is kept of one run."""
 
     run: RunRecord
+    generations: Sequence[GenerationRecord]
+    """How it ended in those that it has left, in their order; none where it was never rerun."""
     steps: Sequence[StepRecord]
     """By generation, then in order of definition."""
     tasks: Sequence[TaskRecord]
@@ -70,7 +90,7 @@ class RunHandle:
         *,
         ports: Ports,
         find_flow: FlowFinder,
-        dispatch: Callable[[CancelRun], Awaitable[CancelledRun]],
+        dispatch: Dispatch,
         created: bool = False,
     ) -> None:
         self.id = run_id
@@ -106,6 +126,7 @@ class RunHandle:
         order = await read_step_order(self._persistence, record)
         return RunDetails(
             run=record,
+            generations=await self._persistence.read_generations(self.id),
             steps=order.sort(await self._persistence.read_steps(self.id)),
             tasks=sorted(await self._persistence.read_tasks(self.id), key=lambda task: order.of(task.key.step)),
             attempts=sorted(await self._persistence.read_attempts(self.id), key=lambda each: order.of(each.key.step)),
@@ -123,6 +144,62 @@ class RunHandle:
             InvalidArgument: the reason is no printable text, or too long.
         """
         return await self._dispatch(CancelRun(self.id, reason))
+
+    async def rerun(self, *from_steps: StepName, dry_run: bool = False) -> RestartedRun:
+        """Begin the run anew from some steps, after it has ended, in a new generation.
+
+        These steps, all that depend on them, directly or not, and every step that was neither completed nor skipped
+        are done again, their conditions are evaluated again, and their tasks have new ids. All other steps keep their
+        outputs and are not executed. What the run had come to stays readable (`details`); input, configuration, key and
+        priority stay as they were. Whatever is still at work for the old generation is discarded.
+
+        Args:
+            from_steps: at least one, each the handler, the slug, or the `Step`.
+            dry_run: change nothing, only tell what would be.
+
+        Returns:
+            Which steps begin anew, and in which generation.
+
+        Raises:
+            RunNotEnded: the run is not over; wait for it, or cancel it.
+            InvalidArgument: no step is named.
+            FlowDefinitionError: the flow has no such step.
+            RunNotFound: there is no such run (any more).
+            UnknownFlow: the kernel does not have the run's flow.
+            OtherShape: the run was started with another shape of it.
+            AdapterError: the store failed, and nothing was changed; but after `CommitUnknown` the run may have begun
+                anew.
+        """
+        if not from_steps:
+            raise InvalidArgument("from_steps", "at least one step; to do again what did not complete, retry", ())
+        return await self._rerun(from_steps, keep_elements=False, dry_run=dry_run)
+
+    async def retry(self, *steps: StepName, dry_run: bool = False) -> RestartedRun:
+        """Do again what did not complete of the run, after it has ended, in a new generation.
+
+        That is every step that was neither completed nor skipped, with all that depend on it. Of maps only those
+        elements run again that were not completed, and the outputs of the others stay; but a map that depends on
+        another step that is done again is done as a whole. Failures that were tolerated, or that skipped their step,
+        did no harm to the run, and are left alone unless their step is named.
+
+        Args:
+            steps: of which something has failed, each the handler, the slug, or the `Step`.
+            dry_run: change nothing, only tell what would be.
+
+        Returns:
+            Which steps begin anew, how many elements of which maps run again, and in which generation.
+
+        Raises:
+            NothingToRerun: everything is settled well, or nothing has failed of a step that is named.
+            UsageError: as for `rerun`.
+            AdapterError: as for `rerun`.
+        """
+        return await self._rerun(steps, keep_elements=True, dry_run=dry_run)
+
+    async def _rerun(self, steps: Sequence[StepName], *, keep_elements: bool, dry_run: bool) -> RestartedRun:
+        flow = await self._flow()
+        slugs = tuple(dict.fromkeys(flow.step_named(step).slug for step in steps))
+        return await self._dispatch(RerunRun(run_id=self.id, steps=slugs, keep_elements=keep_elements, dry_run=dry_run))
 
     async def wait(self, *, timeout: Duration | None = None) -> RunRecord:
         """Wait until the run is terminal, however it ends.
@@ -149,15 +226,19 @@ class RunHandle:
             BlobCorrupt: a blob of an output is missing or not what was written.
             AdapterError: a store failed.
         """
-        record = await self.wait(timeout=timeout)
-        _require_completed(record)
-        flow = self._flow_of(record)
-        wanted = [OutputRequest(self.id, slug) for slug in flow.plan.leaves]
-        payloads = await self._persistence.read_payloads((), wanted)
+        while True:
+            record = await self.wait(timeout=timeout)
+            _require_completed(record)
+            flow = self._flow_of(record)
+            wanted = [OutputRequest(self.id, slug) for slug in flow.plan.leaves]
+            outputs = (await self._persistence.read_payloads((), wanted)).outputs
+            if all(output.status in SETTLED_WELL for output in outputs.values()):
+                break
+            # Otherwise the run has begun anew since it was looked at, and is waited for again.
         return {
-            request.step: _untyped(flow.steps[request.step], await self._fetched(payloads.outputs[request]))
+            request.step: _untyped(flow.steps[request.step], await self._fetched(outputs[request]))
             for request in wanted
-            if payloads.outputs[request].status is StepStatus.COMPLETED
+            if outputs[request].status is StepStatus.COMPLETED
         }
 
     @overload
@@ -232,6 +313,7 @@ class RunHandle:
         if found.kind is not StepKind.MAP:
             raise NotAMap(found.slug)
         page = await self._settled(found, timeout)
+        generation = None if page is None else page.generation
         values: list[Any] = []
         while page is not None and len(values) < (page.elements or 0):
             if not page.outputs:  # it was completed, so it is not there any more
@@ -241,6 +323,8 @@ class RunHandle:
                 value = None if data == NULL else found.output.decode(data, size_bytes_max=SIZE_UNLIMITED, what=what)
                 values.append(value)
             page = await self._page(found, len(values))
+            if page is not None and page.generation != generation:  # it was rerun meanwhile
+                return await self.outputs(step, timeout=timeout)
         return values
 
     async def _flow(self) -> Flow[Any]:
@@ -268,13 +352,17 @@ class RunHandle:
             found = await self._page(step, 0)
             return found is not None and found.status in TERMINAL_STEP
 
-        record = await self._wait_for(look, timeout)
-        if found is not None and found.status is StepStatus.COMPLETED:
-            return found
-        if found is not None and found.status is StepStatus.SKIPPED:
-            return None
-        if record.status not in TERMINAL_RUN:  # it was read before the step, which ended in between
-            record = await self.wait()
+        while True:
+            record = await self._wait_for(look, timeout)
+            if found is not None and found.status is StepStatus.COMPLETED:
+                return found
+            if found is not None and found.status is StepStatus.SKIPPED:
+                return None
+            generation = record.generation
+            if record.status not in TERMINAL_RUN:  # it was read before the step, which ended in between
+                record = await self.wait()
+            if record.generation == generation:
+                break
         raise _did_not_complete(record)
 
     async def _fetched(self, output: StepOutput) -> list[bytes]:

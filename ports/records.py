@@ -119,7 +119,7 @@ class StepRow(Record, frozen=True, kw_only=True):
     """`elements` less `gaps`, `kept` and the tasks that are terminal; None before the step is ready."""
     failed_tasks: int
     cursor: int
-    """How many of its tasks have rows. They are made in order of index; unless some are left out, it is the next one's."""
+    """How many of its tasks have rows. Rows are made in order of index: without gaps it is the next one's."""
     facts: bytes | None
     """The facts of the step's output."""
     gaps: int = 0

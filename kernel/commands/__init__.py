@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .base import Command
 from .outbox import Flushed, FlushOutbox
+from .rerun import RerunRun, RestartedRun
 from .retention import PRUNE_BATCH, CollectBlobs, CollectedBlobs, Pruned, PruneRuns
 from .runs import (
     REASON_LENGTH_MAX,
@@ -87,6 +88,8 @@ __all__ = [
     "ReapTasks",
     "RecallTasks",
     "RemoveSchedule",
+    "RerunRun",
+    "RestartedRun",
     "ResumeSchedule",
     "RetryDeferred",
     "RunRequest",

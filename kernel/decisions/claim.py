@@ -44,11 +44,11 @@ def claim_runs(
             state, mine = RunState.pending(run, plan), kept.get(run.id)
             progress = RunProgress(plan, state, steps, now=now, hand_over=hand_over, signals=mine)
             progress.claim()
-            progress.write(changes, published=published, new=True)
+            progress.write(changes, published=published)
         except Exception as error:
             hand_over.remaining = slots
             plan = plans[run.flow_id]
             progress = RunProgress(plan, RunState.pending(run, plan), {}, now=now, hand_over=hand_over)
             progress.fail("internal_error", failure_of(error))
-            progress.write(changes, published=published, new=True)
+            progress.write(changes, published=published)
     return changes

@@ -9,14 +9,14 @@ from ...ports.records import ClaimedTask, ElementRequest, NewTasks, TaskKey
 from ..plan import StepPlan
 from .handover import HandOver
 from .retrying import later
-from .state import RunState, StepState
+from .state import NotLoaded, RunState, StepState
 
 MAP_WINDOW_MAX = 10_000
 """Non-terminal tasks of one map at a time: bounds the rows of one transaction and of one run in a queue."""
 
 
-class ElementsNotLoaded(Exception):
-    """A decision needs to know for which elements of a map with gaps the next tasks are."""
+class ElementsNotLoaded(NotLoaded):
+    """A decision needs to know for which elements of a map the next tasks are, since some get none."""
 
     def __init__(self, request: ElementRequest) -> None:
         self.request = request
@@ -45,15 +45,14 @@ class Insertion:
         Args:
             plan: the step.
             state: the step, running; its cursor moves on.
-            source: the map whose outputs the step maps over, if it does.
+            source: the map whose outputs are the elements, where it has not made all of them.
 
         Raises:
-            ElementsNotLoaded: the step has gaps, and where they are is not known.
+            ElementsNotLoaded: some elements get no task, and which is not known.
         """
-        elements = (state.elements or 0) - state.gaps
-        terminal = elements - (state.remaining_tasks or 0)
+        terminal = state.tasks - (state.remaining_tasks or 0)
         window = min(plan.max_concurrency or MAP_WINDOW_MAX, MAP_WINDOW_MAX)
-        wanted = min(elements, terminal + window) - state.cursor
+        wanted = min(state.tasks, terminal + window) - state.cursor
         if wanted <= 0:
             return
         count = self._hand_over.admit(wanted)
@@ -71,21 +70,23 @@ class Insertion:
 
     def _ranges(self, state: StepState, source: StepState | None, count: int) -> Iterable[tuple[int, int]]:
         """The next elements, as ranges of (first index, length)."""
-        if not state.gaps or source is None:
+        if source is None and not state.kept:
             return ((state.cursor, count),)
         request = ElementRequest(
             run_id=self._run.id,
             step=state.slug,
             generation=state.generation,
+            retry_of=state.retry_of,
             elements=state.elements or 0,
-            source=source.slug,
-            source_generation=source.generation,
+            source=None if source is None else source.slug,
+            source_generation=0 if source is None else source.generation,
+            source_retry_of=None if source is None else source.retry_of,
             limit=count,
         )
         if request not in self._elements:
             raise ElementsNotLoaded(request)
         indices = self._elements[request]
-        if not state.cursor:  # the source may have ended just now; later it has no news
+        if source is not None and not state.cursor:  # it may have ended just now; later it has no news
             indices = sorted({*indices, *self.completed.get(source.slug, ())})[:count]
         return _consecutive(indices)
 

@@ -46,7 +46,7 @@ from .handover import HandOver
 from .insertion import Insertion
 from .readiness import DEPENDENCY_SKIPPED, hindrance
 from .retrying import later
-from .rows import event_batch, run_update, step_write
+from .rows import event_batch, rerun, run_update, step_write
 from .state import ChangeSet, RunState, StepState, StepStates
 from .waits import BORN, TIMED_OUT, Waits, end_of_sleep, waited_for
 
@@ -100,13 +100,14 @@ class RunProgress:
     # The run
 
     def claim(self) -> None:
-        """The pending run becomes running, and the steps without dependencies become ready."""
+        """The pending run becomes running, and the steps that wait for no other become ready."""
         self.run.status = run_after(self.run.status, RunTrigger.CLAIM)
         self.run.started_at = self.now
         if self.plan.run_timeout_s is not None:
             self.run.deadline_at = later(self.now, timedelta(seconds=self.plan.run_timeout_s))
         self.note(_RUN_STARTED)
-        roots = [slug for slug, step in self.plan.steps.items() if not step.dependencies]
+        created = (state for state in self._steps.values() if state.status is StepStatus.CREATED)
+        roots = [state.slug for state in created if not state.remaining_dependencies]
         self._advance(settled for slug in roots for settled in self._become_ready(slug))
 
     def fail(self, reason: str, error: bytes | None, *, step: str | None = None) -> None:
@@ -146,7 +147,7 @@ class RunProgress:
         state.failed_tasks += 1
         excused = reason not in NEVER_EXCUSED
         if excused and state.failed_tasks <= plan.tolerated(state.elements or 0):
-            self._task_ended(slug, self._facts_of_null(slug))
+            self._task_ended(slug, None)
             return
         state.remaining_tasks = (state.remaining_tasks or 0) - 1
         if excused:
@@ -306,9 +307,7 @@ class RunProgress:
             self._fail_unstarted(state, "not_an_array", encode_failure(type="NotAnArray", message=message))
             return ()
         state.elements, state.gaps = elements, gaps
-        state.remaining_tasks = elements - gaps
-        if gaps:
-            _note_facts(state, self._facts_of_null(state.slug))
+        state.remaining_tasks = state.tasks
         if not state.remaining_tasks:
             return self._complete(state)
         self._note_start(state)
@@ -372,23 +371,28 @@ class RunProgress:
 
     # Rows
 
-    def write(self, changes: ChangeSet, *, published: bool, new: bool = False) -> None:
+    def write(self, changes: ChangeSet, *, published: bool) -> None:
         """Add the rows that bring the store from what was loaded to what was decided, or raise and add nothing.
 
         Args:
             changes: the transaction's changes so far.
             published: whether events are born published.
-            new: whether the steps have no rows yet.
         """
         for slug, state in self._advanced_maps.items():
             if self.is_live(slug):
                 self._insert_tasks(state)
-        steps = [step_write(self.run.id, state, self.now) for state in self._steps.values() if new or state.changed]
-        (changes.new_steps if new else changes.steps).extend(steps)
+        for state in self._steps.values():
+            if state.is_new:
+                changes.new_steps.append(step_write(self.run.id, state, self.now))
+            elif state.changed:
+                changes.steps.append(step_write(self.run.id, state, self.now))
         if self._events:
             first = self._first_sequence
             changes.events.append(event_batch(self.run, self._events, first, self.now, published=published))
-        changes.runs.append(run_update(self.run))
+        if self.run.is_rerun:
+            changes.reruns.append(rerun(self.run))
+        else:
+            changes.runs.append(run_update(self.run))
         if self.run.status is RunStatus.FAILED or self._cut_short:
             changes.cancellations.extend(self._cancellations())
         self._waits.write(changes, ended_badly=self.run.status is RunStatus.FAILED)

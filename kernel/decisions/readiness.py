@@ -8,7 +8,7 @@ from attrs import frozen
 
 from ...ports.statuses import StepStatus
 from ..conditions import is_met
-from ..facts import map_matches, value_matches
+from ..facts import NULL, facts_of, joined_facts, map_matches, value_matches
 from ..plan import INPUT, Consequence, Pattern, Plan
 from .state import StepState
 
@@ -60,5 +60,8 @@ def contains_pattern(plan: Plan, step: StepState, pattern: Pattern) -> bool:
     """Whether the output of a settled step contains a pattern; that of a skipped one contains nothing."""
     if step.status is not StepStatus.COMPLETED:
         return False
-    matches = map_matches if plan.is_map(pattern.name) else value_matches
-    return matches(plan.questions[pattern.name], step.facts, pattern.document)
+    questions = plan.questions[pattern.name]
+    if not plan.is_map(pattern.name):
+        return value_matches(questions, step.facts, pattern.document)
+    nulls = facts_of(questions, NULL) if step.failed_tasks or step.gaps else None
+    return map_matches(questions, joined_facts(step.facts, nulls), pattern.document)

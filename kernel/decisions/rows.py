@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from ...ports.records import EventBatch, RunUpdate, StepWrite
+from ...ports.records import EventBatch, Rerun, RunUpdate, StepWrite
 from ..events import Event, encode_events
 from .state import RunState, StepState
 
@@ -14,6 +14,24 @@ def run_update(run: RunState) -> RunUpdate:
     """The new state of a run."""
     return RunUpdate(
         id=run.id,
+        status=run.status,
+        next_sequence=run.next_sequence,
+        remaining_steps=run.remaining_steps,
+        signals=run.signals,
+        deadline_at=run.deadline_at,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        reason=run.reason,
+        error=run.error,
+    )
+
+
+def rerun(run: RunState) -> Rerun:
+    """A run that begins anew."""
+    assert run.started_at is not None, "a run begins anew by a claim"
+    return Rerun(
+        id=run.id,
+        generation=run.generation,
         status=run.status,
         next_sequence=run.next_sequence,
         remaining_steps=run.remaining_steps,
@@ -39,6 +57,8 @@ def step_write(run_id: str, state: StepState, now: datetime) -> StepWrite:
         failed_tasks=state.failed_tasks,
         cursor=state.cursor,
         gaps=state.gaps,
+        retry_of=state.retry_of,
+        kept=state.kept,
         facts=state.facts if state.has_new_facts else None,
         started_at=now if state.started else None,
         ended_at=now if state.ended else None,

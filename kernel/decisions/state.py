@@ -18,6 +18,7 @@ from ...ports.records import (
     NewSignal,
     NewTasks,
     PendingRun,
+    Rerun,
     Resumption,
     RunRow,
     RunUpdate,
@@ -44,6 +45,8 @@ class RunState(msgspec.Struct, gc=False):
     remaining_steps: int
     facts: bytes | None
     signals: int
+    is_rerun: bool = False
+    """Whether it begins anew."""
     started_at: datetime | None = None
     deadline_at: datetime | None = None
     ended_at: datetime | None = None
@@ -82,9 +85,19 @@ class RunState(msgspec.Struct, gc=False):
             row.signals,
         )
 
+    @classmethod
+    def anew(cls, row: RunRow, remaining_steps: int) -> RunState:
+        """A run that has ended, pending again in its next generation, in which so many steps are not settled."""
+        run = cls.loaded(row)
+        run.is_rerun = True
+        run.status = RunStatus.PENDING
+        run.generation += 1
+        run.remaining_steps = remaining_steps
+        return run
+
 
 class StepState(msgspec.Struct, gc=False):
-    """The working copy of a step's row. The fields after `facts` say what this decision did to it."""
+    """The working copy of a step's row. The fields after `kept` say what this decision did to it."""
 
     slug: str
     generation: int
@@ -96,12 +109,22 @@ class StepState(msgspec.Struct, gc=False):
     cursor: int = 0
     gaps: int = 0
     facts: bytes | None = None
+    """For a map, what its completed tasks have told; the nulls of failed ones and gaps are counted, not told."""
+    retry_of: int | None = None
+    kept: int = 0
+    is_new: bool = False
+    """Whether it has no row yet."""
     changed: bool = False
     has_new_facts: bool = False
     started: bool = False
     ended: bool = False
     reason: str | None = None
     error: bytes | None = None
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks the step has in this generation, with those that are not made yet; 0 before it is ready."""
+        return (self.elements or 0) - self.gaps - self.kept
 
 
 class NotLoaded(Exception):
@@ -133,6 +156,8 @@ def loaded_steps(rows: Mapping[str, StepRow]) -> dict[str, StepState]:
             row.cursor,
             row.gaps,
             row.facts,
+            row.retry_of,
+            row.kept,
         )
         for slug, row in rows.items()
     }
@@ -141,7 +166,7 @@ def loaded_steps(rows: Mapping[str, StepRow]) -> dict[str, StepState]:
 def new_steps(plan: Plan, generation: int) -> dict[str, StepState]:
     """Every step of a run that is being claimed."""
     return {
-        slug: StepState(slug, generation, StepStatus.CREATED, len(step.dependencies))
+        slug: StepState(slug, generation, StepStatus.CREATED, len(step.dependencies), is_new=True)
         for slug, step in plan.steps.items()
     }
 
@@ -166,6 +191,7 @@ class ChangeSet:
     """What the decisions of one transaction have collected so far."""
 
     runs: list[RunUpdate] = Factory(list[RunUpdate])
+    reruns: list[Rerun] = Factory(list[Rerun])
     new_steps: list[StepWrite] = Factory(list[StepWrite])
     steps: list[StepWrite] = Factory(list[StepWrite])
     new_tasks: list[NewTasks] = Factory(list[NewTasks])
@@ -194,6 +220,7 @@ class ChangeSet:
         """The changes as the Persistence port takes them, in the order in which rows are locked."""
         return Changes(
             runs=tuple(sorted(self.runs, key=lambda run: run.id)),
+            reruns=tuple(self.reruns),
             new_steps=tuple(self.new_steps),
             steps=tuple(self.steps),
             new_tasks=tuple(self.new_tasks),

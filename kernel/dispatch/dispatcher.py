@@ -9,6 +9,7 @@ from ..commands import Command
 from ..registry import Registry
 from .advancing import Advancing
 from .claiming import Claiming
+from .controlling import Controlling
 from .firing import Firing
 from .means import Handlers, Means
 from .publishing import Publishing
@@ -40,6 +41,7 @@ class Dispatcher:
             Claiming(means),
             Advancing(means),
             Waiting(means),
+            Controlling(means),
             Publishing(means),
             Retaining(means),
             Workers(means),
