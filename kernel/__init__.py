@@ -13,6 +13,7 @@ from .api.scheduling import Deferred, Schedule
 from .commands import CancelledRun, RestartedRun, SentSignal, SignalFate
 from .context import Context
 from .definition import Branch, Flow, Resource, Step
+from .diagnosing import Diagnosis, Finding, Severity
 from .errors import (
     DeferredNotFound,
     FlowDefinitionError,
@@ -46,6 +47,7 @@ from .errors import (
     UnsupportedType,
     WaitTimeout,
 )
+from .explaining import Cause, CauseKind, Explanation
 from .failures import Failure, decode_failure
 from .kernel import Kernel
 from .retry import GiveUp, RetryAfter
@@ -59,6 +61,8 @@ __all__ = [
     "AdapterError",
     "Branch",
     "CancelledRun",
+    "Cause",
+    "CauseKind",
     "Context",
     "CorruptionError",
     "Deferred",
@@ -68,6 +72,7 @@ __all__ = [
     "Explanation",
     "Failure",
     "FairleadError",
+    "Finding",
     "Flow",
     "FlowDefinitionError",
     "FlowShapeConflict",
@@ -108,6 +113,7 @@ __all__ = [
     "ScheduleStatus",
     "ScheduleTaken",
     "SentSignal",
+    "Severity",
     "SignalConflict",
     "SignalFate",
     "SignalNotAwaited",

@@ -12,6 +12,7 @@ from ..ports import Ports
 from ..ports.persistence import Persistence
 from ..ports.reading import RunCursor, RunFilter, RunPage
 from .api.control import Control
+from .api.diagnosis import Diagnosing
 from .api.retention import Pruning
 from .api.scheduling import Scheduling
 from .api.signals import Signals
@@ -39,6 +40,7 @@ raises it must have that memory as often as hosts have slots."""
 
 class Kernel(
     Control,
+    Diagnosing,
     Pruning,
     Scheduling,
     Signals,

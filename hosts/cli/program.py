@@ -18,6 +18,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "runs": "runs",
         "workers": "workers",
         "flows": "flows",
+        "why": "why",
+        "doctor": "doctor",
         "prune": "prune",
         "migrate": "migrate",
         "db": "db",

@@ -1,0 +1,176 @@
+"""Is all well with a store? The invariants of its rows, and what should have been dealt with by now.
+
+Nothing is changed. A broken invariant is a defect of Fairlead or of whoever wrote into its tables; anything else is
+something for an operator.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from attrs import frozen
+
+from ..ports import Ports
+from ..ports.blobs import BlobCorrupt
+from ..ports.health import Health, Overdue
+from ..ports.reading import OutputRequest, RunCursor, RunFilter
+from .dispatch.advancing import CLOCK_SKEW_MAX
+from .fetching import fetch_blob
+from .references import is_reference, read_reference
+from .workers import Worker, WorkerState
+
+PATIENCE = timedelta(minutes=1)
+"""What is overdue for less is dealt with by hosts as they go."""
+
+EVENTS_PATIENCE = timedelta(minutes=5)
+
+ROWS_SHOWN_MAX = 20
+"""Rows that break one rule and are named; the rest is counted."""
+
+RUNS_TOGETHER = 100
+"""Runs whose payloads are looked at together."""
+
+
+class Severity(enum.StrEnum):
+    """How bad a finding is."""
+
+    BROKEN = "broken"
+    """What is stored contradicts the rules."""
+    TROUBLE = "trouble"
+    """Something does not get on, and needs somebody."""
+
+
+@frozen(kw_only=True)
+class Finding:
+    """Something that is wrong."""
+
+    severity: Severity
+    name: str
+    """Which check found it: an invariant, such as `I11_remaining_tasks`, or a word, such as `no_host`."""
+    what: str
+    """What is the case, as a sentence without its full stop."""
+    remedy: str
+    rows: tuple[str, ...] = ()
+    """The first rows concerned."""
+    count: int = 0
+    """How many there are."""
+
+
+@frozen(kw_only=True)
+class Diagnosis:
+    """What a doctor found."""
+
+    findings: tuple[Finding, ...]
+    """What is broken before what is in trouble."""
+    checks: tuple[str, ...]
+    """The names of all that was looked at."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+
+def findings_of_invariants(broken: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    """A finding for each invariant that does not hold."""
+    for name, rows in broken.items():
+        yield Finding(
+            severity=Severity.BROKEN,
+            name=name,
+            what=f"{len(rows):,} rows break the rule {name.replace('_', ' ')}",
+            remedy="this is a defect: keep the database as it is and report it, with these rows",
+            rows=tuple(rows[:ROWS_SHOWN_MAX]),
+            count=len(rows),
+        )
+
+
+def findings_of_health(health: Health, workers: Sequence[Worker], now: datetime) -> Iterator[Finding]:
+    """What should have been dealt with by now, and what nobody can deal with."""
+    alive = [worker for worker in workers if worker.state is WorkerState.RUNNING]
+    for work in health.waiting:
+        able = [each for each in alive if each.serves(work.flow, work.version)]
+        serving = [each for each in able if work.queue is None or work.queue in each.record.queues]
+        if serving or now - work.since < PATIENCE:
+            continue
+        what = f"{work.count:,} {'runs' if work.queue is None else 'tasks'} of {work.flow} (version {work.version})"
+        if able:
+            what += f" wait in queue {work.queue!r}, which no host that runs serves"
+            remedy = f"start one that does: fairlead worker … --queue {work.queue}"
+        else:
+            what += " wait, and no host that runs has that version"
+            remedy = "start a host that has it; a run stays with the version it was started with"
+        yield Finding(severity=Severity.TROUBLE, name="no_host", what=what, remedy=remedy, count=work.count)
+    late = "hosts do this by themselves: is one running, and can it keep up? fairlead workers"
+    overdue: Iterable[tuple[str, Overdue, timedelta, str]] = (
+        ("leases", health.leases, CLOCK_SKEW_MAX + PATIENCE, "leases have ended and were not taken back"),
+        ("waits", health.waits, PATIENCE, "suspended tasks should have been woken"),
+        ("deadlines", health.deadlines, PATIENCE, "runs have passed their deadline"),
+        ("commands", health.commands, PATIENCE, "scheduled commands are due"),
+        ("events", health.events, EVENTS_PATIENCE, "groups of events are not published"),
+    )
+    for name, found, patience, what in overdue:
+        if found.since is not None and now - found.since >= patience:
+            yield Finding(
+                severity=Severity.TROUBLE,
+                name=f"overdue_{name}",
+                what=f"{found.count:,} {what}, the first since {found.since:%Y-%m-%d %H:%M:%S}Z",
+                remedy=late,
+                count=found.count,
+            )
+    if health.held:
+        yield Finding(
+            severity=Severity.TROUBLE,
+            name="held_commands",
+            what=f"{health.held:,} scheduled commands could not be carried out, and are held",
+            remedy="fairlead schedules list says why; put it right and resume them, or remove them",
+            count=health.held,
+        )
+
+
+def findings_of_clock(uncertainty_s: float) -> Iterator[Finding]:
+    """Whether leases can be judged by this clock."""
+    if uncertainty_s > CLOCK_SKEW_MAX.total_seconds():
+        yield Finding(
+            severity=Severity.TROUBLE,
+            name="clock",
+            what=f"this process's clock may be {uncertainty_s:.1f} s wrong",
+            remedy="a host with such a clock takes no leases: look at the network between it and the database",
+        )
+
+
+async def broken_references(ports: Ports) -> AsyncIterator[str]:
+    """I28: each reference to a payload that does not resolve with its length and digest, as a line.
+
+    Every blob that is referred to is read whole.
+    """
+    after: RunCursor | None = None
+    while True:
+        page = await ports.persistence.list_runs(RunFilter(), limit=RUNS_TOGETHER, after=after)
+        for run in page.runs:
+            async for line in _broken_references_of(ports, run.id):
+                yield line
+        after = page.next
+        if after is None:
+            return
+
+
+async def _broken_references_of(ports: Ports, run_id: str) -> AsyncIterator[str]:
+    tasks = [task.key for task in await ports.persistence.read_tasks(run_id) if task.has_output]
+    requests = [OutputRequest(run_id, step) for step in dict.fromkeys(key.step for key in tasks)]
+    read = await ports.persistence.read_payloads([run_id], requests)
+    stored = [(f"input of run {run_id}", run.input) for run in read.runs.values()]
+    stored += [
+        (f"output of {request.step}[{element}] in run {run_id}", output)
+        for request, found in read.outputs.items()
+        for element, output in enumerate(found.outputs)
+        if output is not None
+    ]
+    for name, payload in stored:
+        if is_reference(payload):
+            try:
+                for blob in read_reference(payload).blobs():
+                    await fetch_blob(ports.blobs, blob)
+            except BlobCorrupt as error:
+                yield f"{name}: {error}"
