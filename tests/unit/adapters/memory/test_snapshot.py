@@ -13,6 +13,7 @@ from fairlead.adapters.memory import (
 from fairlead.ports.records import Changes
 from tests.support.records import START, at, load_request, retried, run_update, task_claim
 from tests.support.scenes import claim_one, complete_run, register, run_with_tasks, start
+from tests.support.waits import resume_token, run_that_waits
 
 
 async def filled(*numbers: int) -> MemoryPersistence:
@@ -122,3 +123,20 @@ def test_sequential_ids_are_uuids_that_can_be_foreseen() -> None:
     ids = SequentialIds(first=9)
 
     assert [ids(), ids()] == ["00000000-0000-7000-8000-000000000009", "00000000-0000-7000-8000-00000000000a"]
+
+
+async def test_what_waits_is_in_it() -> None:
+    """What suspended tasks wait for, the signals of each run by step and key, and tokens by digest."""
+    store = MemoryPersistence()
+    run = await run_that_waits(store, await register(store))
+    await store.insert_resume_tokens([resume_token(run, "b"), resume_token(run, "a")])
+    snapshot = store.snapshot()
+    waits = {task["step"]: task["waits_for"] for task in snapshot["tasks"] if task["status"] == "suspended"}
+
+    assert waits == {"batch": "check", "approval": "signal", "nap": "time"}
+    assert {type(each) for each in waits.values()} == {str}
+    assert [(signal["step"], signal["key"]) for signal in snapshot["signals"]] == [
+        ("answer", "key-1"),
+        ("review", "key-1"),
+    ]
+    assert [token["digest"] for token in snapshot["resume_tokens"]] == ["a", "b"]

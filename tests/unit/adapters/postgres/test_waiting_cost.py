@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
@@ -53,7 +53,7 @@ ANALYZE;
 """
 """So that the planner believes that nothing waits, until it is told otherwise."""
 
-PARAMETERS = {
+PARAMETERS: Mapping[str, object] = {
     "flow_ids": ints([1, 2, 3]),
     "queue": "default",
     "queues": texts(["default", "other"]),
@@ -111,7 +111,7 @@ def test_the_first_of_many_that_are_due_are_found_alone(filled: psycopg.Connecti
 
 
 def _rows_read(
-    connection: psycopg.Connection[Any], name: str, parameters: dict[str, object] = PARAMETERS, *, by_key: bool
+    connection: psycopg.Connection[Any], name: str, parameters: Mapping[str, object] = PARAMETERS, *, by_key: bool
 ) -> Counter[str]:
     """How many rows of each table the scans of a statement produced or threw away."""
     statement = Statements()[name]
