@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from ..kernel.commands import ClaimRuns, ClaimTasks, Fired, FireScheduled, FlushOutbox, ReapTasks, SweepJobs
+from ..kernel.commands import ClaimRuns, ClaimTasks, Fired, FireScheduled, Flushed, FlushOutbox, ReapTasks, SweepJobs
 from ..kernel.dispatch.advancing import CLOCK_SKEW_MAX
 from ..kernel.dispatch.announcing import ANY_QUEUE
 from ..ports.errors import Unavailable
@@ -32,10 +32,10 @@ SWEEP_BATCH = 200
 """Jobs announced again at a time."""
 
 FLUSH_LEASE = timedelta(seconds=30)
-"""How long a flusher may hold its shards, and how long a sink may take for one flush."""
+"""How long a flusher holds its shards at most: twice what a flush takes before it begins nothing new."""
 
 FLUSH_BATCH = 500
-"""Outbox rows per shard and flush."""
+"""Outbox rows read at a time."""
 
 FIRE_MAX = 1_000
 """Scheduled commands carried out in one go: bounded, since after an outage they come by the thousand."""
@@ -243,25 +243,41 @@ class Ticks:
     # Outbox flush
 
     async def flush(self) -> int:
-        """Publish committed events through the sink, if there is one.
+        """Publish committed events through all sinks at the same time, so that one that hangs holds up no other.
 
         Returns:
-            How many events were published.
+            How many events were accepted.
 
         Raises:
-            TimeoutError: the sink hangs.
+            AdapterError: the store failed.
         """
-        if self._ports.sink is None:
-            return 0
-        command = FlushOutbox(worker=self._worker.options.worker, lease_duration=FLUSH_LEASE, limit=FLUSH_BATCH)
-        async with asyncio.timeout(FLUSH_LEASE.total_seconds()):
-            flushed = await self._kernel.dispatch(command)
-        if flushed.held_back:
+        flushes = [self.flush_sink(name) for name in self._kernel.sink_names]
+        answers = await asyncio.gather(*flushes, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return sum(answer.accepted for answer in answers if isinstance(answer, Flushed))
+
+    async def flush_sink(self, name: str) -> Flushed:
+        """Publish committed events through one sink, for half of `FLUSH_LEASE` at most and one call of the sink."""
+        command = FlushOutbox(
+            worker=self._worker.options.worker, lease_duration=FLUSH_LEASE, sink=name, limit=FLUSH_BATCH
+        )
+        flushed = await self._kernel.dispatch(command)
+        if flushed.dead:
+            logger.error("%d events that sink %r never accepted are dead letters now", flushed.dead, name)
+        if flushed.paused:
+            logger.warning("sink %r accepts nothing and is given a pause: %s", name, flushed.held_back[-1][1])
+        elif flushed.held_back:
             run_id, problem = flushed.held_back[0]
             logger.warning(
-                "the events of %d runs are held back, first of run %s: %s", len(flushed.held_back), run_id, problem
+                "sink %r: the events of %d runs are held back, first of run %s: %s",
+                name,
+                len(flushed.held_back),
+                run_id,
+                problem,
             )
-        return flushed.published
+        return flushed
 
     # Maintenance
 

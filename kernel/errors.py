@@ -49,6 +49,15 @@ class PayloadError(UsageError):
         super().__init__(f"{what}: {listed}")
 
 
+class KernelInUse(UsageError):
+    """A kernel was to be changed that works already."""
+
+    def __init__(self, what: str, advice: str) -> None:
+        self.what = what
+        self.advice = advice
+        super().__init__(f"{what}, since the kernel is in use; {advice}")
+
+
 class UnknownFlow(UsageError):
     """A flow, or a version of it, that the kernel does not have."""
 

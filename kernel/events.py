@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 import msgspec
+from msgspec.structs import replace
 
 from ..ports.outbox import EventRecord, OutboxRow
 from ..ports.records import WaitsFor
@@ -120,6 +121,18 @@ class TaskRetrying(_Event, frozen=True, tag="task.retrying"):
     error: msgspec.Raw = NO_ERROR
 
 
+class EventLost(_Event, frozen=True, tag="event.lost"):
+    """A sink never accepted the event of this sequence number, which is a dead letter; this stands in its place.
+
+    It is told to that sink alone, and is no part of the run's history.
+    """
+
+    lost: str
+    """The type of the event."""
+    step: str | None = None
+    """The step that it told of."""
+
+
 Event: TypeAlias = (
     RunCreated
     | RunStarted
@@ -136,6 +149,14 @@ Event: TypeAlias = (
 )
 
 
+PublishedEvent: TypeAlias = Event | EventLost
+"""What a sink may be told."""
+
+
+EVENT_TYPES: tuple[str, ...] = tuple(str(each.__struct_config__.tag) for each in get_args(PublishedEvent))
+"""Their types, such as `run.completed`."""
+
+
 class _Head(msgspec.Struct):
     """What is read of an event without knowing its class."""
 
@@ -147,6 +168,7 @@ _encoder = msgspec.json.Encoder()
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _head = msgspec.json.Decoder(_Head)
 _event: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_published: msgspec.json.Decoder[PublishedEvent] = msgspec.json.Decoder(PublishedEvent)
 
 
 def encode_events(events: Sequence[Event]) -> bytes:
@@ -168,6 +190,17 @@ def event_records(row: OutboxRow) -> Iterator[EventRecord]:
             at=row.at,
             data=bytes(data),
         )
+
+
+def loss_of(record: EventRecord) -> EventRecord:
+    """What a sink is told in the place of an event that it never accepted."""
+    lost = EventLost(lost=record.type, step=record.step)
+    return replace(record, type=lost.type, data=_encoder.encode(lost))
+
+
+def decode_published(record: EventRecord) -> PublishedEvent:
+    """The typed event that a sink was given."""
+    return _published.decode(record.data)
 
 
 def decode_event(record: EventRecord) -> Event:

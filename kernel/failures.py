@@ -137,6 +137,11 @@ def _tail(text: str, length: int) -> str:
     return text if len(text) <= length else f"({len(text) - length} characters left out) …{text[-length:]}"
 
 
+def readable(text: str, length: int) -> str:
+    """A text of others as it may be stored: cleaned, and so many characters of it at most, or little more."""
+    return _clean(_head(text, length))
+
+
 def _clean(text: str) -> str:
     """Replace what JSON text in a database cannot hold: NUL characters and lone surrogates."""
     return text.replace("\0", "␀").encode("utf-8", "replace").decode("utf-8")

@@ -16,6 +16,7 @@ from .api.diagnosis import Diagnosing
 from .api.retention import Pruning
 from .api.scheduling import Scheduling
 from .api.signals import Signals
+from .api.subscriptions import Subscribing
 from .api.workers import Workers
 from .commands import CancelledRun, CancelRun, require_startable
 from .definition import Flow
@@ -25,6 +26,7 @@ from .plan import Plan
 from .references import INLINE_BYTES_MAX
 from .registry import Registry
 from .runs import RunHandle
+from .sinks import Sinks
 from .starting import Start, start_runs
 
 T = TypeVar("T")
@@ -44,6 +46,7 @@ class Kernel(
     Pruning,
     Scheduling,
     Signals,
+    Subscribing,
     Workers,
 ):
     """Decides what happens to flows, runs, steps and tasks; everything else it asks of its ports.
@@ -66,7 +69,8 @@ class Kernel(
         self.ports = ports
         self.inline_bytes_max = _checked_size(inline_bytes_max)
         self._registry = Registry(flows)
-        self._dispatcher = Dispatcher(self._registry, ports, inline_bytes_max=self.inline_bytes_max)
+        self._sinks = Sinks(ports)
+        self._dispatcher = Dispatcher(self._registry, ports, self._sinks, inline_bytes_max=self.inline_bytes_max)
 
     async def __aenter__(self) -> Self:
         return self
@@ -86,7 +90,8 @@ class Kernel(
         other.ports = evolve(self.ports, persistence=persistence)
         other.inline_bytes_max = self.inline_bytes_max
         other._registry = self._registry
-        other._dispatcher = Dispatcher(self._registry, other.ports, inline_bytes_max=self.inline_bytes_max)
+        other._sinks = self._sinks
+        other._dispatcher = Dispatcher(self._registry, other.ports, self._sinks, inline_bytes_max=self.inline_bytes_max)
         return other
 
     # Flows

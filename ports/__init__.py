@@ -6,7 +6,7 @@ Protocols' docstrings as their contract; the suites in `tests/contract` check it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from attrs import frozen
 
@@ -14,7 +14,7 @@ from .blobs import BlobStore
 from .clock import Clock
 from .persistence import Persistence
 from .scheduler import Scheduler
-from .sink import EventSink
+from .sink import DEFAULT_SINK, Caller, EventSink
 from .transport import JobTransport
 
 
@@ -31,16 +31,31 @@ class Ports:
     """A fresh run id at each call: a UUID in canonical text, increasing over time."""
     new_secret: Callable[[], str]
     """Fresh unguessable text at each call: at least 128 random bits, safe in an URL."""
-    sink: EventSink | None = None
-    """Where events are published; None for nowhere, and then the outbox is born published."""
+    new_caller: Callable[[], Caller]
+    """A fresh way to call code that may hang, at each call: one for each sink."""
+    sink: EventSink | Mapping[str, EventSink] | None = None
+    """Where events are published: one sink, whose name is `DEFAULT_SINK`, or several by name; None for nowhere.
+
+    A sink's name stands for it in the store, so it stays the same from one start of the process to the next."""
+
+    @property
+    def sinks(self) -> Mapping[str, EventSink]:
+        """The sinks by name; none where events are published nowhere."""
+        if self.sink is None:
+            return {}
+        return self.sink if isinstance(self.sink, Mapping) else {DEFAULT_SINK: self.sink}
 
     async def aclose(self) -> None:
         """Close every port, persistence last: the others may need it to say goodbye."""
-        closing = (self.transport, self.sink, self.scheduler, self.blobs, self.persistence)
+        closing: list[JobTransport | EventSink | Scheduler | BlobStore | Persistence] = [
+            self.transport,
+            *self.sinks.values(),
+            self.scheduler,
+            self.blobs,
+            self.persistence,
+        ]
         errors: list[Exception] = []
         for port in closing:
-            if port is None:
-                continue
             try:
                 await port.aclose()
             except Exception as error:
@@ -50,7 +65,9 @@ class Ports:
 
 
 __all__ = [
+    "DEFAULT_SINK",
     "BlobStore",
+    "Caller",
     "Clock",
     "EventSink",
     "JobTransport",

@@ -274,9 +274,23 @@ class Persistence(RunReader, Outbox, Retention, Notes, Workers, Protocol):
         ...
 
     async def due(
-        self, *, flow_ids: Sequence[int], queues: Sequence[str], now: datetime, expired_before: datetime
+        self,
+        *,
+        flow_ids: Sequence[int],
+        queues: Sequence[str],
+        sinks: Sequence[str] = (),
+        now: datetime,
+        expired_before: datetime,
     ) -> Due:
-        """Tell an idle host in one statement whether any of its ticks would find something."""
+        """Tell an idle host in one statement whether any of its ticks would find something.
+
+        Args:
+            flow_ids: the flows that it serves.
+            queues: the queues that it serves.
+            sinks: the names of the sinks that it publishes to.
+            now: its time.
+            expired_before: which leases count as lost.
+        """
         ...
 
     async def read_health(self, now: datetime) -> Health:

@@ -206,8 +206,8 @@ class Due(Record, frozen=True, kw_only=True):
     """A queued task that this host serves and that may be claimed now."""
     expired: bool
     """A lease that ran out."""
-    outbox: bool
-    """An event that is not published."""
+    outbox: frozenset[str]
+    """The sinks of this host that have something to publish, and are not paused."""
     waits: bool = False
     """A suspended task of this host's flows whose wait is to be looked at."""
     overdue: bool = False
@@ -215,5 +215,5 @@ class Due(Record, frozen=True, kw_only=True):
     scheduled: bool = False
     """A scheduled command that this host can carry out."""
     next_at: datetime | None
-    """When the next of these becomes due by itself: a queued task, a wait, a deadline, a scheduled command; if later
-    than now."""
+    """When the next of these becomes due by itself: a queued task, a wait, a deadline, a scheduled command, a run that
+    a sink is in trouble with; if later than now."""

@@ -20,9 +20,10 @@ in which it waits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ...ports import BlobStore, Clock, EventSink, JobTransport, Ports
+from ..calling import PatientCaller
 from ..system import SystemClock, new_run_id, new_secret
 from .blobs import MemoryBlobs
 from .clock import ManualClock
@@ -38,7 +39,7 @@ from .wakeups import MemoryWakeups
 def memory_ports(
     *,
     clock: Clock | None = None,
-    sink: EventSink | None = None,
+    sink: EventSink | Mapping[str, EventSink] | None = None,
     transport: JobTransport | None = None,
     blobs: BlobStore | None = None,
     new_id: Callable[[], str] | None = None,
@@ -47,7 +48,7 @@ def memory_ports(
 
     Args:
         clock: the time of all of them; the system's where None.
-        sink: where events are published; nowhere where None.
+        sink: where events are published: one sink, or several by name; nowhere where None.
         transport: such as a `MemoryTransport`; where None, hosts are woken by hints and poll.
         blobs: where payloads are that are too large for a row, and closed with the rest; in memory where None.
         new_id: the source of run ids; the process's where None.
@@ -62,6 +63,7 @@ def memory_ports(
         clock=clock,
         new_id=new_run_id if new_id is None else new_id,
         new_secret=new_secret,
+        new_caller=PatientCaller,
         sink=sink,
     )
 

@@ -27,18 +27,18 @@ def find_prunable(
     found = [
         PrunableRun(id=run.row.id, flow=run.row.flow, ended_at=run.row.ended_at, tasks=len(run.tasks))
         for run in looked_at
-        if run.row.ended_at is not None and may_go(store, run, ended_before)
+        if run.row.ended_at is not None and may_go(run, ended_before)
     ]
     more = len(looked_at) == limit
     return PrunablePage(found, RunCursor(looked_at[-1].row.created_at, looked_at[-1].row.id) if more else None)
 
 
-def may_go(store: Store, run: StoredRun, ended_before: datetime) -> bool:
+def may_go(run: StoredRun, ended_before: datetime) -> bool:
     """Whether a run ended before a time and has no unpublished event."""
     ended_at = run.row.ended_at
     if ended_at is None or ended_at >= ended_before:
         return False
-    return all(store.outbox.is_published(batch) for batch in run.events.values())
+    return all(batch.published for batch in run.events.values())
 
 
 def delete_runs(store: Store, runs: Sequence[str], ended_before: datetime) -> list[str]:
@@ -46,7 +46,7 @@ def delete_runs(store: Store, runs: Sequence[str], ended_before: datetime) -> li
     gone: list[str] = []
     for run_id in sorted(set(runs)):
         run = store.runs.get(run_id)
-        if run is not None and not store.locks.is_locked(run_id) and may_go(store, run, ended_before):
+        if run is not None and not store.locks.is_locked(run_id) and may_go(run, ended_before):
             _delete(store, run)
             gone.append(run_id)
     return gone
@@ -61,3 +61,4 @@ def _delete(store: Store, run: StoredRun) -> None:
         del store.resume_tokens[digest]
     place = bisect_left(store.by_age, (row.created_at, row.id))
     del store.by_age[place]
+    store.outbox.forget_run(row.id)

@@ -36,9 +36,7 @@ def read_health(store: Store, now: datetime) -> Health:
         leases=_overdue(task.lease_until for task in running if _due(task.lease_until, now)),
         waits=_overdue(task.wake_at for task in live if _due(task.wake_at, now)),
         deadlines=_overdue(run.row.deadline_at for run in runs if _due(run.row.deadline_at, now)),
-        events=_overdue(
-            batch.at for run in runs for batch in run.events.values() if not store.outbox.is_published(batch)
-        ),
+        events=_overdue(batch.at for run in runs for batch in run.events.values() if not batch.published),
         commands=_overdue(kept.scheduled.due_at for kept in commands if _due(kept.scheduled.due_at, now)),
         held=sum(kept.scheduled.due_at is None and kept.scheduled.problem is not None for kept in commands),
     )

@@ -15,7 +15,20 @@ from itertools import islice
 from ...ports.errors import Unavailable
 from ...ports.health import Health
 from ...ports.notes import LogRecord, NewLogEntry, ProgressRecord
-from ...ports.outbox import FIRST_PLACE, OutboxPlace, OutboxRow, ShardLease
+from ...ports.outbox import (
+    FIRST_PLACE,
+    DeadLetter,
+    DeadLetterCursor,
+    DeadLetterFilter,
+    DeadLetterKey,
+    HeldRun,
+    Holdings,
+    OutboxPlace,
+    OutboxRow,
+    ShardLease,
+    ShardLeases,
+    SinkRecord,
+)
 from ...ports.persistence import Persistence
 from ...ports.reading import (
     AttemptRecord,
@@ -52,6 +65,7 @@ from ...ports.statuses import TaskStatus
 from ...ports.transport import Job
 from ...ports.workers import WorkerRecord
 from . import forgetting, notes, reading
+from . import sinks as sink_keeping
 from .health import read_health
 from .invariants import broken_invariants
 from .rows import Task
@@ -264,7 +278,13 @@ class MemoryPersistence:
         return [job for _, _, job in islice(oldest, limit)]
 
     async def due(
-        self, *, flow_ids: Sequence[int], queues: Sequence[str], now: datetime, expired_before: datetime
+        self,
+        *,
+        flow_ids: Sequence[int],
+        queues: Sequence[str],
+        sinks: Sequence[str] = (),
+        now: datetime,
+        expired_before: datetime,
     ) -> Due:
         """Whether any of a host's ticks would find something."""
         store = self._store
@@ -273,12 +293,13 @@ class MemoryPersistence:
             wake_at = store.waiting.first(flow_ids)
             deadline_at = store.deadlines.first()
             scheduled_at = store.scheduled.first_ready_at(store.slugs_of(flow_ids))
-            times = [at for at in (ready_at, wake_at, deadline_at, scheduled_at) if at is not None]
+            owed, owed_at = store.outbox.due(sinks, now)
+            times = [at for at in (ready_at, wake_at, deadline_at, scheduled_at, owed_at) if at is not None]
             return Due(
                 runs=store.pending.any(flow_ids),
                 tasks=ready_at is not None and ready_at <= now,
                 expired=bool(store.leased.expired(expired_before, flow_ids, 1)),
-                outbox=store.outbox.any(),
+                outbox=frozenset(owed),
                 waits=wake_at is not None and wake_at <= now,
                 overdue=deadline_at is not None and deadline_at <= now,
                 scheduled=scheduled_at is not None and scheduled_at <= now,
@@ -287,27 +308,94 @@ class MemoryPersistence:
 
     # Outbox
 
-    async def lease_shards(self, worker: str, *, now: datetime, until: datetime, limit: int) -> Sequence[ShardLease]:
-        """Lease up to `limit` shards that hold unpublished rows."""
+    async def register_sinks(self, names: Sequence[str], *, now: datetime) -> Sequence[str]:
+        """Make sinks known; the names for which there was no room."""
         with self._store.mutex:
-            return self._store.outbox.lease(worker, now, until, limit)
+            return self._store.outbox.register(names, now)
+
+    async def remove_sink(self, name: str) -> bool:
+        """Forget a sink."""
+        with self._store.mutex:
+            return self._store.outbox.remove(name)
+
+    async def read_sinks(self, *, count_max: int) -> Sequence[SinkRecord]:
+        """All sinks by name, with what waits for them."""
+        with self._store.mutex:
+            return sink_keeping.sink_records(self._store.outbox, count_max)
+
+    async def pause_sink(self, name: str, *, pauses: int, not_before: datetime | None, problem: str | None) -> None:
+        """Offer nothing to a sink before a time."""
+        with self._store.mutex:
+            sink = self._store.outbox.sinks.get(name)
+            if sink is not None:
+                sink.pauses, sink.not_before, sink.problem = pauses, not_before, problem
+
+    async def lease_shards(self, sink: str, worker: str, *, now: datetime, until: datetime, limit: int) -> ShardLeases:
+        """Lease up to `limit` shards that have something to do for a sink."""
+        with self._store.mutex:
+            return self._store.outbox.lease(sink, worker, now, until, limit)
 
     async def release_shards(self, worker: str, leases: Sequence[ShardLease]) -> None:
         """Give leases back."""
         with self._store.mutex:
             self._store.outbox.release(worker, leases)
 
-    async def read_unpublished(
+    async def read_fresh(
         self, lease: ShardLease, *, after: OutboxPlace = FIRST_PLACE, limit: int
     ) -> Sequence[OutboxRow]:
-        """The first unpublished rows of a shard behind a place; none where the lease was lost."""
+        """The first fresh rows of a shard behind a place; none where the lease was lost."""
         with self._store.mutex:
-            return self._store.outbox.read(lease, after, limit)
+            return self._store.outbox.read_fresh(lease, after, limit)
 
-    async def mark_published(self, lease: ShardLease, rows: Sequence[tuple[str, int]]) -> bool:
-        """Mark rows as published, if the lease still holds."""
+    async def read_held(self, lease: ShardLease, *, now: datetime, limit: int) -> Sequence[HeldRun]:
+        """Held runs of a shard that are due, earliest first; none where the lease was lost."""
         with self._store.mutex:
-            return self._store.outbox.publish(lease, rows)
+            return self._store.outbox.read_held(lease, now, limit)
+
+    async def read_undelivered(self, lease: ShardLease, held: HeldRun, *, limit: int) -> Sequence[OutboxRow]:
+        """The rows of a held run that the sink has not, by sequence; none where the lease was lost."""
+        with self._store.mutex:
+            return self._store.outbox.read_undelivered(lease, held, limit)
+
+    async def mark_delivered(self, lease: ShardLease, rows: Sequence[tuple[str, int]]) -> bool:
+        """Mark rows as delivered, if the lease still holds."""
+        with self._store.mutex:
+            return self._store.outbox.deliver(lease, rows)
+
+    async def record_holdings(self, lease: ShardLease, holdings: Holdings) -> bool:
+        """Record what is held, if the lease still holds."""
+        with self._store.mutex:
+            return self._store.outbox.hold(lease, holdings)
+
+    async def read_replays(self, lease: ShardLease, *, limit: int) -> Sequence[DeadLetter]:
+        """Dead letters of a shard that wait to be replayed; none where the lease was lost."""
+        with self._store.mutex:
+            return self._store.outbox.read_replays(lease, limit)
+
+    async def record_replays(
+        self, lease: ShardLease, *, accepted: Sequence[DeadLetterKey], refused: Sequence[tuple[DeadLetterKey, str]]
+    ) -> bool:
+        """Forget accepted dead letters and keep refused ones, if the lease still holds."""
+        with self._store.mutex:
+            return self._store.outbox.replayed(lease, accepted, refused)
+
+    async def list_dead_letters(
+        self, chosen: DeadLetterFilter, *, limit: int, after: DeadLetterCursor | None
+    ) -> Sequence[DeadLetter]:
+        """Dead letters that `chosen` admits, by sink, run and sequence."""
+        with self._store.mutex:
+            found = sink_keeping.dead_letters(self._store.outbox, chosen)
+        return [letter for letter in found if after is None or sink_keeping.cursor_of(letter) > after][:limit]
+
+    async def count_dead_letters(self, chosen: DeadLetterFilter) -> int:
+        """How many dead letters `chosen` admits."""
+        with self._store.mutex:
+            return len(sink_keeping.dead_letters(self._store.outbox, chosen))
+
+    async def ask_for_replay(self, chosen: DeadLetterFilter, *, now: datetime, limit: int) -> int:
+        """Let dead letters be replayed; how many."""
+        with self._store.mutex:
+            return sink_keeping.ask_for_replay(self._store.outbox, chosen, now, limit)
 
     async def read_events(self, run_id: str, *, after: int = 0) -> Sequence[OutboxRow]:
         """The outbox rows of a run with events later than `after`, by sequence."""

@@ -284,9 +284,13 @@ class Batch(msgspec.Struct, gc=False, eq=False):
     count: int
     at: datetime
     events: bytes
-    born_published: bool
+    published: bool = False
+    delivered: int = 0
+    """The sinks that have it, one bit each."""
+    held: int = 0
+    """The sinks that it waits for with its run, one bit each."""
 
-    def loaded(self) -> OutboxRow:
+    def loaded(self, in_trouble: bool = False) -> OutboxRow:
         """The row as a flusher or a reader sees it."""
         return OutboxRow(
             run_id=self.run_id,
@@ -296,12 +300,13 @@ class Batch(msgspec.Struct, gc=False, eq=False):
             count=self.count,
             at=self.at,
             events=self.events,
+            in_trouble=in_trouble,
         )
 
 
 def stored_batch(new: EventBatch) -> Batch:
     """The row that keeps these events."""
-    return Batch(new.run_id, new.flow, new.generation, new.first_sequence, new.count, new.at, new.events, new.published)
+    return Batch(new.run_id, new.flow, new.generation, new.first_sequence, new.count, new.at, new.events)
 
 
 def in_order_of_sending(signals: Iterable[SignalRow]) -> list[SignalRow]:

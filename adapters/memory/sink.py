@@ -1,4 +1,4 @@
-"""A sink that keeps what it is given, and refuses on demand."""
+"""A sink that keeps what it is given, and refuses on demand: for tests."""
 
 from __future__ import annotations
 

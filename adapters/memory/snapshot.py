@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import msgspec
 from attrs import asdict
 
 from ...ports.records import TaskKey
-from .rows import StoredRun
 from .store import Store
 
 Table: TypeAlias = list[dict[str, Any]]
@@ -19,10 +18,11 @@ def snapshot_of(store: Store) -> Mapping[str, Table]:
     """Every table by name, its rows as dicts in order of their primary key, whatever order they were written in.
 
     Tables: `flows`, `runs`, `steps`, `tasks`, `attempts`, `signals`, `resume_tokens`, `run_generations`,
-    `run_annotations`, `logs`, `progress`, `outbox`, `outbox_shards`. Columns have the names of the records' fields; a
-    task's key is spread over `run_id`, `step`, `generation` and `element`. Statuses are plain text, payloads the bytes
-    that were stored, times aware datetimes. Leases of shards that were never leased are left out, and workers, which
-    are never the same twice. What open transactions have written is not there.
+    `run_annotations`, `logs`, `progress`, `outbox`, `outbox_shards`, `sinks`, `held_runs`, `dead_letters`. Columns
+    have the names of the records' fields; a task's key is spread over `run_id`, `step`, `generation` and `element`.
+    Statuses are plain text, payloads the bytes that were stored, times aware datetimes. Leases of shards that were
+    never leased are left out, and workers, which are never the same twice. What open transactions have written is not
+    there.
     """
     runs = [store.runs[run_id] for run_id in sorted(store.runs)]
     flows = sorted(store.flows.values(), key=lambda flow: flow.flow_id)
@@ -41,21 +41,48 @@ def snapshot_of(store: Store) -> Mapping[str, Table]:
         ],
         "logs": [_keyed(entry, entry.key) for run in runs for entry in run.logs.values()],
         "progress": [_keyed(run.progress[key], key) for run in runs for key in sorted(run.progress)],
-        "outbox": list(_outbox(store, runs)),
-        "outbox_shards": [
-            {"shard": number, "token": shard.token, "worker": shard.worker, "lease_until": shard.lease_until}
-            for number, shard in enumerate(store.outbox.shards)
-            if shard.token
-        ],
+        "outbox": [_plain(batch) for run in runs for batch in run.batches()],
+        **_of_sinks(store),
     }
 
 
-def _outbox(store: Store, runs: Iterable[StoredRun]) -> Iterable[dict[str, Any]]:
-    for run in runs:
-        for batch in run.batches():
-            columns = _plain(batch)
-            del columns["born_published"]
-            yield {**columns, "published": store.outbox.is_published(batch)}
+def _of_sinks(store: Store) -> dict[str, Table]:
+    sinks = sorted(store.outbox.sinks.values(), key=lambda sink: sink.number)
+    shards = [(sink, number, shard) for sink in sinks for number, shard in enumerate(sink.shards)]
+    return {
+        "outbox_shards": [
+            {
+                "sink": sink.number,
+                "shard": number,
+                "token": shard.token,
+                "worker": shard.worker,
+                "lease_until": shard.lease_until,
+            }
+            for sink, number, shard in shards
+            if shard.token
+        ],
+        "sinks": [
+            {
+                "id": sink.number,
+                "name": sink.name,
+                "registered_at": sink.registered_at,
+                "pauses": sink.pauses,
+                "not_before": sink.not_before,
+                "problem": sink.problem,
+            }
+            for sink in sinks
+        ],
+        "held_runs": [
+            {"sink": sink.number, "shard": number, **_plain(shard.held[run_id])}
+            for sink, number, shard in shards
+            for run_id in sorted(shard.held)
+        ],
+        "dead_letters": [
+            {**_plain(shard.letters[key].event), **_plain(shard.letters[key]), "sink": sink.number}
+            for sink, _, shard in shards
+            for key in sorted(shard.letters)
+        ],
+    }
 
 
 def _keyed(row: Any, key: TaskKey) -> dict[str, Any]:

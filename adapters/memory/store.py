@@ -15,7 +15,7 @@ from ...ports.errors import UnstorableValue
 from ...ports.records import FlowRow, NewFlow, NewRun, ResumeToken, StartedRun
 from ...ports.statuses import TERMINAL_RUN, RunStatus, TaskStatus
 from .locks import Locks
-from .outbox import OutboxShards
+from .outbox import Deliveries
 from .queues import LeasedTasks, PendingRuns, QueuedTasks
 from .rows import Batch, Run, StoredRun, Task, Uncommitted, stored_batch
 from .scheduled import ScheduledCommands
@@ -42,7 +42,7 @@ class Store:
         self.leased = LeasedTasks()
         self.waiting = WaitingTasks(self.runs)
         self.deadlines = Deadlines(self.runs)
-        self.outbox = OutboxShards()
+        self.outbox = Deliveries()
         self.scheduled = ScheduledCommands()
         self.resume_tokens: dict[str, ResumeToken] = {}
         """By digest."""
@@ -139,8 +139,7 @@ class Store:
 
     def _put_batch(self, stored: StoredRun, batch: Batch) -> None:
         stored.events[batch.first_sequence] = batch
-        if not batch.born_published:
-            self.outbox.add(batch)
+        self.outbox.add(batch)
 
     def _existing(
         self, run: NewRun, inserts: dict[str, NewRun], keys: dict[tuple[str, str], StartedRun]

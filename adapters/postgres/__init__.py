@@ -22,7 +22,10 @@ a statement that commits by itself, is `CommitUnknown`; every command recognises
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ...ports import BlobStore, EventSink, Ports
+from ..calling import PatientCaller
 from ..system import new_run_id, new_secret
 from .blobs import PostgresBlobs
 from .clock import PostgresClock
@@ -42,7 +45,7 @@ def postgres_ports(
     source: Source,
     *,
     schema: str = DEFAULT_SCHEMA,
-    sink: EventSink | None = None,
+    sink: EventSink | Mapping[str, EventSink] | None = None,
     blobs: BlobStore | None = None,
     pool_size: int = POOL_SIZE,
     pool_wait_s: float = 10.0,
@@ -57,7 +60,7 @@ def postgres_ports(
     Args:
         source: `postgresql://…`, or the application's SQLAlchemy engine, whose URL is used and not its connections.
         schema: where the tables are.
-        sink: where events are published; nowhere where None.
+        sink: where events are published: one sink, or several by name; nowhere where None.
         blobs: where payloads are that are too large for a row, and closed with the rest; where None, in the database.
             Every host and client of one database needs the same.
         pool_size: most connections at a time, not counting the one that listens and the heartbeats' own.
@@ -93,6 +96,7 @@ def postgres_ports(
         clock=clock,
         new_id=new_run_id,
         new_secret=new_secret,
+        new_caller=PatientCaller,
         sink=sink,
     )
 

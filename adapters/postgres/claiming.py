@@ -79,12 +79,19 @@ class TaskLeasing:
         ]
 
     async def due(
-        self, *, flow_ids: Sequence[int], queues: Sequence[str], now: datetime, expired_before: datetime
+        self,
+        *,
+        flow_ids: Sequence[int],
+        queues: Sequence[str],
+        sinks: Sequence[str] = (),
+        now: datetime,
+        expired_before: datetime,
     ) -> Due:
         """Whether any of a host's ticks would find something."""
         parameters = {
             "flow_ids": ints(flow_ids),
             "queues": texts(queues),
+            "sinks": texts(sinks),
             "now": now,
             "expired_before": expired_before,
         }
@@ -95,7 +102,7 @@ class TaskLeasing:
             runs=runs,
             tasks=tasks,
             expired=expired,
-            outbox=outbox,
+            outbox=frozenset(outbox),
             waits=waits,
             overdue=overdue,
             scheduled=scheduled,

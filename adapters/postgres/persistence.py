@@ -14,6 +14,7 @@ from .notes import NoteKeeping
 from .outbox import OutboxKeeping
 from .reading import RunReading
 from .retention import Forgetting
+from .sinks import SinkKeeping
 from .starting import RunStarting
 from .transaction import PostgresTransaction
 from .waiting import WaitKeeping
@@ -28,6 +29,7 @@ class PostgresPersistence(
     TaskLeasing,
     WaitKeeping,
     OutboxKeeping,
+    SinkKeeping,
     RunReading,
     Forgetting,
     HealthReading,

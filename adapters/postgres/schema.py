@@ -13,6 +13,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     Computed,
     DateTime,
@@ -42,7 +43,8 @@ ID = Uuid(as_uuid=False)
 def fairlead_metadata(schema: str = DEFAULT_SCHEMA) -> MetaData:
     """All tables, in `schema`. Include it in the metadata that Alembic compares, or select from its tables."""
     metadata = MetaData(schema=schema)
-    for define in (_flows, _runs, _steps, _tasks, _history, _outbox, _waiting, _blobs, _notes, _workers, _migrations):
+    areas = (_flows, _runs, _steps, _tasks, _history, _outbox, _sinks, _waiting, _blobs, _notes, _workers, _migrations)
+    for define in areas:
         define(metadata)
     return metadata
 
@@ -238,10 +240,14 @@ def _outbox(metadata: MetaData) -> None:
         _required("at", TIME),
         _required("flow", NAME),
         _required("events", JSON),
+        _required("delivered", SmallInteger, server_default=text("0")),
+        _required("held", SmallInteger, server_default=text("0")),
+        _required("passed", SmallInteger, Computed("delivered | held", persisted=True)),
         PrimaryKeyConstraint("run_id", "first_sequence"),
     )
     Index(
         "outbox_unpublished",
+        outbox.c.passed,
         outbox.c.shard,
         outbox.c.run_id,
         outbox.c.first_sequence,
@@ -250,11 +256,70 @@ def _outbox(metadata: MetaData) -> None:
     Table(
         "outbox_shards",
         metadata,
-        Column("shard", SmallInteger, primary_key=True, autoincrement=False),
-        _required("token", BigInteger, server_default=text("0")),
+        _required("sink", SmallInteger),
+        _required("shard", SmallInteger),
+        _required("token", BigInteger, Identity(always=False)),
         Column("worker", Text),
         Column("lease_until", TIME),
+        PrimaryKeyConstraint("sink", "shard"),
         postgresql_with={"fillfactor": 50},
+    )
+
+
+def _sinks(metadata: MetaData) -> None:
+    sinks = Table(
+        "sinks",
+        metadata,
+        Column("id", SmallInteger, CheckConstraint("id BETWEEN 0 AND 14"), primary_key=True, autoincrement=False),
+        _required("name", NAME),
+        _required("registered_at", TIME),
+        _required("removed", Boolean, server_default=text("false")),
+        _required("pauses", Integer, server_default=text("0")),
+        Column("not_before", TIME),
+        Column("problem", Text),
+    )
+    Index("sinks_name", sinks.c.name, unique=True)
+    held = Table(
+        "held_runs",
+        metadata,
+        _required("sink", SmallInteger),
+        _required("run_id", ID),
+        _required("shard", SmallInteger),
+        _required("next_sequence", Integer),
+        _required("lost", Boolean),
+        _required("attempts", Integer),
+        _required("not_before", TIME),
+        _required("problem", Text),
+        PrimaryKeyConstraint("sink", "run_id"),
+    )
+    Index("held_runs_due", held.c.sink, held.c.not_before)
+    Index("held_runs_due_in_shard", held.c.sink, held.c.shard, held.c.not_before)
+    letters = Table(
+        "dead_letters",
+        metadata,
+        _required("sink", SmallInteger),
+        _required("run_id", ID),
+        _required("sequence", Integer),
+        _required("shard", SmallInteger),
+        _required("generation", Integer),
+        _required("flow", NAME),
+        _required("type", NAME),
+        Column("step", NAME),
+        _required("at", TIME),
+        _required("attempts", Integer),
+        _required("problem", Text),
+        _required("died_at", TIME),
+        Column("asked_at", TIME),
+        _required("event", JSON),
+        PrimaryKeyConstraint("sink", "run_id", "sequence"),
+    )
+    Index(
+        "dead_letters_asked",
+        letters.c.sink,
+        letters.c.shard,
+        letters.c.run_id,
+        letters.c.sequence,
+        postgresql_where=letters.c.asked_at.is_not(None),
     )
 
 

@@ -26,7 +26,7 @@ from ...ports.records import (
     Suspension,
     TaskUpdate,
 )
-from .arrays import Column, documents, flags, ints, texts, times, uuids
+from .arrays import Column, documents, ints, texts, times, uuids
 from .database import Row, Sent
 from .rows import key_columns
 from .statements import Statements
@@ -336,7 +336,6 @@ def _events(rows: Sequence[EventBatch]) -> dict[str, Column]:
         "event_counts": ints([row.count for row in rows]),
         "event_generations": ints([row.generation for row in rows]),
         "event_shards": ints([shard_of(row.run_id) for row in rows]),
-        "event_published": flags([row.published for row in rows]),
         "event_ats": times([row.at for row in rows]),
         "event_flows": texts([row.flow for row in rows]),
         "event_documents": documents([row.events for row in rows]),

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ...ports.errors import Contention
 from ...ports.outbox import shard_of
 from ...ports.records import AnnotationsWrite, FlowRow, NewFlow, NewRun, StartedRun
-from .arrays import documents, flags, ints, texts, times, uuids
+from .arrays import documents, ints, texts, times, uuids
 from .database import Database, Parameters, Row
 from .settling import annotations_columns
 
@@ -114,7 +114,6 @@ def _run_values(run: NewRun) -> Parameters:
         "count": event.count,
         "generation": event.generation,
         "shard": shard_of(run.id),
-        "published": event.published,
         "at": event.at,
         "events": event.events.decode(),
     }
@@ -140,7 +139,6 @@ def _run_columns(runs: Sequence[NewRun]) -> Parameters:
         "counts": ints([event.count for event in events]),
         "generations": ints([event.generation for event in events]),
         "shards": ints([shard_of(run.id) for run in runs]),
-        "published": flags([event.published for event in events]),
         "ats": times([event.at for event in events]),
         "events": documents([event.events for event in events]),
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -243,11 +243,12 @@ class ReceiveLoop:
 
 
 class FlushLoop:
-    """Publishes events soon after they were committed, by this host or, as the probe tells, by another."""
+    """Publishes events to one sink soon after they were committed, by this host or, as the probe tells, by another."""
 
-    def __init__(self, ticks: Ticks, backoff: Backoff) -> None:
+    def __init__(self, ticks: Ticks, sink: str, backoff: Backoff) -> None:
         self.occasion = Occasion()
         self._ticks = ticks
+        self._sink = sink
         self._backoff = backoff
 
     async def step(self) -> None:
@@ -255,12 +256,12 @@ class FlushLoop:
         await self.occasion.wait()
         if self.occasion.stopped:
             return
-        published = await self._ticks.flush()
-        if not published:  # whoever holds events back is not helped by being asked with every probe
+        flushed = await self._ticks.flush_sink(self._sink)
+        if flushed.idle:  # whoever else is at it is not helped by being asked with every probe
             await self.occasion.pause(self._backoff.pause_s())
             return
         self._backoff.reset()
-        if published >= FLUSH_BATCH:
+        if flushed.accepted >= FLUSH_BATCH:
             self.occasion.arise()
         await self.occasion.pause(FLUSH_PAUSE_S)
 
@@ -275,7 +276,7 @@ class WatchLoop:
         announcer: Announcer,
         *,
         stir: Callable[..., None] | None,
-        flush: Callable[[], None] | None,
+        flush: Callable[[Iterable[str]], None],
         poll_interval_s: float,
         sweep_s: float,
     ) -> None:
@@ -313,6 +314,7 @@ class WatchLoop:
         due = await self._ports.persistence.due(
             flow_ids=self._worker.kernel.flow_ids,
             queues=self._worker.options.queues,
+            sinks=self._worker.kernel.sink_names,
             now=now,
             expired_before=now - CLOCK_SKEW_MAX,
         )
@@ -322,8 +324,7 @@ class WatchLoop:
     async def _act_on(self, due: Due) -> None:
         if self._stir is not None and (due.runs or due.tasks):
             self._stir(runs=due.runs, tasks=due.tasks)
-        if self._flush is not None and due.outbox:
-            self._flush()
+        self._flush(due.outbox)
         steps: dict[str, Callable[[], Awaitable[int]]] = {}
         now_s = self._clock.monotonic()
         if due.expired:

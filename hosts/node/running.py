@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
@@ -47,8 +47,11 @@ class Running:
         self._settling: asyncio.Task[None] | None = None
         self._claims: list[asyncio.Task[None]] = []
         self._watching: asyncio.Task[None] | None = None
-        self._flushing: asyncio.Task[None] | None = None
-        self._flush = FlushLoop(self._ticks, Backoff(worker.random)) if ports.sink is not None else None
+        self._flushing: dict[str, asyncio.Task[None]] = {}
+        self._flushes = {
+            name: FlushLoop(self._ticks, name, Backoff(worker.random)) for name in worker.kernel.sink_names
+        }
+        """By the name of its sink."""
         stir: Callable[..., None] | None = None
         if ports.transport.delivers:
             receive = ReceiveLoop(worker, self._receiver, self._ticks, when_claimed=self._flush_soon)
@@ -63,7 +66,7 @@ class Running:
             self._ticks,
             announcer,
             stir=stir,
-            flush=self._flush_soon,
+            flush=self._flush,
             poll_interval_s=poll_interval_s,
             sweep_s=sweep_s,
         )
@@ -77,8 +80,7 @@ class Running:
         self._settling = asyncio.create_task(settling, name="fairlead-Settler")
         self._claims = [self._going(loop) for loop in self._claiming]
         self._watching = self._going(self._watch)
-        if self._flush is not None:
-            self._flushing = self._going(self._flush)
+        self._flushing = {name: self._going(flush) for name, flush in self._flushes.items()}
 
     def _going(self, loop: Loop) -> asyncio.Task[None]:
         async def steps() -> None:
@@ -89,8 +91,11 @@ class Running:
         return asyncio.create_task(going, name=f"fairlead-{type(loop).__name__}")
 
     def _flush_soon(self) -> None:
-        if self._flush is not None:
-            self._flush.occasion.arise()
+        self._flush(self._flushes)
+
+    def _flush(self, sinks: Iterable[str]) -> None:
+        for name in sinks:
+            self._flushes[name].occasion.arise()
 
     def _settled(self, outcomes: Sequence[Outcome]) -> None:
         self._flush_soon()
@@ -134,20 +139,25 @@ class Running:
 
         Two flushes at a time would share their shards, and give the sink one run's events twice at once.
         """
-        if self._flush is None or self._flushing is None:
-            return
-        self._flush.occasion.stop()
-        ended, _ = await asyncio.wait([self._flushing], timeout=SETTLE_S)
+        for flush in self._flushes.values():
+            flush.occasion.stop()
+        await asyncio.gather(*(self._flush_last(name) for name in self._flushing))
+
+    async def _flush_last(self, sink: str) -> None:
+        async def flush() -> int:
+            return (await self._ticks.flush_sink(sink)).accepted
+
+        ended, _ = await asyncio.wait([self._flushing[sink]], timeout=SETTLE_S)
         if ended:
-            await within(SETTLE_S, isolated({"flush": self._ticks.flush}))
+            await within(SETTLE_S, isolated({"flush": flush}))
 
     async def _close(self) -> None:
         """End every loop and thread, then what they work with."""
-        for loop in (*self._claiming, self._watch, *([] if self._flush is None else [self._flush])):
+        for loop in (*self._claiming, self._watch, *self._flushes.values()):
             loop.occasion.stop()
         self._closing = True
-        others = (self._watching, self._flushing, self._settling)
-        ending = [*self._claims, *(task for task in others if task is not None)]
+        others = (self._watching, self._settling)
+        ending = [*self._claims, *self._flushing.values(), *(task for task in others if task is not None)]
         await asyncio.wait(ending, timeout=SETTLE_S)
         for task in ending:
             task.cancel()

@@ -11,6 +11,7 @@ from ..dispatch import Dispatcher
 from ..errors import InvalidArgument
 from ..registry import Registry
 from ..runs import RunHandle
+from ..sinks import Sinks
 
 Result = TypeVar("Result")
 
@@ -22,13 +23,15 @@ class Commanding:
     inline_bytes_max: int
     _registry: Registry
     _dispatcher: Dispatcher
+    _sinks: Sinks
 
     async def register(self) -> None:
-        """Register the shapes of all flows with the store; repeating it costs nothing.
+        """Register the shapes of all flows, and the names of all sinks, with the store; repeating it costs nothing.
 
         Raises:
             FlowShapeConflict: the store has another shape under a flow's slug and version.
         """
+        await self._sinks.register(self.ports.persistence, self.ports.clock)
         if not self._registry.registered:
             await self._registry.register(self.ports.persistence, self.ports.clock)
 
@@ -36,6 +39,8 @@ class Commanding:
         """Carry out a command; see `Dispatcher.dispatch` for its errors."""
         if command.needs_flows:
             await self.register()
+        else:
+            await self._sinks.register(self.ports.persistence, self.ports.clock)
         return await self._dispatcher.dispatch(command)
 
     def find_flow(self, slug: str, version: int | str | None = None) -> Flow[Any]:

@@ -7,7 +7,7 @@ Its type parameter is the type of its result. Whether a command may be repeated 
 from __future__ import annotations
 
 from .base import Command
-from .outbox import Flushed, FlushOutbox
+from .outbox import Flushed, FlushOutbox, RemoveSink, ReplayDeadLetters
 from .rerun import RerunRun, RestartedRun
 from .retention import PRUNE_BATCH, CollectBlobs, CollectedBlobs, Pruned, PruneRuns
 from .runs import (
@@ -88,6 +88,8 @@ __all__ = [
     "ReapTasks",
     "RecallTasks",
     "RemoveSchedule",
+    "RemoveSink",
+    "ReplayDeadLetters",
     "RerunRun",
     "RestartedRun",
     "ResumeSchedule",

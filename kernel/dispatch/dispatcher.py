@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar, cast
 from ...ports import Ports
 from ..commands import Command
 from ..registry import Registry
+from ..sinks import Sinks
 from .advancing import Advancing
 from .claiming import Claiming
 from .controlling import Controlling
@@ -34,7 +35,7 @@ class Area(Protocol):
 class Dispatcher:
     """Carries out the commands of one kernel."""
 
-    def __init__(self, registry: Registry, ports: Ports, *, inline_bytes_max: int) -> None:
+    def __init__(self, registry: Registry, ports: Ports, sinks: Sinks, *, inline_bytes_max: int) -> None:
         means = Means(registry, ports, inline_bytes_max=inline_bytes_max)
         areas: list[Area] = [
             Running(means),
@@ -42,7 +43,7 @@ class Dispatcher:
             Advancing(means),
             Waiting(means),
             Controlling(means),
-            Publishing(means),
+            Publishing(means, sinks),
             Retaining(means),
             Workers(means),
             Scheduling(means),

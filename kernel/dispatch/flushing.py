@@ -1,136 +1,306 @@
-"""Flushing the outbox: publishing what was committed, in order per run, outside every transaction.
+"""Flushing the outbox for one sink: publishing what was committed, in order per run, outside every transaction.
 
-A flusher leases shards of the outbox, reads a shard's unpublished rows page by page, gives each run's events to the
-sink in order of their sequence, and marks the rows that were accepted whole: often, so that a slow sink makes progress
-and a crash publishes little again. A row that was accepted in part is published again from its start, so a sink may see
-an event twice, never out of order. A run whose events the sink refuses is held back alone, until the next flush; the
-runs behind it are read past it.
+A flusher leases shards, and does three things with each: it offers again what was refused and is due, it reads what is
+fresh page by page, and it replays dead letters that somebody asked for. Each run's events are given to the sink in
+order of their sequence, and what was accepted is recorded: often, so that a slow sink makes progress and a crash
+publishes little again. A run whose events the sink refuses is held back alone (`decisions.holding`).
+
+A sink that refuses one run after the other, and accepts none, is down: it is given a pause instead of being asked for
+every run, so that an outage spends the attempts of few of them.
+
+Time. Nothing new is begun after half the lease, and no call of a sink lasts longer than its timeout, which is less than
+the other half. So a flusher's lease outlasts its last call, and two of them never interleave a run; only one that stood
+still meanwhile may publish late, and again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from itertools import groupby
 
 from attrs import define, field
 
 from ...ports.clock import Clock
-from ...ports.outbox import FIRST_PLACE, OutboxPlace, OutboxRow, ShardLease
+from ...ports.outbox import (
+    FIRST_PLACE,
+    DeadLetter,
+    DeadLetterKey,
+    EventRecord,
+    HeldRun,
+    Holdings,
+    OutboxPlace,
+    OutboxRow,
+    ShardLease,
+)
 from ...ports.persistence import Persistence
-from ...ports.sink import EventSink
-from ..commands import Flushed
-from ..events import event_records
-from ..failures import message_of
+from ..commands.outbox import Flushed, FlushOutbox
+from ..decisions.holding import accepted, beginning, offered, pause, refused
+from ..sinks import NamedSink
+from .offering import Offering
 
 SHARDS_PER_FLUSH_MAX = 16
 """Shards leased at once: few enough that several flushers share the work, enough for one to keep up."""
 
-MARKED_TOGETHER_MAX = 100
-"""Accepted rows that may wait to be marked: what a crash publishes again at most."""
+RECORDED_TOGETHER_MAX = 100
+"""Rows that may wait to be recorded as accepted or held: what a crash publishes again at most."""
 
-MARK_INTERVAL_S = 1.0
-"""How long an accepted row may wait to be marked while a slow sink is busy with the next."""
+RECORD_INTERVAL_S = 1.0
+"""How long an accepted row may wait to be recorded while a slow sink is busy with the next."""
 
 LEASE_FRACTION = 0.5
 """Which part of its lease a flush uses before it begins nothing new, so that the lease outlasts its last publish."""
 
+RETRY_FRACTION = 0.25
+"""Which part of its lease a flush may use for what was refused before, so that time is left for what is fresh."""
 
-async def flush(
-    persistence: Persistence,
-    sink: EventSink,
-    clock: Clock,
-    *,
-    worker: str,
-    lease_duration: timedelta,
-    limit: int,
-) -> Flushed:
-    """Publish what waits in some shards, until all is read or half the lease is over, and give the shards back.
+RETRIES_PER_SHARD_MAX = 100
+"""Held runs of a shard that are offered again in one flush."""
+
+REPLAYS_PER_SHARD_MAX = 100
+"""Dead letters of a shard that are replayed in one flush: a replay of 100,000 goes on beside what is fresh."""
+
+REFUSED_IN_A_ROW_MAX = 10
+"""Runs that a sink may refuse one after the other before it is given a pause."""
+
+
+async def flush(persistence: Persistence, sink: NamedSink, clock: Clock, command: FlushOutbox) -> Flushed:
+    """Publish what waits for a sink in some shards, until all is read or half the lease is over.
 
     Args:
         persistence: whose outbox it is.
         sink: who takes the events; whatever it raises concerns the run whose events it was given.
         clock: for the lease.
-        worker: who flushes.
-        lease_duration: of the shards.
-        limit: rows in one page.
+        command: who flushes, and with which patience.
     """
     now = clock.now()
-    until_s = clock.monotonic() + lease_duration.total_seconds() * LEASE_FRACTION
-    leases = await persistence.lease_shards(worker, now=now, until=now + lease_duration, limit=SHARDS_PER_FLUSH_MAX)
-    flushing = _Flushing(persistence, sink, clock, limit, until_s)
+    began_s = clock.monotonic()
+    lease_s = command.lease_duration.total_seconds()
+    leased = await persistence.lease_shards(
+        sink.name, command.worker, now=now, until=now + command.lease_duration, limit=SHARDS_PER_FLUSH_MAX
+    )
+    flushing = _Flushing(
+        persistence=persistence,
+        clock=clock,
+        sink=sink.name,
+        offering=Offering(sink, command.publish_timeout.total_seconds()),
+        limit=command.limit,
+        retries_until_s=began_s + lease_s * RETRY_FRACTION,
+        until_s=began_s + lease_s * LEASE_FRACTION,
+    )
     try:
-        for lease in leases:
-            await flushing.flush_shard(lease)
+        for lease in leased.leases:
+            if flushing.is_over:
+                break
+            await flushing.flush_shard(
+                lease, held=lease.shard in leased.held_shards, asked=lease.shard in leased.asked_shards
+            )
     finally:
-        if leases:
-            await persistence.release_shards(worker, leases)
-    return Flushed(published=flushing.published, held_back=tuple(flushing.held_back.items()))
+        if leased.leases:
+            await persistence.release_shards(command.worker, leased.leases)
+    await flushing.pause_or_resume(leased.pauses)
+    return flushing.report()
 
 
-@define
+@define(kw_only=True)
 class _Flushing:
     """One flush over its shards."""
 
-    _persistence: Persistence
-    _sink: EventSink
-    _clock: Clock
-    _limit: int
-    _until_s: float
-    published: int = 0
-    held_back: dict[str, str] = field(factory=dict[str, str])
+    persistence: Persistence
+    clock: Clock
+    sink: str
+    offering: Offering
+    limit: int
+    retries_until_s: float
+    until_s: float
+    _published: int = 0
+    _replayed: int = 0
+    _dead: int = 0
+    _paused: bool = False
+    _held_back: dict[str, str] = field(factory=dict[str, str])
     """Why a run waits, by run id."""
-    _accepted: list[OutboxRow] = field(factory=list[OutboxRow])
-    _marked_s: float = 0.0
+    _delivered: list[OutboxRow] = field(factory=list[OutboxRow])
+    _rows: list[tuple[str, int]] = field(factory=list[tuple[str, int]])
+    _standing: dict[str, HeldRun] = field(factory=dict[str, HeldRun])
+    _cleared: list[str] = field(factory=list[str])
+    _letters: list[DeadLetter] = field(factory=list[DeadLetter])
+    _recorded_s: float = 0.0
 
-    async def flush_shard(self, lease: ShardLease) -> None:
-        """Publish the rows of one shard; what was accepted is marked even where the flush is cut short."""
-        place = FIRST_PLACE
-        self._marked_s = self._clock.monotonic()
-        try:
-            while rows := await self._persistence.read_unpublished(lease, after=place, limit=self._limit):
-                place = OutboxPlace(rows[-1].run_id, rows[-1].first_sequence)
-                for run_id, of_run in groupby(rows, key=lambda row: row.run_id):
-                    if self._clock.monotonic() >= self._until_s:
-                        return
-                    if run_id not in self.held_back:
-                        await self._publish(run_id, list(of_run))
-                    if self._mark_is_due() and not await self._mark(lease):
-                        return
-                if len(rows) < self._limit:
-                    return
-        finally:
-            await self._mark(lease)
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing new is begun any more: half the lease is gone, or the sink is down."""
+        return self._is_over(self.until_s)
 
-    async def _publish(self, run_id: str, rows: Sequence[OutboxRow]) -> None:
-        """Offer one run's rows, and remember which were accepted whole, and why not all were."""
-        events = [event for row in rows for event in event_records(row)]
+    async def flush_shard(self, lease: ShardLease, *, held: bool, asked: bool) -> None:
+        """Publish what there is in one shard; what was accepted is recorded even where the flush is cut short.
+
+        Args:
+            lease: of the shard.
+            held: whether it has held runs that are due.
+            asked: whether it has dead letters to replay.
+        """
+        self._recorded_s = self.clock.monotonic()
         try:
-            accepted = await self._sink.publish(events)
-        except Exception as error:  # the sink is user code: whatever it raises concerns this run alone
-            self.held_back[run_id] = f"{type(error).__name__}: {message_of(error)}"
-            return
-        if isinstance(accepted, bool) or not isinstance(accepted, int):  # pyright: ignore[reportUnnecessaryIsInstance]
-            self.held_back[run_id] = f"the sink answered {type(accepted).__name__}, not how many events it accepted"
-            return
-        for row in rows:
-            if row.count > accepted:
-                self.held_back[run_id] = f"the sink accepted {accepted} of {row.count} events of one change"
+            if held and not await self._retry(lease):
                 return
-            accepted -= row.count
-            self._accepted.append(row)
+            if await self._publish_fresh(lease) and asked:
+                await self._replay(lease)
+        finally:
+            await self._record(lease)
 
-    def _mark_is_due(self) -> bool:
-        waited_s = self._clock.monotonic() - self._marked_s
-        return len(self._accepted) >= MARKED_TOGETHER_MAX or (bool(self._accepted) and waited_s >= MARK_INTERVAL_S)
+    async def pause_or_resume(self, pauses: int) -> None:
+        """Say that the sink is down, or well again."""
+        in_a_row, problem = self.offering.refused_in_a_row, self.offering.problem
+        late = self.clock.monotonic() >= self.until_s
+        if in_a_row >= REFUSED_IN_A_ROW_MAX or (late and in_a_row and not self.offering.accepted_any):
+            self._paused = True
+            pauses = 1 if self.offering.accepted_any else pauses + 1
+            until = self.clock.now() + pause(pauses)
+            await self.persistence.pause_sink(self.sink, pauses=pauses, not_before=until, problem=problem)
+        elif pauses and self.offering.accepted_any:
+            await self.persistence.pause_sink(self.sink, pauses=0, not_before=None, problem=None)
 
-    async def _mark(self, lease: ShardLease) -> bool:
-        """Mark what was accepted; answers whether the lease still holds."""
-        rows, self._accepted = self._accepted, []
-        self._marked_s = self._clock.monotonic()
-        if not rows:
-            return True
-        held = await self._persistence.mark_published(lease, [(row.run_id, row.first_sequence) for row in rows])
-        if held:
-            self.published += sum(row.count for row in rows)
+    def report(self) -> Flushed:
+        """What was done."""
+        return Flushed(
+            published=self._published,
+            held_back=tuple(self._held_back.items()),
+            dead=self._dead,
+            replayed=self._replayed,
+            paused=self._paused,
+        )
+
+    # What was refused before
+
+    async def _retry(self, lease: ShardLease) -> bool:
+        """Offer again what is due; whether the lease still holds."""
+        for held in await self.persistence.read_held(lease, now=self.clock.now(), limit=RETRIES_PER_SHARD_MAX):
+            if self._is_over(self.retries_until_s):
+                break
+            await self._retry_run(lease, held)
+        return await self._record(lease)
+
+    async def _retry_run(self, lease: ShardLease, held: HeldRun) -> None:
+        while True:
+            rows = await self.persistence.read_undelivered(lease, held, limit=self.limit)
+            if not rows:
+                self._cleared.append(held.run_id)
+                return
+            stood = await self._offer(held, rows)
+            more = len(rows) == self.limit
+            if self._is_unfinished(stood, rows) or (more and self.is_over):
+                self._standing[held.run_id] = stood
+                return
+            if not more:
+                self._cleared.append(held.run_id)
+                return
+            held = stood
+
+    # What is fresh
+
+    async def _publish_fresh(self, lease: ShardLease) -> bool:
+        """Read what is fresh page by page, and offer it; whether there is time and a lease for more."""
+        place = FIRST_PLACE
+        while rows := await self.persistence.read_fresh(lease, after=place, limit=self.limit):
+            place = OutboxPlace(rows[-1].run_id, rows[-1].first_sequence)
+            for run_id, of_run in groupby(rows, key=lambda row: row.run_id):
+                if self.is_over:
+                    return False
+                await self._publish_run(run_id, list(of_run))
+                if self._record_is_due() and not await self._record(lease):
+                    return False
+            if len(rows) < self.limit:
+                break
+        return True
+
+    async def _publish_run(self, run_id: str, rows: Sequence[OutboxRow]) -> None:
+        if rows[0].in_trouble or run_id in self._held_back:
+            self._hold(rows)
+            return
+        stood = await self._offer(beginning(rows, self.clock.now()), rows)
+        if self._is_unfinished(stood, rows):
+            self._standing[run_id] = stood
+            self._hold([row for row in rows if row.first_sequence + row.count > stood.next_sequence])
+
+    def _hold(self, rows: Sequence[OutboxRow]) -> None:
+        self._rows += [(row.run_id, row.first_sequence) for row in rows]
+
+    # Both
+
+    async def _offer(self, held: HeldRun, rows: Sequence[OutboxRow]) -> HeldRun:
+        """Offer a run's events from where it stands, as long as the sink accepts some and there is time."""
+        events = offered(held, rows)
+        while events:
+            count = await self.offering.offer(events)
+            if not count:
+                held = self._refuse(held, events[0], self.offering.problem)
+                break
+            held = accepted(held, count)
+            del events[:count]
+            if self.is_over:
+                break
+        self._delivered += [row for row in rows if row.first_sequence + row.count <= held.next_sequence]
         return held
+
+    def _refuse(self, held: HeldRun, event: EventRecord, problem: str) -> HeldRun:
+        now = self.clock.now()
+        stands = refused(held, problem, now)
+        self._held_back[held.run_id] = problem
+        if stands.lost and not held.lost:
+            self._dead += 1
+            self._letters.append(
+                DeadLetter(sink=self.sink, event=event, attempts=held.attempts + 1, problem=problem, died_at=now)
+            )
+        return stands
+
+    @staticmethod
+    def _is_unfinished(held: HeldRun, rows: Sequence[OutboxRow]) -> bool:
+        """Whether a run stands before the end of its rows."""
+        return bool(rows) and held.next_sequence < rows[-1].first_sequence + rows[-1].count
+
+    def _is_over(self, until_s: float) -> bool:
+        return self.offering.refused_in_a_row >= REFUSED_IN_A_ROW_MAX or self.clock.monotonic() >= until_s
+
+    # Replaying
+
+    async def _replay(self, lease: ShardLease) -> None:
+        """Publish dead letters that somebody asked for, each run's in order."""
+        done: list[DeadLetterKey] = []
+        refusals: list[tuple[DeadLetterKey, str]] = []
+        for letter in await self.persistence.read_replays(lease, limit=REPLAYS_PER_SHARD_MAX):
+            if self.is_over:
+                break
+            key = DeadLetterKey(letter.event.run_id, letter.event.sequence)
+            if await self.offering.offer([letter.event]):
+                done.append(key)
+            else:
+                refusals.append((key, self.offering.problem))
+        if (done or refusals) and await self.persistence.record_replays(lease, accepted=done, refused=refusals):
+            self._replayed += len(done)
+
+    # Recording
+
+    def _record_is_due(self) -> bool:
+        waiting = len(self._delivered) + len(self._rows) + len(self._standing)
+        late = self.clock.monotonic() - self._recorded_s >= RECORD_INTERVAL_S
+        return waiting >= RECORDED_TOGETHER_MAX or (bool(waiting) and late)
+
+    async def _record(self, lease: ShardLease) -> bool:
+        """Record what was accepted and what is held; answers whether the lease still holds."""
+        delivered, self._delivered = self._delivered, []
+        holdings = Holdings(
+            rows=tuple(self._rows),
+            runs=tuple(self._standing.values()),
+            cleared=tuple(self._cleared),
+            dead=tuple(self._letters),
+        )
+        self._rows, self._standing, self._cleared, self._letters = [], {}, [], []
+        self._recorded_s = self.clock.monotonic()
+        if delivered:
+            if not await self.persistence.mark_delivered(
+                lease, [(row.run_id, row.first_sequence) for row in delivered]
+            ):
+                return False
+            self._published += sum(row.count for row in delivered)
+        if holdings != Holdings():
+            return await self.persistence.record_holdings(lease, holdings)
+        return True

@@ -1,31 +1,47 @@
-"""Publishing committed events."""
+"""Publishing committed events, and what operators do about those that could not be."""
 
 from __future__ import annotations
 
-from ..commands import Flushed, FlushOutbox
+from msgspec.structs import replace
+
+from ..commands import Flushed, FlushOutbox, RemoveSink, ReplayDeadLetters
+from ..commands.outbox import REPLAY_BATCH
+from ..errors import InvalidArgument
+from ..sinks import Sinks
 from .flushing import flush
 from .means import Handlers, Means
 
 
 class Publishing:
-    """Carries out `FlushOutbox`."""
+    """Carries out `FlushOutbox`, `ReplayDeadLetters` and `RemoveSink`."""
 
-    def __init__(self, means: Means) -> None:
+    def __init__(self, means: Means, sinks: Sinks) -> None:
         self._means = means
+        self._sinks = sinks
 
     @property
     def handlers(self) -> Handlers:
         """What carries out each command."""
-        return {FlushOutbox: self._flush_outbox}
+        return {FlushOutbox: self._flush, ReplayDeadLetters: self._replay, RemoveSink: self._remove}
 
-    async def _flush_outbox(self, command: FlushOutbox) -> Flushed:
-        if self._means.ports.sink is None:
-            return Flushed(published=0)
-        return await flush(
-            self._means.persistence,
-            self._means.ports.sink,
-            self._means.clock,
-            worker=command.worker,
-            lease_duration=command.lease_duration,
-            limit=command.limit,
-        )
+    async def _flush(self, command: FlushOutbox) -> Flushed:
+        sink = self._sinks.by_name.get(command.sink)
+        if sink is None:
+            names = ", ".join(map(repr, self._sinks.by_name)) or "none"
+            raise InvalidArgument("sink", f"the name of one of the kernel's sinks, which are {names}", command.sink)
+        return await flush(self._means.persistence, sink, self._means.clock, command)
+
+    async def _replay(self, command: ReplayDeadLetters) -> int:
+        persistence = self._means.persistence
+        if command.dry_run:
+            return await persistence.count_dead_letters(replace(command.chosen, asked=False))
+        total, batch = 0, REPLAY_BATCH
+        while batch == REPLAY_BATCH:
+            batch = await self._means.from_the_top(
+                lambda: persistence.ask_for_replay(command.chosen, now=self._means.clock.now(), limit=REPLAY_BATCH)
+            )
+            total += batch
+        return total
+
+    async def _remove(self, command: RemoveSink) -> bool:
+        return await self._means.from_the_top(lambda: self._means.persistence.remove_sink(command.name))

@@ -329,9 +329,10 @@ async def test_a_run_that_was_cancelled_before_its_start_is_healthy(store: Persi
 
 async def test_a_flusher_leaves_a_healthy_store(store: Persistence, flow: FlowRow) -> None:
     """Leases of shards, a half-published history and a released shard break nothing."""
+    await store.register_sinks(["default"], now=at(0))
     await complete_run(store, flow, 1)
-    (lease,) = await store.lease_shards("flusher", now=at(0), until=at(30), limit=64)
-    await store.mark_published(lease, [(run_id(1), 1), (run_id(1), 2)])
+    (lease,) = (await store.lease_shards("default", "flusher", now=at(0), until=at(30), limit=64)).leases
+    await store.mark_delivered(lease, [(run_id(1), 1), (run_id(1), 2)])
     await assert_healthy(store)
     await store.release_shards("flusher", [lease])
 

@@ -381,11 +381,6 @@ async def test_what_was_noted_of_a_run_goes_with_it(store: Persistence, flow: Fl
     for number in (1, 2):
         await store.write_notes([entry(of=key(number))], [progress(of=key(number))])
         await annotate(store, number, b'{"a":1}')
-    while leases := await store.lease_shards("flusher", now=at(0), until=at(60), limit=64):
-        for lease in leases:
-            rows = await store.read_unpublished(lease, limit=1000)
-            await store.mark_published(lease, [(row.run_id, row.first_sequence) for row in rows])
-        await store.release_shards("flusher", leases)
     await store.delete_runs([gone], ended_before=at(1000))
 
     found = [

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from fairlead.ports.outbox import FIRST_PLACE, OUTBOX_SHARDS, OutboxPlace, OutboxRow, ShardLease, shard_of
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.records import Changes, FlowRow
-from tests.support.records import at, events, load_request, new_run, run_id, run_update
+from tests.support.records import START, at, events, load_request, new_run, run_id, run_update
 from tests.support.scenes import apply, start
 
 TOGETHER = [number for number in range(1, 2000) if shard_of(run_id(number)) == shard_of(run_id(1))][:3]
@@ -17,26 +19,34 @@ APART = next(number for number in range(2, 2000) if shard_of(run_id(number)) != 
 """The number of a run in another shard."""
 
 
+@pytest.fixture
+async def store(store: Persistence) -> Persistence:
+    """A store that knows a sink."""
+    await store.register_sinks(["default"], now=START)
+    return store
+
+
 async def lease_all(
     store: Persistence, worker: str = "flusher-1", *, now: float = 0, until: float = 30, limit: int = OUTBOX_SHARDS
 ) -> list[ShardLease]:
     """Lease what can be leased."""
-    return list(await store.lease_shards(worker, now=at(now), until=at(until), limit=limit))
+    leased = await store.lease_shards("default", worker, now=at(now), until=at(until), limit=limit)
+    return list(leased.leases)
 
 
 async def unpublished(store: Persistence, lease: ShardLease, *, limit: int = 100) -> list[tuple[str, int]]:
     """The run and first sequence number of each row that a flusher would read."""
-    return [(row.run_id, row.first_sequence) for row in await store.read_unpublished(lease, limit=limit)]
+    return [(row.run_id, row.first_sequence) for row in await store.read_fresh(lease, limit=limit)]
 
 
-async def add_events(store: Persistence, run: str, first: int, *types: str, published: bool = False) -> None:
+async def add_events(store: Persistence, run: str, first: int, *types: str) -> None:
     """Write further events of a run."""
     await apply(
         store,
         run,
         Changes(
             runs=(run_update(run, next_sequence=first + len(types)),),
-            events=(events(run, first, types, published=published),),
+            events=(events(run, first, types),),
         ),
     )
 
@@ -59,7 +69,7 @@ async def test_a_leased_shard_gives_its_rows(store: Persistence, flow: FlowRow) 
     (lease,) = await lease_all(store)
 
     assert lease.shard == shard_of(run_id(1))
-    assert list(await store.read_unpublished(lease, limit=10)) == [
+    assert list(await store.read_fresh(lease, limit=10)) == [
         OutboxRow(
             run_id=run_id(1),
             flow="orders",
@@ -120,7 +130,7 @@ async def test_a_flusher_renews_its_own_lease(store: Persistence, flow: FlowRow)
     (renewed,) = await lease_all(store, "flusher-1", now=20, until=50)
 
     assert await lease_all(store, "flusher-2", now=40) == []
-    assert await store.mark_published(renewed, [(run_id(1), 1)])
+    assert await store.mark_delivered(renewed, [(run_id(1), 1)])
 
 
 async def test_an_expired_lease_is_taken_over_and_its_token_is_stale(store: Persistence, flow: FlowRow) -> None:
@@ -132,9 +142,9 @@ async def test_an_expired_lease_is_taken_over_and_its_token_is_stale(store: Pers
 
     assert lease.shard == stale.shard
     assert lease.token != stale.token
-    assert not await store.mark_published(stale, [(run_id(1), 1)])
+    assert not await store.mark_delivered(stale, [(run_id(1), 1)])
     assert await unpublished(store, lease) == [(run_id(1), 1)]
-    assert await store.mark_published(lease, [(run_id(1), 1)])
+    assert await store.mark_delivered(lease, [(run_id(1), 1)])
 
 
 async def test_a_released_shard_is_free_at_once(store: Persistence, flow: FlowRow) -> None:
@@ -143,10 +153,10 @@ async def test_a_released_shard_is_free_at_once(store: Persistence, flow: FlowRo
     leases = await lease_all(store, "flusher-1", until=1000)
 
     await store.release_shards("flusher-1", leases)
-    assert not await store.mark_published(leases[0], [(run_id(1), 1)])
+    assert not await store.mark_delivered(leases[0], [(run_id(1), 1)])
     (lease,) = await lease_all(store, "flusher-2", now=1)
 
-    assert not await store.mark_published(leases[0], [(run_id(1), 1)])
+    assert not await store.mark_delivered(leases[0], [(run_id(1), 1)])
     assert await unpublished(store, lease) == [(run_id(1), 1)]
 
 
@@ -161,7 +171,7 @@ async def test_a_stale_release_changes_nothing(store: Persistence, flow: FlowRow
     await store.release_shards("flusher-3", [])
 
     assert await lease_all(store, "flusher-3", now=40) == []
-    assert await store.mark_published(lease, [(run_id(1), 1)])
+    assert await store.mark_delivered(lease, [(run_id(1), 1)])
 
 
 async def test_a_release_of_an_earlier_lease_leaves_the_later_one(store: Persistence, flow: FlowRow) -> None:
@@ -173,7 +183,7 @@ async def test_a_release_of_an_earlier_lease_leaves_the_later_one(store: Persist
     await store.release_shards("flusher-1", old)
 
     assert await lease_all(store, "flusher-2", now=40) == []
-    assert await store.mark_published(new, [(run_id(1), 1)])
+    assert await store.mark_delivered(new, [(run_id(1), 1)])
 
 
 async def test_published_rows_are_read_no_more(store: Persistence, flow: FlowRow) -> None:
@@ -182,10 +192,10 @@ async def test_published_rows_are_read_no_more(store: Persistence, flow: FlowRow
     (lease,) = await lease_all(store)
     first, second, third = (run_id(number) for number in TOGETHER)
 
-    assert await store.mark_published(lease, [(second, 1)])
+    assert await store.mark_delivered(lease, [(second, 1)])
 
     assert await unpublished(store, lease) == [(first, 1), (third, 1)]
-    assert await store.mark_published(lease, [(first, 1), (third, 1)])
+    assert await store.mark_delivered(lease, [(first, 1), (third, 1)])
     assert await unpublished(store, lease) == []
     assert await lease_all(store, now=100, until=130) == []
     assert len(await store.read_events(second)) == 1
@@ -197,9 +207,9 @@ async def test_marking_is_idempotent(store: Persistence, flow: FlowRow) -> None:
     await add_events(store, run, 2, "run.started")
     (lease,) = await lease_all(store)
 
-    assert await store.mark_published(lease, [(run, 1)])
-    assert await store.mark_published(lease, [(run, 1)])
-    assert await store.mark_published(lease, [])
+    assert await store.mark_delivered(lease, [(run, 1)])
+    assert await store.mark_delivered(lease, [(run, 1)])
+    assert await store.mark_delivered(lease, [])
 
     assert await unpublished(store, lease) == [(run, 2)]
 
@@ -212,7 +222,7 @@ async def test_only_the_rows_named_are_marked(store: Persistence, flow: FlowRow)
     await add_events(store, two, 2, "run.started")
     (lease,) = await lease_all(store)
 
-    await store.mark_published(lease, [(one, 1), (two, 2)])
+    await store.mark_delivered(lease, [(one, 1), (two, 2)])
 
     assert await unpublished(store, lease) == [(one, 2), (two, 1)]
 
@@ -235,7 +245,7 @@ async def test_a_runs_rows_are_read_in_sequence_from_its_first(store: Persistenc
     flushed: list[tuple[str, int]] = []
     while batch := await unpublished(store, lease, limit=3):
         flushed += batch
-        assert await store.mark_published(lease, batch)
+        assert await store.mark_delivered(lease, batch)
     assert flushed == every
 
 
@@ -249,7 +259,7 @@ async def test_rows_are_read_behind_a_place(store: Persistence, flow: FlowRow) -
     (lease,) = await lease_all(store)
 
     async def behind(run: str, first: int, *, limit: int = 100) -> list[tuple[str, int]]:
-        rows = await store.read_unpublished(lease, after=OutboxPlace(run, first), limit=limit)
+        rows = await store.read_fresh(lease, after=OutboxPlace(run, first), limit=limit)
         return [(row.run_id, row.first_sequence) for row in rows]
 
     assert await behind(one, 2) == [(one, 4), (two, 1), (two, 2), (two, 4), (three, 1)]
@@ -283,7 +293,7 @@ async def test_rows_that_are_not_committed_are_not_read(store: Persistence, flow
             Changes(runs=(run_update(run, next_sequence=3),), events=(events(run, 2, ["run.started"]),))
         )
         during = await unpublished(store, lease)
-        marked = await store.mark_published(lease, during)
+        marked = await store.mark_delivered(lease, during)
 
     assert during == [(run, 1)]
     assert marked
@@ -291,9 +301,12 @@ async def test_rows_that_are_not_committed_are_not_read(store: Persistence, flow
 
 
 async def test_events_that_are_born_published_are_history_only(store: Persistence, flow: FlowRow) -> None:
-    """Where no sink is configured, a flusher finds nothing and readers find everything."""
-    await store.insert_runs([new_run(flow, published=True)])
-    await add_events(store, run_id(1), 2, "run.started", published=True)
+    """Where the store knows no sink, rows are born published: a later sink finds nothing, and readers find all."""
+    await store.remove_sink("default")
+    await store.insert_runs([new_run(flow), new_run(flow, 2)])
+    await store.insert_runs([new_run(flow, 3)])
+    await add_events(store, run_id(1), 2, "run.started")
+    await store.register_sinks(["default"], now=START)
 
     assert await lease_all(store) == []
     assert [row.first_sequence for row in await store.read_events(run_id(1))] == [1, 2]
@@ -305,7 +318,7 @@ async def test_events_are_read_by_sequence_published_or_not(store: Persistence, 
     for first in range(2, 13):
         await add_events(store, run, first, "task.retrying")
     (lease,) = await lease_all(store)
-    await store.mark_published(lease, [(run, 1), (run, 2)])
+    await store.mark_delivered(lease, [(run, 1), (run, 2)])
 
     rows = await store.read_events(run)
 
@@ -342,10 +355,10 @@ async def test_pages_continue_behind_a_place(store: Persistence, flow: FlowRow) 
 
     met: list[tuple[str, int]] = []
     place = FIRST_PLACE
-    while rows := await store.read_unpublished(lease, after=place, limit=2):
+    while rows := await store.read_fresh(lease, after=place, limit=2):
         place = OutboxPlace(rows[-1].run_id, rows[-1].first_sequence)
         met += [(row.run_id, row.first_sequence) for row in rows]
-        await store.mark_published(lease, met[:1])
+        await store.mark_delivered(lease, met[:1])
 
     assert met == everything
     assert len(met) == 4

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from fairlead.ports.outbox import shard_of
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import RunCursor, RunFilter
@@ -17,12 +19,19 @@ from tests.support.scenes import apply, complete_run, register, run_with_tasks, 
 LATER = START + timedelta(days=1)
 
 
+@pytest.fixture
+async def store(store: Persistence) -> Persistence:
+    """A store that knows a sink."""
+    await store.register_sinks(["default"], now=START)
+    return store
+
+
 async def publish_all(store: Persistence) -> None:
     """Mark every event as published."""
-    while leases := await store.lease_shards("flusher", now=at(0), until=at(60), limit=64):
+    while leases := (await store.lease_shards("default", "flusher", now=at(0), until=at(60), limit=64)).leases:
         for lease in leases:
-            rows = await store.read_unpublished(lease, limit=1000)
-            assert await store.mark_published(lease, [(row.run_id, row.first_sequence) for row in rows])
+            rows = await store.read_fresh(lease, limit=1000)
+            assert await store.mark_delivered(lease, [(row.run_id, row.first_sequence) for row in rows])
         await store.release_shards("flusher", leases)
 
 
@@ -110,7 +119,8 @@ async def test_a_run_goes_with_everything_of_it_and_nothing_else(store: Persiste
 
 async def test_a_key_is_free_again_once_its_run_is_gone(store: Persistence, flow: FlowRow) -> None:
     """The idempotency record is the run itself."""
-    (first,) = await store.insert_runs([new_run(flow, 1, key="order-1", published=True)])
+    await store.remove_sink("default")
+    (first,) = await store.insert_runs([new_run(flow, 1, key="order-1")])
     assert (await store.insert_runs([new_run(flow, 2, key="order-1", published=True)]))[0].id == first.id
     async with store.transaction() as transaction:
         await transaction.load(load_request(first.id, wait=True))
@@ -162,8 +172,8 @@ async def test_shards_are_not_blocked_by_what_is_gone(store: Persistence, flow: 
     await store.delete_runs([gone], ended_before=LATER)
     await complete_run(store, flow, 2)
 
-    shards = [lease.shard for lease in await store.lease_shards("flusher", now=at(0), until=at(60), limit=64)]
-    assert shards == [shard_of(run_id(2))]
+    leased = await store.lease_shards("default", "flusher", now=at(0), until=at(60), limit=64)
+    assert [lease.shard for lease in leased.leases] == [shard_of(run_id(2))]
 
 
 async def test_runs_and_tasks_are_looked_up(store: Persistence, flow: FlowRow) -> None:

@@ -260,9 +260,15 @@ async def test_nothing_is_left_of_a_batch_with_an_unstorable_run(store: Persiste
     assert started.created
 
 
-async def test_an_event_is_born_published_where_it_says_so(store: Persistence, flow: FlowRow) -> None:
-    """Where no sink is configured, nothing waits to be published."""
-    await store.insert_runs([new_run(flow, published=True)])
+async def test_first_events_wait_for_the_sinks_that_the_store_knows(store: Persistence, flow: FlowRow) -> None:
+    """Where it knows none, nothing waits to be published; one run alone or many."""
+    await store.insert_runs([new_run(flow, 1)])
+    await store.insert_runs([new_run(flow, 2), new_run(flow, 3)])
+    await store.register_sinks(["default"], now=at(0))
+    assert [sink.waiting for sink in await store.read_sinks(count_max=10)] == [0]
 
-    assert list(await store.lease_shards("flusher", now=at(0), until=at(30), limit=64)) == []
-    assert len(await store.read_events(run_id(1))) == 1
+    await store.insert_runs([new_run(flow, 4)])
+    await store.insert_runs([new_run(flow, 5), new_run(flow, 6)])
+
+    assert [sink.waiting for sink in await store.read_sinks(count_max=10)] == [3]
+    assert all([len(await store.read_events(run_id(number))) == 1 for number in range(1, 7)])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from fairlead.ports.outbox import HeldRun, Holdings
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import Due
 from fairlead.ports.records import Changes, FlowRow, TaskKey
 from tests.support.records import at, completed, keys, new_run, new_tasks, retried, run_id, task_claim
 from tests.support.scenes import apply, claim_one, complete_run, lose_lease, register, run_with_tasks, start
 
-QUIET = Due(runs=False, tasks=False, expired=False, outbox=False, next_at=None)
+QUIET = Due(runs=False, tasks=False, expired=False, outbox=frozenset(), next_at=None)
 
 
 async def unclaimed(
@@ -26,11 +27,16 @@ async def unclaimed(
 
 
 async def due(
-    store: Persistence, *flows: FlowRow, queues: tuple[str, ...] = ("default",), now: datetime, expired: datetime
+    store: Persistence,
+    *flows: FlowRow,
+    queues: tuple[str, ...] = ("default",),
+    sinks: tuple[str, ...] = (),
+    now: datetime,
+    expired: datetime,
 ) -> Due:
     """What a host that serves these flows is told."""
     return await store.due(
-        flow_ids=[flow.flow_id for flow in flows], queues=list(queues), now=now, expired_before=expired
+        flow_ids=[flow.flow_id for flow in flows], queues=list(queues), sinks=sinks, now=now, expired_before=expired
     )
 
 
@@ -151,10 +157,11 @@ async def test_an_empty_store_has_nothing_due(store: Persistence, flow: FlowRow)
 
 async def test_a_completed_run_leaves_only_its_events(store: Persistence, flow: FlowRow) -> None:
     """What has ended is never due again, except for its unpublished events."""
+    await store.register_sinks(["default"], now=at(0))
     await complete_run(store, flow)
 
-    assert await due(store, flow, now=at(999), expired=at(999)) == Due(
-        runs=False, tasks=False, expired=False, outbox=True, next_at=None
+    assert await due(store, flow, sinks=("default",), now=at(999), expired=at(999)) == Due(
+        runs=False, tasks=False, expired=False, outbox=frozenset({"default"}), next_at=None
     )
 
 
@@ -173,7 +180,7 @@ async def test_a_ready_task_is_due_to_who_serves_its_flow_and_queue(store: Persi
     await run_with_tasks(store, flow, ready_at=at(5), queue="cpu", published=True)
 
     assert await due(store, flow, queues=("gpu", "cpu"), now=at(5), expired=at(0)) == Due(
-        runs=False, tasks=True, expired=False, outbox=False, next_at=None
+        runs=False, tasks=True, expired=False, outbox=frozenset(), next_at=None
     )
     assert await due(store, flow, queues=("gpu",), now=at(5), expired=at(0)) == QUIET
     assert await due(store, other, queues=("cpu",), now=at(5), expired=at(0)) == QUIET
@@ -218,12 +225,43 @@ async def test_a_settled_task_has_no_lease_that_could_expire(store: Persistence,
     assert await due(store, flow, now=at(999), expired=at(999)) == QUIET
 
 
-async def test_unpublished_events_are_due_until_they_are_published(store: Persistence, flow: FlowRow) -> None:
-    """The outbox is everybody's, whatever flows a host serves."""
+async def test_events_are_due_to_a_sink_until_it_has_them(store: Persistence, flow: FlowRow) -> None:
+    """Whatever flows a host serves; and to each sink by itself."""
+    await store.register_sinks(["mail", "audit"], now=at(0))
+    sinks = ("audit", "mail", "unknown")
     await start(store, flow)
-    assert (await due(store, now=at(0), expired=at(0))).outbox
+    assert (await due(store, sinks=sinks, now=at(0), expired=at(0))).outbox == {"audit", "mail"}
 
-    (lease,) = await store.lease_shards("flusher", now=at(0), until=at(30), limit=64)
-    await store.mark_published(lease, [(run_id(1), 1)])
+    (lease,) = (await store.lease_shards("mail", "flusher", now=at(0), until=at(30), limit=64)).leases
+    await store.mark_delivered(lease, [(run_id(1), 1)])
 
-    assert not (await due(store, now=at(0), expired=at(0))).outbox
+    assert (await due(store, sinks=sinks, now=at(0), expired=at(0))).outbox == {"audit"}
+    assert (await due(store, sinks=("mail",), now=at(0), expired=at(0))) == QUIET
+    assert (await due(store, now=at(0), expired=at(0))) == QUIET
+
+
+async def test_held_runs_are_due_when_their_time_comes(store: Persistence, flow: FlowRow) -> None:
+    """Until then nothing is due, and the host learns when; what is fresh beside them is due at once."""
+    await store.register_sinks(["mail"], now=at(0))
+    await start(store, flow)
+    (lease,) = (await store.lease_shards("mail", "flusher", now=at(0), until=at(30), limit=64)).leases
+    held = HeldRun(run_id=run_id(1), next_sequence=1, attempts=1, not_before=at(9), problem="no")
+    await store.record_holdings(lease, Holdings(rows=[(run_id(1), 1)], runs=[held]))
+
+    waiting = await due(store, sinks=("mail",), now=at(8), expired=at(0))
+    assert (waiting.outbox, waiting.next_at) == (frozenset(), at(9))
+    assert (await due(store, sinks=("mail",), now=at(9), expired=at(0))).outbox == {"mail"}
+    await start(store, flow, 2)
+    assert (await due(store, sinks=("mail",), now=at(8), expired=at(0))).outbox == {"mail"}
+
+
+async def test_a_paused_sink_is_due_when_its_pause_is_over(store: Persistence, flow: FlowRow) -> None:
+    """Nothing is due to it before, whatever waits; a pause with nothing that waits wakes nobody."""
+    await store.register_sinks(["mail"], now=at(0))
+    await store.pause_sink("mail", pauses=1, not_before=at(9), problem="down")
+    assert await due(store, sinks=("mail",), now=at(1), expired=at(0)) == QUIET
+    await start(store, flow)
+
+    paused = await due(store, sinks=("mail",), now=at(8), expired=at(0))
+    assert (paused.outbox, paused.next_at) == (frozenset(), at(9))
+    assert (await due(store, sinks=("mail",), now=at(9), expired=at(0))).outbox == {"mail"}

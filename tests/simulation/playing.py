@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from attrs import define, field
 
+from fairlead.adapters.calling import PatientCaller
 from fairlead.adapters.memory import (
     CollectingSink,
     MemoryBlobs,
@@ -168,6 +169,7 @@ class _World:
             clock=self._clock,
             new_id=self._ids,
             new_secret=self._ids,
+            new_caller=PatientCaller,
             sink=faulty(self._sink, process, "sink"),
         )
 

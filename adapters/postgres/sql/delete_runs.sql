@@ -26,6 +26,10 @@ WITH gone AS MATERIALIZED (
     DELETE FROM fairlead.run_annotations AS t USING gone WHERE t.run_id = gone.id
 ), outbox AS (
     DELETE FROM fairlead.outbox AS t USING gone WHERE t.run_id = gone.id
+), held AS (
+    DELETE FROM fairlead.held_runs AS t USING gone WHERE t.run_id = gone.id
+), letters AS (
+    DELETE FROM fairlead.dead_letters AS t USING gone WHERE t.run_id = gone.id
 ), runs AS (
     DELETE FROM fairlead.runs AS r USING gone WHERE r.id = gone.id
 )

@@ -71,6 +71,56 @@ WITH RECURSIVE groups AS (
         ORDER BY s.ready_at
         LIMIT 1
     ) AS earliest
+), sinks AS MATERIALIZED (
+    SELECT k.id, k.name, 1 << k.id AS bit, CASE WHEN k.not_before > %(now)s THEN k.not_before END AS paused_until
+    FROM fairlead.sinks AS k
+    WHERE k.name = ANY (%(sinks)s) AND NOT k.removed
+), masks AS (
+    -- For each sink the masks of others on unpublished rows, skipping those that it has passed; see lease_shards.
+    SELECT id, bit, (
+        SELECT o.passed FROM fairlead.outbox AS o WHERE NOT o.published ORDER BY o.passed LIMIT 1
+    ) AS passed
+    FROM sinks
+    UNION ALL
+    SELECT id, bit, (
+        SELECT o.passed
+        FROM fairlead.outbox AS o
+        WHERE NOT o.published AND o.passed > (masks.passed | (bit - 1))
+        ORDER BY o.passed
+        LIMIT 1
+    )
+    FROM masks
+    WHERE (masks.passed & bit) <> 0
+), owed AS (
+    SELECT
+        sinks.name,
+        greatest(sinks.paused_until, first.at) AS owed_at
+    FROM sinks
+    CROSS JOIN LATERAL (
+        SELECT least(
+            (
+                SELECT %(now)s::timestamptz
+                FROM masks
+                WHERE masks.id = sinks.id AND masks.passed IS NOT NULL AND (masks.passed & sinks.bit) = 0
+                LIMIT 1
+            ),
+            (
+                SELECT h.not_before
+                FROM fairlead.held_runs AS h
+                WHERE h.sink = sinks.id
+                ORDER BY h.not_before
+                LIMIT 1
+            ),
+            (
+                SELECT %(now)s::timestamptz
+                FROM fairlead.dead_letters AS d
+                WHERE d.sink = sinks.id AND d.asked_at IS NOT NULL
+                ORDER BY d.shard, d.run_id, d.sequence
+                LIMIT 1
+            )
+        ) AS at
+    ) AS first
+    WHERE first.at IS NOT NULL
 )
 SELECT
     EXISTS (
@@ -90,7 +140,7 @@ SELECT
         ORDER BY t.lease_until
         LIMIT 1
     ) IS NOT NULL,
-    (SELECT o.shard FROM fairlead.outbox AS o WHERE NOT o.published ORDER BY o.shard LIMIT 1) IS NOT NULL,
+    ARRAY(SELECT owed.name FROM owed WHERE owed.owed_at <= %(now)s),
     coalesce(waits.wake_at <= %(now)s, false),
     coalesce(deadlines.deadline_at <= %(now)s, false),
     coalesce(scheduled.ready_at <= %(now)s, false),
@@ -98,7 +148,8 @@ SELECT
         CASE WHEN ready.ready_at > %(now)s THEN ready.ready_at END,
         CASE WHEN waits.wake_at > %(now)s THEN waits.wake_at END,
         CASE WHEN deadlines.deadline_at > %(now)s THEN deadlines.deadline_at END,
-        CASE WHEN scheduled.ready_at > %(now)s THEN scheduled.ready_at END
+        CASE WHEN scheduled.ready_at > %(now)s THEN scheduled.ready_at END,
+        (SELECT min(owed.owed_at) FROM owed WHERE owed.owed_at > %(now)s)
     )
 FROM ready
 CROSS JOIN waits

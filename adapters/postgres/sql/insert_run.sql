@@ -11,7 +11,9 @@ WITH inserted AS (
     ON CONFLICT DO NOTHING
     RETURNING id
 )
-INSERT INTO fairlead.outbox (run_id, first_sequence, count, generation, shard, published, at, flow, events)
-SELECT id, %(first_sequence)s, %(count)s, %(generation)s, %(shard)s, %(published)s, %(at)s, %(flow)s, %(events)s
+INSERT INTO fairlead.outbox (run_id, first_sequence, count, generation, shard, at, flow, events, published)
+SELECT
+    id, %(first_sequence)s, %(count)s, %(generation)s, %(shard)s, %(at)s, %(flow)s, %(events)s,
+    NOT EXISTS (SELECT FROM fairlead.sinks AS k WHERE NOT k.removed)
 FROM inserted
 RETURNING true;

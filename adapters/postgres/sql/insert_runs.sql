@@ -5,11 +5,11 @@ WITH given AS (
     FROM unnest(
         %(ids)s, %(flow_ids)s, %(flows)s, %(versions)s, %(fingerprints)s, %(keys)s, %(request_digests)s,
         %(priorities)s, %(next_sequences)s, %(created_ats)s, %(inputs)s, %(configs)s, %(facts)s,
-        %(first_sequences)s, %(counts)s, %(generations)s, %(shards)s, %(published)s, %(ats)s, %(events)s
+        %(first_sequences)s, %(counts)s, %(generations)s, %(shards)s, %(ats)s, %(events)s
     ) WITH ORDINALITY AS given (
         id, flow_id, flow, version, fingerprint, key, request_digest,
         priority, next_sequence, created_at, input, config, facts,
-        first_sequence, count, generation, shard, published, at, events, place
+        first_sequence, count, generation, shard, at, events, place
     )
 ), inserted AS (
     INSERT INTO fairlead.runs (
@@ -24,8 +24,10 @@ WITH given AS (
     ON CONFLICT DO NOTHING
     RETURNING id
 ), told AS (
-    INSERT INTO fairlead.outbox (run_id, first_sequence, count, generation, shard, published, at, flow, events)
-    SELECT id, first_sequence, count, generation, shard, published, at, flow, events
+    INSERT INTO fairlead.outbox (run_id, first_sequence, count, generation, shard, at, flow, events, published)
+    SELECT
+        id, first_sequence, count, generation, shard, at, flow, events,
+        NOT EXISTS (SELECT FROM fairlead.sinks AS k WHERE NOT k.removed)
     FROM given
     JOIN inserted USING (id)
     ORDER BY id

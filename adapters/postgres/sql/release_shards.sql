@@ -1,4 +1,4 @@
 UPDATE fairlead.outbox_shards AS s
 SET worker = NULL, lease_until = NULL
-FROM unnest(%(shards)s, %(tokens)s) AS held (shard, token)
-WHERE s.shard = held.shard AND s.token = held.token AND s.worker = %(worker)s;
+FROM unnest(%(sinks)s, %(shards)s, %(tokens)s::text[]) AS held (sink, shard, token)
+WHERE s.sink = held.sink AND s.shard = held.shard AND s.token = held.token::bigint AND s.worker = %(worker)s;

@@ -58,10 +58,16 @@ class Weather(MemoryPersistence):
         return await super().claim_tasks(claim)
 
     async def due(
-        self, *, flow_ids: Sequence[int], queues: Sequence[str], now: datetime, expired_before: datetime
+        self,
+        *,
+        flow_ids: Sequence[int],
+        queues: Sequence[str],
+        sinks: Sequence[str] = (),
+        now: datetime,
+        expired_before: datetime,
     ) -> Due:
         self._before()
-        return await super().due(flow_ids=flow_ids, queues=queues, now=now, expired_before=expired_before)
+        return await super().due(flow_ids=flow_ids, queues=queues, sinks=sinks, now=now, expired_before=expired_before)
 
     async def read_payloads(
         self, runs: Sequence[str], outputs: Sequence[OutputRequest], states: Sequence[TaskKey] = ()

@@ -20,6 +20,7 @@ async def filled(*numbers: int) -> MemoryPersistence:
     """A store with runs of these numbers, completed in this order."""
     store = MemoryPersistence()
     flow = await register(store)
+    await store.register_sinks(["default"], now=START)
     for number in numbers:
         await complete_run(store, flow, number)
     return store
@@ -45,6 +46,9 @@ async def test_rows_come_in_order_of_their_keys() -> None:
         "progress": 0,
         "outbox": 9,
         "outbox_shards": 0,
+        "sinks": 1,
+        "held_runs": 0,
+        "dead_letters": 0,
     }
 
 
@@ -65,10 +69,10 @@ async def test_rows_are_plain_data() -> None:
 async def test_what_is_published_is_told() -> None:
     """By the outbox rows as they stand, not as they were born."""
     store = await filled(1)
-    (lease,) = await store.lease_shards("flusher", now=START, until=at(30), limit=1)
-    rows = await store.read_unpublished(lease, limit=2)
+    (lease,) = (await store.lease_shards("default", "flusher", now=START, until=at(30), limit=1)).leases
+    rows = await store.read_fresh(lease, limit=2)
 
-    await store.mark_published(lease, [(row.run_id, row.first_sequence) for row in rows])
+    await store.mark_delivered(lease, [(row.run_id, row.first_sequence) for row in rows])
 
     assert [row["published"] for row in store.snapshot()["outbox"]] == [True, True, False]
     assert [shard["worker"] for shard in store.snapshot()["outbox_shards"]] == ["flusher"]

@@ -196,7 +196,7 @@ async def test_a_block_may_roll_back_early(database: Database) -> None:
     assert rows != []
     async with database.transaction() as connection:
         (answer,) = await database.exchange(connection, [(numbered("SELECT count(*) FROM fairlead.outbox_shards"), {})])
-        assert (await answer.fetchall())[0][0] == 64
+        assert (await answer.fetchall())[0][0] == 15 * 64
 
 
 async def _end_the_one_that_waits(observer: psycopg.Connection[tuple[object, ...]]) -> None:

@@ -109,7 +109,7 @@ async def test_a_transaction_that_is_cancelled_is_rolled_back(database: Database
         await working
     observer.execute("SET lock_timeout = '10s'; SELECT FROM fairlead.outbox_shards FOR UPDATE")
 
-    assert observer.execute("SELECT count(*) FROM fairlead.outbox_shards").fetchall() == [(64,)]
+    assert observer.execute("SELECT count(*) FROM fairlead.outbox_shards").fetchall() == [(15 * 64,)]
 
 
 async def test_what_the_server_ended_is_replaced_unnoticed(database: Database, observer: Observer) -> None:

@@ -55,4 +55,4 @@ def test_statements_are_put_together() -> None:
 
     assert statement.text.startswith(b"WITH apply_runs AS (\nUPDATE fairlead.runs")
     assert statement.text.endswith(b"SELECT (SELECT count(*) FROM apply_runs), (SELECT count(*) FROM apply_events)")
-    assert len(statement.names) == len(set(statement.names)) == 19
+    assert len(statement.names) == len(set(statement.names)) == 18

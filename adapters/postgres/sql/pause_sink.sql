@@ -1,0 +1,3 @@
+UPDATE fairlead.sinks AS k
+SET pauses = %(pauses)s, not_before = %(not_before)s::timestamptz, problem = %(problem)s::text
+WHERE k.name = %(name)s;

@@ -1,0 +1,128 @@
+"""Events outside the kernel: subscribers, sinks, and what could not be delivered to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+
+from ...ports.outbox import DeadLetter, DeadLetterCursor, DeadLetterFilter, EventRecord, SinkRecord
+from ..commands import RemoveSink, ReplayDeadLetters
+from ..errors import InvalidArgument, LimitExceeded
+from ..events import EVENT_TYPES
+from ..sinks import NAME_LENGTH_MAX, is_sink_name
+from ..subscription import Subscription
+from .commanding import Commanding
+
+WAITING_COUNTED_MAX = 10_000
+"""How far the rows are counted that wait for a sink: nobody needs to know more exactly how bad it is."""
+
+DEAD_LETTERS_PER_PAGE_MAX = 1_000
+"""Dead letters in one page."""
+
+
+class Subscribing(Commanding):
+    """Who is told what happens, and what they were not told."""
+
+    @property
+    def sink_names(self) -> tuple[str, ...]:
+        """The names of this kernel's sinks, subscribers included."""
+        return tuple(self._sinks.by_name)
+
+    def subscribe(
+        self, types: str | Iterable[str], handler: Callable[[EventRecord], object], *, name: str | None = None
+    ) -> None:
+        """Let a function be called for events of some types, at least once each, by one of the hosts of this kernel.
+
+        It is called after the event was committed, outside every transaction, for the events of one run in order. What
+        it raises, or does not end within `CALL_TIMEOUT_S`, is tried again with a growing delay, and holds back the
+        later events of that run alone; other subscribers do not notice. `event.run_id` and `event.sequence` together
+        name an event, for those who must not do a thing twice.
+
+        Args:
+            types: such as `"run.completed"`, one or several, or `"*"` for all; `event.lost` is told to those who ask.
+            handler: async, or a plain function, which is called in a thread. It is given the `EventRecord`.
+            name: of the subscriber. It stands for it in the store: another name is another subscriber, and the old one
+                is owed its events until it is removed. Where None, the handler's module and qualified name.
+
+        Raises:
+            KernelInUse: the kernel was used before.
+            InvalidArgument: there is no such type, the handler cannot be called or has no name, or the name is taken.
+        """
+        chosen = _checked_types(types)
+        if not callable(handler):  # pyright: ignore[reportUnnecessaryComparison]
+            raise InvalidArgument("handler", "a function that takes an event", handler)
+        subscription = Subscription(handler, chosen, caller=self.ports.new_caller(), clock=self.ports.clock)
+        self._sinks.add(_name_of(handler) if name is None else name, subscription)
+
+    async def sinks(self) -> Sequence[SinkRecord]:
+        """All sinks that the store knows, of this kernel or not, by name, with what waits for them.
+
+        What waits is counted up to `WAITING_COUNTED_MAX`.
+        """
+        return await self.ports.persistence.read_sinks(count_max=WAITING_COUNTED_MAX)
+
+    async def remove_sink(self, name: str) -> bool:
+        """Forget a sink that nobody has any more: no event waits for it, and its dead letters are gone.
+
+        A process that still has it does not publish to it any more, and makes it known again when it is restarted.
+
+        Returns:
+            False where the store knows no such sink.
+
+        Raises:
+            InvalidArgument: `name` can be no sink's.
+        """
+        if not is_sink_name(name):
+            raise InvalidArgument("name", f"1 to {NAME_LENGTH_MAX} printable characters", name)
+        return await self.dispatch(RemoveSink(name))
+
+    async def dead_letters(
+        self, chosen: DeadLetterFilter | None = None, *, limit: int = 100, after: DeadLetterCursor | None = None
+    ) -> Sequence[DeadLetter]:
+        """Events that a sink never accepted, by sink, run and sequence.
+
+        Args:
+            chosen: which; None for all.
+            limit: at most so many, 1 to `DEAD_LETTERS_PER_PAGE_MAX`.
+            after: the last one of the page before.
+        """
+        if isinstance(limit, bool) or not isinstance(limit, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidArgument("limit", "an int", limit)
+        if not 1 <= limit <= DEAD_LETTERS_PER_PAGE_MAX:
+            raise LimitExceeded(what="dead letters per page", limit=DEAD_LETTERS_PER_PAGE_MAX, found=limit)
+        return await self.ports.persistence.list_dead_letters(chosen or DeadLetterFilter(), limit=limit, after=after)
+
+    async def replay(self, chosen: DeadLetterFilter, *, dry_run: bool = False) -> int:
+        """Let dead letters be published again, in order per run and a bounded number at a time, beside what is new.
+
+        The hosts that have their sinks do it. One that is refused again stays a dead letter; ask again. Asking twice
+        is asking once.
+
+        Args:
+            chosen: which; `DeadLetterFilter()` for all.
+            dry_run: only tell how many.
+
+        Returns:
+            How many are published that nobody had asked for.
+        """
+        return await self.dispatch(ReplayDeadLetters(chosen=chosen, dry_run=dry_run))
+
+
+def _checked_types(types: str | Iterable[str]) -> frozenset[str] | None:
+    """The types; None for all."""
+    named = (types,) if isinstance(types, str) else tuple(types)
+    if not named:
+        raise InvalidArgument("types", "at least one type of event", types)
+    for each in named:
+        if each != "*" and each not in EVENT_TYPES:
+            close = get_close_matches(str(each), EVENT_TYPES, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(EVENT_TYPES)}"
+            raise InvalidArgument("types", f"types of events, or '*'; {hint}", each)
+    return None if "*" in named else frozenset(named)
+
+
+def _name_of(handler: Callable[..., object]) -> str:
+    name = f"{getattr(handler, '__module__', '')}.{getattr(handler, '__qualname__', '')}"
+    if name.startswith(".") or name.endswith(".") or "<" in name:
+        raise InvalidArgument("name", "a name that stays the same, since the handler has none; pass name=", None)
+    return name

@@ -1,0 +1,81 @@
+"""The sinks of one kernel: those of its ports, and its subscribers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from ..ports import Ports
+from ..ports.clock import Clock
+from ..ports.outbox import SINKS_MAX
+from ..ports.persistence import Persistence
+from ..ports.sink import Caller, EventSink
+from .errors import InvalidArgument, KernelInUse, LimitExceeded
+
+NAME_LENGTH_MAX = 128
+"""Characters of a sink's name."""
+
+
+@frozen
+class NamedSink:
+    """One sink."""
+
+    name: str
+    sink: EventSink
+    caller: Caller
+
+
+class Sinks:
+    """The sinks by name. They are complete once the kernel is used: what was committed before would pass a later one.
+
+    Raises:
+        InvalidArgument: a name is no printable text, or too long.
+    """
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._sinks: dict[str, NamedSink] = {}
+        self._complete = False
+        self._registered = False
+        for name, sink in ports.sinks.items():
+            self.add(name, sink)
+
+    @property
+    def by_name(self) -> Mapping[str, NamedSink]:
+        """All sinks."""
+        return self._sinks
+
+    def add(self, name: str, sink: EventSink) -> None:
+        """Add a sink.
+
+        Raises:
+            KernelInUse: the kernel was used before.
+            InvalidArgument: the name is no printable text, too long, or taken.
+        """
+        if self._complete:
+            raise KernelInUse(f"sink {name!r} cannot be added", "subscribe before the kernel is first used")
+        if not is_sink_name(name):
+            raise InvalidArgument("name", f"1 to {NAME_LENGTH_MAX} printable characters", name)
+        if name in self._sinks:
+            raise InvalidArgument("name", f"a name of its own; the kernel has the sinks {', '.join(self._sinks)}", name)
+        self._sinks[name] = NamedSink(name, sink, self._ports.new_caller())
+
+    async def register(self, persistence: Persistence, clock: Clock) -> None:
+        """Make the sinks known to the store; repeating it costs nothing.
+
+        Raises:
+            LimitExceeded: the store knows too many.
+        """
+        self._complete = True
+        if self._registered or not self._sinks:
+            return
+        homeless = await persistence.register_sinks(list(self._sinks), now=clock.now())
+        if homeless:
+            raise LimitExceeded(what="sinks of one store", limit=SINKS_MAX, found=SINKS_MAX + len(homeless))
+        self._registered = True
+
+
+def is_sink_name(name: object) -> bool:
+    """Whether a sink may have this name."""
+    return isinstance(name, str) and name.isprintable() and 1 <= len(name) <= NAME_LENGTH_MAX

@@ -1,0 +1,65 @@
+"""A subscriber: a function of the application's that is called for events of some types, as a sink of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from ..ports.clock import Clock
+from ..ports.outbox import EventRecord
+from ..ports.sink import Caller
+
+CALL_TIMEOUT_S = 9.0
+"""How long a subscriber may take for one event: less than a flusher's patience with a sink, so that it is told apart
+which event it was."""
+
+TURN_S = 1.0
+"""How long a subscriber is called for one event after the other before what it has done is remembered."""
+
+
+class Subscription:
+    """`EventSink` that calls a function for each event of some types, and accepts all others.
+
+    It accepts event by event: what was done before an event that failed is not done again.
+
+    Args:
+        function: async, or plain, which is called in a thread. What it raises refuses the event.
+        types: of the events; None for all.
+        caller: how it is called.
+        clock: for its turns.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[EventRecord], object],
+        types: Collection[str] | None,
+        *,
+        caller: Caller,
+        clock: Clock,
+    ) -> None:
+        self._function = function
+        self._types = types
+        self._caller = caller
+        self._clock = clock
+
+    async def publish(self, batch: Sequence[EventRecord]) -> int:
+        """Call the function for events of its types, for one turn.
+
+        Raises:
+            Exception: whatever the function raised for the first event.
+        """
+        ends_s = self._clock.monotonic() + TURN_S
+        for place, event in enumerate(batch):
+            if self._types is not None and event.type not in self._types:
+                continue
+            if place and self._clock.monotonic() >= ends_s:
+                return place
+            try:
+                await self._caller.call(self._function, event, timeout_s=CALL_TIMEOUT_S)
+            except Exception:
+                if not place:
+                    raise
+                return place
+        return len(batch)
+
+    async def aclose(self) -> None:
+        """Nothing was opened."""
