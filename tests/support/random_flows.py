@@ -1,16 +1,15 @@
 """Random flows, and random ends of their tasks: what the decisions see of them, and nothing else.
 
-Flows are drawn by hypothesis, which makes failing ones small. Outcomes come from a seeded generator: hypothesis favours
-what is simple, and would hardly ever let a task fail twice.
+Everything comes from a generator that whoever asks provides: a seeded one, or one whose numbers hypothesis chooses.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from random import Random
 
 import msgspec
-from hypothesis import strategies as st
 
 from fairlead.kernel.commands import Outcome, OutcomeKind
 from fairlead.kernel.elements import Kind
@@ -25,6 +24,7 @@ from fairlead.kernel.plan import (
     Questions,
     StepKind,
     StepPlan,
+    Tolerance,
     ValuePath,
 )
 from fairlead.kernel.times import NotTime
@@ -35,6 +35,13 @@ from .records import START
 STEPS_MAX = 6
 KINDS = (StepKind.STEP, StepKind.MAP, StepKind.MAP, StepKind.STEP, StepKind.SIGNAL, StepKind.SLEEP)
 ELEMENTS = (0, 0, 1, 2, 4)
+CONSEQUENCES = (Consequence.FAIL, Consequence.SKIP, Consequence.SKIP_CASCADE)
+TOLERANCES: tuple[Tolerance, ...] = (0, 0, 1, 0.5, "all")
+DURATIONS: Mapping[StepKind, Sequence[float | None]] = {
+    StepKind.SIGNAL: (None, 20.0, 5.0),
+    StepKind.SLEEP: (5.0, 0.0, 50.0),
+}
+PATHS: tuple[tuple[str, ...], ...] = ((), ("items",), ("order", "items"))
 QUEUES = ("default", "bulk")
 
 PATTERNS = (b'{"a":1}', b"{}")
@@ -44,32 +51,27 @@ TIMES = (None, *(START + timedelta(seconds=seconds) for seconds in (-100, 0, 5, 
 NO_ARRAYS: tuple[Kind, ...] = ("nothing", "null", "an object")
 
 
-@st.composite
-def random_plans(draw: st.DrawFn, slug: str = "flow") -> Plan:
-    """A flow of some steps and maps, in any shape that can be defined."""
+def random_plan(random: Random, slug: str = "flow") -> Plan:
+    """A flow of some steps, maps, signals and sleeps, in any shape that can be defined."""
     steps: dict[str, StepPlan] = {}
-    for number in range(draw(st.integers(1, STEPS_MAX))):
-        step = draw(_steps(f"step{number}", steps))
+    for number in range(random.randint(1, STEPS_MAX)):
+        step = _step(random, f"step{number}", steps)
         steps[step.slug] = step
-    timeout_s = draw(st.sampled_from([None, None, None, 40.0]))
+    timeout_s = random.choice([None, None, None, 40.0])
     return Plan(slug=slug, version="1", fingerprint="shape", steps=steps, run_timeout_s=timeout_s)
 
 
-@st.composite
-def _steps(draw: st.DrawFn, slug: str, earlier: dict[str, StepPlan]) -> StepPlan:
-    wanted = set(draw(st.lists(st.sampled_from(list(earlier)), max_size=3))) if earlier else set[str]()
-    kind = draw(st.sampled_from(KINDS))
-    source = draw(_sources(earlier)) if kind is StepKind.MAP else None
-    until = draw(_ends(earlier)) if kind is StepKind.SLEEP and draw(st.booleans()) else None
-    if until is not None and until.name != INPUT:
-        wanted.add(until.name)
-    if source is not None and source.name != INPUT:
-        wanted.add(source.name)
-    condition = draw(_conditions(earlier)) if draw(st.integers(0, 2)) == 0 else None
-    branches = tuple(draw(_conditions(earlier)) for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))))
+def _step(random: Random, slug: str, earlier: dict[str, StepPlan]) -> StepPlan:
+    wanted = set(random.sample(list(earlier), random.randint(0, min(3, len(earlier)))))
+    kind = random.choice(KINDS)
+    source = _source(random, earlier) if kind is StepKind.MAP else None
+    until = _end(random, earlier) if kind is StepKind.SLEEP and random.choice([False, True]) else None
+    wanted.update(place.name for place in (source, until) if place is not None and place.name != INPUT)
+    condition = _condition(random, earlier) if random.choice([False, False, True]) else None
+    branches = tuple(_condition(random, earlier) for _ in range(random.choice([0, 0, 0, 0, 1, 2])))
     for each in (*branches, *([] if condition is None else [condition])):
         wanted.update(pattern.name for pattern in each.patterns if pattern.name != INPUT)
-    requires = tuple(name for name in earlier if name in wanted and draw(st.integers(0, 3)) == 0)
+    requires = tuple(name for name in earlier if name in wanted and random.randint(0, 3) == 3)
     return StepPlan(
         slug=slug,
         kind=kind,
@@ -77,55 +79,46 @@ def _steps(draw: st.DrawFn, slug: str, earlier: dict[str, StepPlan]) -> StepPlan
         condition=condition,
         branches=branches,
         requires=requires,
-        on_unmet=draw(st.sampled_from([Consequence.SKIP, Consequence.SKIP_CASCADE, Consequence.FAIL])),
-        on_exhausted=draw(st.sampled_from([Consequence.FAIL, Consequence.SKIP, Consequence.SKIP_CASCADE])),
-        tolerate_failures=0 if source is None else draw(st.sampled_from([0, 0, 1, 0.5, "all"])),
+        on_unmet=random.choice([Consequence.SKIP, Consequence.SKIP, Consequence.SKIP_CASCADE, Consequence.FAIL]),
+        on_exhausted=random.choice(CONSEQUENCES),
+        tolerate_failures=0 if source is None else random.choice(TOLERANCES),
         source=source,
-        queue=draw(st.sampled_from(QUEUES)),
-        max_attempts=draw(st.sampled_from([3, 2, 1])),
-        base_delay_s=draw(st.sampled_from([0.0, 5.0])),
-        jitter=draw(st.sampled_from([0.0, 0.5])),
-        start_delay_s=draw(st.sampled_from([0.0, 0.0, 7.0])),
-        wait_s=draw(_durations(kind)) if until is None else None,
+        queue=random.choice(QUEUES),
+        max_attempts=random.choice([3, 2, 1]),
+        base_delay_s=random.choice([0.0, 5.0]),
+        jitter=random.choice([0.0, 0.5]),
+        start_delay_s=random.choice([0.0, 0.0, 7.0]),
+        wait_s=random.choice(DURATIONS[kind]) if kind in DURATIONS and until is None else None,
         until=until,
-        on_timeout=draw(st.sampled_from([Consequence.FAIL, Consequence.SKIP, Consequence.SKIP_CASCADE])),
-        max_concurrency=None if source is None else draw(st.sampled_from([None, 1, 2])),
+        on_timeout=random.choice(CONSEQUENCES),
+        max_concurrency=None if source is None else random.choice([None, 1, 2]),
     )
 
 
-def _durations(kind: StepKind) -> st.SearchStrategy[float | None]:
-    if kind is StepKind.SIGNAL:
-        return st.sampled_from([None, 20.0, 5.0])
-    return st.sampled_from([5.0, 0.0, 50.0]) if kind is StepKind.SLEEP else st.none()
-
-
-@st.composite
-def _ends(draw: st.DrawFn, earlier: dict[str, StepPlan]) -> ValuePath:
+def _end(random: Random, earlier: dict[str, StepPlan]) -> ValuePath:
     """A time in the input or in an earlier step, but no map."""
     names = [INPUT, *(name for name, step in earlier.items() if step.kind is not StepKind.MAP)]
-    return ValuePath(name=draw(st.sampled_from(names)), path=draw(st.sampled_from([(), ("at",)])))
+    return ValuePath(name=random.choice(names), path=random.choice([(), ("at",)]))
 
 
-@st.composite
-def _conditions(draw: st.DrawFn, earlier: dict[str, StepPlan]) -> Condition:
+def _condition(random: Random, earlier: dict[str, StepPlan]) -> Condition:
     """Patterns over the input and earlier steps, for maps over their elements."""
 
     def pattern() -> Pattern:
-        name = draw(st.sampled_from([INPUT, *earlier]))
+        name = random.choice([INPUT, *earlier])
         of_map = name in earlier and earlier[name].kind is StepKind.MAP
-        return Pattern(name, draw(st.sampled_from(MAP_PATTERNS if of_map else PATTERNS)))
+        return Pattern(name, random.choice(MAP_PATTERNS if of_map else PATTERNS))
 
-    when = tuple(pattern() for _ in range(draw(st.sampled_from([1, 0, 2]))))
-    unless = tuple(pattern() for _ in range(draw(st.sampled_from([0, 1, 2] if when else [1, 2]))))
-    return Condition(when=when, unless=unless, negated=draw(st.booleans()))
+    when = tuple(pattern() for _ in range(random.choice([1, 0, 2])))
+    unless = tuple(pattern() for _ in range(random.choice([0, 1, 2] if when else [1, 2])))
+    return Condition(when=when, unless=unless, negated=random.choice([False, True]))
 
 
-@st.composite
-def _sources(draw: st.DrawFn, earlier: dict[str, StepPlan]) -> ValuePath:
-    name = draw(st.sampled_from([INPUT, *earlier]))
+def _source(random: Random, earlier: dict[str, StepPlan]) -> ValuePath:
+    name = random.choice([INPUT, *earlier])
     if name in earlier and earlier[name].kind is StepKind.MAP:
         return ValuePath(name=name)
-    return ValuePath(name=name, path=draw(st.sampled_from([(), ("items",), ("order", "items")])))
+    return ValuePath(name=name, path=random.choice(PATHS))
 
 
 def random_facts(random: Random, questions: Questions) -> bytes | None:

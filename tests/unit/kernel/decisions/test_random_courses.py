@@ -1,449 +1,74 @@
-"""The decisions over random flows and random courses, on a store of dictionaries.
-
-Every decision is taken on the rows that the dispatcher would load, and again on all rows in another order; whatever
-it writes is applied to the model, whose rows are counted anew after each.
-"""
+"""The decisions over random flows and random courses, on a store of dictionaries."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable
 from random import Random
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from msgspec.structs import replace
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from fairlead.kernel.arrays import missing_arrays
-from fairlead.kernel.commands import Capacity, Outcome, RunRequest, SendSignal, Verdict
-from fairlead.kernel.decisions.cancel import cancel_run
-from fairlead.kernel.decisions.claim import claim_runs
-from fairlead.kernel.decisions.expire import expire_runs
-from fairlead.kernel.decisions.handover import NOBODY, HandOver
-from fairlead.kernel.decisions.settle import reap_tasks, settle_tasks
-from fairlead.kernel.decisions.settled import Settled
-from fairlead.kernel.decisions.signal import Reception, deliver_signal, keep_signal, receive
-from fairlead.kernel.decisions.start import start_run
-from fairlead.kernel.decisions.state import ChangeSet
-from fairlead.kernel.decisions.wake import wake_tasks
-from fairlead.kernel.dispatch.announcing import jobs_of_changes
-from fairlead.kernel.plan import INPUT, NO_QUESTIONS, Plan, StepKind
-from fairlead.kernel.sleeps import missing_times
-from fairlead.ports.errors import UsageError
-from fairlead.ports.records import Changes, ClaimedTask, Lease, Snapshot, Suspension, TaskKey, TaskUpdate, WaitsFor
-from fairlead.ports.statuses import TERMINAL_RUN, RunStatus, StepStatus, TaskStatus
-from tests.support.model import Model
-from tests.support.model_invariants import check_changed, check_rows
-from tests.support.model_waits import expected_reception
-from tests.support.random_flows import (
-    ELEMENTS,
-    QUEUES,
-    STEPS_MAX,
-    completed,
-    plain_facts,
-    random_facts,
-    random_outcome,
-    random_plans,
+from tests.support.random_course import Course
+
+SEEDS = st.integers(0, 2**32).map(Random)
+
+OCCURRENCES: tuple[Callable[[Course, Random], None], ...] = (
+    *[Course.work] * 5,
+    *[Course.settle_anything] * 2,
+    *[Course.pass_time] * 2,
+    *[Course.wake] * 2,
+    *[Course.send_a_signal] * 2,
+    Course.claim_pending_runs,
+    Course.claim_a_task,
+    Course.reap,
+    Course.expire,
 )
-from tests.support.records import LEASE_S, START, run_id
-
-RUNS_MAX = 3
-FLOW_IDS = (1, 2)
-SEEDS = st.integers(0, 2**32)
-ROUNDS_MAX = 2 * RUNS_MAX * STEPS_MAX * max(ELEMENTS)
-"""Enough for every task to be claimed and to end one after the other."""
+OCCURRENCES_MAX = 60
+"""In one long course. Most runs have ended by then."""
 
 
-class Course(RuleBasedStateMachine):
-    """Some runs, hosts that come and go, and every order in which they can meet."""
+SEEDS_MAX = 400
+SEEDS_AT_ONCE = 50
+
+
+class Machine(RuleBasedStateMachine):
+    """Courses that hypothesis makes up, and makes short where something is wrong."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = Model()
-        self.plans: dict[int, Plan] = {}
-        self.now = START
-        self.given: list[ClaimedTask] = []
-        """Every lease that any host was ever given; most do not hold any more."""
-        self.cancelled = False
+        self.course: Course | None = None
 
-    # What happens
+    @initialize(random=st.randoms(use_true_random=False))
+    def start(self, random: Random) -> None:
+        """Put some runs down."""
+        self.course = Course(random)
 
-    @initialize(plans=st.tuples(random_plans("first"), random_plans("second")), data=st.data(), seed=SEEDS)
-    def start(self, plans: tuple[Plan, ...], data: st.DataObject, seed: int) -> None:
-        """Put some runs of two flows down."""
-        random = Random(seed)
-        self.plans = dict(zip(FLOW_IDS, plans, strict=True))
-        for number in range(1, 1 + data.draw(st.integers(1, RUNS_MAX))):
-            flow_id = data.draw(st.sampled_from(FLOW_IDS))
-            plan = self.plans[flow_id]
-            facts = random_facts(random, plan.questions[INPUT])
-            request = RunRequest(flow_id=flow_id, input=b"{}", facts=facts, priority=data.draw(st.integers(-1, 1)))
-            new = start_run(request, flow_id, plan, run_id=run_id(number), now=self.now, published=False)
-            assert new == start_run(request, flow_id, plan, run_id=run_id(number), now=self.now, published=False)
-            self.model.insert(new)
-        check_rows(self.model, self.plans)
-
-    @precondition(lambda self: any(self.model.pending()))
-    @rule(data=st.data())
-    def claim_pending_runs(self, data: st.DataObject) -> None:
-        """A host claims some pending runs."""
-        pending = self.model.pending()
-        self._claim(data.draw(st.integers(1, len(pending))), _capacity(data))
-
-    @precondition(lambda self: any(self._claimable()))
-    @rule(data=st.data())
-    def claim_a_task(self, data: st.DataObject) -> None:
-        """A host claims a queued task."""
-        key = data.draw(st.sampled_from(self._claimable()))
-        self.given.append(self.model.claim(key, worker="claiming", until=self._lease_end()))
-
-    @precondition(lambda self: self.given)
-    @rule(data=st.data(), seed=SEEDS)
-    def settle_anything(self, data: st.DataObject, seed: int) -> None:
-        """A host writes outcomes back: under tokens that hold, that never held again, that were used before."""
-        tasks = data.draw(st.lists(st.sampled_from(self.given), min_size=1, max_size=5, unique_by=_lease_of))
-        self._settle(self._outcomes(tasks, seed), _capacity(data))
-
-    @rule(data=st.data(), seed=SEEDS, count=st.integers(1, 9), later_s=st.sampled_from([6, 0]))
-    def work(self, data: st.DataObject, seed: int, count: int, later_s: float) -> None:
-        """A host claims what it can and settles some of what it holds, in one batch."""
-        self.now += timedelta(seconds=later_s)
-        if self.model.pending():
-            self._claim(RUNS_MAX, _capacity(data))
-        for key in self._claimable():
-            self.given.append(self.model.claim(key, worker="claiming", until=self._lease_end()))
-        held = self._held()
-        tasks = Random(seed).sample(held, min(count, len(held)))
-        self._settle(self._outcomes(tasks, seed), _capacity(data))
-
-    @rule(seconds=st.sampled_from([1, 6, LEASE_S + 1]))
-    def pass_time(self, seconds: float) -> None:
-        """Delays end, leases run out."""
-        self.now += timedelta(seconds=seconds)
-
-    @rule(late_s=st.sampled_from([0, 2]))
-    def reap(self, late_s: float) -> None:
-        """Somebody takes back what nobody extended."""
-        before = self.now - timedelta(seconds=late_s)
-        expired = [task for task in self.model.tasks.values() if task.lease_until and task.lease_until < before]
-        # What the search for them saw may have changed since.
-        expired += [replace(task, token=task.token - 1) for task in expired if task.token > 1]
-
-        def decide(snapshot: Snapshot) -> Settled:
-            return reap_tasks(
-                expired,
-                snapshot,
-                self.plans,
-                now=self.now,
-                before=before,
-                hand_over=HandOver(NOBODY, self.now),
-                published=False,
-            )
-
-        settled = self._decide([task.key for task in expired], decide)
-        running = {task.key for task in expired if task.status is TaskStatus.RUNNING}
-        assert {lease.key for lease in settled.verdicts} <= running
-        assert not settled.changes.claimed
-
-    @rule(late_s=st.sampled_from([0, 2]))
-    def wake(self, late_s: float) -> None:
-        """Somebody looks at the waits whose time has come."""
-        self._wake(self.now - timedelta(seconds=late_s))
-
-    def _wake(self, before: datetime) -> None:
-        found = [task for task in self.model.tasks.values() if task.wake_at and task.wake_at <= before]
-        # What the search for them saw may have changed since: they were suspended, and are over.
-        stale = [task for task in self.model.tasks.values() if task.waits_for is None][:2]
-        everything = [*found, *stale]
-
-        def decide(snapshot: Snapshot) -> Settled:
-            hand_over = HandOver(NOBODY, self.now)
-            return wake_tasks(everything, snapshot, self.plans, now=self.now, hand_over=hand_over, published=False)
-
-        settled = self._decide([task.key for task in everything], decide)
-        woken = {lease.key for lease in settled.verdicts}
-        assert woken <= {task.key for task in found}
-        left = (task for task in self.model.tasks.values() if task.wake_at is not None and task.wake_at <= before)
-        assert not any(left), "a wait that was looked at in vain"
-        for task in (self.model.tasks[key] for key in woken):
-            if task.status is TaskStatus.QUEUED:
-                assert self.model.ready_at[task.key] == self.now
-        assert self._decide([task.key for task in everything], decide).changes.empty, "every wake counts once"
-
-    @rule(seed=SEEDS)
-    def send_a_signal(self, seed: int) -> None:
-        """Somebody answers some step of some run, most often one that waits; with one of two keys and two payloads."""
-        random = Random(seed)
-        run = random.choice(list(self.model.runs.values()))
-        plan = self.plans[run.flow_id]
-        signals = [slug for slug, step in plan.steps.items() if step.kind is StepKind.SIGNAL]
-        waiting = [key[:2] for key, task in self.model.tasks.items() if task.waits_for is WaitsFor.SIGNAL]
-        steps = [(run.id, slug) for slug in random.choice([signals, signals, [*plan.steps, "unknown"]])]
-        run_id, step = random.choice(random.choice([waiting, steps]) or steps or [(run.id, "unknown")])
-        self._signal(run_id, step, random.choice("ab"), random.choice([b'"yes"', b'"no"']), seed)
-
-    def _signal(self, run_id: str, step: str, key: str, payload: bytes, seed: int) -> None:
-        run = self.model.runs[run_id]
-        plan = self.plans[run.flow_id]
-        questions = plan.questions.get(step, NO_QUESTIONS)
-        facts = random_facts(Random(seed), questions)
-        if step in plan.steps and (any(missing_arrays(plan, step, facts)) or any(missing_times(plan, step, facts))):
-            facts = plain_facts(questions)  # otherwise it would not have been sent
-        command = SendSignal(run_id=run_id, step=step, key=key, payload=payload, facts=facts, digest=payload.hex())
-        before, wanted = self.model.rows(), expected_reception(self.model, plan, command)
-        reception = self._received(command, plan)
-        assert reception is wanted
-        if reception is Reception.KEEP:
-            self.model.apply(keep_signal(command, run, now=self.now).frozen())
-            check_changed(before, self.model)
-            check_rows(self.model, self.plans)
-            assert self.model.runs[run_id].next_sequence == run.next_sequence, "nothing happened so far"
-        elif reception is Reception.DELIVER:
-            self._deliver(command, plan)
-
-    def _received(self, command: SendSignal, plan: Plan) -> Reception | type[UsageError]:
-        run, row = self.model.runs[command.run_id], self.model.steps.get((command.run_id, command.step))
-        try:
-            return receive(command, run, row, plan, self.model.sent(run.id), now=self.now)
-        except UsageError as error:
-            return type(error)
-
-    def _deliver(self, command: SendSignal, plan: Plan) -> None:
-        def decide(snapshot: Snapshot) -> Settled:
-            hand_over = HandOver(NOBODY, self.now)
-            return deliver_signal(command, snapshot, plan, now=self.now, hand_over=hand_over, published=False)
-
-        self._decide([TaskKey(command.run_id, command.step, 1, 0)], decide)
-        assert self.model.steps[command.run_id, command.step].status is StepStatus.COMPLETED
-
-    @rule()
-    def expire(self) -> None:
-        """Somebody looks for runs that are past their deadlines."""
-        overdue = [run for run in self.model.runs.values() if run.deadline_at and run.deadline_at <= self.now]
-        changes = expire_runs(list(self.model.runs.values()), now=self.now, published=False)
-        self._apply(changes, NOBODY)
-        assert all(self.model.runs[run.id].status is RunStatus.FAILED for run in overdue)
-        assert len(changes.runs) == len(overdue)
-
-    @precondition(lambda self: not self.cancelled)
-    @rule(data=st.data())
-    def cancel_a_run(self, data: st.DataObject) -> None:
-        """Somebody cancels one run, whatever it is at; only one, since little happens to it afterwards."""
-        self.cancelled = True
-        run = data.draw(st.sampled_from(list(self.model.runs.values())))
-        changes = cancel_run(run, "no longer wanted", now=self.now, published=False)
-        before = self.model.rows()
-        self.model.apply(changes)
-        check_changed(before, self.model)
-        check_rows(self.model, self.plans)
-        assert (changes == Changes()) == (run.status in TERMINAL_RUN)
-        assert self.model.runs[run.id].status in TERMINAL_RUN
-
-    # The end
+    @rule(occurrence=st.sampled_from([*OCCURRENCES, Course.cancel_a_run]), random=SEEDS)
+    def go_on(self, occurrence: Callable[[Course, Random], None], random: Random) -> None:
+        """Something happens."""
+        assert self.course is not None
+        occurrence(self.course, random)
 
     def teardown(self) -> None:
-        """Where attempts do not fail any more, every run comes to its end."""
-        for _ in range(ROUNDS_MAX):
-            if self.model.pending():
-                self._claim(RUNS_MAX, NOBODY)
-            self.now = max([self.now, *self.model.ready_at.values()])
-            for key in self._claimable():
-                self.given.append(self.model.claim(key, worker="last", until=self._lease_end()))
-            tasks = self._held()
-            waits = [task for task in self.model.tasks.values() if task.status is TaskStatus.SUSPENDED]
-            if not tasks and not waits:
-                break
-            self._settle([completed(task, self._plain_facts(task)) for task in tasks], NOBODY)
-            for task in waits:
-                if task.wake_at is None:
-                    self._signal(task.key.run_id, task.key.step, "last", b'"yes"', 0)
-            self.now = max([self.now, *(task.wake_at for task in self.model.tasks.values() if task.wake_at)])
-            self._wake(self.now)
+        """Every run comes to its end."""
+        if self.course is not None:
+            self.course.end()
 
-        assert {run.status for run in self.model.runs.values()} <= TERMINAL_RUN
 
-    # Deciding
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
 
-    def _claim(self, count: int, capacity: Capacity) -> None:
-        pending = self.model.pending()[:count]
 
-        signals = {run.id: self.model.sent(run.id) for run in pending if run.signals}
-
-        def decide() -> ChangeSet:
-            hand_over = HandOver(capacity, self.now)
-            return claim_runs(pending, self.plans, now=self.now, hand_over=hand_over, published=False, signals=signals)
-
-        changes = decide()
-        assert changes == decide()
-        self._apply(changes, capacity)
-        assert all(self.model.runs[run.id].status is not RunStatus.PENDING for run in pending)
-
-    def _settle(self, outcomes: Sequence[Outcome], capacity: Capacity) -> None:
-        def decide(snapshot: Snapshot) -> Settled:
-            return settle_tasks(
-                outcomes,
-                snapshot,
-                self.plans,
-                now=self.now,
-                hand_over=HandOver(capacity, self.now),
-                published=False,
-                absent=Verdict.STALE,
-            )
-
-        held = {_lease_of(task) for task in self._held()}
-        keys = [outcome.key for outcome in outcomes]
-        settled = self._decide(keys, decide, capacity)
-        mine = {Lease(outcome.key, outcome.token) for outcome in outcomes}
-        assert set(settled.verdicts) == mine
-        recorded = {lease for lease, _ in self.model.outcomes}
-        assert {lease for lease, verdict in settled.verdicts.items() if verdict is Verdict.SETTLED} <= recorded
-        written: list[TaskUpdate | Suspension] = [*settled.changes.tasks, *settled.changes.suspensions]
-        assert {Lease(task.key, task.token) for task in written} <= held & mine, "a stale write"
-        again = self._decide(keys, decide, capacity)
-        assert again.changes.empty, "the same command twice"
-        # A task remembers its latest outcome only: an older one in the same batch is stale by now.
-        for lease, verdict in settled.verdicts.items():
-            assert again.verdicts[lease] is verdict or (lease not in held and again.verdicts[lease] is Verdict.STALE)
-
-    def _decide(
-        self, keys: Sequence[TaskKey], decide: Callable[[Snapshot], Settled], capacity: Capacity | None = None
-    ) -> Settled:
-        """Decide on the neighbours, and on all steps where these do not do; then compare with knowing everything."""
-        near = self.model.snapshot(keys, [step for key in keys for step in self._neighbours(key)])
-        settled = decide(near)
-        assert settled == decide(near), "the same rows, the same decision"
-        settled, near = self._completed(settled, near, decide)
-        whole, _ = self._completed(*self._knowing_everything(keys, decide), decide)
-        assert _sorted(settled.changes.frozen()) == _sorted(whole.changes.frozen())
-        assert settled.verdicts == whole.verdicts
-        self._apply(settled.changes, NOBODY if capacity is None else capacity)
-        return settled
-
-    def _knowing_everything(
-        self, keys: Sequence[TaskKey], decide: Callable[[Snapshot], Settled]
-    ) -> tuple[Settled, Snapshot]:
-        snapshot = self.model.snapshot(reversed(keys), list(reversed(self.model.steps)))
-        return decide(snapshot), snapshot
-
-    def _completed(
-        self, settled: Settled, snapshot: Snapshot, decide: Callable[[Snapshot], Settled]
-    ) -> tuple[Settled, Snapshot]:
-        """Decide again with what was missing: steps at first, then the elements of one map with gaps after another."""
-        for _ in range(2 + STEPS_MAX):
-            if settled.complete:
-                break
-            more = {key: step for key, step in self.model.steps.items() if key[0] in settled.incomplete}
-            elements = {request: self.model.elements(request) for request in settled.elements}
-            signals = {run_id: self.model.sent(run_id) for run_id in settled.signals}
-            snapshot = replace(
-                snapshot,
-                steps={**snapshot.steps, **more},
-                elements={**snapshot.elements, **elements},
-                signals={**snapshot.signals, **signals},
-            )
-            settled = decide(snapshot)
-        assert settled.complete
-        return settled, snapshot
-
-    def _apply(self, changes: ChangeSet, capacity: Capacity) -> None:
-        before = self.model.rows()
-        self.model.apply(changes.frozen())
-        check_changed(before, self.model)
-        check_rows(self.model, self.plans)
-        self._check_handed_over(changes, before, capacity)
-        self._check_jobs(changes, before)
-        self.given.extend(changes.claimed)
-
-    def _check_handed_over(self, changes: ChangeSet, before: Model, capacity: Capacity) -> None:
-        assert len(changes.claimed) <= capacity.slots
-        for claimed in changes.claimed:
-            task = self.model.tasks[claimed.key]
-            run = self.model.runs[claimed.key.run_id]
-            step = self.plans[run.flow_id].steps[claimed.key.step]
-            assert (task.status, task.token, task.worker) == (TaskStatus.RUNNING, 1, capacity.worker)
-            assert (claimed.token, claimed.attempt, claimed.lease_until) == (1, 1, task.lease_until)
-            assert run.flow_id in capacity.flow_ids
-            assert step.queue in capacity.queues
-            assert step.start_delay_s == 0
-            assert capacity.minimum_priority is None or run.priority >= capacity.minimum_priority
-        new = self.model.tasks.keys() - before.tasks.keys()
-        leased = {key for key in new if self.model.tasks[key].token and key not in self.model.outputs}
-        assert leased == {claimed.key for claimed in changes.claimed}
-
-    def _check_jobs(self, changes: ChangeSet, before: Model) -> None:
-        """Every task that is nobody's now is announced; what does not deliver gets one hint for each queue."""
-        plans = {run_id: self.plans[run.flow_id] for run_id, run in self.model.runs.items()}
-        told = jobs_of_changes(changes, plans, flow_ids=dict.fromkeys(plans, 1), now=self.now, delivers=True)
-        queued = {
-            key
-            for key, task in self.model.tasks.items()
-            if task.status is TaskStatus.QUEUED and before.tasks.get(key) != task
-        }
-        # A task that goes back to its queue is cancelled at once where another one ends its step or run.
-        cancelled = {job.task for job in told if job.task and self._is_cancelled(job.task)}
-        assert {job.task for job in told} - cancelled == queued
-        assert all(job.task and job.queue == self.model.queues[job.task] for job in told if job.task in queued)
-        hints = [
-            job.queue
-            for job in jobs_of_changes(changes, plans, flow_ids=dict.fromkeys(plans, 1), now=self.now, delivers=False)
-        ]
-        due = {self.model.queues[key] for key in queued if self.model.ready_at[key] <= self.now}
-        assert len(hints) == len(set(hints))
-        assert due <= set(hints)
-
-    # Looking
-
-    def _outcomes(self, tasks: Sequence[ClaimedTask], seed: int) -> list[Outcome]:
+@pytest.mark.parametrize("first", range(0, SEEDS_MAX, SEEDS_AT_ONCE))
+def test_long_courses(first: int) -> None:
+    """Everything happens many times, in any order; with a cancel somewhere in every third."""
+    for seed in range(first, first + SEEDS_AT_ONCE):
         random = Random(seed)
-        return [random_outcome(random, task, self.plans[task.flow_id]) for task in tasks]
-
-    def _neighbours(self, key: TaskKey) -> Iterable[tuple[str, str]]:
-        plan = self.plans[self.model.runs[key.run_id].flow_id]
-        return ((key.run_id, slug) for slug in plan.neighbours[key.step])
-
-    def _claimable(self) -> list[TaskKey]:
-        queued = (key for key, task in self.model.tasks.items() if task.status is TaskStatus.QUEUED)
-        return [key for key in queued if self.model.ready_at[key] <= self.now]
-
-    def _held(self) -> list[ClaimedTask]:
-        return [task for task in self.given if self._holds(task)]
-
-    def _holds(self, task: ClaimedTask) -> bool:
-        row = self.model.tasks[task.key]
-        return row.status is TaskStatus.RUNNING and row.token == task.token
-
-    def _plain_facts(self, task: ClaimedTask) -> bytes | None:
-        return plain_facts(self.plans[task.flow_id].questions[task.key.step])
-
-    def _is_cancelled(self, key: TaskKey) -> bool:
-        run, task = self.model.runs[key.run_id], self.model.tasks.get(key)
-        return run.status is RunStatus.FAILED or (task is not None and task.status is TaskStatus.CANCELLED)
-
-    def _lease_end(self) -> datetime:
-        return self.now + timedelta(seconds=LEASE_S)
-
-
-def _capacity(data: st.DataObject) -> Capacity:
-    """A host with some slots, which may serve not everything."""
-    return Capacity(
-        worker="handed-over",
-        flow_ids=data.draw(st.sampled_from([FLOW_IDS, FLOW_IDS[:1], ()])),
-        queues=data.draw(st.sampled_from([QUEUES, QUEUES[:1]])),
-        slots=data.draw(st.integers(0, 4)),
-        lease_duration=timedelta(seconds=LEASE_S),
-        minimum_priority=data.draw(st.sampled_from([None, 0, 1])),
-    )
-
-
-def _lease_of(task: ClaimedTask) -> Lease:
-    return Lease(task.key, task.token)
-
-
-def _sorted(changes: Changes) -> Changes:
-    """Changes whose steps stand in one order, whatever the order in which their rows were loaded."""
-    return replace(changes, steps=tuple(sorted(changes.steps, key=lambda step: (step.run_id, step.slug))))
-
-
-TestCourse = Course.TestCase
-TestCourse.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)
+        course = Course(random)
+        for number in range(OCCURRENCES_MAX):
+            if seed % 3 == 0 and number == seed % OCCURRENCES_MAX:
+                course.cancel_a_run(random)
+            random.choice(OCCURRENCES)(course, random)
+        course.end()
