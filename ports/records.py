@@ -272,8 +272,6 @@ class EventBatch(Record, frozen=True, kw_only=True):
     at: datetime
     events: bytes
     """A JSON array of `count` objects, each with at least `type`."""
-    published: bool
-    """True from birth where no sink is configured."""
 
 
 class NewRun(Record, frozen=True, kw_only=True):

@@ -33,7 +33,7 @@ def read_health(store: Store, now: datetime) -> Health:
             WaitingWork(queue=queue or None, flow=flow, version=version, count=len(times), since=min(times))
             for (flow, version, queue), times in sorted(waiting.items())
         ],
-        leases=_overdue(task.lease_until for task in running if _due(task.lease_until, now)),
+        leases=_overdue(task.lease_until for task in live if _due(task.lease_until, now)),
         waits=_overdue(task.wake_at for task in live if _due(task.wake_at, now)),
         deadlines=_overdue(run.row.deadline_at for run in runs if _due(run.row.deadline_at, now)),
         events=_overdue(batch.at for run in runs for batch in run.events.values() if not batch.published),

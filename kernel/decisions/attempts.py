@@ -51,10 +51,10 @@ class Attempts:
                 self.verdicts[lease] = Verdict.SETTLED
                 self._apply(task, outcome)
 
-    def write(self, settled: Settled, published: bool) -> None:
+    def write(self, settled: Settled) -> None:
         """Add the rows and verdicts of this run to the batch, or raise and add nothing."""
         if self._tasks or self._suspensions:
-            self.progress.write(settled.changes, published=published)
+            self.progress.write(settled.changes)
             settled.changes.tasks.extend(self._tasks)
             settled.changes.suspensions.extend(self._suspensions)
             settled.changes.attempts.extend(self._attempts)

@@ -12,7 +12,7 @@ from .ending import end_run
 from .state import ChangeSet
 
 
-def cancel_run(run: RunRow, reason: str | None, *, now: datetime, published: bool) -> Changes:
+def cancel_run(run: RunRow, reason: str | None, *, now: datetime) -> Changes:
     """Decide what a cancel does to a run: it ends, with everything that is live in it; nothing where it has ended.
 
     Neither the flow's plan nor the rows of steps and tasks are needed: whatever is live is cancelled.
@@ -21,7 +21,6 @@ def cancel_run(run: RunRow, reason: str | None, *, now: datetime, published: boo
         run: as locked.
         reason: why, in the words of whoever asked.
         now: the time of the transaction.
-        published: whether events are born published.
     """
     changes = ChangeSet()
     if run.status not in TERMINAL_RUN:
@@ -33,6 +32,5 @@ def cancel_run(run: RunRow, reason: str | None, *, now: datetime, published: boo
             reason=reason,
             children_reason="run_cancelled",
             now=now,
-            published=published,
         )
     return changes.frozen()

@@ -19,7 +19,6 @@ def claim_runs(
     *,
     now: datetime,
     hand_over: HandOver,
-    published: bool,
     signals: Mapping[str, Sequence[SignalRow]] | None = None,
 ) -> ChangeSet:
     """Decide what becomes of pending runs that were locked for their claim.
@@ -31,7 +30,6 @@ def claim_runs(
         plans: by flow id.
         now: the time of the claim.
         hand_over: the claiming host's slots; taken from as first tasks are born leased.
-        published: whether events are born published.
         signals: by run id, for every run that signals are kept for.
     """
     kept = signals or {}
@@ -44,11 +42,11 @@ def claim_runs(
             state, mine = RunState.pending(run, plan), kept.get(run.id)
             progress = RunProgress(plan, state, steps, now=now, hand_over=hand_over, signals=mine)
             progress.claim()
-            progress.write(changes, published=published)
+            progress.write(changes)
         except Exception as error:
             hand_over.remaining = slots
             plan = plans[run.flow_id]
             progress = RunProgress(plan, RunState.pending(run, plan), {}, now=now, hand_over=hand_over)
             progress.fail("internal_error", failure_of(error))
-            progress.write(changes, published=published)
+            progress.write(changes)
     return changes

@@ -20,7 +20,6 @@ def end_run(
     error: bytes | None = None,
     children_reason: str,
     now: datetime,
-    published: bool,
 ) -> None:
     """Add to a transaction's changes that a run ends, with everything that is live in it.
 
@@ -33,7 +32,6 @@ def end_run(
         error: kept with the run.
         children_reason: kept with the steps and tasks that end with it.
         now: the time of the transaction.
-        published: whether events are born published.
     """
     changes.runs.append(
         RunUpdate(
@@ -56,7 +54,6 @@ def end_run(
             count=1,
             at=now,
             events=encode_events([event]),
-            published=published,
         )
     )
     changes.cancellations.append(Cancellation(run_id=run.id, at=now, reason=children_reason))

@@ -16,7 +16,7 @@ from .state import ChangeSet
 from .waits import TIMED_OUT, moment
 
 
-def expire_runs(runs: Iterable[RunRow], *, now: datetime, published: bool) -> ChangeSet:
+def expire_runs(runs: Iterable[RunRow], *, now: datetime) -> ChangeSet:
     """Decide what becomes of runs that were found past their deadlines, as they stand under lock.
 
     A run that has ended meanwhile, or whose deadline is another by now, is left alone. Neither the flow's plan nor the
@@ -36,6 +36,5 @@ def expire_runs(runs: Iterable[RunRow], *, now: datetime, published: bool) -> Ch
                 error=error,
                 children_reason="run_failed",
                 now=now,
-                published=published,
             )
     return changes

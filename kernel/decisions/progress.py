@@ -371,12 +371,11 @@ class RunProgress:
 
     # Rows
 
-    def write(self, changes: ChangeSet, *, published: bool) -> None:
+    def write(self, changes: ChangeSet) -> None:
         """Add the rows that bring the store from what was loaded to what was decided, or raise and add nothing.
 
         Args:
             changes: the transaction's changes so far.
-            published: whether events are born published.
         """
         for slug, state in self._advanced_maps.items():
             if self.is_live(slug):
@@ -388,7 +387,7 @@ class RunProgress:
                 changes.steps.append(step_write(self.run.id, state, self.now))
         if self._events:
             first = self._first_sequence
-            changes.events.append(event_batch(self.run, self._events, first, self.now, published=published))
+            changes.events.append(event_batch(self.run, self._events, first, self.now))
         if self.run.is_rerun:
             changes.reruns.append(rerun(self.run))
         else:

@@ -62,9 +62,7 @@ def restart_of(command: RerunRun, run: RunRow, steps: Mapping[str, StepRow], pla
     )
 
 
-def rerun_run(
-    command: RerunRun, snapshot: Snapshot, plan: Plan, *, now: datetime, hand_over: HandOver, published: bool
-) -> Settled:
+def rerun_run(command: RerunRun, snapshot: Snapshot, plan: Plan, *, now: datetime, hand_over: HandOver) -> Settled:
     """Begin a run anew that `restart_of` has found fit for it.
 
     Args:
@@ -73,7 +71,6 @@ def rerun_run(
         plan: of the run.
         now: the time of the transaction.
         hand_over: of nobody: all first tasks are queued.
-        published: whether events are born published.
     """
     settled = Settled()
     row = snapshot.runs[command.run_id]
@@ -90,7 +87,7 @@ def rerun_run(
             signals=snapshot.signals.get(row.id),
         )
         progress.claim()
-        progress.write(settled.changes, published=published)
+        progress.write(settled.changes)
     except NotLoaded as lack:
         settled.ask(row.id, lack)
     return settled

@@ -67,7 +67,7 @@ def step_write(run_id: str, state: StepState, now: datetime) -> StepWrite:
     )
 
 
-def event_batch(run: RunState, events: Sequence[Event], first: int, now: datetime, *, published: bool) -> EventBatch:
+def event_batch(run: RunState, events: Sequence[Event], first: int, now: datetime) -> EventBatch:
     """The events that one transaction causes in a run, with consecutive sequence numbers from `first` on."""
     return EventBatch(
         run_id=run.id,
@@ -77,5 +77,4 @@ def event_batch(run: RunState, events: Sequence[Event], first: int, now: datetim
         count=len(events),
         at=now,
         events=encode_events(events),
-        published=published,
     )

@@ -28,7 +28,6 @@ def settle_tasks(
     *,
     now: datetime,
     hand_over: HandOver,
-    published: bool,
     absent: Verdict,
 ) -> Settled:
     """Decide what outcomes do to their runs.
@@ -39,7 +38,6 @@ def settle_tasks(
         plans: by flow id, for every run in `snapshot`.
         now: the time of the transaction.
         hand_over: the host's slots; taken from as tasks are born leased.
-        published: whether events are born published.
         absent: the verdict for outcomes whose run is not in `snapshot`.
     """
     settled = Settled()
@@ -56,7 +54,7 @@ def settle_tasks(
         def make(row: RunRow = row, rows: Mapping[str, StepRow] = loaded.get(run_id, {})) -> Attempts:
             return _attempts_of(row, plans, loaded_steps(rows), snapshot, now, hand_over)
 
-        _settle_run(make, of_run, snapshot, settled, hand_over, published)
+        _settle_run(make, of_run, snapshot, settled, hand_over)
     return settled
 
 
@@ -68,7 +66,6 @@ def reap_tasks(
     now: datetime,
     before: datetime,
     hand_over: HandOver,
-    published: bool,
 ) -> Settled:
     """Decide what becomes of tasks whose lease ended before `before`, as they stand under lock.
 
@@ -92,12 +89,12 @@ def reap_tasks(
             for task in tasks:
                 if attempts.progress.is_live(task.key.step):
                     attempts.lose(task)
-            attempts.write(settled, published)
+            attempts.write(settled)
         except NotLoaded as lack:
             settled.ask(run_id, lack)
         except Exception as error:
             leases = [Lease(task.key, task.token) for task in tasks]
-            fail_run(progress_of(row, plans, {}, snapshot, now, hand_over), leases, error, settled, published)
+            fail_run(progress_of(row, plans, {}, snapshot, now, hand_over), leases, error, settled)
     return settled
 
 
@@ -118,14 +115,13 @@ def _settle_run(
     snapshot: Snapshot,
     settled: Settled,
     hand_over: HandOver,
-    published: bool,
 ) -> None:
     """Settle one run's outcomes; where the rules themselves raise, its tasks fail with `internal_error`, or the run."""
     slots = hand_over.remaining
     try:
         attempts = make()
         attempts.settle(outcomes, snapshot)
-        attempts.write(settled, published)
+        attempts.write(settled)
     except NotLoaded as lack:
         hand_over.remaining = slots
         settled.ask(outcomes[0].key.run_id, lack)
@@ -135,10 +131,10 @@ def _settle_run(
             attempts = make()
             attempts.settle([_internal_error(outcome, error) for outcome in outcomes], snapshot)
             attempts.unrecorded.update(attempts.verdicts)
-            attempts.write(settled, published)
+            attempts.write(settled)
         except Exception as second:
             leases = [Lease(outcome.key, outcome.token) for outcome in outcomes]
-            fail_run(make().progress, leases, second, settled, published)
+            fail_run(make().progress, leases, second, settled)
 
 
 def _internal_error(outcome: Outcome, error: Exception) -> Outcome:

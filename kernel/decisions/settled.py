@@ -68,14 +68,12 @@ def progress_of(
     )
 
 
-def fail_run(
-    progress: RunProgress, leases: Sequence[Lease], error: Exception, settled: Settled, published: bool
-) -> None:
+def fail_run(progress: RunProgress, leases: Sequence[Lease], error: Exception, settled: Settled) -> None:
     """End a run whose rules raise, by what needs no rules; nothing of its tasks is recorded."""
     settled.verdicts.update((lease, Verdict.STALE) for lease in leases)
     if not progress.ended:
         progress.fail("internal_error", failure_of(error))
-        progress.write(settled.changes, published=published)
+        progress.write(settled.changes)
 
 
 def steps_by_run(snapshot: Snapshot) -> dict[str, dict[str, StepRow]]:

@@ -100,7 +100,7 @@ def keep_signal(command: SendSignal, run: RunRow, *, now: datetime) -> ChangeSet
 
 
 def deliver_signal(
-    command: SendSignal, snapshot: Snapshot, plan: Plan, *, now: datetime, hand_over: HandOver, published: bool
+    command: SendSignal, snapshot: Snapshot, plan: Plan, *, now: datetime, hand_over: HandOver
 ) -> Settled:
     """Advance a run whose step waits for the signal: the payload is the step's output."""
     settled = Settled()
@@ -109,7 +109,7 @@ def deliver_signal(
     try:
         progress = progress_of(run, {run.flow_id: plan}, steps, snapshot, now, hand_over)
         progress.signalled(command.step, command.payload, command.facts)
-        progress.write(settled.changes, published=published)
+        progress.write(settled.changes)
         settled.changes.new_signals.append(_new_signal(command, now, consumed=True))
     except NotLoaded as lack:
         settled.ask(run.id, lack)

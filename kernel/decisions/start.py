@@ -16,7 +16,7 @@ FIRST_SEQUENCE = 1
 _CREATED = encode_events([RunCreated()])
 
 
-def start_run(request: RunRequest, flow_id: int, plan: Plan, *, run_id: str, now: datetime, published: bool) -> NewRun:
+def start_run(request: RunRequest, flow_id: int, plan: Plan, *, run_id: str, now: datetime) -> NewRun:
     """A pending run and its first event."""
     event = EventBatch(
         run_id=run_id,
@@ -26,7 +26,6 @@ def start_run(request: RunRequest, flow_id: int, plan: Plan, *, run_id: str, now
         count=1,
         at=now,
         events=_CREATED,
-        published=published,
     )
     return NewRun(
         id=run_id,

@@ -27,7 +27,6 @@ def wake_tasks(
     *,
     now: datetime,
     hand_over: HandOver,
-    published: bool,
 ) -> Settled:
     """Decide what becomes of suspended tasks whose `wake_at` has come, as they stand under lock.
 
@@ -47,13 +46,13 @@ def wake_tasks(
             progress = progress_of(row, plans, loaded_steps(steps.get(run_id, {})), snapshot, now, hand_over)
             woken = [task for task in sorted(tasks, key=_may_end_the_run) if _wake(progress, task)]
             if woken:
-                progress.write(settled.changes, published=published)
+                progress.write(settled.changes)
             settled.verdicts.update((Lease(task.key, task.token), Verdict.SETTLED) for task in woken)
         except NotLoaded as lack:
             settled.ask(run_id, lack)
         except Exception as error:
             leases = [Lease(task.key, task.token) for task in tasks]
-            fail_run(progress_of(row, plans, {}, snapshot, now, hand_over), leases, error, settled, published)
+            fail_run(progress_of(row, plans, {}, snapshot, now, hand_over), leases, error, settled)
     return settled
 
 

@@ -87,7 +87,6 @@ class Advancing:
                     self._means.plans,
                     now=now,
                     hand_over=HandOver(command.capacity, now),
-                    published=self._means.published,
                     absent=Verdict.STALE if command.wait else Verdict.DEFERRED,
                 )
 
@@ -129,7 +128,6 @@ class Advancing:
                     now=now,
                     before=before,
                     hand_over=HandOver(NOBODY, now),
-                    published=self._means.published,
                 )
 
             settled = await decide_and_apply(transaction, snapshot, self._means.plans, decide)

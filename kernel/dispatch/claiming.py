@@ -45,7 +45,6 @@ class Claiming:
                 self._means.plans,
                 now=now,
                 hand_over=HandOver(capacity, now),
-                published=self._means.published,
                 signals=signals,
             )
             await transaction.apply(changes.frozen())

@@ -65,9 +65,7 @@ class Controlling:
             tried.append(_Try(now, answer))
 
             def decide(snapshot: Snapshot) -> Settled:
-                return rerun_run(
-                    command, snapshot, plan, now=now, hand_over=HandOver(NOBODY, now), published=means.published
-                )
+                return rerun_run(command, snapshot, plan, now=now, hand_over=HandOver(NOBODY, now))
 
             whole = Snapshot(runs=snapshot.runs, steps={(row.run_id, row.slug): row for row in rows}, tasks={})
             settled = await decide_and_apply(transaction, whole, means.plans, decide)

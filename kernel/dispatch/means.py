@@ -49,11 +49,6 @@ class Means:
         """The ids of the registered flows."""
         return tuple(self.registry.by_id)
 
-    @property
-    def published(self) -> bool:
-        """Whether events are born published: where nobody is there to take them."""
-        return self.ports.sink is None
-
     async def from_the_top(self, transact: Callable[[], Awaitable[Done]], *, patience_s: float = float("inf")) -> Done:
         """Run one transaction, again where it got into another's way: its rollback left no trace."""
         clock = self.clock

@@ -37,7 +37,6 @@ class Running:
                 self._means.plans[request.flow_id],
                 run_id=request.run_id or self._means.ports.new_id(),
                 now=now,
-                published=self._means.published,
             )
             for request in command.requests
         ]
@@ -73,7 +72,7 @@ class Running:
             if run is None:
                 raise RunNotFound(command.run_id)
             now = self._means.clock.now()
-            changes = cancel_run(run, command.reason, now=now, published=self._means.published)
+            changes = cancel_run(run, command.reason, now=now)
             if changes.runs:
                 await transaction.apply(changes)
                 tried[now] = run.status

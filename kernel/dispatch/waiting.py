@@ -64,7 +64,6 @@ class Waiting:
                     means.plans,
                     now=now,
                     hand_over=HandOver(NOBODY, now),
-                    published=means.published,
                 )
 
             settled = await decide_and_apply(transaction, snapshot, means.plans, decide)
@@ -81,7 +80,7 @@ class Waiting:
             return 0
         async with means.persistence.transaction() as transaction:
             snapshot = await transaction.load(LoadRequest(runs=tuple(sorted(overdue)), steps=(), tasks=()))
-            changes = expire_runs(snapshot.runs.values(), now=means.clock.now(), published=means.published)
+            changes = expire_runs(snapshot.runs.values(), now=means.clock.now())
             if not changes.empty:
                 await transaction.apply(changes.frozen())
         return len(changes.runs)
@@ -135,7 +134,7 @@ class Waiting:
 
         def decide(snapshot: Snapshot) -> Settled:
             hand_over = HandOver(NOBODY, now)
-            return deliver_signal(command, snapshot, plan, now=now, hand_over=hand_over, published=means.published)
+            return deliver_signal(command, snapshot, plan, now=now, hand_over=hand_over)
 
         return (await decide_and_apply(transaction, near, means.plans, decide)).changes
 

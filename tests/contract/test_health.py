@@ -39,9 +39,10 @@ async def test_an_empty_store_is_healthy(store: Persistence) -> None:
 async def test_work_is_told_by_flow_version_and_queue(store: Persistence, flow: FlowRow) -> None:
     """Pending runs have no queue; tasks whose time has not come are not ready."""
     letters = await register(store, "letters", "2")
+    await run_with_tasks(store, letters, 3, steps={"pack": 3}, queue="mail", ready_at=at(-5))
+    await run_with_tasks(store, letters, 4, steps={"pack": 2}, queue="mail", ready_at=at(60))
+    await store.register_sinks(["default"], now=at(0))
     await start(store, flow, 1, 2)
-    await run_with_tasks(store, letters, 3, steps={"pack": 3}, queue="mail", ready_at=at(-5), published=True)
-    await run_with_tasks(store, letters, 4, steps={"pack": 2}, queue="mail", ready_at=at(60), published=True)
 
     found = await store.read_health(at(10))
 
@@ -57,7 +58,7 @@ async def test_leases_that_have_ended_are_told(
     store: Persistence, flow: FlowRow, now: datetime, expected: Overdue
 ) -> None:
     """Those that last are none of it."""
-    await run_with_tasks(store, flow, 1, published=True)
+    await run_with_tasks(store, flow, 1)
     await claim_one(store, flow)
 
     assert (await store.read_health(now)).leases == expected

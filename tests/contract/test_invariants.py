@@ -55,7 +55,7 @@ async def test_what_does_not_hold_is_the_only_thing_told(store: Persistence, flo
 
 async def test_pending_runs_are_healthy(store: Persistence, flow: FlowRow) -> None:
     """A run that nobody has claimed, with key and without, with events published and not."""
-    await store.insert_runs([new_run(flow, 1), new_run(flow, 2, key="k"), new_run(flow, 3, published=True)])
+    await store.insert_runs([new_run(flow, 1), new_run(flow, 2, key="k"), new_run(flow, 3)])
     await assert_healthy(store)
 
 

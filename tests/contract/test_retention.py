@@ -121,19 +121,19 @@ async def test_a_key_is_free_again_once_its_run_is_gone(store: Persistence, flow
     """The idempotency record is the run itself."""
     await store.remove_sink("default")
     (first,) = await store.insert_runs([new_run(flow, 1, key="order-1")])
-    assert (await store.insert_runs([new_run(flow, 2, key="order-1", published=True)]))[0].id == first.id
+    assert (await store.insert_runs([new_run(flow, 2, key="order-1")]))[0].id == first.id
     async with store.transaction() as transaction:
         await transaction.load(load_request(first.id, wait=True))
 
         await transaction.apply(
             Changes(
                 runs=(run_update(first.id, RunStatus.CANCELLED, next_sequence=3, ended_at=START),),
-                events=(events(first.id, 2, ["run.cancelled"], flow=flow.slug, published=True),),
+                events=(events(first.id, 2, ["run.cancelled"], flow=flow.slug),),
             )
         )
 
     assert await store.delete_runs([first.id], ended_before=LATER) == [first.id]
-    (again,) = await store.insert_runs([new_run(flow, 3, key="order-1", published=True)])
+    (again,) = await store.insert_runs([new_run(flow, 3, key="order-1")])
     assert (again.id, again.created) == (run_id(3), True)
 
 

@@ -97,7 +97,7 @@ async def test_a_sweep_looks_past_priorities_and_losses(store: Persistence, flow
 
 async def test_the_next_task_is_found_past_priorities_and_losses(store: Persistence, flow: FlowRow) -> None:
     """A host wakes for the earliest task, not for the most urgent one; a task with losses counts as well."""
-    run = await run_with_tasks(store, flow, 1, steps={}, published=True)
+    run = await run_with_tasks(store, flow, 1, steps={})
     await apply(
         store,
         run,
@@ -168,7 +168,7 @@ async def test_a_completed_run_leaves_only_its_events(store: Persistence, flow: 
 async def test_a_pending_run_is_due_to_who_serves_it(store: Persistence, flow: FlowRow) -> None:
     """Runs have no queue; a host of another flow is not concerned."""
     other = await register(store, slug="returns")
-    await store.insert_runs([new_run(flow, published=True)])
+    await store.insert_runs([new_run(flow)])
 
     assert (await due(store, flow, queues=(), now=at(0), expired=at(0))).runs
     assert await due(store, other, now=at(0), expired=at(0)) == QUIET
@@ -177,7 +177,7 @@ async def test_a_pending_run_is_due_to_who_serves_it(store: Persistence, flow: F
 async def test_a_ready_task_is_due_to_who_serves_its_flow_and_queue(store: Persistence, flow: FlowRow) -> None:
     """Ready means `ready_at` ≤ now."""
     other = await register(store, slug="returns")
-    await run_with_tasks(store, flow, ready_at=at(5), queue="cpu", published=True)
+    await run_with_tasks(store, flow, ready_at=at(5), queue="cpu")
 
     assert await due(store, flow, queues=("gpu", "cpu"), now=at(5), expired=at(0)) == Due(
         runs=False, tasks=True, expired=False, outbox=frozenset(), next_at=None
@@ -190,8 +190,8 @@ async def test_a_ready_task_is_due_to_who_serves_its_flow_and_queue(store: Persi
 async def test_a_host_learns_when_the_next_task_is_ready(store: Persistence, flow: FlowRow) -> None:
     """The earliest of its own tasks that are not ready yet, over flows and queues."""
     other = await register(store, slug="returns")
-    run = await run_with_tasks(store, flow, 1, ready_at=at(50), published=True)
-    await run_with_tasks(store, other, 2, ready_at=at(20), published=True)
+    run = await run_with_tasks(store, flow, 1, ready_at=at(50))
+    await run_with_tasks(store, other, 2, ready_at=at(20))
     await apply(store, run, Changes(new_tasks=(new_tasks(flow, run, "cpu", queue="cpu", ready_at=at(30)),)))
 
     async def next_ready(*flows: FlowRow, queues: tuple[str, ...] = ("default",)) -> datetime | None:
@@ -208,7 +208,7 @@ async def test_a_host_learns_when_the_next_task_is_ready(store: Persistence, flo
 async def test_an_expired_lease_is_due(store: Persistence, flow: FlowRow) -> None:
     """A lease that ended before the moment given, in a flow that this host serves."""
     other = await register(store, slug="returns")
-    await run_with_tasks(store, flow, published=True)
+    await run_with_tasks(store, flow)
     await store.claim_tasks(task_claim(flow, lease_s=30))
 
     assert (await due(store, flow, now=at(40), expired=at(31))).expired
@@ -218,7 +218,7 @@ async def test_an_expired_lease_is_due(store: Persistence, flow: FlowRow) -> Non
 
 async def test_a_settled_task_has_no_lease_that_could_expire(store: Persistence, flow: FlowRow) -> None:
     """An outcome ends the lease."""
-    run = await run_with_tasks(store, flow, published=True)
+    run = await run_with_tasks(store, flow)
     (task,) = await store.claim_tasks(task_claim(flow, only=keys(run_id(1), "pack", [0])))
     await apply(store, run, Changes(tasks=(completed(task),)))
 

@@ -74,7 +74,7 @@ class Deciding:
         self.model = Model()
         self.run = run_id(1)
         request = RunRequest(flow_id=FLOW_ID, input=b"{}", facts=facts, priority=priority)
-        self.model.insert(start_run(request, FLOW_ID, plan, run_id=self.run, now=START, published=False))
+        self.model.insert(start_run(request, FLOW_ID, plan, run_id=self.run, now=START))
 
     def key(self, slug: str, element: int = 0) -> TaskKey:
         """A task of the run."""
@@ -83,7 +83,7 @@ class Deciding:
     def claim_run(self, host: Capacity | None = None, *, now: datetime = START) -> ChangeSet:
         """Claim the pending run."""
         hand_over = HandOver(host or capacity(), now)
-        changes = claim_runs(self.model.pending(), self.plans, now=now, hand_over=hand_over, published=False)
+        changes = claim_runs(self.model.pending(), self.plans, now=now, hand_over=hand_over)
         return self._applied(changes)
 
     def claim(self, slug: str, element: int = 0, *, now: datetime = START) -> ClaimedTask:
@@ -107,7 +107,6 @@ class Deciding:
                 self.plans,
                 now=now,
                 hand_over=HandOver(host or capacity(), now),
-                published=False,
                 absent=absent,
             )
             if not settled.elements:
@@ -127,7 +126,6 @@ class Deciding:
             now=now,
             before=before,
             hand_over=HandOver(capacity(), now),
-            published=False,
         )
         self._applied(settled.changes)
         return settled

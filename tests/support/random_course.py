@@ -70,8 +70,8 @@ class Course:
             plan = self.plans[flow_id]
             facts = random_facts(random, plan.questions[INPUT])
             request = RunRequest(flow_id=flow_id, input=b"{}", facts=facts, priority=random.randint(-1, 1))
-            new = start_run(request, flow_id, plan, run_id=run_id(number), now=self.now, published=False)
-            assert new == start_run(request, flow_id, plan, run_id=run_id(number), now=self.now, published=False)
+            new = start_run(request, flow_id, plan, run_id=run_id(number), now=self.now)
+            assert new == start_run(request, flow_id, plan, run_id=run_id(number), now=self.now)
             self.model.insert(new)
         check_rows(self.model, self.plans)
 
@@ -124,7 +124,6 @@ class Course:
                 now=self.now,
                 before=before,
                 hand_over=HandOver(NOBODY, self.now),
-                published=False,
             )
 
         settled = self._decide([task.key for task in expired], decide)
@@ -144,7 +143,7 @@ class Course:
 
         def decide(snapshot: Snapshot) -> Settled:
             hand_over = HandOver(NOBODY, self.now)
-            return wake_tasks(everything, snapshot, self.plans, now=self.now, hand_over=hand_over, published=False)
+            return wake_tasks(everything, snapshot, self.plans, now=self.now, hand_over=hand_over)
 
         settled = self._decide([task.key for task in everything], decide)
         woken = {lease.key for lease in settled.verdicts}
@@ -195,7 +194,7 @@ class Course:
     def _deliver(self, command: SendSignal, plan: Plan) -> None:
         def decide(snapshot: Snapshot) -> Settled:
             hand_over = HandOver(NOBODY, self.now)
-            return deliver_signal(command, snapshot, plan, now=self.now, hand_over=hand_over, published=False)
+            return deliver_signal(command, snapshot, plan, now=self.now, hand_over=hand_over)
 
         self._decide([TaskKey(command.run_id, command.step, 1, 0)], decide)
         assert self.model.steps[command.run_id, command.step].status is StepStatus.COMPLETED
@@ -203,7 +202,7 @@ class Course:
     def expire(self, random: Random) -> None:
         """Somebody looks for runs that are past their deadlines."""
         overdue = [run for run in self.model.runs.values() if run.deadline_at and run.deadline_at <= self.now]
-        changes = expire_runs(list(self.model.runs.values()), now=self.now, published=False)
+        changes = expire_runs(list(self.model.runs.values()), now=self.now)
         self._apply(changes, NOBODY)
         assert all(self.model.runs[run.id].status is RunStatus.FAILED for run in overdue)
         assert len(changes.runs) == len(overdue)
@@ -214,7 +213,7 @@ class Course:
             return
         self.cancelled = True
         run = random.choice(list(self.model.runs.values()))
-        changes = cancel_run(run, "no longer wanted", now=self.now, published=False)
+        changes = cancel_run(run, "no longer wanted", now=self.now)
         before = self.model.rows()
         self.model.apply(changes)
         check_changed(before, self.model)
@@ -256,7 +255,7 @@ class Course:
 
         def decide() -> ChangeSet:
             hand_over = HandOver(capacity, self.now)
-            return claim_runs(pending, self.plans, now=self.now, hand_over=hand_over, published=False, signals=signals)
+            return claim_runs(pending, self.plans, now=self.now, hand_over=hand_over, signals=signals)
 
         changes = decide()
         assert changes == decide()
@@ -271,7 +270,6 @@ class Course:
                 self.plans,
                 now=self.now,
                 hand_over=HandOver(capacity, self.now),
-                published=False,
                 absent=Verdict.STALE,
             )
 

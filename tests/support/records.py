@@ -63,7 +63,6 @@ def events(
     flow: str = "orders",
     generation: int = 1,
     happened_at: datetime = START,
-    published: bool = False,
 ) -> EventBatch:
     """Consecutive events of a run, each a type or a type with fields, from sequence number `first`."""
     objects = [{"type": event} if isinstance(event, str) else {"type": event[0], **event[1]} for event in told]
@@ -75,7 +74,6 @@ def events(
         count=len(objects),
         at=happened_at,
         events=json.dumps(objects, separators=(",", ":")).encode(),
-        published=published,
     )
 
 
@@ -90,7 +88,6 @@ def new_run(
     config: bytes | None = None,
     facts: bytes | None = None,
     created_at: datetime = START,
-    published: bool = False,
     annotations: bytes | None = None,
 ) -> NewRun:
     """Run `number` of `flow`, to be inserted."""
@@ -108,7 +105,7 @@ def new_run(
         config=config,
         facts=facts,
         created_at=created_at,
-        event=events(identity, flow=flow.slug, happened_at=created_at, published=published),
+        event=events(identity, flow=flow.slug, happened_at=created_at),
         annotations=annotations,
     )
 

@@ -73,7 +73,6 @@ async def run_with_tasks(
     ready_at: datetime = START,
     worker: str | None = None,
     lease_until: datetime | None = None,
-    published: bool = False,
 ) -> str:
     """Start a run and make it running: `steps` by name with their numbers of tasks, all ready.
 
@@ -81,7 +80,7 @@ async def run_with_tasks(
     """
     steps = {"pack": 1} if steps is None else steps
     run = run_id(number)
-    await store.insert_runs([new_run(flow, number, priority=priority, published=published)])
+    await store.insert_runs([new_run(flow, number, priority=priority)])
     told: list[str | tuple[str, Mapping[str, object]]] = ["run.started"]
     told += [("step.started", {"step": slug}) for slug in steps]
     async with store.transaction() as transaction:
@@ -107,7 +106,7 @@ async def run_with_tasks(
                     )
                     for slug, count in steps.items()
                 ),
-                events=(events(run, 2, told, flow=flow.slug, published=published),),
+                events=(events(run, 2, told, flow=flow.slug),),
             )
         )
     return run

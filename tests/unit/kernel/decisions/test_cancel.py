@@ -30,10 +30,9 @@ def row(status: RunStatus) -> RunRow:
 
 
 @pytest.mark.parametrize("status", [RunStatus.PENDING, RunStatus.RUNNING])
-@pytest.mark.parametrize("published", [False, True])
-def test_a_live_run_ends(status: RunStatus, published: bool) -> None:
+def test_a_live_run_ends(status: RunStatus) -> None:
     """One row, one event, and whatever is live below; its counters stay as they are."""
-    changes = cancel_run(row(status), "enough", now=at(9), published=published)
+    changes = cancel_run(row(status), "enough", now=at(9))
 
     (event,) = changes.events
     assert changes.runs == (
@@ -48,14 +47,14 @@ def test_a_live_run_ends(status: RunStatus, published: bool) -> None:
     )
     assert changes.cancellations == (Cancellation(run_id=run_id(1), at=at(9), reason="run_cancelled"),)
     assert (event.first_sequence, event.count, event.generation, event.at) == (5, 1, 2, at(9))
-    assert (event.flow, event.published) == ("orders", published)
+    assert event.flow == "orders"
     assert json.loads(event.events) == [{"type": "run.cancelled", "reason": "enough"}]
 
 
 @pytest.mark.parametrize("status", sorted(TERMINAL_RUN))
 def test_a_run_that_has_ended_is_left_alone(status: RunStatus) -> None:
     """Terminal is absorbing: I1."""
-    assert cancel_run(row(status), "enough", now=at(9), published=False) == Changes()
+    assert cancel_run(row(status), "enough", now=at(9)) == Changes()
 
 
 @pytest.mark.parametrize("claimed", [False, True])
@@ -68,7 +67,7 @@ def test_a_cancelled_run_is_sound(claimed: bool) -> None:
         deciding.claim_run(capacity(1))
     before = deciding.model.rows()
 
-    deciding.model.apply(cancel_run(deciding.row, None, now=at(9), published=False))
+    deciding.model.apply(cancel_run(deciding.row, None, now=at(9)))
 
     check_changed(before, deciding.model)
     check_rows(deciding.model, deciding.plans)

@@ -20,10 +20,10 @@ def test_a_run_is_born_pending_with_one_event() -> None:
     plan = flow(step("a"))
     request = RunRequest(flow_id=FLOW_ID, input=b'{"n":1}', config=b"{}", key="k", priority=3)
 
-    run = start_run(request, FLOW_ID, plan, run_id=run_id(7), now=START, published=True)
+    run = start_run(request, FLOW_ID, plan, run_id=run_id(7), now=START)
 
     assert (run.id, run.flow, run.key, run.priority, run.created_at) == (run_id(7), "flow", "k", 3, START)
-    assert (run.event.first_sequence, run.event.count, run.event.published) == (1, 1, True)
+    assert (run.event.first_sequence, run.event.count) == (1, 1)
     assert run.event.events == b'[{"type":"run.created"}]'
 
 
@@ -44,8 +44,7 @@ def test_what_a_repeated_key_is_compared_with(other: RunRequest, same: bool) -> 
     request = RunRequest(flow_id=FLOW_ID, input=b'{"n":1}', key="k")
 
     first, second = (
-        start_run(each, FLOW_ID, plan, run_id=run_id(1), now=START, published=False).request_digest
-        for each in (request, other)
+        start_run(each, FLOW_ID, plan, run_id=run_id(1), now=START).request_digest for each in (request, other)
     )
 
     assert (first == second) is same
@@ -93,11 +92,9 @@ def test_a_run_that_cannot_be_evaluated_fails_alone() -> None:
     model = Model()
     for number, facts in ((1, b"no facts"), (2, lengths(input=2))):
         request = RunRequest(flow_id=FLOW_ID, input=b"{}", facts=facts)
-        model.insert(start_run(request, FLOW_ID, plan, run_id=run_id(number), now=START, published=False))
+        model.insert(start_run(request, FLOW_ID, plan, run_id=run_id(number), now=START))
 
-    changes = claim_runs(
-        model.pending(), {FLOW_ID: plan}, now=START, hand_over=HandOver(capacity(2), START), published=False
-    )
+    changes = claim_runs(model.pending(), {FLOW_ID: plan}, now=START, hand_over=HandOver(capacity(2), START))
     model.apply(changes.frozen())
 
     assert [run.status for run in model.runs.values()] == [RunStatus.FAILED, RunStatus.RUNNING]
