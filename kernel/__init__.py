@@ -6,6 +6,7 @@ record of a failure in the modules of those names.
 
 from ..ports import Ports
 from ..ports.errors import AdapterError, CorruptionError, FairleadError, UsageError
+from ..ports.notes import AnnotationValue, LogLevel
 from ..ports.reading import RunCursor, RunFilter
 from ..ports.statuses import RunStatus, StepStatus, TaskStatus
 from .api.control import RunAnswer
@@ -20,6 +21,7 @@ from .errors import (
     FlowShapeConflict,
     ForeignFlow,
     IdempotencyConflict,
+    InvalidAnnotations,
     InvalidArgument,
     InvalidCron,
     InvalidInput,
@@ -34,6 +36,7 @@ from .errors import (
     ResumeTokenExpired,
     ResumeTokenUnknown,
     RunDidNotComplete,
+    RunEnded,
     RunNotEnded,
     RunNotFound,
     ScheduleNotFound,
@@ -50,6 +53,7 @@ from .errors import (
 from .explaining import Cause, CauseKind, Explanation
 from .failures import Failure, decode_failure
 from .kernel import Kernel
+from .notes import LogEntry, Progress
 from .retry import GiveUp, RetryAfter
 from .runs import RunDetails, RunHandle
 from .schedules import DeferredRecord, LeftOut, ScheduleRecord, ScheduleStatus
@@ -59,6 +63,7 @@ from .workers import Worker, WorkerState
 
 __all__ = [
     "AdapterError",
+    "AnnotationValue",
     "Branch",
     "CancelledRun",
     "Cause",
@@ -79,6 +84,7 @@ __all__ = [
     "ForeignFlow",
     "GiveUp",
     "IdempotencyConflict",
+    "InvalidAnnotations",
     "InvalidArgument",
     "InvalidCron",
     "InvalidInput",
@@ -87,12 +93,15 @@ __all__ = [
     "Kernel",
     "LeftOut",
     "LimitExceeded",
+    "LogEntry",
+    "LogLevel",
     "NotAMap",
     "NotASignal",
     "NothingToRerun",
     "OtherShape",
     "PayloadError",
     "Ports",
+    "Progress",
     "Resource",
     "RestartedRun",
     "ResumeTokenExpired",
@@ -102,6 +111,7 @@ __all__ = [
     "RunCursor",
     "RunDetails",
     "RunDidNotComplete",
+    "RunEnded",
     "RunFilter",
     "RunHandle",
     "RunNotEnded",

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 
 from attrs import define, field, frozen
 
+from ..ports.notes import AnnotationValue, LogLevel
 from ..ports.statuses import StepStatus
+from .annotations import encode_annotations
 from .errors import StatusUnknown
+from .notes import Level, Noting, Unheard, checked_level, checked_number, entry_of, message_of_progress
 
 
 @define(kw_only=True)
@@ -20,7 +23,11 @@ class Signs:
 
 @frozen(kw_only=True, eq=False)
 class Context:
-    """Handed to parameters named `ctx`, and to all that are annotated `Context`. It does no I/O."""
+    """Handed to parameters named `ctx`, and to all that are annotated `Context`.
+
+    It does no I/O: what a handler notes with it is written by its host, beside the handler. So noting waits for nothing
+    and works from any thread.
+    """
 
     run_id: str
     flow: str
@@ -35,6 +42,7 @@ class Context:
     """The task's id as text: the same in every attempt, new after a rerun. Hand it to services that deduplicate."""
     _statuses: Mapping[str, StepStatus] = field(factory=dict[str, StepStatus], alias="statuses", repr=False)
     _signs: Signs = field(factory=Signs, alias="signs", repr=False)
+    _noting: Noting = field(factory=Unheard, alias="noting", repr=False)
 
     def status(self, step: str) -> StepStatus:
         """How a step that this one depends on ended, which tells a skipped one from one whose output is None.
@@ -66,3 +74,49 @@ class Context:
         Known from the host's next heartbeat on. Whatever this attempt returns is discarded, and none follows it.
         """
         return self._signs.cancelled
+
+    def log(self, message: str, /, *, level: Level = LogLevel.INFO, **fields: object) -> None:
+        """Log something. It is there for who reads the run's logs within about a second, while the handler runs.
+
+        Nothing fails for what is too long (it is cut), no JSON (it becomes text), or too much (it is left out); the log
+        says so, once for an attempt. The bounds are `LOG_MESSAGE_LENGTH_MAX`, `LOG_FIELDS_BYTES_MAX`,
+        `LOG_ENTRIES_MAX` and `LOG_WAITING_MAX`.
+
+        Args:
+            message: what happened.
+            level: `debug`, `info`, `warning` or `error`.
+            fields: further values, by name.
+
+        Raises:
+            InvalidArgument: there is no such level.
+        """
+        self._noting.log(checked_level(level), entry_of(message, fields))
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Tell how far the handler is. It may be told often: what is told last is what is seen, within about a second.
+
+        Args:
+            done: how much is done, in any unit; at least 0.
+            total: how much there is, where that is known.
+            message: a line about it.
+
+        Raises:
+            InvalidArgument: `done` or `total` is no finite number of at least 0.
+        """
+        whole = None if total is None else checked_number("total", total)
+        self._noting.progress(checked_number("done", done), whole, message_of_progress(message))
+
+    def annotate(self, **annotations: AnnotationValue | None) -> None:
+        """Annotate the run, so that it is found by it; see `Kernel.annotate`. An event tells of what changes.
+
+        What was annotated before the handler ends is there before its outcome is recorded. An attempt that lost its
+        lease annotates nothing, and what is too much for one run is left out; the log says so.
+
+        Args:
+            annotations: texts, finite numbers and truth values by key; None takes one away.
+
+        Raises:
+            InvalidAnnotations: some do not fit.
+        """
+        if annotations:
+            self._noting.annotate(encode_annotations(annotations, removing=True, what="ctx.annotate"))

@@ -74,6 +74,18 @@ class InvalidInput(PayloadError):
     """A run's input or configuration does not fit its flow. No run was made."""
 
 
+class InvalidAnnotations(PayloadError):
+    """What a run was to be annotated with does not fit, or is too much for one run."""
+
+
+class RunEnded(UsageError):
+    """A run was to be changed that has ended. Nothing was changed."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"run {run_id} has ended, so nothing of it changes any more")
+
+
 class IdempotencyConflict(UsageError):
     """A key was used with another payload. No run was made.
 

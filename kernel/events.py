@@ -60,6 +60,15 @@ class RunCancelled(_Event, frozen=True, tag="run.cancelled"):
     """Why, in their words."""
 
 
+class RunAnnotated(_Event, frozen=True, tag="run.annotated"):
+    """What the run is found by has changed."""
+
+    annotations: msgspec.Raw
+    """The annotations that are other than before, by key; null for one that was taken away."""
+    step: str | None = None
+    """The step whose handler did it."""
+
+
 class StepStarted(_Event, frozen=True, tag="step.started"):
     """Every dependency is settled: the step's tasks may run, after `start_delay` if it has one."""
 
@@ -139,6 +148,7 @@ Event: TypeAlias = (
     | RunCompleted
     | RunFailed
     | RunCancelled
+    | RunAnnotated
     | StepStarted
     | StepSuspended
     | StepResumed

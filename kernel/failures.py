@@ -77,9 +77,9 @@ def encode_failure(*, type: str, message: str, traceback: str | None = None, att
     """The record of a failure as JSON, with every text capped and cleaned."""
     return msgspec.json.encode(
         Failure(
-            type=_clean(type[:MESSAGE_LENGTH_MAX]),
-            message=_clean(_head(message, MESSAGE_LENGTH_MAX)),
-            traceback=None if traceback is None else _clean(_tail(traceback, TRACEBACK_LENGTH_MAX)),
+            type=clean(type[:MESSAGE_LENGTH_MAX]),
+            message=clean(_head(message, MESSAGE_LENGTH_MAX)),
+            traceback=None if traceback is None else clean(_tail(traceback, TRACEBACK_LENGTH_MAX)),
             attempt=attempt,
         )
     )
@@ -100,8 +100,13 @@ def with_exceeded(record: bytes, exceeded: Exceeded) -> bytes:
 
 def message_of(error: BaseException) -> str:
     """The text of an exception, whatever its `__str__` does; an exact `str`."""
+    return text_of(error)
+
+
+def text_of(value: object) -> str:
+    """A value as text, whatever its `__str__` does; an exact `str`."""
     try:
-        return str.__str__(str(error))
+        return str.__str__(str(value))
     except BaseException as problem:  # a broken __str__ must not hide the failure it belongs to
         return f"<the message could not be made: str() raised {_class_name(problem)}>"
 
@@ -139,9 +144,9 @@ def _tail(text: str, length: int) -> str:
 
 def readable(text: str, length: int) -> str:
     """A text of others as it may be stored: cleaned, and so many characters of it at most, or little more."""
-    return _clean(_head(text, length))
+    return clean(_head(text, length))
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Replace what JSON text in a database cannot hold: NUL characters and lone surrogates."""
     return text.replace("\0", "␀").encode("utf-8", "replace").decode("utf-8")

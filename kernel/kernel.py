@@ -9,10 +9,13 @@ from typing import Any, Self, TypeVar, overload
 from attrs import evolve
 
 from ..ports import Ports
+from ..ports.notes import AnnotationValue
 from ..ports.persistence import Persistence
 from ..ports.reading import RunCursor, RunFilter, RunPage
+from .annotations import encode_annotations
 from .api.control import Control
 from .api.diagnosis import Diagnosing
+from .api.notes import Annotating
 from .api.retention import Pruning
 from .api.scheduling import Scheduling
 from .api.signals import Signals
@@ -47,6 +50,7 @@ class Kernel(
     Scheduling,
     Signals,
     Subscribing,
+    Annotating,
     Workers,
 ):
     """Decides what happens to flows, runs, steps and tasks; everything else it asks of its ports.
@@ -125,6 +129,7 @@ class Kernel(
         key: str | None = None,
         priority: int = 0,
         config: Mapping[str, object] | None = None,
+        annotations: Mapping[str, AnnotationValue] | None = None,
     ) -> RunHandle: ...
     @overload
     async def start(
@@ -135,6 +140,7 @@ class Kernel(
         key: str | None = None,
         priority: int = 0,
         config: Mapping[str, object] | None = None,
+        annotations: Mapping[str, AnnotationValue] | None = None,
     ) -> RunHandle: ...
     async def start(
         self,
@@ -144,6 +150,7 @@ class Kernel(
         key: str | None = None,
         priority: int = 0,
         config: Mapping[str, object] | None = None,
+        annotations: Mapping[str, AnnotationValue] | None = None,
     ) -> RunHandle:
         """Put a run down as pending. When this returns, the run is durable.
 
@@ -157,18 +164,21 @@ class Kernel(
                 as the run is kept.
             priority: higher is claimed first, within a queue.
             config: settings by step, merged over the defaults of their classes.
+            annotations: what the run is found by: texts, finite numbers and truth values by key. They are no part of
+                what a repeated key is compared with; a run that exists keeps its own.
 
         Raises:
             UnknownFlow: the kernel does not have it.
             ForeignFlow: the kernel has another object of that flow and version.
-            InvalidInput: input, config, key or priority do not fit; every problem is listed with its path, and no run
-                was made.
+            InvalidInput: input, config, key, priority or annotations do not fit; every problem is listed with its path,
+                and no run was made.
             IdempotencyConflict: the key was used with another payload.
             FlowShapeConflict: the store has another shape under this flow's version.
             AdapterError: the store failed, and no run was made; but after `CommitUnknown` there may be one, which the
                 same call with the same key finds.
         """
-        handles = await self.start_many(flow, [Start(input=input, key=key, priority=priority, config=config)])
+        start = Start(input=input, key=key, priority=priority, config=config, annotations=annotations)
+        handles = await self.start_many(flow, [start])
         return handles[0]
 
     async def start_many(self, flow: Flow[Any] | str, starts: Sequence[Start]) -> list[RunHandle]:
@@ -231,11 +241,18 @@ class Kernel(
             chosen: which runs; None for all.
             limit: runs per page, 1 to `RUNS_PER_PAGE_MAX`.
             after: `next` of the page before.
+
+        Raises:
+            InvalidArgument, LimitExceeded: `limit` is out of bounds.
+            InvalidAnnotations: no run can be annotated like that.
+            AdapterError: the store failed.
         """
         if isinstance(limit, bool) or not isinstance(limit, int):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArgument("limit", "an int", limit)
         if not 1 <= limit <= RUNS_PER_PAGE_MAX:
             raise LimitExceeded(what="runs per page", limit=RUNS_PER_PAGE_MAX, found=limit)
+        if chosen is not None and chosen.annotations:
+            encode_annotations(chosen.annotations, removing=False, what="annotations of the filter")
         return await self.ports.persistence.list_runs(chosen or RunFilter(), limit=limit, after=after)
 
 

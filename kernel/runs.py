@@ -22,7 +22,7 @@ from ..ports.reading import (
 from ..ports.statuses import TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus
 from .codec import SIZE_UNLIMITED, JsonValue
 from .codec import decode as decode_json
-from .commands import CancelledRun, CancelRun, Command, RerunRun, RestartedRun
+from .commands import CancelledRun, CancelRun, RerunRun, RestartedRun
 from .definition import Flow, Step, StepName
 from .durations import Duration, in_seconds
 from .errors import InvalidArgument, IsAMap, NotAMap, OtherShape, RunDidNotComplete, RunNotFound, WaitTimeout
@@ -31,6 +31,7 @@ from .facts import NULL
 from .failures import decode_failure
 from .fetching import fetch_payload
 from .plan import StepKind
+from .run_notes import Dispatch, RunNotes
 from .step_order import read_step_order
 from .suspend import Suspend
 
@@ -59,12 +60,6 @@ class FlowFinder(Protocol):
     def __call__(self, slug: str, version: str, /) -> Flow[Any]: ...
 
 
-class Dispatch(Protocol):
-    """Carries out a command."""
-
-    async def __call__(self, command: Command[T], /) -> T: ...
-
-
 @frozen(kw_only=True)
 class RunDetails:
     """Everything that is kept of one run."""
@@ -81,7 +76,7 @@ class RunDetails:
     events: Sequence[EventRecord]
 
 
-class RunHandle:
+class RunHandle(RunNotes):
     """One run. Holding it costs nothing; every method reads the store afresh."""
 
     def __init__(

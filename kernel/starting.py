@@ -11,6 +11,8 @@ from msgspec.structs import replace
 
 from ..ports import Ports
 from ..ports.errors import AdapterError, CommitUnknown, FairleadError
+from ..ports.notes import AnnotationValue
+from .annotations import encode_annotations
 from .arrays import MissingArray, missing_arrays
 from .codec import CONFIG_SIZE_BYTES_MAX
 from .commands import RunRequest, RunStart, StartRuns
@@ -41,6 +43,7 @@ class Start:
     key: str | None = None
     priority: int = 0
     config: Mapping[str, object] | None = None
+    annotations: Mapping[str, AnnotationValue] | None = None
 
 
 class LargeInputs:
@@ -139,12 +142,26 @@ def run_request(flow: Flow[Any], flow_id: int, start: Start) -> RunRequest:
         problems += ((f"config {path}", problem) for path, problem in error.problems)
     if config is not None and len(config) > CONFIG_SIZE_BYTES_MAX:
         problems.append(("config", f"has {len(config):,} bytes of JSON, at most {CONFIG_SIZE_BYTES_MAX:,} are allowed"))
+    annotations = None
+    if start.annotations:
+        try:
+            annotations = encode_annotations(start.annotations, removing=False, what="annotations")
+        except PayloadError as error:
+            problems += ((f"annotations {path}", problem) for path, problem in error.problems)
     facts = None if problems else facts_of(flow.plan.questions[INPUT], data)
     if not problems:
         problems += _missing(flow, facts)
     if problems:
         raise InvalidInput(tuple(problems), what=f"start of flow {flow.slug!r} (version {flow.version})")
-    return RunRequest(flow_id=flow_id, input=data, config=config, facts=facts, key=start.key, priority=start.priority)
+    return RunRequest(
+        flow_id=flow_id,
+        input=data,
+        config=config,
+        facts=facts,
+        key=start.key,
+        priority=start.priority,
+        annotations=annotations,
+    )
 
 
 def _missing(flow: Flow[Any], facts: bytes | None) -> Iterable[tuple[str, str]]:

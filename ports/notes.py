@@ -15,7 +15,7 @@ from typing import Protocol, TypeAlias
 from .record import Record
 from .records import TaskKey
 
-AnnotationValue: TypeAlias = "str | int | float | bool"
+AnnotationValue: TypeAlias = str | int | float | bool
 """What a run may be annotated with: text, a finite number, or a truth value. Numbers are equal by value, whether they
 are written as whole ones or not; a truth value is no number."""
 

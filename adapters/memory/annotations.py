@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 from ...ports.notes import AnnotationValue
 
@@ -20,10 +20,12 @@ CACHED_MAX = 10_000
 def searched(document: bytes) -> Mapping[str, Comparable]:
     """What stands in a JSON object; nothing where it is none."""
     try:
-        values = json.loads(document, parse_float=Decimal, parse_int=Decimal)
+        values: Any = json.loads(document, parse_float=Decimal, parse_int=Decimal)
     except ValueError:
         return {}
-    return {key: comparable(value) for key, value in values.items()} if isinstance(values, dict) else {}
+    if not isinstance(values, dict):
+        return {}
+    return {key: comparable(value) for key, value in cast("dict[str, object]", values).items()}
 
 
 def comparable(value: object) -> Comparable:

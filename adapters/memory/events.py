@@ -44,7 +44,7 @@ class Told:
 class _Head(msgspec.Struct):
     type: str
     step: str | None = None
-    annotations: msgspec.Raw | None = None
+    annotations: msgspec.Raw = msgspec.Raw()
 
 
 _heads = msgspec.json.Decoder(list[_Head])
@@ -66,7 +66,7 @@ def _told(events: bytes, generation: int) -> Sequence[Told]:
             type=head.type,
             step=head.step,
             generation=generation,
-            annotations=None if head.annotations is None else searched(bytes(head.annotations)),
+            annotations=searched(data) if (data := bytes(head.annotations)) else None,
         )
         for head in heads
     )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC
 
+import msgspec
+
 from ...kernel.events import (
     Event,
+    RunAnnotated,
     RunCancelled,
     RunCompleted,
     RunCreated,
@@ -21,7 +24,7 @@ from ...kernel.events import (
 )
 from ...kernel.failures import decode_failure
 from ...ports.outbox import EventRecord
-from .output import coloured, shown_seconds
+from .output import coloured, printable, shown_seconds
 from .records import error_words
 
 RETRYING = "task.retrying"
@@ -67,6 +70,8 @@ def event_words(event: Event, record: EventRecord) -> str:
             return f"run {coloured('failed')} ({reason}){_said(bytes(error))}"
         case RunCancelled(reason=reason):
             return f"run {coloured('cancelled')}{'' if reason is None else f': {reason}'}"
+        case RunAnnotated(annotations=annotations):
+            return f"run annotated: {_annotated(bytes(annotations))}"
         case StepStarted(step=step, tasks=tasks):
             return f"{step} {coloured('running', 'started')}{'' if tasks == 1 else f', {tasks:,} tasks'}"
         case StepCompleted(step=step):
@@ -81,6 +86,12 @@ def event_words(event: Event, record: EventRecord) -> str:
             again = "at once" if wait_s <= 0 else f"in {shown_seconds(wait_s)}"
             ended = f"attempt {attempt} {coloured('cancelled', 'failed')} ({reason})"
             return f"{step}[{element}] {ended}{_said(bytes(error))}; again {again}"
+
+
+def _annotated(annotations: bytes) -> str:
+    """Annotations as a list; what was taken away is said to be none."""
+    values: dict[str, object] = msgspec.json.decode(annotations)
+    return printable(", ".join(f"{key}={'none' if value is None else value}" for key, value in values.items()))
 
 
 def _said(error: bytes) -> str:

@@ -7,6 +7,7 @@ Its type parameter is the type of its result. Whether a command may be repeated 
 from __future__ import annotations
 
 from .base import Command
+from .notes import ANNOTATE_BATCH_MAX, AnnotateRuns, Annotation, AnnotationVerdict, WriteNotes
 from .outbox import Flushed, FlushOutbox, RemoveSink, ReplayDeadLetters
 from .rerun import RerunRun, RestartedRun
 from .retention import PRUNE_BATCH, CollectBlobs, CollectedBlobs, Pruned, PruneRuns
@@ -55,10 +56,14 @@ from .waiting import ExpireRuns, MintResumeToken, SendSignal, SentSignal, Signal
 from .workers import AnnounceWorker
 
 __all__ = [
+    "ANNOTATE_BATCH_MAX",
     "PRUNE_BATCH",
     "REASON_LENGTH_MAX",
     "SETTLE_BATCH_MAX",
     "START_BATCH_MAX",
+    "AnnotateRuns",
+    "Annotation",
+    "AnnotationVerdict",
     "AnnounceWorker",
     "CancelRun",
     "CancelledRun",
@@ -108,5 +113,6 @@ __all__ = [
     "Verdict",
     "WakeTasks",
     "WithdrawDeferred",
+    "WriteNotes",
     "require_startable",
 ]

@@ -27,6 +27,8 @@ class RunRequest(Record, frozen=True, kw_only=True):
     """The facts of the input (`kernel.facts`)."""
     key: str | None = None
     priority: int = 0
+    annotations: bytes | None = None
+    """What the run is annotated with from the start: a canonical JSON object (`kernel.annotations`), not empty."""
     run_id: str | None = None
     """The run's id, drawn already since blobs are named after it; None where it is drawn when the run is put down."""
     digest: str | None = None

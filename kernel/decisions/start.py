@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
+import msgspec
+
 from ...ports.records import EventBatch, NewRun
 from ..commands import RunRequest
-from ..events import RunCreated, encode_events
+from ..events import RunAnnotated, RunCreated, encode_events
 from ..plan import Plan
 
 FIRST_GENERATION = 1
@@ -23,9 +25,9 @@ def start_run(request: RunRequest, flow_id: int, plan: Plan, *, run_id: str, now
         flow=plan.slug,
         generation=FIRST_GENERATION,
         first_sequence=FIRST_SEQUENCE,
-        count=1,
+        count=1 if request.annotations is None else 2,
         at=now,
-        events=_CREATED,
+        events=_CREATED if request.annotations is None else _created_annotated(request.annotations),
     )
     return NewRun(
         id=run_id,
@@ -41,13 +43,18 @@ def start_run(request: RunRequest, flow_id: int, plan: Plan, *, run_id: str, now
         facts=request.facts,
         created_at=now,
         event=event,
+        annotations=request.annotations,
     )
+
+
+def _created_annotated(annotations: bytes) -> bytes:
+    return encode_events([RunCreated(), RunAnnotated(annotations=msgspec.Raw(annotations))])
 
 
 def request_digest(request: RunRequest) -> str:
     """What a repeated key is compared with: SHA-256 over the canonical input and config.
 
-    Neither the flow's version nor the priority is in it: a repetition may come after a deployment.
+    Neither the flow's version nor the priority is in it, nor are annotations: a repetition may come after a deployment.
     """
     digest = hashlib.sha256(request.input)
     digest.update(b"\0")

@@ -13,6 +13,7 @@ from .claiming import Claiming
 from .controlling import Controlling
 from .firing import Firing
 from .means import Handlers, Means
+from .noting import Noting
 from .publishing import Publishing
 from .retaining import Retaining
 from .running import Running
@@ -45,6 +46,7 @@ class Dispatcher:
             Controlling(means),
             Publishing(means, sinks),
             Retaining(means),
+            Noting(means),
             Workers(means),
             Scheduling(means),
             Firing(means, self.dispatch),

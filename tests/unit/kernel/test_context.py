@@ -36,6 +36,7 @@ def test_a_context_offers_nothing_to_change_it() -> None:
     assert public == {
         *("run_id", "flow", "step", "index", "attempt", "idempotency_key"),
         *("status", "lease_lost", "cancelled"),
+        *("log", "progress", "annotate"),
     }
 
 
