@@ -2,8 +2,8 @@
 
 A predicate yields a line for every row that breaks it and nothing on a healthy store. Not here are those that no
 single state of the rows can show: I7, I9, I23, I24, I31 and I34 to I37 speak of what happens over time, I8
-needs a plan's `max_attempts`, I20 and I21 what a sink received, I28 and I29 the blob store, I33 dead letters, I38
-another adapter. I1, I2, I10, I12, I14 and I30 are checked as far as rows show them without the flow's plan.
+needs a plan's `max_attempts`, I28 and I29 the blob store, I38 another adapter. I1, I2, I10, I12, I14 and I30 are
+checked as far as rows show them without the flow's plan, I20 and I21 without looking into a sink.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ...ports.statuses import (
 )
 from .annotations import come_to, searched
 from .events import Told, told_by
+from .outbox_invariants import I20_sinks_get_prefixes, I21_published_means_accepted, I33_nothing_is_lost
 from .rows import Run, Step, StoredRun, Task
 from .store import Store
 from .wait_invariants import I26_suspended_waits, I27_consumed_once
@@ -339,12 +340,15 @@ INVARIANTS: Sequence[Callable[[Store], Iterator[str]]] = (
     I17_one_terminal_event,
     I18_changes_have_events,
     I19_sequence,
+    I20_sinks_get_prefixes,
+    I21_published_means_accepted,
     I22_one_run_per_key,
     I25_nothing_live_in_terminal_run,
     I26_suspended_waits,
     I27_consumed_once,
     I30_shape_never_changes,
     I32_queued_tasks_are_findable,
+    I33_nothing_is_lost,
 )
 
 

@@ -172,7 +172,7 @@ class Deliveries:
         """Lease up to `limit` shards with something to do, those first that were leased longest ago."""
         sink = self.sinks.get(name)
         if sink is None or sink.is_paused(now):
-            return ShardLeases(leases=(), pauses=0)
+            return ShardLeases(leases=[], pauses=0)
         free = [
             (shard.token, number)
             for number, shard in enumerate(sink.shards)

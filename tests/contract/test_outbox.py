@@ -11,12 +11,7 @@ from fairlead.ports.persistence import Persistence
 from fairlead.ports.records import Changes, FlowRow
 from tests.support.records import START, at, events, load_request, new_run, run_id, run_update
 from tests.support.scenes import apply, start
-
-TOGETHER = [number for number in range(1, 2000) if shard_of(run_id(number)) == shard_of(run_id(1))][:3]
-"""Numbers of runs that share the shard of the first."""
-
-APART = next(number for number in range(2, 2000) if shard_of(run_id(number)) != shard_of(run_id(1)))
-"""The number of a run in another shard."""
+from tests.support.sharing import APART, TOGETHER
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 -- Names that are new get the smallest numbers that are free; the caller holds the lock of all registrations.
 WITH revived AS (
-    UPDATE fairlead.sinks AS k SET removed = false WHERE k.name = ANY (%(names)s) AND k.removed
+    UPDATE fairlead.sinks AS k
+    SET removed = false, registered_at = %(now)s
+    WHERE k.name = ANY (%(names)s) AND k.removed
 ), new AS (
     SELECT wanted.name, row_number() OVER (ORDER BY wanted.place) AS place
     FROM unnest(%(names)s) WITH ORDINALITY AS wanted (name, place)

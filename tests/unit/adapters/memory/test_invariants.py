@@ -15,6 +15,7 @@ from fairlead.adapters.memory.invariants import INVARIANTS, broken_invariants
 from fairlead.adapters.memory.rows import Run, Step, StoredRun, Task
 from fairlead.adapters.memory.store import Store
 from fairlead.kernel import Flow, Kernel
+from fairlead.ports.outbox import DeadLetter, DeadLetterKey, EventRecord, HeldRun, shard_of
 from fairlead.ports.records import FlowRow, Lease
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
 from tests.support.hands import LEASE, Hands
@@ -327,6 +328,69 @@ def _keep_no_signal(world: World) -> None:
     world.row("pending").signals = 1
 
 
+def _publish_out_of_order(world: World) -> None:
+    world.run("running").batches()[-1].published = True
+
+
+def _deliver_out_of_order(world: World) -> None:
+    world.run("running").batches()[-1].delivered = 1
+
+
+def _hold_too_far(world: World) -> None:
+    _stand(world, 2)
+
+
+def _publish_nothing(world: World) -> None:
+    for batch in world.run("pending").batches():
+        batch.delivered = 1
+
+
+def _publish_what_nobody_has(world: World) -> None:
+    (batch,) = world.run("pending").batches()
+    batch.published = True
+    batch.at += timedelta(hours=1)
+
+
+def _lose_a_row(world: World) -> None:
+    (batch,) = world.run("pending").batches()
+    world.store.outbox.sinks["default"].take(batch)
+
+
+def _hold_a_row_without_its_run(world: World) -> None:
+    (batch,) = world.run("pending").batches()
+    batch.held = 1
+    world.store.outbox.sinks["default"].take(batch)
+
+
+def _bury_what_is_to_come(world: World) -> None:
+    _bury(world, 1)
+    _stand(world, 1)
+
+
+def _bury_nothing(world: World) -> None:
+    _bury(world, 2)
+
+
+def _stand(world: World, sequence: int) -> None:
+    """Say that the sink stands before an event of the pending run."""
+    run_id = world.row("pending").id
+    shard = world.store.outbox.sinks["default"].shards[shard_of(run_id)]
+    shard.held[run_id] = HeldRun(
+        run_id=run_id, next_sequence=sequence, attempts=1, not_before=world.clock.now(), problem="no"
+    )
+
+
+def _bury(world: World, sequence: int) -> None:
+    """Make an event of the pending run a dead letter, and nothing else."""
+    run_id, now = world.row("pending").id, world.clock.now()
+    event = EventRecord(
+        run_id=run_id, flow="survey", generation=1, sequence=sequence, type="run.created", step=None, at=now, data=b"{}"
+    )
+    letter = DeadLetter(sink="default", event=event, attempts=1, problem="no", died_at=now)
+    shard = world.store.outbox.sinks["default"].shards[shard_of(run_id)]
+    shard.letters[DeadLetterKey(run_id, sequence)] = letter
+
+
 def _change_the_shape(world: World) -> None:
     world.row("running").fingerprint = "another"
 
@@ -383,6 +447,11 @@ CASES: list[tuple[str, Callable[[World], None]]] = [
     ("I19_sequence", _miscount_events),
     ("I19_sequence", _garble_events),
     ("I19_sequence", _repeat_a_number),
+    ("I20_sinks_get_prefixes", _publish_out_of_order),
+    ("I20_sinks_get_prefixes", _deliver_out_of_order),
+    ("I20_sinks_get_prefixes", _hold_too_far),
+    ("I21_published_means_accepted", _publish_nothing),
+    ("I21_published_means_accepted", _publish_what_nobody_has),
     ("I22_one_run_per_key", _share_a_key),
     ("I25_nothing_live_in_terminal_run", _forget_a_task),
     ("I25_nothing_live_in_terminal_run", _forget_a_step),
@@ -392,6 +461,10 @@ CASES: list[tuple[str, Callable[[World], None]]] = [
     ("I30_shape_never_changes", _change_the_shape),
     ("I32_queued_tasks_are_findable", _hide_a_queued_task),
     ("I32_queued_tasks_are_findable", _hide_a_lease),
+    ("I33_nothing_is_lost", _lose_a_row),
+    ("I33_nothing_is_lost", _hold_a_row_without_its_run),
+    ("I33_nothing_is_lost", _bury_what_is_to_come),
+    ("I33_nothing_is_lost", _bury_nothing),
 ]
 
 

@@ -146,6 +146,24 @@ def tell(of: str, event: str) -> str:
     )
 
 
+def hold(of: str, sequence: int) -> str:
+    """Says that the sink stands before an event of the run."""
+    return (
+        "INSERT INTO fairlead.held_runs (sink, run_id, shard, next_sequence, lost, attempts, not_before, problem)"
+        f" SELECT 0, id, 0, {sequence}, false, 1, created_at, 'no' FROM fairlead.runs WHERE id = {of}"
+    )
+
+
+def bury(of: str, sequence: int) -> str:
+    """Makes an event of the run a dead letter, and nothing else."""
+    return (
+        "INSERT INTO fairlead.dead_letters"
+        " (sink, run_id, sequence, shard, generation, flow, type, at, attempts, problem, died_at, event)"
+        f" SELECT 0, id, {sequence}, 0, 1, flow, 'run.created', created_at, 1, 'no', created_at, '{{}}'"
+        f" FROM fairlead.runs WHERE id = {of}"
+    )
+
+
 CASES = {
     "I1_terminal_is_absorbing": [
         runs(PENDING, "ended_at = created_at"),
@@ -245,6 +263,16 @@ CASES = {
         f"UPDATE fairlead.outbox SET events = '[]' WHERE run_id = {PENDING}",
         runs(PENDING, "next_sequence = 1"),
     ],
+    "I20_sinks_get_prefixes": [
+        f"UPDATE fairlead.outbox SET published = true WHERE run_id = {RUNNING} AND first_sequence > 1",
+        f"UPDATE fairlead.outbox SET delivered = 1 WHERE run_id = {RUNNING} AND first_sequence > 1",
+        hold(PENDING, 2),
+    ],
+    "I21_published_means_accepted": [
+        f"UPDATE fairlead.outbox SET delivered = 1 WHERE run_id = {PENDING}",
+        f"UPDATE fairlead.outbox SET published = true, at = at + interval '1 hour' WHERE run_id = {PENDING}",
+        "DELETE FROM fairlead.sinks",
+    ],
     "I22_one_run_per_key": [
         "DROP INDEX fairlead.runs_key;" + runs(PENDING, "key = 'running'"),
     ],
@@ -263,6 +291,12 @@ CASES = {
         runs(COMPLETED, "flow_id = 99"),
     ],
     "I32_queued_tasks_are_findable": [tasks(RUNNING, "queued", "flow_id = 99")],
+    "I33_nothing_is_lost": [
+        f"UPDATE fairlead.outbox SET held = 1 WHERE run_id = {PENDING}",
+        bury(PENDING, 1),
+        hold(PENDING, 1) + ";" + bury(PENDING, 1),
+        bury(PENDING, 2),
+    ],
 }
 
 
