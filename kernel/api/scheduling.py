@@ -69,7 +69,7 @@ class Scheduling(Commanding):
     @overload
     async def schedule(
         self,
-        flow: Flow[Any] | str,
+        flow: str,
         *,
         cron: str,
         input: object = None,

@@ -154,16 +154,19 @@ class Scheduling:
         return await self._means.until_known(lambda: self._defer_start_as(command, run_id, name))
 
     async def _defer_start_as(self, command: DeferStart, run_id: str, name: str) -> Deferral:
-        earlier = await self._deferred_before(command, name)
-        if earlier is not None:
-            return replace(earlier, created=earlier.run_id == run_id)
-        template = await stored_template(self._ports, command.template, size_bytes_max=self._means.inline_bytes_max)
-        entry = StartEntry(template=template, run_id=run_id, key=command.key)
-        scheduled = ScheduledCommand(name=name, due_at=command.due_at, command=write_entry(entry), flow=template.flow)
-        if await self._scheduler.schedule(scheduled, replace=False):
-            return Deferral(name=name, run_id=run_id, created=True)
-        await discard_template(self._ports, template)
-        raise Contention(f"another start with key {command.key!r} was deferred at the same moment")
+        for _ in range(CHANGE_TRIES_MAX):
+            earlier = await self._deferred_before(command, name)
+            if earlier is not None:
+                return replace(earlier, created=earlier.run_id == run_id)
+            template = await stored_template(self._ports, command.template, size_bytes_max=self._means.inline_bytes_max)
+            entry = StartEntry(template=template, run_id=run_id, key=command.key)
+            scheduled = ScheduledCommand(
+                name=name, due_at=command.due_at, command=write_entry(entry), flow=template.flow
+            )
+            if await self._scheduler.schedule(scheduled, replace=False):
+                return Deferral(name=name, run_id=run_id, created=True)
+            await discard_template(self._ports, template)
+        raise Contention(f"starts with key {command.key!r} come and go; try again")
 
     async def _deferred_before(self, command: DeferStart, name: str) -> Deferral | None:
         """The start with this key that was deferred before, or the run that has it already."""
