@@ -1,7 +1,8 @@
 """The command line, `fairlead`.
 
-Each command is one module: `demo`, `worker`, `start`, `runs`, `flows`, `migrate`, `db`, `completion`. A command parses,
-calls what any library user could call, and shows the answer; it decides nothing. What they share:
+Each command is one module: `demo`, `worker`, `start`, `runs`, `schedules`, `deferred`, `flows`, `migrate`, `db`,
+`completion`. A command parses, calls what any library user could call, and shows the answer; it decides nothing. What
+they share:
 
 - `command` options and how commands fail, `exit_codes`, `failing`, `extras`;
 - `database` which database, `blobs` and their store, `serving` a kernel on it, `reading` it without any flow;

@@ -35,6 +35,16 @@ def age(_ctx: click.Context, _option: click.Parameter, text: str | None) -> time
     return _length(found)
 
 
+def due_time(_ctx: click.Context, _option: click.Parameter, text: str | None) -> datetime | None:
+    """Callback of an option: a time in ISO 8601, UTC where it names no zone."""
+    if text is None:
+        return None
+    try:
+        return _iso(text.strip())
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{text!r} is no time; write 2026-05-04T12:30, or with a zone as in +02:00") from None
+
+
 def cursor(_ctx: click.Context, _option: click.Parameter, text: str | None) -> RunCursor | None:
     """Callback of an option: where a page ended, as `write_cursor` writes it."""
     if text is None:

@@ -16,6 +16,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "worker": "worker",
         "start": "start",
         "runs": "runs",
+        "schedules": "schedules",
+        "deferred": "deferred",
         "workers": "workers",
         "flows": "flows",
         "why": "why",

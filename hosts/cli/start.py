@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,7 +14,8 @@ import click
 from ...kernel import Kernel, Start
 from ...ports.errors import UsageError
 from .command import DatabaseChoice, FairleadCommand, common_options, ports_options
-from .output import print_json
+from .moments import age, due_time
+from .output import print_json, shown_time
 
 if TYPE_CHECKING:
     from .displays import Display
@@ -52,6 +54,10 @@ class InputUnreadable(UsageError):
 )
 @click.option("--key", help="Makes the start repeatable: the same key and input give the same run.")
 @click.option("--priority", type=int, default=0, show_default=True, help="Higher is worked on first.")
+@click.option("--after", callback=age, metavar="AGE", help="Put the start off: 45s, 90m, 12h, 30d, 4w.")
+@click.option(
+    "--at", callback=due_time, metavar="TIME", help="Put it off until then: 2026-05-04T12:30 (UTC, or with a zone)."
+)
 @click.option("--wait", is_flag=True, help="Wait until the run ends, and show its output.")
 @click.option("--watch", is_flag=True, help="Like --wait, and show meanwhile how far the run is.")
 @click.option(
@@ -66,6 +72,8 @@ def start(
     config_source: str | None,
     key: str | None,
     priority: int,
+    after: timedelta | None,
+    at: datetime | None,
     wait: bool,
     watch: bool,
     timeout: float | None,
@@ -75,7 +83,8 @@ def start(
     """Start a run of FLOW.
 
     When the command returns, the run is durable; a worker that has the flow carries it out. Its input and config are
-    checked before, and all that is wrong with them is told. MODULE:KERNEL is what `fairlead worker` takes.
+    checked before, and all that is wrong with them is told. With --after or --at the start is put off: it is durable as
+    well, and the run is there once its time has come. MODULE:KERNEL is what `fairlead worker` takes.
 
     \b
     fairlead start fulfil_order --kernel myapp.flows:kernel --input '{"id": 7}' --key order-7
@@ -85,6 +94,11 @@ def start(
 
     if timeout is not None and not (wait or watch):
         raise click.UsageError("--timeout says how long --wait or --watch waits; give one of them too")
+    if after is not None and at is not None:
+        raise click.UsageError("--after and --at name two times; give one of them")
+    later = after is not None or at is not None
+    if later and (wait or watch):
+        raise click.UsageError("a run that is put off cannot be waited for; give --wait or --watch without a time")
     if input_source == "-" and config_source == "-":
         raise click.UsageError("--input and --config cannot both be read from stdin")
     if watch and as_json:
@@ -100,7 +114,9 @@ def start(
 
         display = display_on(sys.stderr) if watch else Hints(sys.stderr, as_json=as_json)
     with open_kernel(target, choice) as source:
-        answer = asyncio.run(_start(source.make(), flow, begin, display, timeout))
+        kernel = source.make()
+        starting = _defer(kernel, flow, begin, at, after) if later else _start(kernel, flow, begin, display, timeout)
+        answer = asyncio.run(starting)
     if as_json:
         print_json(answer)
     else:
@@ -164,7 +180,35 @@ async def _start(
     return answer
 
 
+async def _defer(
+    kernel: Kernel, flow: str, begin: Start, at: datetime | None, after: timedelta | None
+) -> dict[str, object]:
+    """Put the start off; the answer is what `--json` shows."""
+    async with kernel:
+        found = kernel.find_flow(flow)
+        deferred = await kernel.start_later(
+            found,
+            begin.input,
+            at=at,
+            after=after,
+            key=begin.key,
+            priority=begin.priority,
+            config=begin.config,
+        )
+    return {
+        "id": deferred.run.id,
+        "flow": found.slug,
+        "created": deferred.created,
+        "command": deferred.name,
+        "due_at": deferred.due_at,
+    }
+
+
 def _print(answer: dict[str, Any]) -> None:
+    if "due_at" in answer:
+        told = f"starts at {shown_time(answer['due_at'])}" if answer["created"] else "known already, by its key"
+        click.echo(f"run {answer['id']} of {answer['flow']}: {told} ({answer['command']})")
+        return
     told = "started" if answer["created"] else "known already, by its key"
     click.echo(f"run {answer['id']} of {answer['flow']} (version {answer['version']}): {told}, {answer['status']}")
     if "output" in answer:

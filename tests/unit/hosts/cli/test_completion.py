@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from fairlead.hosts.cli import main
 from fairlead.hosts.cli.completion import INSTALLED, PROGRAM, VARIABLE, used_shell
+from fairlead.hosts.cli.program import COMMANDS
 
 needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed here")
 
@@ -28,8 +29,8 @@ def offered(*words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("",), ["demo", "worker", "start", "runs", "flows", "migrate", "db", "completion"]),
-        (("runs", ""), ["list", "show", "watch", "cancel"]),
+        (("",), list(COMMANDS)),
+        (("schedules", "re"), ["resume", "remove"]),
         (("flows", "gr"), ["graph"]),
         (("runs", "list", "--status", "c"), ["completed", "cancelled"]),
         (("flows", "graph", "--format", ""), ["terminal", "svg", "mermaid"]),
