@@ -10,7 +10,7 @@ from .base import Command
 from .notes import ANNOTATE_BATCH_MAX, AnnotateRuns, Annotation, AnnotationVerdict, WriteNotes
 from .outbox import Flushed, FlushOutbox, RemoveSink, ReplayDeadLetters
 from .rerun import RerunRun, RestartedRun
-from .retention import PRUNE_BATCH, CollectBlobs, CollectedBlobs, Pruned, PruneRuns
+from .retention import PRUNE_BATCH, ClaimChore, CollectBlobs, CollectedBlobs, Pruned, PruneRuns
 from .runs import (
     REASON_LENGTH_MAX,
     START_BATCH_MAX,
@@ -71,6 +71,7 @@ __all__ = [
     "ClaimRuns",
     "ClaimTasks",
     "ClaimedRuns",
+    "ClaimChore",
     "CollectBlobs",
     "CollectedBlobs",
     "Command",

@@ -71,3 +71,15 @@ class CollectedBlobs(Record, frozen=True, kw_only=True):
     """Blobs that are referred to or might still be, as far as they are older than the grace."""
     foreign: int
     """Blobs whose keys are not ours to judge: none of them was touched."""
+
+
+class ClaimChore(Command[bool], frozen=True, kw_only=True):
+    """Ask for a chore that one host of all does now and then. True where the asking host is to do it now.
+
+    A chore that was never asked for is due only after a first interval. Whoever gets it and dies leaves it undone until
+    the next time: so are chores alone that do no harm by being late.
+    """
+
+    needs_flows: ClassVar[bool] = False
+    name: str
+    every: timedelta

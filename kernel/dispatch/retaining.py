@@ -8,16 +8,23 @@ be recorded any more; what this cannot tell is left alone.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime
+
+import msgspec
 
 from ...ports.blobs import BlobInfo
 from ...ports.records import TaskKey, TaskRow
+from ...ports.scheduler import ScheduledCommand
 from ...ports.statuses import TERMINAL_TASK, TaskStatus
-from ..commands import CollectBlobs, CollectedBlobs, Pruned, PruneRuns
+from ..commands import ClaimChore, CollectBlobs, CollectedBlobs, Pruned, PruneRuns
 from ..references import RUNS, BlobOwner, owner_of, run_prefix
 from .means import Handlers, Means
 
 TASKS_TOGETHER_MAX = 20_000
 """Tasks removed in one transaction, unless a single run has more: about a second's work of a database."""
+
+CHORES = "chore/"
+"""How the names of chores begin among what is scheduled."""
 
 BLOBS_TOGETHER = 1_000
 """Blobs whose owners are asked for in one statement."""
@@ -32,7 +39,11 @@ class Retaining:
     @property
     def handlers(self) -> Handlers:
         """What carries out each command."""
-        return {PruneRuns: self._prune_runs, CollectBlobs: self._collect_blobs}
+        return {
+            PruneRuns: self._prune_runs,
+            CollectBlobs: self._collect_blobs,
+            ClaimChore: self._claim_chore,
+        }
 
     async def _prune_runs(self, command: PruneRuns) -> Pruned:
         persistence = self._means.persistence
@@ -74,6 +85,19 @@ class Retaining:
                     await store.delete(blob.key)
         return CollectedBlobs(blobs=blobs, size_bytes=size_bytes, kept=kept, foreign=foreign)
 
+    async def _claim_chore(self, command: ClaimChore) -> bool:
+        """An entry of the scheduler that is never due says when the chore was last given to somebody."""
+        scheduler, now = self._means.ports.scheduler, self._means.clock.now()
+        given = ScheduledCommand(
+            name=f"{CHORES}{command.name}", due_at=None, command=msgspec.json.encode(_Chore(given_at=now))
+        )
+        kept = await scheduler.read(given.name)
+        if kept is None:
+            await scheduler.schedule(given, replace=False)
+            return False
+        last = msgspec.json.decode(kept.scheduled.command, type=_Chore)
+        return last.given_at + command.every <= now and await scheduler.put_back(kept, given)
+
     async def _orphans(self, owned: Sequence[tuple[BlobInfo, BlobOwner]]) -> list[BlobInfo]:
         """Those blobs that no row refers to, now or ever."""
         persistence = self._means.persistence
@@ -86,6 +110,10 @@ class Retaining:
             if owner.run_id not in runs
             or (owner.task is not None and not _may_be_referred_to(tasks.get(owner.task), owner.token))
         ]
+
+
+class _Chore(msgspec.Struct, frozen=True):
+    given_at: datetime
 
 
 def _may_be_referred_to(task: TaskRow | None, token: int) -> bool:

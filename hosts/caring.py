@@ -1,0 +1,73 @@
+"""What hosts do for the data now and then: pruning by the retention of their flows, collecting orphaned blobs.
+
+Runs are pruned by every host that has their flow, in batches that leave each other alone. Blobs are listed all of them
+to find the orphans, so one host does it once a day for everybody. Neither is urgent: what fails is done the next time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+
+from ..kernel import Kernel
+from ..kernel.api.retention import ORPHAN_GRACE
+from ..kernel.commands import ClaimChore, CollectBlobs, PruneRuns
+from ..ports.reading import RunCursor
+
+logger = logging.getLogger(__name__)
+
+CARE_INTERVAL_S = 300.0
+"""How often runs are pruned: a retention is counted in days."""
+
+COLLECT_EVERY = timedelta(days=1)
+
+COLLECTING = "collect_blobs"
+
+
+class Caretaker:
+    """Looks after the data of one kernel's flows."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    async def prune(self, *, batches_max: int | None = None) -> int:
+        """Remove runs that have been kept as long as their flow says.
+
+        Args:
+            batches_max: looks at so many batches of each flow, and leaves the rest to the next time; None for all.
+
+        Returns:
+            How many runs were removed.
+        """
+        total = 0
+        for slug, retention in self._retentions():
+            ended_before = self._kernel.ports.clock.now() - retention
+            after: RunCursor | None = None
+            batches = 0
+            while batches_max is None or batches < batches_max:
+                pruned = await self._kernel.dispatch(PruneRuns(ended_before=ended_before, flow=slug, after=after))
+                total += pruned.runs
+                batches += 1
+                after = pruned.next
+                if after is None:
+                    break
+        if total:
+            logger.info("%d runs were removed, since they have been kept as long as their flows say", total)
+        return total
+
+    async def collect(self) -> int:
+        """Remove orphaned blobs, if it is time and no other host does. Answers how many."""
+        if not await self._kernel.dispatch(ClaimChore(name=COLLECTING, every=COLLECT_EVERY)):
+            return 0
+        collected = await self._kernel.dispatch(CollectBlobs(older_than=ORPHAN_GRACE))
+        if collected.blobs:
+            logger.info("%d blobs that nobody refers to were removed, %d bytes", collected.blobs, collected.size_bytes)
+        return collected.blobs
+
+    def _retentions(self) -> Iterator[tuple[str, timedelta]]:
+        """How long the runs of each flow are kept after their end: as its newest version here says."""
+        for slug in dict.fromkeys(flow.slug for flow in self._kernel.flows):
+            retention_s = self._kernel.find_flow(slug).plan.retention_s
+            if retention_s is not None:
+                yield slug, timedelta(seconds=retention_s)
