@@ -22,6 +22,9 @@ CARE_INTERVAL_S = 300.0
 
 COLLECT_EVERY = timedelta(days=1)
 
+COLLECT_LOOK_S = 3600.0
+"""How often a host asks whether it is time to collect: one statement."""
+
 COLLECTING = "collect_blobs"
 
 

@@ -20,6 +20,7 @@ from ..kernel.dispatch.announcing import ANY_QUEUE
 from ..ports.errors import Unavailable
 from ..ports.records import TaskKey
 from ..ports.transport import Delivery
+from .caring import Caretaker
 from .jobs import is_served
 from .worker import Worker
 
@@ -327,6 +328,10 @@ class Ticks:
         await self._ports.clock.synchronise()
         return 0
 
+    async def _prune(self) -> int:
+        """Remove a batch of the runs that have been kept as long as their flows say."""
+        return await Caretaker(self._kernel).prune(batches_max=1)
+
     async def maintain(self) -> TickReport:
         """Everything that has to be done now and then, each step on its own."""
         return await isolated(
@@ -336,6 +341,7 @@ class Ticks:
                 "fire": self.fire,
                 "sweep": self.sweep,
                 "flush": self.flush,
+                "prune": self._prune,
             }
         )
 

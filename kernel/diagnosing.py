@@ -15,6 +15,7 @@ from attrs import frozen
 from ..ports import Ports
 from ..ports.blobs import BlobCorrupt
 from ..ports.health import Health, Overdue
+from ..ports.outbox import SinkRecord
 from ..ports.reading import OutputRequest, RunCursor, RunFilter
 from .dispatch.advancing import CLOCK_SKEW_MAX
 from .fetching import fetch_blob
@@ -28,6 +29,9 @@ EVENTS_PATIENCE = timedelta(minutes=5)
 
 ROWS_SHOWN_MAX = 20
 """Rows that break one rule and are named; the rest is counted."""
+
+COUNTED_MAX = 100_000
+"""What waits for a sink is counted so far."""
 
 RUNS_TOGETHER = 100
 """Runs whose payloads are looked at together."""
@@ -127,6 +131,27 @@ def findings_of_health(health: Health, workers: Sequence[Worker], now: datetime)
             remedy="fairlead schedules list says why; put it right and resume them, or remove them",
             count=health.held,
         )
+
+
+def findings_of_sinks(sinks: Sequence[SinkRecord]) -> Iterator[Finding]:
+    """Sinks that refuse everything, and events that they will not get any more unless somebody asks."""
+    for sink in sinks:
+        if sink.problem is not None:
+            yield Finding(
+                severity=Severity.TROUBLE,
+                name="sink_paused",
+                what=f"sink {sink.name!r} accepts nothing: {sink.problem}",
+                remedy="it is tried again by itself; nothing is lost meanwhile",
+                count=sink.waiting,
+            )
+        if sink.dead_letters:
+            yield Finding(
+                severity=Severity.TROUBLE,
+                name="dead_letters",
+                what=f"sink {sink.name!r} has {sink.dead_letters:,} dead letters: events that it kept refusing",
+                remedy="fairlead outbox dead shows them, fairlead outbox replay offers them again",
+                count=sink.dead_letters,
+            )
 
 
 def findings_of_clock(uncertainty_s: float) -> Iterator[Finding]:

@@ -181,6 +181,8 @@ class Plan:
     """By slug, in order of definition: a step stands after everything it depends on."""
     run_timeout_s: float | None = None
     """How long a run may take from its claim on; None for as long as it needs."""
+    retention_s: float | None = None
+    """How long hosts keep a run after its end; None where nobody has said so. No decision asks for it."""
 
     @cached_property
     def dependents(self) -> Mapping[str, tuple[str, ...]]:

@@ -11,11 +11,13 @@ from datetime import timedelta
 from ...kernel.commands import Outcome, OutcomeKind
 from ..announcing import GOODBYE_S, Announcer
 from ..backoff import Backoff
+from ..caring import Caretaker
 from ..claiming import Claiming
 from ..ending import SETTLE_S, within
 from ..heartbeats import HeartbeatLoop, HeartbeatThread
 from ..ticks import Ticks, isolated
 from ..worker import Worker
+from .caring import CareLoop
 from .loops import ClaimLoop, FlushLoop, ListenLoop, Loop, ReceiveLoop, Receiver, WatchLoop, keep_going, kept_up
 
 logger = logging.getLogger(__name__)
@@ -70,6 +72,8 @@ class Running:
             poll_interval_s=poll_interval_s,
             sweep_s=sweep_s,
         )
+        self._care = CareLoop(Caretaker(worker.kernel), worker.random)
+        self._caring: asyncio.Task[None] | None = None
         worker.settler.when_settled = self._settled
 
     def start(self) -> None:
@@ -80,6 +84,7 @@ class Running:
         self._settling = asyncio.create_task(settling, name="fairlead-Settler")
         self._claims = [self._going(loop) for loop in self._claiming]
         self._watching = self._going(self._watch)
+        self._caring = self._going(self._care)
         self._flushing = {name: self._going(flush) for name, flush in self._flushes.items()}
 
     def _going(self, loop: Loop) -> asyncio.Task[None]:
@@ -153,10 +158,10 @@ class Running:
 
     async def _close(self) -> None:
         """End every loop and thread, then what they work with."""
-        for loop in (*self._claiming, self._watch, *self._flushes.values()):
+        for loop in (*self._claiming, self._watch, self._care, *self._flushes.values()):
             loop.occasion.stop()
         self._closing = True
-        others = (self._watching, self._settling)
+        others = (self._watching, self._caring, self._settling)
         ending = [*self._claims, *self._flushing.values(), *(task for task in others if task is not None)]
         await asyncio.wait(ending, timeout=SETTLE_S)
         for task in ending:

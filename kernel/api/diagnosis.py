@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..diagnosing import (
+    COUNTED_MAX,
     ROWS_SHOWN_MAX,
     Diagnosis,
     Finding,
@@ -11,6 +12,7 @@ from ..diagnosing import (
     findings_of_clock,
     findings_of_health,
     findings_of_invariants,
+    findings_of_sinks,
 )
 from ..explaining import Explanation, explain
 from ..workers import as_worker
@@ -35,8 +37,9 @@ class Diagnosing(Commanding):
         now = ports.clock.now()
         workers = [as_worker(record, now) for record in await ports.persistence.read_workers()]
         found += findings_of_invariants(broken)
+        found += findings_of_sinks(await ports.persistence.read_sinks(count_max=COUNTED_MAX))
         found += findings_of_health(await ports.persistence.read_health(now), workers, now)
-        checks = ["clock", "invariants", "hosts", "leases", "waits", "deadlines", "commands", "events"]
+        checks = ["clock", "invariants", "hosts", "leases", "waits", "deadlines", "commands", "events", "sinks"]
         if blobs:
             checks.append("blobs")
             lines = [line async for line in broken_references(ports)]

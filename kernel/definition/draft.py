@@ -212,6 +212,7 @@ class Draft:
             fingerprint=shape.fingerprint,
             steps=steps,
             run_timeout_s=self._options.get("run_timeout_s"),
+            retention_s=self._options.get("retention_s"),
         )
         self._compiled = Compiled(plan, shape)
         return self._compiled

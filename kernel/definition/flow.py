@@ -44,7 +44,7 @@ class Flow(Group, Generic[T]):
         version: an int from 1; a changed shape needs a new one. `"dev"` replaces its shape when no run is in flight.
         input: the type of a run's input; without it the type is taken from the steps' annotations.
         input_name: the name by which handlers and `over=` see the input.
-        options: for all steps, each of which may override them; and `run_timeout`, which is for a run as a whole.
+        options: for all steps, each of which may override them; and `run_timeout` and `retention`, which are for runs.
 
     Raises:
         FlowDefinitionError: one of these is wrong.

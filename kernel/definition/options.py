@@ -40,6 +40,7 @@ class FlowOptions(HandlerOptions, total=False):
     """Options of a flow."""
 
     run_timeout: Duration
+    retention: Duration
 
 
 class StepOptions(HandlerOptions, total=False):
@@ -326,6 +327,15 @@ OPTIONS: Mapping[str, Option] = {
         scopes=_FLOWS,
         parse=_positive_duration,
         attribute="run_timeout_s",
+    ),
+    "retention": Option(
+        meaning="How long a run is kept after its end; then hosts that have its flow remove it with everything of its "
+        "own. Of several versions the newest that a host has decides. By default it is kept until somebody prunes.",
+        bounds=_POSITIVE_DURATION,
+        default=None,
+        scopes=_FLOWS,
+        parse=_positive_duration,
+        attribute="retention_s",
     ),
     "start_delay": Option(
         meaning="How long a step that is ready waits before its first attempt.",

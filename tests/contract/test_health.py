@@ -38,6 +38,7 @@ async def test_an_empty_store_is_healthy(store: Persistence) -> None:
 
 async def test_work_is_told_by_flow_version_and_queue(store: Persistence, flow: FlowRow) -> None:
     """Pending runs have no queue; tasks whose time has not come are not ready."""
+    await store.register_sinks(["default"], now=at(0))
     letters = await register(store, "letters", "2")
     await run_with_tasks(store, letters, 3, steps={"pack": 3}, queue="mail", ready_at=at(-5))
     await run_with_tasks(store, letters, 4, steps={"pack": 2}, queue="mail", ready_at=at(60))
@@ -50,7 +51,7 @@ async def test_work_is_told_by_flow_version_and_queue(store: Persistence, flow: 
         WaitingWork(queue="mail", flow="letters", version="2", count=3, since=at(-5)),
         WaitingWork(queue=None, flow="orders", version="1", count=2, since=at(0)),
     ]
-    assert found.events == Overdue(2, at(0))
+    assert found.events == Overdue(6, at(0))
 
 
 @pytest.mark.parametrize(("now", "expected"), [(at(29), NOTHING), (at(31), Overdue(1, at(30)))])

@@ -214,7 +214,7 @@ async def test_maintenance_publishes_and_announces(ports: Ports, nothing_left_op
         report = await host.run_maintenance_tick()
 
     swept = 1 if isinstance(ports.transport, MemoryTransport) else 0
-    assert dict(report.counts) == {"synchronise": 0, "reap": 0, "fire": 0, "sweep": swept, "flush": 1}
+    assert dict(report.counts) == {"synchronise": 0, "reap": 0, "fire": 0, "sweep": swept, "flush": 1, "prune": 0}
     assert not report.errors
 
 

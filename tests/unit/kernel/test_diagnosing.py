@@ -6,10 +6,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fairlead.kernel.diagnosing import ROWS_SHOWN_MAX, Severity, findings_of_clock, findings_of_health
+from fairlead.kernel.diagnosing import (
+    ROWS_SHOWN_MAX,
+    Severity,
+    findings_of_clock,
+    findings_of_health,
+    findings_of_sinks,
+)
 from fairlead.kernel.diagnosing import findings_of_invariants as of_invariants
 from fairlead.kernel.workers import Worker, as_worker
 from fairlead.ports.health import Health, Overdue, WaitingWork
+from fairlead.ports.outbox import SinkRecord
 from fairlead.ports.workers import HostKind, ServedFlow, WorkerRecord
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -83,3 +90,23 @@ def test_a_broken_rule_names_some_of_its_rows() -> None:
 def test_a_clock_that_may_be_wrong(uncertainty_s: float, count: int) -> None:
     """Leases could not be judged by it."""
     assert len(list(findings_of_clock(uncertainty_s))) == count
+
+
+def test_a_sink_in_trouble() -> None:
+    """What it says, and what is dead for it."""
+    sink = SinkRecord(
+        name="billing",
+        registered_at=NOW,
+        removed=False,
+        pauses=3,
+        not_before=NOW,
+        problem="ConnectionError: refused",
+        waiting=7,
+        oldest_at=LONG_AGO,
+        held_runs=0,
+        dead_letters=2,
+    )
+    paused, dead = findings_of_sinks([sink])
+
+    assert (paused.name, paused.what) == ("sink_paused", "sink 'billing' accepts nothing: ConnectionError: refused")
+    assert (dead.name, dead.count) == ("dead_letters", 2)

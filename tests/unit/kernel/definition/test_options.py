@@ -167,6 +167,7 @@ def test_defaults() -> None:
         "wait_s": None,
         "on_timeout": Consequence.FAIL,
         "run_timeout_s": None,
+        "retention_s": None,
     }
     assert flow.plan.run_timeout_s is None
     assert flow.steps["handler"].non_retryable == ()
