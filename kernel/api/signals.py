@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from msgspec.structs import replace
 
@@ -35,6 +35,8 @@ from ..spilling import Spill, write_blob
 from ..starting import key_problems
 from .commanding import Commanding
 
+T = TypeVar("T")
+
 RESUME_TOKEN_LIFETIME = timedelta(days=7)
 """How long a resume token may be used unless told otherwise: a week is enough for a person, and not for ever."""
 
@@ -45,6 +47,12 @@ TOKEN_KEY = "token:"
 class Signals(Commanding):
     """Signals and resume tokens of a kernel."""
 
+    @overload
+    async def signal(self, run_id: str, step: Step[T], payload: T, *, key: str | None = None) -> SentSignal: ...
+    @overload
+    async def signal(
+        self, run_id: str, step: Step[Any] | str, payload: object = None, *, key: str | None = None
+    ) -> SentSignal: ...
     async def signal(
         self, run_id: str, step: Step[Any] | str, payload: object = None, *, key: str | None = None
     ) -> SentSignal:
