@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from typing import Generic, TypeVar
 
 from attrs import field, frozen
@@ -41,6 +42,11 @@ class Suspend(Generic[S_co]):
         object.__setattr__(self, "check_after_s", _seconds("check_after", self.check_after))
         limit = self.give_up_after
         object.__setattr__(self, "give_up_after_s", None if limit is None else _seconds("give_up_after", limit))
+
+
+def is_suspend(annotation: object) -> bool:
+    """Whether an annotation is `Suspend`, with what is kept or without."""
+    return annotation is Suspend or typing.get_origin(annotation) is Suspend
 
 
 def _seconds(name: str, value: Duration) -> float:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import typing
 from typing import Any
 
 from attrs import evolve
 
 from ..plan import StepKind
 from ..schema import Schema
+from ..schema_types import type_name
+from ..suspend import is_suspend
 from .binding import CONFIG, STATE
 from .checks import is_untyped
 from .define import read_output, read_signature
-from .handler import Handler, Unannotated, name_of
+from .handler import Handler, Signature, Unannotated, name_of
 from .parameters import bind, schema_of
 from .returns import read_returns
 from .site import Site
@@ -34,10 +37,11 @@ def define_check(step: Step[Any], function: object, site: Site) -> tuple[Check, 
         FlowDefinitionError: the first thing that is wrong with it.
     """
     suspension = _suspension(step, site)
-    signature = read_signature(function, step.slug, site)
-    handler: Handler = function  # type: ignore[assignment]  # A signature was read from it.
+    handler: Handler = function  # type: ignore[assignment]  # Read before it is called.
     name = name_of(handler) or f"check of {step.slug}"
-    site = evolve(site, handler=handler, check=name)
+    site = evolve(site, check=name)
+    signature = read_signature(function, step.slug, site)
+    _refuse_suspension(signature, site)
     binding = bind(handler, signature, site, checked=step)
     returns = read_returns(signature.returns, site)
     stream, output = read_output(returns, signature, site)
@@ -70,6 +74,16 @@ def _suspension(step: Step[Any], site: Site) -> Suspension:
     if step.suspension.check is not None:
         raise site.error(f"check: there is one already, {step.suspension.check.name!r}; a step has one check")
     return step.suspension
+
+
+def _refuse_suspension(signature: Signature, site: Site) -> None:
+    """Refuse a check that takes for its state what carried it."""
+    for parameter in signature.parameters:
+        if parameter.name == STATE and is_suspend(parameter.annotation):
+            held = ", ".join(map(type_name, typing.get_args(parameter.annotation))) or "its type"
+            raise site.error(
+                f"parameter 'state' is {type_name(parameter.annotation)}, but receives what stands in it: write {held}"
+            )
 
 
 def _check_output(step: Step[Any], output: Schema, site: Site) -> None:

@@ -136,7 +136,7 @@ def read_policy(
         FlowDefinitionError: some are unknown, out of place or out of bounds.
     """
     try:
-        policy = resolve(flow_options, parse_options(options, scope, ("slug", *PLACING, *other_names)))
+        policy = resolve(flow_options, parse_options(options, scope, (*PLACING, *other_names)))
     except OptionProblem as problem:
         raise site.error(str(problem)) from None
     if "on_unmet" in options and not placing.has_condition:

@@ -88,7 +88,7 @@ class HandlerDeclaration:
 
     def _policy(self, flow_options: Mapping[str, Any], site: Site) -> Policy:
         is_map = self.kind is StepKind.MAP
-        scope, others = (Scope.MAP, ("over",)) if is_map else (Scope.STEP, ())
+        scope, others = (Scope.MAP, ("slug", "over")) if is_map else (Scope.STEP, ("slug",))
         return read_policy(self.options, scope, self.placing, flow_options, site, others)
 
 

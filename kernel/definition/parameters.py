@@ -12,6 +12,7 @@ from ..errors import FlowDefinitionError, UnsupportedType
 from ..plan import INPUT
 from ..schema import ANY, Schema
 from ..schema_types import type_name
+from ..suspend import is_suspend
 from .binding import CONFIG, CTX, INDEX, ITEM, STATE, Binding, PayloadParameter
 from .config import config_problem
 from .handler import Handler, Names, Parameter, Signature, Unannotated
@@ -96,6 +97,10 @@ def schema_of(annotation: object, place: str, site: Site, names: Names) -> Schem
     """
     if annotation is Unannotated:
         return ANY
+    if any(is_suspend(part) for part in (annotation, *parts(annotation))):
+        raise site.error(
+            f"{place}: Suspend[…] is what a step returns, not a value that is carried; write what stands in it"
+        )
     try:
         return Schema.of(annotation, names)
     except UnsupportedType as error:

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from ..schema_types import type_name, union
-from ..suspend import Suspend
+from ..suspend import is_suspend
 from .handler import Unannotated
 from .parameters import parts
 from .site import Site
@@ -39,8 +39,8 @@ def read_returns(annotation: object, site: Site) -> Returns:
         FlowDefinitionError: `Suspend` is all of it, or stands somewhere inside.
     """
     sides = typing.get_args(annotation) if _is_union(annotation) else (annotation,)
-    given = [side for side in sides if not _is_suspend(side)]
-    if any(_is_suspend(part) for side in given for part in parts(side)):
+    given = [side for side in sides if not is_suspend(side)]
+    if any(is_suspend(part) for side in given for part in parts(side)):
         raise site.error("the return value: Suspend[…] must be one side of the union, as in Report | Suspend[Batch]")
     if len(given) == len(sides):
         return Returns(output=annotation, suspends=False)
@@ -49,14 +49,10 @@ def read_returns(annotation: object, site: Site) -> Returns:
             f"the return value is {type_name(annotation)} alone; say what its check gives in the end, as in "
             f"Report | {type_name(annotation)}, or None | {type_name(annotation)} where that is nothing"
         )
-    states = [state for side in sides if _is_suspend(side) for state in typing.get_args(side) or (Unannotated,)]
+    states = [state for side in sides if is_suspend(side) for state in typing.get_args(side) or (Unannotated,)]
     state = Unannotated if Unannotated in states else union(states)
     return Returns(output=union(given), suspends=True, state=state)
 
 
 def _is_union(annotation: object) -> bool:
     return typing.get_origin(annotation) in (typing.Union, types.UnionType)
-
-
-def _is_suspend(annotation: object) -> bool:
-    return annotation is Suspend or typing.get_origin(annotation) is Suspend
