@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from ..codec import encode
-from .shape import ConditionShape, Shape, StepShape
+from .shape import CheckShape, ConditionShape, Shape, StepShape
 
 Normal: TypeAlias = Any
 """JSON in the normal form of `schema_normal`."""
@@ -54,13 +54,14 @@ def _step_differences(old: StepShape, new: StepShape) -> Iterator[str]:
         yield f"was a {old.kind}, is a {new.kind}"
     if old.over != new.over and old.kind == new.kind:
         yield f"mapped over {old.over}, maps over {new.over}"
+    if old.until != new.until and old.kind == new.kind:
+        yield f"lasted {_until(old.until)}, lasts {_until(new.until)}"
     yield from (f"depended on {slug!r}, does no longer" for slug in old.dependencies if slug not in new.dependencies)
     yield from (f"depends on {slug!r}, did not" for slug in new.dependencies if slug not in old.dependencies)
     yield from _type_differences("output", old.output, new.output)
     yield from _config_differences(old.config, new.config)
-    before, after = old.reads or {}, new.reads or {}
-    for source in sorted({*before, *after}):
-        yield from _read_differences(source, before.get(source), after.get(source))
+    yield from _read_differences(old.reads or {}, new.reads or {}, "read")
+    yield from _check_differences(old.check, new.check)
     yield from _running_differences(old, new)
 
 
@@ -78,6 +79,8 @@ def _running_differences(old: StepShape, new: StepShape) -> Iterator[str]:
         yield f"on_unmet was {old.on_unmet}, is {new.on_unmet}"
     if old.on_exhausted != new.on_exhausted:
         yield f"on_exhausted was {old.on_exhausted}, is {new.on_exhausted}"
+    if old.on_timeout != new.on_timeout:
+        yield f"on_timeout was {old.on_timeout}, is {new.on_timeout}"
     if old.tolerant != new.tolerant:
         yield "tolerates failures, tolerated none" if new.tolerant else "tolerated failures, tolerates none"
 
@@ -114,14 +117,29 @@ def _config_differences(old: Normal, new: Normal) -> Iterator[str]:
         yield from _type_differences("config", old, new)
 
 
-def _read_differences(source: str, old: Normal, new: Normal) -> Iterator[str]:
+def _check_differences(old: CheckShape | None, new: CheckShape | None) -> Iterator[str]:
+    if old is None or new is None:
+        if old != new:
+            yield "may suspend (has a check), never did" if old is None else "might suspend (had a check), never does"
+    else:
+        yield from _type_differences("state", old.state, new.state)
+        yield from _read_differences(old.reads or {}, new.reads or {}, "read by its check")
+
+
+def _until(until: str | None) -> str:
+    return "for a time that the flow says" if until is None else f"until {until}"
+
+
+def _read_differences(old: dict[str, Normal], new: dict[str, Normal], read: str) -> Iterator[str]:
     """A read that is absent has the type of what is produced."""
-    if old is not None and new is not None:
-        yield from _type_differences(f"{source} as read", old, new)
-    elif old is not None:
-        yield f"{source} was read as {described(old)}, is read as it is produced"
-    elif new is not None:
-        yield f"{source} was read as it is produced, is read as {described(new)}"
+    for source in sorted({*old, *new}):
+        before, after = old.get(source), new.get(source)
+        if before is not None and after is not None:
+            yield from _type_differences(f"{source} as {read}", before, after)
+        elif before is not None:
+            yield f"{source} was {read} as {described(before)}, is {read} as it is produced"
+        else:
+            yield f"{source} was {read} as it is produced, is {read} as {described(after)}"
 
 
 def _type_differences(where: str, old: Normal, new: Normal) -> Iterator[str]:

@@ -21,6 +21,9 @@ from .shape import Shape, shape_of
 from .site import Site
 from .step import Step
 
+_NO_STEP: Final = ""
+"""Stands among the names of what was left out for a check whose step there is not."""
+
 
 @frozen
 class Compiled:
@@ -98,7 +101,7 @@ class Draft:
                 raise self._sealed(None)
             return self.site.find(name, "check")
         except FlowDefinitionError as error:
-            self._leave_out(error)
+            self._leave_out(error, _NO_STEP)
             return None
 
     def add_check(self, step: Step[Any], function: object) -> None:
@@ -200,7 +203,7 @@ class Draft:
                 check_types(step, produced, evolve(self.site, step=step.slug))
             except FlowDefinitionError as error:
                 self._leave_out(error, step.slug)
-            if step.suspension is not None and step.suspension.declared and step.check is None:
+            if step.lacks_check and step.slug not in self._lost:  # Otherwise its check is what was left out.
                 self._leave_out(self._without_check(step), step.slug)
         if self._lost:
             raise IncompleteFlow(self.site.flow)

@@ -64,6 +64,11 @@ class Step(Generic[T]):
         return self.check is not None
 
     @property
+    def lacks_check(self) -> bool:
+        """Whether the step says that it may suspend, and nothing says how it goes on then."""
+        return self.suspension is not None and self.suspension.declared and self.suspension.check is None
+
+    @property
     def state_schema(self) -> Schema:
         """What the step keeps for its check while it is suspended."""
         return ANY if self.suspension is None else self.suspension.state

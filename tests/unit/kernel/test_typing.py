@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, assert_type
 
 from attrs import frozen
 
-from fairlead.kernel import Flow, Kernel, RunHandle, Step
+from fairlead.kernel import Flow, Kernel, RunHandle, Step, Suspend
 
 
 @frozen
@@ -55,11 +55,36 @@ def ship(charge: Payment, reserve: list[int]) -> str:
     return ""
 
 
+approval = fulfil.signal("approval", Payment, timeout=60)
+nap = fulfil.sleep("nap", 60)
+
+
+@fulfil.step
+async def compute(approval: Payment) -> Payment | Suspend[int]:
+    return approval
+
+
+@fulfil.check(compute)
+async def compute_is_ready(state: int) -> Payment:
+    return Payment(state)
+
+
+@fulfil.step
+def compute_in_thread(approval: Payment) -> Suspend[int] | Payment:
+    return approval
+
+
+@fulfil.check(compute_in_thread)
+def compute_in_thread_is_ready(state: int) -> Payment:
+    return Payment(state)
+
+
 def test_the_flow_is_one() -> None:
     """What is checked here is also true at run time."""
     fulfil.seal()
 
-    assert list(fulfil.steps) == ["charge", "reserve", "lines", "sorted_lines", "ship"]
+    steps = ["charge", "reserve", "lines", "sorted_lines", "ship", "approval", "nap", "compute", "compute_in_thread"]
+    assert list(fulfil.steps) == steps
 
 
 if TYPE_CHECKING:
@@ -72,6 +97,11 @@ if TYPE_CHECKING:
         assert_type(await run.output(lines), list[str] | None)
         assert_type(await run.output(sorted_lines), list[str] | None)
         assert_type(await run.output("charge"), Any)
+        assert_type(await run.output(approval), Payment | None)
+        assert_type(await run.output(nap), None)
+        assert_type(await run.output(step), Any | None)
+        assert_type(await run.output(compute), Payment | None)
+        assert_type(await run.output(compute_in_thread), Payment | None)
         assert_type(await run.outputs(step), list[Any])
         assert_type(await kernel.start(fulfil, Order([])), RunHandle)
         assert_type(await kernel.start("fulfil", {"lines": []}), RunHandle)

@@ -89,6 +89,47 @@ def test_reasons_of_its_own(arguments: dict[str, Any], expected: str | None) -> 
     assert reason(flow, "ship") == expected
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({}, None),
+        ({"timeout": 60}, None),
+        ({"timeout": 60, "on_timeout": "skip_cascade"}, None),
+        ({"timeout": 60, "on_timeout": "skip"}, "it says on_timeout='skip'"),
+        ({"when": PAID}, CONDITION),
+        ({"when": PAID, "on_unmet": "fail", "timeout": 60, "on_timeout": "skip"}, "it says on_timeout='skip'"),
+    ],
+    ids=str,
+)
+def test_a_signal_that_is_late(arguments: dict[str, Any], expected: str | None) -> None:
+    """The end of the time for it counts like attempts that are used up; without one it is waited for as long as it
+    takes."""
+    flow = new_flow()
+    flow.signal("approval", bool, **arguments)
+
+    assert reason(flow, "approval") == expected
+    assert reason(new_flow_with_signal(arguments), "approval", requires=["approval"]) is None
+    assert reason(new_flow_with_signal(arguments), "approval", when={"approval": True}) is None
+
+
+def new_flow_with_signal(arguments: dict[str, Any]) -> Any:
+    flow = new_flow()
+    flow.signal("approval", bool, **arguments)
+    return flow
+
+
+def test_a_sleep_that_may_be_skipped() -> None:
+    """Its output is None at all times, so nothing is demanded of those who ask for it."""
+    flow = new_flow()
+    flow.sleep("nap", 1, when=PAID)
+
+    def after(nap: None) -> None: ...
+
+    flow.step(after)
+
+    assert why_none(flow.steps["after"], flow.steps["nap"], flow.steps) == CONDITION
+
+
 def test_a_step_that_requires_one_that_may_be_skipped() -> None:
     """May be skipped with it, through any number of steps; one that cascades takes the dependent along."""
     flow = new_flow()

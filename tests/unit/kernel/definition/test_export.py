@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from attrs import frozen
 
+from fairlead.kernel import Suspend
 from fairlead.kernel.definition import Flow
 from fairlead.kernel.definition.export import DIALECT
 from fairlead.kernel.errors import FlowDefinitionError
@@ -87,6 +88,29 @@ def test_the_schemas_of_a_flow() -> None:
 
     assert flow.json_schema() == expected
     assert json.dumps(flow.json_schema()) == json.dumps(flow.json_schema())
+
+
+def test_the_schemas_of_what_waits() -> None:
+    """What a signal must carry is its output, a sleep gives null, and what a step keeps meanwhile is its own affair."""
+    flow = Flow("send", version=1, input=str)
+    flow.signal("approval", bool)
+    flow.sleep("nap", 1)
+
+    @flow.step
+    def compute(approval: bool) -> int | Suspend[Line]:
+        return 1
+
+    @flow.check(compute)
+    def is_ready(state: Line, config: Settings) -> int:
+        return state.quantity
+
+    steps = flow.json_schema()["steps"]
+    assert {slug: (step["kind"], step["output"]) for slug, step in steps.items()} == {
+        "approval": ("signal", {"$schema": DIALECT, "type": "boolean"}),
+        "nap": ("sleep", {"$schema": DIALECT, "type": "null"}),
+        "compute": ("step", {"$schema": DIALECT, "type": "integer"}),
+    }
+    assert steps["compute"]["config"]["$ref"] == "#/$defs/Settings"
 
 
 def test_a_type_that_json_schema_cannot_say() -> None:

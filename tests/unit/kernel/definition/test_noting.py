@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fairlead.adapters.memory import memory_ports
-from fairlead.kernel import Flow, FlowDefinitionError, Kernel
+from fairlead.kernel import Flow, FlowDefinitionError, Kernel, Suspend
 from fairlead.kernel.definition.noting import noting_errors
 from fairlead.kernel.errors import IncompleteFlow
 
@@ -166,3 +166,51 @@ def test_flows_of_others_raise_their_errors() -> None:
         Flow("after", version=1).step(max_attempts=0)(right)
 
     assert noted == []
+
+
+def test_waits_and_checks_that_are_wrong() -> None:
+    """A signal or a sleep that was left out stands for itself where it is named, and a lost check is missed once."""
+
+    def suspends(input: int) -> int | Suspend[str]: ...
+    def parameter(approval: int) -> int: ...
+
+    with noting_errors() as noted:
+        flow = Flow("flow", version=1)
+        approval = flow.signal("approval", int, timeout=0)
+        nap = flow.sleep("nap", -1, after=[approval])
+        flow.step(suspends)
+        flow.step(parameter)
+        flow.step(after=[approval, nap])(right)
+        flow.check(suspends)(wrong)
+        flow.check(wrong)(right)
+        with pytest.raises(IncompleteFlow):
+            flow.seal()
+
+    assert [(each.error.step, str(each.error).partition(": ")[2]) for each in noted] == [
+        ("approval", "option 'timeout' must be more than 0 s, not 0 s"),
+        ("nap", "the duration must be at least 0 s, not -1 s"),
+        (
+            "suspends",
+            "check 'wrong': parameter 'nothing' names neither an earlier step nor anything else that a check can ask "
+            "for; known: 'input', 'state', 'config', 'ctx' (what the app provides is marked Resource[…])",
+        ),
+        (
+            None,
+            "check: function 'wrong' is no step of this flow; decorate it first, or name another step (known: "
+            "'suspends')",
+        ),
+    ]
+
+
+def test_a_check_that_was_never_written() -> None:
+    """It is missed when the flow is sealed, and noted then."""
+
+    def suspends(input: int) -> int | Suspend[str]: ...
+
+    with noting_errors() as noted:
+        flow = Flow("flow", version=1)
+        flow.step(suspends)
+        with pytest.raises(IncompleteFlow):
+            flow.seal()
+
+    assert [each.error.step for each in noted] == ["suspends"]

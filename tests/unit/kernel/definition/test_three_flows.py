@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, assert_type
 
 import pytest
 from attrs import frozen
 
-from fairlead.kernel import Branch, Context, Flow, FlowDefinitionError, Resource
+from fairlead.kernel import Branch, Context, Flow, FlowDefinitionError, Resource, Step, Suspend
 from fairlead.kernel.definition.absence import why_none
-from fairlead.kernel.plan import INPUT, Condition, Consequence, Pattern
+from fairlead.kernel.plan import INPUT, Condition, Consequence, Pattern, StepKind
 from tests.support.bindings import binding_of
 
 # An order is fulfilled
@@ -32,6 +32,11 @@ class Order:
 @frozen
 class Assessment:
     risk: Literal["low", "high"]
+
+
+@frozen
+class Approval:
+    approved: bool
 
 
 @frozen
@@ -74,9 +79,16 @@ async def reserve(item: Line, warehouse: Resource[Warehouse]) -> Reservation:
     return Reservation(item.sku, await warehouse.reserve(item.sku, item.quantity))
 
 
+approval = fulfil.signal(
+    "approval", Approval, when={"assess": {"risk": "high"}}, timeout=timedelta(days=3), on_timeout="skip"
+)
+
+
 @fulfil.step(after=[reserve], timeout=30)
-async def charge(order: Order, assess: Assessment, payments: Resource[Payments], ctx: Context) -> Payment:
-    if assess.risk == "high":
+async def charge(
+    order: Order, assess: Assessment, approval: Approval | None, payments: Resource[Payments], ctx: Context
+) -> Payment:
+    if assess.risk == "high" and not (approval and approval.approved):
         return Payment("declined", reference="not approved")
     reference = await payments.charge(order.customer, order.total_cents, key=ctx.idempotency_key)
     return Payment("paid", reference) if reference else Payment("declined", reference="")
@@ -188,7 +200,6 @@ def quarantine(source: Source, judge: Quality) -> str:
 @frozen
 class Night:
     day: date
-    recipients: list[str]
 
 
 @frozen
@@ -196,31 +207,74 @@ class Report:
     lines: int
 
 
+@frozen
+class Batch:
+    job_id: str
+
+
+class BatchService(Protocol):
+    async def submit(self, day: date) -> str: ...
+
+    async def status(self, job_id: str) -> Report | None: ...
+
+
+nightly = Flow("nightly_report", version=1, input=Night, input_name="night")
+books_closed = nightly.sleep("books_closed", timedelta(hours=2))
+
+
+@nightly.step(after=[books_closed])
+async def compute(night: Night, batches: Resource[BatchService]) -> Report | Suspend[Batch]:
+    return Suspend(
+        state=Batch(await batches.submit(night.day)),
+        check_after=timedelta(minutes=5),
+        give_up_after=timedelta(hours=6),
+    )
+
+
+@nightly.check(compute)
+async def compute_is_ready(state: Batch, batches: Resource[BatchService]) -> Report | Suspend[Batch]:
+    return await batches.status(state.job_id) or Suspend(state=state, check_after=timedelta(minutes=5))
+
+
+@nightly.step
+async def deliver(night: Night, compute: Report) -> str:
+    return f"{night.day}: {compute.lines}"
+
+
+# A digest is made every week
+
+
+@frozen
+class Week:
+    day: date
+    recipients: list[str]
+
+
 class Books(Protocol):
     async def report(self, day: date) -> Report: ...
 
 
-nightly = Flow("nightly_report", version=1, input=Night, input_name="night")
+weekly = Flow("weekly_digest", version=1, input=Week, input_name="week")
 
 
-@nightly.step(start_delay=timedelta(hours=2), on_exhausted="skip")
-async def compute(night: Night, books: Resource[Books]) -> Report:
-    return await books.report(night.day)
+@weekly.step(start_delay=timedelta(hours=2), on_exhausted="skip")
+async def digest(week: Week, books: Resource[Books]) -> Report:
+    return await books.report(week.day)
 
 
-@nightly.map(over="night.recipients", requires=[compute])
-async def deliver(item: str, compute: Report) -> str:
-    return f"{item}: {compute.lines}"
+@weekly.map(over="week.recipients", requires=[digest])
+async def send(item: str, digest: Report) -> str:
+    return f"{item}: {digest.lines}"
 
 
-@nightly.step
-def record(night: Night, deliver: list[str], compute: Report | None = None) -> str:
-    return f"{night.day}: {len(deliver)} of {compute.lines if compute else 0}"
+@weekly.step
+def record(week: Week, send: list[str], digest: Report | None = None) -> str:
+    return f"{week.day}: {len(send)} of {digest.lines if digest else 0}"
 
 
 @pytest.fixture(autouse=True)
 def _sealed() -> None:
-    for flow in (fulfil, ingest, nightly):
+    for flow in (fulfil, ingest, nightly, weekly):
         flow.seal()
 
 
@@ -231,7 +285,8 @@ def test_the_plan_of_an_order() -> None:
     assert {slug: step.dependencies for slug, step in plan.steps.items()} == {
         "assess": (),
         "reserve": (),
-        "charge": ("assess", "reserve"),
+        "approval": ("assess",),
+        "charge": ("assess", "reserve", "approval"),
         "ship": ("reserve", "charge"),
         "notify": ("charge", "ship"),
     }
@@ -260,18 +315,71 @@ def test_the_plan_of_a_document() -> None:
     assert ingest.merge_config({"read": {"dpi": 600}}) == {"read": b'{"dpi":600,"language":"en"}'}
 
 
+def test_the_plan_of_an_approval() -> None:
+    """It is waited for where the risk is high, for three days, and may then be missing."""
+    plan, steps = fulfil.plan, fulfil.steps
+    asked = plan.steps["approval"]
+
+    assert (asked.kind, asked.wait_s, asked.on_timeout) == (StepKind.SIGNAL, 3 * 86_400.0, Consequence.SKIP)
+    assert why_none(steps["charge"], approval, steps) == "it says on_timeout='skip'"
+    assert_type(approval, Step[Approval])
+
+
 def test_the_plan_of_a_report() -> None:
-    """What is required is there for whoever requires it; whoever does not has a default."""
+    """The books are closed before the work begins, and what it waits for is looked at by its check."""
     plan, steps = nightly.plan, nightly.steps
 
-    assert plan.steps["compute"].on_exhausted is Consequence.SKIP
-    assert plan.steps["deliver"].requires == ("compute",)
-    assert why_none(steps["deliver"], steps["compute"], steps) is None
-    assert why_none(steps["record"], steps["compute"], steps) == "it says on_exhausted='skip'"
-    assert binding_of(nightly, "record").arguments(
-        {INPUT: b'{"day":"2026-11-26","recipients":[]}', "deliver": b"[]", "compute": None},
+    assert (plan.steps["books_closed"].kind, plan.steps["books_closed"].wait_s) == (StepKind.SLEEP, 7200.0)
+    assert {slug: step.dependencies for slug, step in plan.steps.items()} == {
+        "books_closed": (),
+        "compute": ("books_closed",),
+        "deliver": ("compute",),
+    }
+    assert plan.leaves == ("deliver",)
+    check = steps["compute"].check
+    assert check is not None
+    assert (check.name, steps["compute"].output.name, steps["compute"].state_schema.name) == (
+        "compute_is_ready",
+        "Report",
+        "Batch",
+    )
+
+
+async def test_checks_are_plain_functions() -> None:
+    """A unit test calls them, and sees what they return."""
+
+    class Batches:
+        async def submit(self, day: date) -> str:
+            return f"job of {day}"
+
+        async def status(self, job_id: str) -> Report | None:
+            return Report(7) if job_id == "done" else None
+
+    batches = Batches()
+
+    submitted = await compute(Night(date(2026, 11, 26)), batches)
+
+    assert submitted == Suspend(
+        state=Batch("job of 2026-11-26"), check_after=timedelta(minutes=5), give_up_after=timedelta(hours=6)
+    )
+    assert await compute_is_ready(Batch("done"), batches) == Report(7)
+    assert await compute_is_ready(Batch("new"), batches) == Suspend(
+        state=Batch("new"), check_after=timedelta(minutes=5)
+    )
+
+
+def test_the_plan_of_a_digest() -> None:
+    """What is required is there for whoever requires it; whoever does not has a default."""
+    plan, steps = weekly.plan, weekly.steps
+
+    assert plan.steps["digest"].on_exhausted is Consequence.SKIP
+    assert plan.steps["send"].requires == ("digest",)
+    assert why_none(steps["send"], steps["digest"], steps) is None
+    assert why_none(steps["record"], steps["digest"], steps) == "it says on_exhausted='skip'"
+    assert binding_of(weekly, "record").arguments(
+        {INPUT: b'{"day":"2026-11-26","recipients":[]}', "send": b"[]", "digest": None},
         None,  # type: ignore[arg-type]
-    ) == {"night": Night(date(2026, 11, 26), []), "deliver": []}
+    ) == {"week": Week(date(2026, 11, 26), []), "send": []}
 
 
 def test_the_types_of_a_document() -> None:
@@ -296,6 +404,7 @@ def again(flow: Flow[Any]) -> Any:
     if flow is fulfil:
         copy.step(assess)
         copy.map(reserve, over="order.lines")
+        copy.signal("approval", Approval, timeout=60, on_timeout="skip")
         copy.step(charge, after=[reserve])
         copy.step(ship, when={"charge": {"status": "paid"}})
     if flow is ingest:
@@ -308,11 +417,14 @@ def again(flow: Flow[Any]) -> Any:
 
 
 def test_mistakes_with_an_order() -> None:
-    """A shipment that may not be there, a status that no payment has, a reservation taken for the list of them."""
+    """A shipment that may not be there, a status that no payment has, a reservation taken for the list of them, and an
+    approval that may not come."""
 
     def notify(order: Order, ship: Shipment) -> None: ...
 
     def one_of_many(reserve: Reservation) -> None: ...
+
+    def approved(approval: Approval) -> None: ...
 
     flow = again(fulfil)
     with pytest.raises(FlowDefinitionError, match=r"'ship' is Shipment, but step 'ship' may be skipped \(it has a"):
@@ -321,6 +433,8 @@ def test_mistakes_with_an_order() -> None:
         flow.step(notify, when={"charge": {"status": "payed"}})
     with pytest.raises(FlowDefinitionError, match=r"'reserve' is Reservation, but step 'reserve' gives list"):
         flow.step(one_of_many)
+    with pytest.raises(FlowDefinitionError, match=r"step 'approval' may be skipped \(it says on_timeout='skip'\)"):
+        flow.step(approved)
     flow.step(notify, requires=[ship])
 
     assert flow.steps["notify"].requires == ("ship",)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, assert_type
 
 from attrs import frozen
 
 from fairlead.kernel.context import Context
 from fairlead.kernel.definition import Branch, Flow, Group, Resource, Step
+from fairlead.kernel.suspend import Suspend
 
 
 @frozen
 class Order:
     lines: list[str]
+
+
+@frozen
+class Approval:
+    until: datetime
+
+
+@frozen
+class Batch:
+    job_id: str
 
 
 class Warehouse:
@@ -86,7 +98,46 @@ def test_branches_keep_exact_types() -> None:
     assert list(flow.steps) == ["assess", "charge", "reserve", "turn_down"]
 
 
+def test_what_waits_has_a_type() -> None:
+    """A signal is a step of what it carries, a sleep one of nothing; a check keeps its exact type."""
+    flow = Flow("fulfil", version=1, input=Order, input_name="order", run_timeout=timedelta(days=7))
+    branch = flow.branch(unless={"order": {"lines": []}})
+
+    approval = flow.signal("approval", Approval, timeout=timedelta(days=3), on_timeout="skip")
+    assert_type(approval, Step[Approval])
+    assert_type(
+        branch.signal("lines", list[str], after=[approval], on_unmet="fail", when={"order": {}}), Step[list[str]]
+    )
+    assert_type(flow.signal("either", Approval | None), Step[Any])
+    assert_type(flow.sleep("nap", 3600, requires=[approval]), Step[None])
+    assert_type(branch.sleep("night", until="approval.until"), Step[None])
+
+    @flow.step(after=[approval])
+    async def compute(order: Order) -> int | Suspend[Batch]:
+        return Suspend(state=Batch("1"), check_after=60, give_up_after=timedelta(hours=1))
+
+    @flow.check(compute)
+    def is_ready(state: Batch) -> int | Suspend[Batch]:
+        return len(state.job_id)
+
+    assert_type(is_ready(Batch("1")), int | Suspend[Batch])
+    assert_type(Suspend(state=Batch("1"), check_after=1), Suspend[Batch])
+    flow.seal()
+
+
 if TYPE_CHECKING:
+
+    def wrong_waits(flow: Flow[Order]) -> None:
+        """Each line is an error; an ignore that is not needed would be one too."""
+        flow.signal("late")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+        flow.signal("late", Approval, max_attempts=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+        flow.signal("late", Approval, on_timeout="ignore")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        flow.sleep("late")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+        flow.sleep("late", 1, until="order.due")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+        flow.sleep("late", "1h")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        flow.sleep("late", 1, timeout=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+        flow.step(run_timeout=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+        Suspend(check_after=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
     def wrong_uses(flow: Flow[Order]) -> None:
         """Each line is an error; an ignore that is not needed would be one too."""
