@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -32,12 +32,39 @@ from fairlead.kernel import (
 from fairlead.kernel.commands import Verdict
 from fairlead.ports import Ports
 from fairlead.ports.errors import CommitUnknown, Unavailable
+from fairlead.ports.outbox import EventRecord
 from fairlead.ports.records import Lease
+from tests.support.flushing import flush, flush_all
 from tests.support.hands import LEASE, Hands
 from tests.support.troubled import PatientClock, Troubled, kernel_over
 
 PATIENCE_S = 30.0
 BEYOND_THE_LEASE = LEASE + timedelta(seconds=6)
+
+
+class OneAtATime(CollectingSink):
+    """Lets others go on in the middle of a call, and notices when two calls have one run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.interleaved = False
+        self._busy: set[str] = set()
+
+    async def publish(self, batch: Sequence[EventRecord]) -> int:
+        run_id = batch[0].run_id
+        self.interleaved |= run_id in self._busy
+        self._busy.add(run_id)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        self._busy.discard(run_id)
+        return await super().publish(batch)
+
+    def sequences(self) -> dict[str, list[int]]:
+        """The sequence numbers of each run, in the order in which they came."""
+        found: dict[str, list[int]] = {}
+        for event in self.events:
+            found.setdefault(event.run_id, []).append(event.sequence)
+        return found
 
 
 @pytest.fixture
@@ -198,6 +225,45 @@ async def test_a_backlog_of_hours_is_not_reaped_as_stuck(world: Ports, clock: Ma
     await hands.drain(0)
     tasks = [*(await queued.details()).tasks, *(await pending.details()).tasks]
     assert [(task.attempts, task.losses) for task in tasks] == [(1, 0), (1, 0)]
+
+
+async def test_two_flushers_do_not_interleave_the_events_of_a_run(world: Ports) -> None:
+    """Two flushers at once, a row at a time, while runs go on: no run is ever in two hands."""
+    flow = single()
+    sink = OneAtATime()
+    kernel = Kernel(flows=[flow], ports=evolve(world, sink=sink))
+    await kernel.start_many(flow, [Start(input=n) for n in range(40)])
+    await Hands(kernel).drain(1)
+
+    async def publish(worker: str) -> None:
+        while not (await flush(kernel, worker=worker, limit=2)).idle:
+            pass
+
+    await asyncio.gather(publish("one"), publish("two"))
+    await flush_all(kernel)
+
+    assert not sink.interleaved
+    assert all(sequences == [1, 2, 3, 4, 5] for sequences in sink.sequences().values())
+    assert len(sink.sequences()) == 40
+
+
+async def test_an_outage_of_thirty_seconds_sends_no_event_to_the_dead_letters(
+    world: Ports, sink: CollectingSink, clock: ManualClock
+) -> None:
+    """However often it is tried meanwhile: everything is told afterwards."""
+    flow = single()
+    kernel = Kernel(flows=[flow], ports=world)
+    run = await kernel.start(flow, 1)
+    sink.error = ConnectionError("down")
+    for _ in range(300):
+        await flush(kernel)
+        clock.advance(timedelta(seconds=0.1))
+    sink.error = None
+    clock.advance(timedelta(minutes=5))
+    await flush_all(kernel)
+
+    assert await kernel.dead_letters() == []
+    assert [event.sequence for event in sink.of_run(run.id)] == [1]
 
 
 async def test_a_condition_is_not_skipped_because_the_parent_was_an_empty_map(world: Ports) -> None:
