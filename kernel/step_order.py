@@ -26,6 +26,15 @@ class StepOrder:
         return sorted(steps, key=lambda step: (step.generation, self.of(step.slug)))
 
 
+def as_they_stand(steps: Iterable[StepRecord]) -> list[StepRecord]:
+    """Each step in its highest generation alone, in the order in which they come: what it is now, not what it was."""
+    steps = list(steps)
+    highest: dict[str, int] = {}
+    for step in steps:
+        highest[step.slug] = max(step.generation, highest.get(step.slug, 0))
+    return [step for step in steps if step.generation == highest[step.slug]]
+
+
 async def read_step_order(persistence: Persistence, run: RunRecord) -> StepOrder:
     """The order of definition that is registered for a run's flow and version.
 

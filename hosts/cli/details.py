@@ -9,12 +9,14 @@ import click
 
 from ...kernel.failures import Failure
 from ...kernel.runs import RunDetails
-from ...ports.reading import AttemptRecord, RunRecord, StepRecord, TaskRecord
+from ...ports.reading import AttemptRecord, GenerationRecord, RunRecord, StepRecord, TaskRecord
 from ...ports.statuses import StepStatus, TaskStatus
 from .output import coloured, print_table, printable, shown_duration, shown_time
 from .records import ended_tasks, error_words, failure_of
 
 T = TypeVar("T")
+
+FIRST_GENERATION = 1
 
 LINES_MAX = 20
 """Tasks, attempts and events that are shown; `--all` and `--json` have the rest."""
@@ -28,6 +30,7 @@ def print_details(details: RunDetails, *, everything: bool) -> None:
         everything: all tasks, attempts, events and tracebacks, however many there are.
     """
     _print_run(details.run, traceback=everything)
+    _print_generations(details.generations)
     _print_steps(details.steps)
     _print_tasks(details.tasks, everything)
     _print_attempts(details.attempts, everything)
@@ -37,14 +40,17 @@ def print_details(details: RunDetails, *, everything: bool) -> None:
 def _print_run(run: RunRecord, *, traceback: bool) -> None:
     click.echo(f"run {run.id}: {coloured(run.status)}{f' ({run.reason})' if run.reason else ''}")
     click.echo(f"  flow      {run.flow} (version {run.version})")
-    for name, shown in (("key", run.key), ("priority", str(run.priority) if run.priority else None)):
+    rerun = run.generation > FIRST_GENERATION
+    anew = f"in generation {run.generation}" if rerun else None
+    for name, shown in (("key", run.key), ("priority", str(run.priority) if run.priority else None), ("anew", anew)):
         if shown is not None:
             click.echo(f"  {name:8}  {shown}")
     click.echo(f"  created   {shown_time(run.created_at)}")
     if run.started_at is not None:
         click.echo(f"  started   {shown_time(run.started_at)}")
     if run.ended_at is not None:
-        click.echo(f"  ended     {shown_time(run.ended_at)}, after {shown_duration(run.created_at, run.ended_at)}")
+        took = shown_duration(run.started_at if rerun else run.created_at, run.ended_at)
+        click.echo(f"  ended     {shown_time(run.ended_at)}, after {took}")
     failure = failure_of(run.error)
     if failure is not None:
         lines = printable(str(failure)).splitlines()
@@ -53,23 +59,45 @@ def _print_run(run: RunRecord, *, traceback: bool) -> None:
             _print_traceback(failure)
 
 
+def _print_generations(generations: Sequence[GenerationRecord]) -> None:
+    if not generations:
+        return
+    click.echo()
+    rows = [
+        (
+            str(each.generation),
+            each.status,
+            shown_time(each.ended_at),
+            "" if each.started_at is None else shown_duration(each.started_at, each.ended_at),
+            each.reason or "",
+        )
+        for each in generations
+    ]
+    print_table([">GENERATION", "STATUS", "ENDED", ">TOOK", "REASON"], rows)
+
+
 def _print_steps(steps: Sequence[StepRecord]) -> None:
     if not steps:
         return
     click.echo()
-    gaps = any(step.gaps for step in steps)
+    gaps, kept = any(step.gaps for step in steps), any(step.kept for step in steps)
+    rerun = any(step.generation > FIRST_GENERATION for step in steps)
     shown: list[tuple[str, ...]] = []
     for step in steps:
         tasks = "-" if step.elements is None else f"{ended_tasks(step)}/{step.elements}"
         took = shown_duration(step.started_at, step.ended_at)
-        counts = (tasks, str(step.failed_tasks), *([str(step.gaps)] if gaps else []))
-        shown.append((step.slug, step.status, *counts, took, step.reason or ""))
-    columns = [">TASKS", ">FAILED", *([">GAPS"] if gaps else [])]
-    print_table(["STEP", "STATUS", *columns, ">TOOK", "REASON"], shown)
+        more = [str(step.gaps)] * gaps + [str(step.kept)] * kept
+        name = (step.slug, *([str(step.generation)] * rerun))
+        shown.append((*name, step.status, tasks, str(step.failed_tasks), *more, took, step.reason or ""))
+    name_columns = ["STEP", *([">GENERATION"] * rerun)]
+    columns = [">TASKS", ">FAILED", *([">GAPS"] * gaps), *([">KEPT"] * kept)]
+    print_table([*name_columns, "STATUS", *columns, ">TOOK", "REASON"], shown)
     for step in steps:
         failure = failure_of(step.error)
         if failure is not None and failure.exceeded is not None and step.status is StepStatus.SKIPPED:
             click.echo(f"{step.slug}: {error_words(failure)}")
+    if kept:
+        click.echo("kept: elements that an earlier generation had completed; their outputs count on")
     if gaps:
         click.echo("gaps: elements without a task, since the task that makes them has failed; they read as null")
 
@@ -79,9 +107,11 @@ def _print_tasks(tasks: Sequence[TaskRecord], everything: bool) -> None:
     chosen = [task for task in tasks if everything or task.status is not TaskStatus.COMPLETED or task.attempts > 1]
     if not chosen:
         return
+    rerun = any(task.key.generation > FIRST_GENERATION for task in chosen)
     rows = [
         (
             task.key.step,
+            *([str(task.key.generation)] * rerun),
             str(task.key.element),
             task.status,
             str(task.attempts),
@@ -92,7 +122,8 @@ def _print_tasks(tasks: Sequence[TaskRecord], everything: bool) -> None:
         for task in _first(chosen, everything)
     ]
     click.echo()
-    print_table(["TASK OF", ">ELEMENT", "STATUS", ">ATTEMPTS", ">LOSSES", "WORKER", "REASON"], rows)
+    columns = ["TASK OF", *([">GENERATION"] * rerun)]
+    print_table([*columns, ">ELEMENT", "STATUS", ">ATTEMPTS", ">LOSSES", "WORKER", "REASON"], rows)
     _print_rest(len(chosen) - len(rows), "tasks that are not completed at the first attempt")
 
 
@@ -100,13 +131,15 @@ def _print_attempts(attempts: Sequence[AttemptRecord], everything: bool) -> None
     if not attempts:
         return
     shown = _first(attempts, everything)
+    rerun = any(attempt.key.generation > FIRST_GENERATION for attempt in attempts)
     click.echo()
     click.echo(click.style("ATTEMPTS THAT DID NOT COMPLETE", bold=True))
     for attempt in shown:
         failure = failure_of(attempt.error)
         said = "" if failure is None else f": {error_words(failure)}"
         key = attempt.key
-        click.echo(f"{key.step}[{key.element}], attempt {attempt.attempt}, {attempt.reason}{said}")
+        generation = f", generation {key.generation}" if rerun else ""
+        click.echo(f"{key.step}[{key.element}]{generation}, attempt {attempt.attempt}, {attempt.reason}{said}")
         if everything and failure is not None:
             _print_traceback(failure)
     _print_rest(len(attempts) - len(shown), "attempts")

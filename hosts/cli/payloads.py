@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 from ...kernel import Kernel, RunDetails, StepStatus, TaskStatus
 from ...kernel.fetching import fetch_payload
 from ...kernel.references import is_reference, read_reference
+from ...kernel.step_order import as_they_stand
 from ...ports import BlobStore
 from ...ports.blobs import BlobCorrupt
 from ...ports.reading import OutputRequest
@@ -109,7 +110,7 @@ async def read_run_payloads(kernel: Kernel, details: RunDetails, *, everything: 
         AdapterError: a store failed.
     """
     run_id = details.run.id
-    steps = [step for step in details.steps if step.status is StepStatus.COMPLETED]
+    steps = [step for step in as_they_stand(details.steps) if step.status is StepStatus.COMPLETED]
     completed = {step.slug: step.elements or 0 for step in steps}
     requests = {slug: _requests(run_id, slug, elements, everything) for slug, elements in completed.items()}
     wanted = [request for each in requests.values() for request in each]
@@ -136,9 +137,11 @@ async def read_run_payloads(kernel: Kernel, details: RunDetails, *, everything: 
 
 
 def _failed_elements(details: RunDetails) -> Mapping[str, Set[int]]:
+    """Those of the steps as they stand: a retry runs again all that had failed before."""
+    generations = {step.slug: step.generation for step in as_they_stand(details.steps)}
     found: dict[str, set[int]] = {}
     for task in details.tasks:
-        if task.status is TaskStatus.FAILED:
+        if task.status is TaskStatus.FAILED and task.key.generation == generations[task.key.step]:
             found.setdefault(task.key.step, set()).add(task.key.element)
     return found
 

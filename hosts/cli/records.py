@@ -9,7 +9,7 @@ import msgspec
 from ...kernel.failures import Failure, decode_failure
 from ...kernel.runs import RunDetails
 from ...ports.outbox import EventRecord
-from ...ports.reading import AttemptRecord, RunRecord, StepRecord, TaskRecord
+from ...ports.reading import AttemptRecord, GenerationRecord, RunRecord, StepRecord, TaskRecord
 from .output import printable
 
 
@@ -35,6 +35,7 @@ def details_json(details: RunDetails) -> dict[str, object]:
     """A run and everything in it."""
     return {
         "run": run_json(details.run),
+        "generations": [generation_json(generation) for generation in details.generations],
         "steps": [step_json(step) for step in details.steps],
         "tasks": [task_json(task) for task in details.tasks],
         "attempts": [attempt_json(attempt) for attempt in details.attempts],
@@ -42,10 +43,23 @@ def details_json(details: RunDetails) -> dict[str, object]:
     }
 
 
+def generation_json(generation: GenerationRecord) -> dict[str, object]:
+    """How a run ended in a generation that it has left."""
+    return {
+        "generation": generation.generation,
+        "status": generation.status,
+        "started_at": generation.started_at,
+        "ended_at": generation.ended_at,
+        "reason": generation.reason,
+        "error": failure_of(generation.error),
+    }
+
+
 def step_json(step: StepRecord) -> dict[str, object]:
     """A step. `tasks` is how many it has in all, null before that is known.
 
-    `tasks_ended` counts those that ended in whatever way, `gaps` those that were never made (and count as ended).
+    `tasks_ended` counts those that ended in whatever way, `gaps` those that were never made, and `kept` those that
+    were completed in an earlier generation; both count as ended.
     """
     return {
         "step": step.slug,
@@ -55,6 +69,7 @@ def step_json(step: StepRecord) -> dict[str, object]:
         "tasks_ended": None if step.elements is None or step.remaining_tasks is None else ended_tasks(step),
         "tasks_failed": step.failed_tasks,
         "gaps": step.gaps,
+        "kept": step.kept,
         "started_at": step.started_at,
         "ended_at": step.ended_at,
         "reason": step.reason,
@@ -63,7 +78,7 @@ def step_json(step: StepRecord) -> dict[str, object]:
 
 
 def ended_tasks(step: StepRecord) -> int:
-    """How many of a step's tasks have ended, in whatever way; gaps count too."""
+    """How many of a step's tasks have ended, in whatever way; gaps count too, and what was kept."""
     return 0 if step.elements is None else step.elements - (step.remaining_tasks or 0)
 
 

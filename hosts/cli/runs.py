@@ -3,58 +3,43 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from ...kernel import Kernel, RunDetails
-from ...kernel.commands import CancelledRun
 from ...kernel.kernel import RUNS_PER_PAGE_MAX
 from ...ports.reading import RunCursor, RunFilter, RunPage, RunRecord
 from ...ports.statuses import RunStatus
 from .command import DatabaseChoice, FairleadCommand, common_options, database_options, ports_options
+from .control import cancel_command, rerun_command, retry_command
 from .exit_codes import ExitCode
-from .moments import cursor, moment, write_cursor
-from .output import coloured, print_json, print_table, shown_duration, shown_time
+from .moments import cursor, write_cursor
+from .output import print_json, print_table, shown_duration, shown_time
 from .program import NamingGroup
 from .reading import read
+from .run_filters import filter_options
 from .run_names import find_run, nearest_flow
 
 if TYPE_CHECKING:
     from .payloads import RunPayloads
 
 
-@click.group(cls=NamingGroup, short_help="Look at runs and end them: list, show, watch, cancel.")
+@click.group(cls=NamingGroup, short_help="Look at runs, end them, begin them anew: list, show, watch, cancel, …")
 def runs() -> None:
-    """Look at runs, and end them. The code of their flows is not needed.
+    """Look at runs, end them, and begin anew what has ended. Only for that the code of their flows is needed.
 
     \b
     fairlead runs list --flow fulfil_order --status failed --since 2h
     fairlead runs show 0199a3c1-7c1f-7b3a-9e55-0b6b7f6f2a10
     fairlead runs watch latest
     fairlead runs cancel 6f2a10 --reason "wrong input"
+    fairlead runs retry 6f2a10 --kernel myapp.flows:kernel
     """
 
 
 @runs.command("list", cls=FairleadCommand, short_help="List runs, newest first.")
-@click.option("--flow", metavar="SLUG", help="Runs of this flow.")
-@click.option(
-    "--status",
-    "statuses",
-    type=click.Choice([str(status) for status in RunStatus]),
-    multiple=True,
-    help="Runs with this status; may be given several times.",
-)
-@click.option("--key", help="The run that was started with this key.")
-@click.option(
-    "--since",
-    callback=moment,
-    metavar="TIME",
-    help="Created then or later: 2026-05-04T12:30 (UTC, or with a zone as in +02:00), or 2h for ago.",
-)
-@click.option("--before", callback=moment, metavar="TIME", help="Created before then.")
+@filter_options
 @click.option(
     "--limit", type=click.IntRange(1, RUNS_PER_PAGE_MAX), default=20, show_default=True, help="Runs per page."
 )
@@ -62,11 +47,7 @@ def runs() -> None:
 @database_options
 @common_options
 def list_command(
-    flow: str | None,
-    statuses: Sequence[str],
-    key: str | None,
-    since: datetime | None,
-    before: datetime | None,
+    chosen: RunFilter,
     limit: int,
     after: RunCursor | None,
     as_json: bool,
@@ -78,13 +59,6 @@ def list_command(
     fairlead runs list --status failed --status cancelled --since 7d
     fairlead runs list --key order-7 --json
     """
-    chosen = RunFilter(
-        flow=flow,
-        statuses=frozenset(map(RunStatus, statuses)) or None,
-        key=key,
-        created_from=since,
-        created_before=before,
-    )
     page = read(choice, lambda kernel: kernel.list_runs(chosen, limit=limit, after=after))
     if as_json:
         from .records import run_json
@@ -92,6 +66,7 @@ def list_command(
         print_json({"runs": [run_json(run) for run in page.runs], "next": write_cursor(page.next)})
     else:
         _print_page(page)
+        flow = chosen.flow
         if not page.runs and flow is not None and (meant := read(choice, lambda kernel: nearest_flow(kernel, flow))):
             click.echo(f"no run of flow {flow!r} is known; did you mean {meant!r}?", err=True)
 
@@ -177,37 +152,8 @@ def watch_command(
         ctx.exit(ExitCode.RUN)
 
 
-@runs.command("cancel", cls=FairleadCommand, short_help="Cancel runs.")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--reason", metavar="TEXT", help="Why; it is kept with the run and told with its event.")
-@database_options
-@common_options
-def cancel_command(runs: Sequence[str], reason: str | None, as_json: bool, choice: DatabaseChoice) -> None:
-    """Cancel RUNs: nothing of them begins any more, and no result is recorded. Running handlers are told.
-
-    RUN is a run's id; the end or the beginning of one, as far as no other run has it too; or `latest`. The code of the
-    runs' flows is not needed. A run that had ended before is left as it is, and told. If one of the names is that of no
-    run, none is cancelled.
-
-    \b
-    fairlead runs cancel 6f2a10 --reason "wrong input"
-    """
-
-    async def ask(kernel: Kernel) -> list[CancelledRun]:
-        ids = [await find_run(kernel, name) for name in runs]
-        for run_id in ids:
-            await kernel.run(run_id).record()
-        return [await kernel.cancel(run_id, reason=reason) for run_id in dict.fromkeys(ids)]
-
-    answers = read(choice, ask)
-    if as_json:
-        print_json(
-            {"runs": [{"id": each.run_id, "cancelled": each.took_effect, "found": each.found} for each in answers]}
-        )
-        return
-    for each in answers:
-        told = f"{coloured('cancelled')}, it was {each.found}" if each else f"had ended before: {coloured(each.found)}"
-        click.echo(f"run {each.run_id}: {told}")
+for _command in (cancel_command, rerun_command, retry_command):
+    runs.add_command(_command)
 
 
 def _print_page(page: RunPage) -> None:

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from ...kernel import Kernel, RunNotFound, RunStatus, WaitTimeout
 from ...kernel.events import event_records
-from ...kernel.step_order import StepOrder, read_step_order
+from ...kernel.step_order import StepOrder, as_they_stand, read_step_order
 from ...ports.outbox import EventRecord
 from ...ports.reading import RunRecord, StepRecord
 from ...ports.statuses import TERMINAL_RUN
@@ -30,9 +30,9 @@ class Look:
 
     run: RunRecord
     steps: Sequence[StepRecord]
-    """Those that exist, in order of definition; none before a worker has claimed the run."""
+    """Those that exist, each in its highest generation; none before a worker has claimed the run."""
     events: Sequence[EventRecord] = ()
-    """What has happened since the look before, or since the run was created."""
+    """What has happened since the look before, or since the run was created or began anew."""
     at: datetime
     idle: str | None = None
     """Why nothing happens, where nothing has for a while and nobody works on the run."""
@@ -58,12 +58,13 @@ async def watch(kernel: Kernel, run_id: str) -> AsyncGenerator[Look]:
         if run is None:
             raise RunNotFound(run_id)
         order = order or await read_step_order(persistence, run)
-        steps = order.sort(await persistence.read_steps(run_id))
+        steps = order.sort(as_they_stand(await persistence.read_steps(run_id)))
         events: list[EventRecord] = []
         if run.next_sequence > told + 1:
             rows = await persistence.read_events(run_id, after=told)
             events = [event for row in rows for event in event_records(row) if event.sequence > told]
             told = events[-1].sequence if events else told
+            events = [event for event in events if event.generation >= run.generation]
         idle = None if run.status in TERMINAL_RUN else await idleness.reason(run, steps)
         look = Look(run=run, steps=steps, events=events, at=clock.now(), idle=idle)
         yield look

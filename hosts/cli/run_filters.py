@@ -1,0 +1,60 @@
+"""The options with which runs are chosen, the same for every command that has to do with many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import wraps
+
+import click
+
+from ...ports.reading import RunFilter
+from ...ports.statuses import RunStatus
+from .command import Body
+from .moments import moment
+
+
+def filter_options(command: Body) -> Body:
+    """Add `--flow`, `--status`, `--key`, `--since` and `--before`; together they arrive as `chosen`."""
+
+    @wraps(command)
+    def with_chosen(
+        *args: object,
+        flow: str | None,
+        statuses: Sequence[str],
+        key: str | None,
+        since: datetime | None,
+        before: datetime | None,
+        **named: object,
+    ) -> object:
+        chosen = RunFilter(
+            flow=flow,
+            statuses=frozenset(map(RunStatus, statuses)) or None,
+            key=key,
+            created_from=since,
+            created_before=before,
+        )
+        return command(*args, chosen=chosen, **named)
+
+    options = (
+        click.option("--flow", metavar="SLUG", help="Runs of this flow."),
+        click.option(
+            "--status",
+            "statuses",
+            type=click.Choice([str(status) for status in RunStatus]),
+            multiple=True,
+            help="Runs with this status; may be given several times.",
+        ),
+        click.option("--key", help="The run that was started with this key."),
+        click.option(
+            "--since",
+            callback=moment,
+            metavar="TIME",
+            help="Created then or later: 2026-05-04T12:30 (UTC, or with a zone as in +02:00), or 2h for ago.",
+        ),
+        click.option("--before", callback=moment, metavar="TIME", help="Created before then."),
+    )
+    decorated: Body = with_chosen
+    for option in reversed(options):
+        decorated = option(decorated)
+    return decorated
