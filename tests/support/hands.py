@@ -129,9 +129,9 @@ class Hands:
         outcome = self.suspended(task, state, check_after=check_after, give_up_after=give_up_after)
         return _only(await self.settle([outcome]))
 
-    async def wake(self) -> int:
+    async def wake(self, *, limit: int = 200) -> int:
         """Look at waits whose time has come."""
-        return await self.kernel.dispatch(WakeTasks())
+        return await self.kernel.dispatch(WakeTasks(limit))
 
     async def signal(self, run_id: str, step: str, value: Any = None, *, key: str = "key") -> SentSignal:
         """Send a signal whose payload nobody checks."""
