@@ -1,8 +1,8 @@
 """Putting together what a handler is called with, of what is known; nothing here reads anything.
 
 What is known stands under keys: a run's input and settings under its id, the output of a step under run, generation,
-slug and element (None for all of it, `HEAD` for the first outputs of a map that is taken one by one), parts of
-payloads that are in blobs under `Part.key`.
+slug and element (None for all of it, `HEAD` for the first outputs of a map that is taken one by one), the state that a
+task was suspended with under the lease of its check, parts of payloads that are in blobs under `Part.key`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Literal, TypeAlias
 
 from attrs import define, frozen
 
-from ..kernel.definition.binding import CONFIG, ITEM, Streamed
+from ..kernel.definition.binding import CONFIG, ITEM, STATE, Streamed
 from ..kernel.definition.config import split_config
 from ..kernel.elements import Elements, NoArray, array_at
 from ..kernel.plan import INPUT, ValuePath
 from ..kernel.references import Reference, is_reference, read_reference
 from ..ports.persistence import RunReader
 from ..ports.reading import OutputRequest, StepOutput
-from ..ports.records import ClaimedTask, TaskKey
+from ..ports.records import ClaimedTask, Lease, TaskKey
 from ..ports.statuses import StepStatus
 from .blob_reading import BlobReading, Part
 from .executables import Executable
@@ -116,6 +116,11 @@ class Assembling:
             self._put_map_stream(slug, key, executable, look, values)
         if executable.element_of is not None:
             payloads[ITEM] = self._item(key, executable.element_of, executable, look)
+        if executable.takes_state:
+            state = look(state_key(task))
+            if state is None:
+                raise NotHere("the state that it was suspended with")
+            payloads[STATE] = _whole(state, "its state", look)
         return values
 
     def _put(self, source: str, value: object, executable: Executable, look: Look, values: Values) -> None:
@@ -189,6 +194,11 @@ class Assembling:
 def output_key(key: TaskKey, step: str, element: int | None) -> tuple[str, int, str, int | None]:
     """What is known of a step's output stands under this, for the tasks of one generation."""
     return (key.run_id, key.generation, step, element)
+
+
+def state_key(task: ClaimedTask) -> Lease:
+    """The state of a suspended task stands under this: it is the same for as long as the task has this token."""
+    return Lease(task.key, task.token)
 
 
 def outputs_needed(key: TaskKey, executable: Executable) -> list[OutputRequest]:

@@ -22,6 +22,15 @@ class ResourceProblem(UsageError):
         super().__init__(f"the host cannot start; pass what is missing in resources={{…}}:\n{listed}")
 
 
+class AwaitedInLoop(UsageError):
+    """A handler waits with `ctx.wait_for` in the event loop that would have to carry out what it waits for."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "ctx.wait_for is for `def` handlers, which run in threads; in an `async def` handler, await it"
+        )
+
+
 class StreamInLoop(UsageError):
     """A stream that belongs into a thread is read in the event loop that it would have to wait for."""
 

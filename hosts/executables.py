@@ -9,24 +9,42 @@ from attrs import frozen
 
 from ..kernel import Kernel, Step, StepStatus
 from ..kernel.definition.absence import certain
-from ..kernel.definition.binding import CONFIG, ITEM, Binding
+from ..kernel.definition.binding import CONFIG, ITEM, STATE, Binding
 from ..kernel.facts import facts_of
 from ..kernel.plan import INPUT, Questions, StepKind, ValuePath
+from ..kernel.schema import Schema
+from ..ports.errors import CorruptionError
+from ..ports.records import TaskPhase
+
+
+class NothingToCall(CorruptionError):
+    """A task was claimed whose step has no function for its phase."""
+
+    def __init__(self, step: str, phase: TaskPhase) -> None:
+        self.step = step
+        self.phase = phase
+        super().__init__(f"step {step!r} has nothing that a host could call to {phase} it")
 
 
 @frozen(kw_only=True)
 class Executable:
-    """One step of one registered flow."""
+    """One step of one registered flow in one phase: its handler, or its check, here called its handler too."""
 
     flow: str
     step: Step[Any]
     binding: Binding
+    """The handler and how it is called."""
+    yields: Schema | None
+    """The type of one element, where the handler may return something that makes its array element by element."""
+    phase: TaskPhase
     flow_id: int
     is_map: bool
     needs_run: bool
     """Whether the handler needs anything of what the run was started with."""
     takes_input: bool
     takes_config: bool
+    takes_state: bool
+    """Whether the handler takes what its step was suspended with."""
     outputs: tuple[tuple[str, bool], ...]
     """The steps whose outputs the handler takes, and whether each is a map."""
     map_streams: tuple[str, ...]
@@ -63,20 +81,23 @@ class Executables:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._made: dict[tuple[int, str], Executable] = {}
+        self._made: dict[tuple[int, str, TaskPhase], Executable] = {}
 
-    def find(self, flow_id: int, slug: str) -> Executable:
-        """The executable for a step of a registered flow."""
-        found = self._made.get((flow_id, slug))
+    def find(self, flow_id: int, slug: str, phase: TaskPhase = TaskPhase.RUN) -> Executable:
+        """The executable for a step of a registered flow.
+
+        Raises:
+            NothingToCall: the step is not run in this phase.
+        """
+        found = self._made.get((flow_id, slug, phase))
         if found is None:
-            found = self._made[flow_id, slug] = self._make(flow_id, slug)
+            found = self._made[flow_id, slug, phase] = self._make(flow_id, slug, phase)
         return found
 
-    def _make(self, flow_id: int, slug: str) -> Executable:
+    def _make(self, flow_id: int, slug: str, phase: TaskPhase) -> Executable:
         flow, plan = self._kernel.flow_of(flow_id), self._kernel.plan_of(flow_id)
         step = flow.steps[slug]
-        binding = step.binding
-        assert binding is not None, "what only waits is run by no host"
+        binding, yields = _called(step, phase)
         sources = binding.sources
         element_of = step.source if ITEM in sources else None
         is_map = step.kind is StepKind.MAP
@@ -86,11 +107,14 @@ class Executables:
             flow=flow.slug,
             step=step,
             binding=binding,
+            yields=yields,
+            phase=phase,
             flow_id=flow_id,
             is_map=is_map,
             needs_run=INPUT in sources or CONFIG in sources or (element_of is not None and element_of.name == INPUT),
             takes_input=INPUT in sources,
             takes_config=CONFIG in sources,
+            takes_state=STATE in sources,
             outputs=tuple((name, plan.is_map(name)) for name in taken if name not in map_streams),
             map_streams=map_streams,
             streamed=binding.streams,
@@ -104,6 +128,15 @@ class Executables:
         )
 
 
+def _called(step: Step[Any], phase: TaskPhase) -> tuple[Binding, Schema | None]:
+    """How a step is called in a phase, and the type of an element where it may return one after the other."""
+    if phase is TaskPhase.CHECK and step.check is not None:
+        return step.check.binding, step.check.streamed
+    if phase is TaskPhase.RUN and step.binding is not None:
+        return step.binding, step.streamed
+    raise NothingToCall(step.slug, phase)
+
+
 def _reads(step: Step[Any], slug: str) -> bool:
-    sources = frozenset[str]().union(*(binding.sources for binding in step.bindings))
-    return slug in sources or (ITEM in sources and step.source is not None and step.source.name == slug)
+    item_of_it = step.source is not None and step.source.name == slug
+    return any(slug in each.sources or (ITEM in each.sources and item_of_it) for each in step.bindings)

@@ -16,15 +16,16 @@ from functools import partial
 from random import Random
 from typing import Any, Protocol
 
-from ..kernel import Context, PayloadError
+from ..kernel import Context, Kernel, PayloadError
 from ..kernel.commands import Outcome
 from ..kernel.context import Signs
 from ..ports.records import ClaimedTask, Lease
 from .assembling import Values
+from .attending import Attending
 from .backoff import Backoff
 from .errands import Errands
 from .executables import Executable
-from .outcomes import completed, failed, host_failed, invalid_input, released, timed_out
+from .outcomes import failed, host_failed, invalid_input, released, returned, timed_out
 from .producing import elements_in, produced, produced_in_thread
 from .spilling import Spilling
 from .threads import HandlerThreads
@@ -48,6 +49,11 @@ class Attempts(Protocol):
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop of the host."""
+        ...
+
+    @property
+    def kernel(self) -> Kernel:
+        """Whose tasks they try."""
         ...
 
     @property
@@ -97,6 +103,7 @@ class Execution:
 
     __slots__ = (
         "_attempts",
+        "_awaited",
         "_handle",
         "_in_thread",
         "_left",
@@ -122,6 +129,8 @@ class Execution:
         """Whether its outcome is known. Its handler may still be running."""
         self._signs = Signs()
         self._attempts = attempts
+        self._awaited: set[asyncio.Task[Any]] = set()
+        """What its thread waits for in the event loop."""
         self._handle: asyncio.Task[None] | None = None
         self._in_thread = False
         self._left = False
@@ -154,6 +163,11 @@ class Execution:
         """Pauses for one operation on behalf of this attempt."""
         return Backoff(self._attempts.random)
 
+    def awaits(self, task: asyncio.Task[Any]) -> None:
+        """Its thread waits for this task of the host's loop, which is of no use once the attempt is over."""
+        self._awaited.add(task)
+        task.add_done_callback(self._awaited.discard)
+
     def start(self, values: Values) -> None:
         """Call the handler with decoded `values`."""
         if self.ended:
@@ -176,6 +190,7 @@ class Execution:
 
     def _context(self, skipped: Collection[str]) -> Context:
         key = self.claimed.key
+        asked_for = bool(self.executable.binding.contexts)
         return Context(
             run_id=key.run_id,
             flow=self.executable.flow,
@@ -183,8 +198,9 @@ class Execution:
             index=key.element if self.executable.is_map else None,
             attempt=self.claimed.attempt,
             idempotency_key=str(key),
-            statuses=self.executable.statuses(skipped) if self.executable.binding.contexts else {},
+            statuses=self.executable.statuses(skipped) if asked_for else {},
             signs=self._signs,
+            services=Attending(self.claimed, self._attempts.kernel, self) if asked_for else None,
         )
 
     def refuse(self, error: BaseException) -> None:
@@ -209,6 +225,8 @@ class Execution:
         self.stopped = why
         self.tell(why)
         if self._in_thread:
+            for task in self._awaited:
+                task.cancel()
             self._end(self._outcome_of_stop(), running=True)
             return
         begun = self._timer is not None
@@ -242,7 +260,7 @@ class Execution:
                 self._note_overrun()
             else:
                 self._note_overrun()
-                made = completed(self.claimed, self.executable, value)
+                made = returned(self.claimed, self.executable, value)
             outcome = self._judged(made)
         except BaseException as error:
             self._note_overrun()
@@ -321,7 +339,7 @@ class Execution:
             if elements is not None:
                 outcome = produced_in_thread(self.claimed, self.executable, elements, self._attempts.spilling, self)
             else:
-                outcome = completed(self.claimed, self.executable, value)
+                outcome = returned(self.claimed, self.executable, value)
         except BaseException as error:
             outcome = failed(self.claimed, self.executable, error)
         return timed_out(self.claimed, self.executable) if self._overran else outcome

@@ -10,15 +10,15 @@ import logging
 from collections.abc import Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from ..kernel import GiveUp, PayloadError, RetryAfter
+from ..kernel import GiveUp, PayloadError, RetryAfter, Suspend
 from ..kernel.array_writing import InvalidElement
 from ..kernel.commands import Outcome, OutcomeKind
-from ..kernel.durations import in_seconds
+from ..kernel.durations import in_seconds, readable
 from ..kernel.failures import encode_failure, failure_of
 from ..ports.blobs import BlobCorrupt
-from ..ports.records import ClaimedTask
+from ..ports.records import ClaimedTask, TaskPhase
 from .executables import Executable
 from .spilling import OutputNotStored
 from .streams import ElementMisfit, ElementsMissing
@@ -48,8 +48,10 @@ CALLERS = frozenset({__package__, Outcome.__module__.rpartition(".")[0]})
 """The packages whose frames stand between a host's loop and a handler; they tell nobody where a handler failed."""
 
 
-def completed(task: ClaimedTask, executable: Executable, value: object) -> Outcome:
+def returned(task: ClaimedTask, executable: Executable, value: object) -> Outcome:
     """The handler returned `value`; it fails where that does not fit what its step declares."""
+    if isinstance(value, Suspend):
+        return suspended(task, executable, cast("Suspend[object]", value))
     try:
         output = executable.step.encode_output(value)
     except PayloadError as error:
@@ -67,6 +69,46 @@ def completed_with(task: ClaimedTask, output: bytes, facts: bytes | None) -> Out
         output=output,
         facts=facts,
     )
+
+
+def suspended(task: ClaimedTask, executable: Executable, suspend: Suspend[object]) -> Outcome:
+    """The handler asks to be checked later on; it fails where it has no check, or what it asks for makes no sense."""
+    try:
+        _require_sense(executable, suspend)
+        state = executable.step.encode_state(suspend.state)
+    except PayloadError as error:
+        return _failed(task, error, reason="invalid_output", retryable=False)
+    give_up_after_s = suspend.give_up_after_s
+    return Outcome(
+        key=task.key,
+        token=task.token,
+        flow_id=task.flow_id,
+        kind=OutcomeKind.SUSPENDED,
+        state=state,
+        check_after=timedelta(seconds=suspend.check_after_s),
+        give_up_after=None if give_up_after_s is None else timedelta(seconds=give_up_after_s),
+    )
+
+
+def _require_sense(executable: Executable, suspend: Suspend[object]) -> None:
+    slug = executable.step.slug
+    if executable.step.check is None:
+        problem = f"returned Suspend, but step {slug!r} has no check; register one with @flow.check({slug})"
+        if executable.is_map:
+            problem = f"returned Suspend, which no map can do: step {slug!r} has a task for each of its elements"
+    elif executable.phase is TaskPhase.RUN and not _is_checked(suspend):
+        problem = (
+            f"gives up after {readable(suspend.give_up_after_s or 0.0)}, before its first check after "
+            f"{readable(suspend.check_after_s)}; let give_up_after be longer than check_after"
+        )
+    else:
+        return
+    raise PayloadError((("$", problem),), what=f"output of step {slug!r}")
+
+
+def _is_checked(suspend: Suspend[object]) -> bool:
+    """Whether there is a check at all before it is given up."""
+    return suspend.give_up_after_s is None or suspend.give_up_after_s > suspend.check_after_s
 
 
 def failed(task: ClaimedTask, executable: Executable, error: BaseException) -> Outcome:

@@ -3,7 +3,8 @@
 Payloads never change once they are recorded, so what is kept need not be checked again. Kept are the inputs of runs
 that this host claimed, the outputs of its handlers once the store has recorded them (an attempt whose lease was lost
 gives nobody anything), and whatever it had to read. A task that is handed over to the host that made it ready therefore
-finds everything here, and needs no read at all.
+finds everything here, and needs no read at all. Only the state of a suspended task changes, from check to check, so
+each check reads it.
 
 Payloads that are too large for a row are in blobs (`kernel.references`). A task whose values are all in rows never
 waits for a blob; one that needs some is completed by itself, and several that need the same one share its read.
@@ -35,6 +36,7 @@ from .assembling import (
     as_stored,
     output_key,
     outputs_needed,
+    state_key,
 )
 from .blob_reading import BlobReading, Part
 from .executables import Executable
@@ -162,8 +164,9 @@ class Payloads:
             for request in outputs_needed(key, executable):
                 if self._kept.get(output_key(key, request.step, request.element)) is None:
                     outputs[request] = (key, request.element is None and (request.step, True) in executable.outputs)
-        read = await self._reader.read_payloads(tuple(runs), tuple(outputs))
-        found: dict[object, object] = {}
+        checked = {task.key: task for task, executable in wanted if executable.takes_state}
+        read = await self._reader.read_payloads(tuple(runs), tuple(outputs), tuple(checked))
+        found: dict[object, object] = {state_key(checked[key]): as_stored(state) for key, state in read.states.items()}
         for run_id, payload in read.runs.items():
             found[(run_id,)] = self._keep((run_id,), RunValues(as_stored(payload.input), payload.config))
         for request, output in read.outputs.items():

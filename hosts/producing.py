@@ -29,7 +29,7 @@ Yielding: TypeAlias = Iterable[object] | AsyncIterable[object]
 
 def elements_in(executable: Executable, value: object) -> Yielding | None:
     """What a handler returned, where it may return its array element by element and has done so."""
-    if executable.step.streamed is None or isinstance(value, _VALUES) or is_model(type(value)):
+    if executable.yields is None or isinstance(value, _VALUES) or is_model(type(value)):
         return None
     if isinstance(value, AsyncIterable):
         return cast(Yielding, value) if executable.binding.is_async else None
@@ -96,6 +96,6 @@ async def _awaited(stream: Iterable[object]) -> AsyncIterator[object]:
 
 
 def _writer(task: ClaimedTask, executable: Executable, spilling: Spilling) -> ArrayWriter:
-    element = executable.step.streamed
+    element = executable.yields
     assert element is not None, "only a step that is annotated so makes its output element by element"
     return spilling.writer(task, executable, element)

@@ -58,6 +58,8 @@ class CallReport:
     """Attempts recorded as completed."""
     failed: int
     """Attempts recorded as failed; whether they are retried is their steps' business."""
+    suspended: int
+    """Attempts recorded as suspended: their steps wait, and a maintenance tick looks after them."""
     released: int
     """Tasks given back without spending an attempt, for want of time."""
     unfinished: int
@@ -66,7 +68,7 @@ class CallReport:
     """Whether the message has done its work and may be deleted. Otherwise it is to be delivered again."""
 
 
-DECLINED = CallReport(claimed=0, completed=0, failed=0, released=0, unfinished=0, acknowledged=False)
+DECLINED = CallReport(claimed=0, completed=0, failed=0, suspended=0, released=0, unfinished=0, acknowledged=False)
 """The report of a call that takes nothing on, so that its message goes to another."""
 
 
@@ -197,7 +199,10 @@ class ServerlessHost:
         return call.report(claimed)
 
     async def run_maintenance_tick(self, *, deadline: Deadline | None = None) -> TickReport:
-        """Take back expired leases, carry out what is scheduled, announce lost jobs again, publish events.
+        """Do what is due although no message says so, each step on its own.
+
+        Take back expired leases, carry out what is scheduled, look at waits whose time has come (checks become
+        available jobs, sleeps end), fail runs past their deadline, announce lost jobs again, publish events.
 
         The clock is synchronised, too.
         A step that fails stops no other.
@@ -409,6 +414,7 @@ class _Call:
             claimed=claimed,
             completed=tally[OutcomeKind.COMPLETED],
             failed=tally[OutcomeKind.FAILED],
+            suspended=tally[OutcomeKind.SUSPENDED],
             released=tally[OutcomeKind.RELEASED],
             unfinished=self._unfinished,
             acknowledged=True,

@@ -29,7 +29,7 @@ from .slots import Slots
 logger = logging.getLogger(__name__)
 
 SETTLE_BYTES_MAX = 32 * 2**20
-"""Outputs and errors in one batch, in bytes: far below what a statement can carry, however large each may be."""
+"""Outputs, states and errors in one batch, in bytes: far below what a statement carries, however large each may be."""
 
 MISSES_MAX = 3
 """How often an outcome waits for the next batch because its run was locked; then its run is set apart."""
@@ -60,6 +60,10 @@ class SettlingHost(Protocol):
         """Tasks may wait in their queues that were not handed over."""
         ...
 
+    def put_off(self) -> None:
+        """Something is to be looked at later, at a time that only the store knows."""
+        ...
+
     def adopt(self, tasks: Sequence[ClaimedTask]) -> int:
         """Tasks that were handed over; answers how many the host did not know yet, each of which takes a slot."""
         ...
@@ -81,7 +85,8 @@ class _Waiting:
     @property
     def size_bytes(self) -> int:
         """What it adds to a statement."""
-        return len(self.outcome.output or b"") + len(self.outcome.error or b"")
+        outcome = self.outcome
+        return sum(len(each) for each in (outcome.output, outcome.state, outcome.error) if each is not None)
 
 
 class Settler:
@@ -103,7 +108,7 @@ class Settler:
         """How many of them belong to runs that are set apart."""
         self._arrived = asyncio.Event()
         self._closing = False
-        self.when_settled: Callable[[Sequence[Outcome]], None] = lambda outcomes: None
+        self.when_settled: Callable[[], None] = lambda: None
         """Called after each batch."""
 
     def add(self, outcome: Outcome, lease: Lease, *, keeps_slot: bool = False) -> None:
@@ -224,6 +229,8 @@ class Settler:
             self._conclude(batch, settlement)
             if settlement.queued:
                 self._host.overflowed()
+            if settlement.put_off:
+                self._host.put_off()
         except Contention:  # something is locked for longer than a transaction may wait: find out which run
             self._miss(batch, misses=MISSES_MAX)
         except BaseException as error:
@@ -233,7 +240,7 @@ class Settler:
             await self._isolate(batch, wait=wait)
         finally:
             self._slots.give(offered - used)
-        self.when_settled([item.outcome for item in batch])
+        self.when_settled()
         if self._slots.free > 0:
             self._slots.when_free()
 

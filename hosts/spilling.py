@@ -1,4 +1,5 @@
-"""Outputs that are too large for a row: written into blobs before they are settled, while the attempt holds its lease.
+"""Outputs and states that are too large for a row: written into blobs before they are settled, while the attempt holds
+its lease.
 
 A lost lease ends the writing; what was written until then are orphans. Large outputs are cut and hashed in a thread,
 since the event loop would stand still for milliseconds per megabyte.
@@ -52,29 +53,32 @@ class Spilling:
 
     def concerns(self, outcome: Outcome) -> bool:
         """Whether an outcome cannot be settled as it is."""
-        output = outcome.output
-        return output is not None and len(output) > self._inline_bytes_max and not is_reference(output)
+        payload = outcome.output or outcome.state
+        return payload is not None and len(payload) > self._inline_bytes_max and not is_reference(payload)
 
     async def spill(self, executable: Executable, outcome: Outcome, attempt: Ongoing) -> Outcome:
-        """The outcome with a reference to its output.
+        """The outcome with a reference to its output, or to the state that it suspends with.
 
         Raises:
             OutputNotStored: the store refuses it.
             Abandoned: the store failed, and the attempt is over.
         """
-        output = outcome.output
-        assert output is not None, "only what has an output is spilled"
+        payload = outcome.output or outcome.state
+        assert payload is not None, "only what has an output or a state is spilled"
+        arrays = executable.arrays if outcome.output else ()
 
         async def computed(function: Callable[[], Result]) -> Result:
-            return await self._threads.call(function) if len(output) > IN_LOOP_BYTES_MAX else function()
+            return await self._threads.call(function) if len(payload) > IN_LOOP_BYTES_MAX else function()
 
         prefix = output_prefix(outcome.key, outcome.token)
-        spill = await computed(lambda: Spill(output, executable.arrays, prefix))
+        spill = await computed(lambda: Spill(payload, arrays, prefix))
         blobs = spill.blobs()
         while (blob := await computed(lambda: next(blobs, None))) is not None:
             await self.store(blob, attempt)
         reference = spill.reference()
-        self._payloads.remember_blobs(executable, reference, output)
+        if outcome.output is None:
+            return replace(outcome, state=reference)
+        self._payloads.remember_blobs(executable, reference, payload)
         return replace(outcome, output=reference)
 
     async def store(self, blob: NewBlob, attempt: Ongoing) -> None:

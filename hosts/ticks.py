@@ -14,7 +14,19 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from ..kernel.commands import ClaimRuns, ClaimTasks, Fired, FireScheduled, Flushed, FlushOutbox, ReapTasks, SweepJobs
+from ..kernel.commands import (
+    ClaimRuns,
+    ClaimTasks,
+    Command,
+    ExpireRuns,
+    Fired,
+    FireScheduled,
+    Flushed,
+    FlushOutbox,
+    ReapTasks,
+    SweepJobs,
+    WakeTasks,
+)
 from ..kernel.dispatch.advancing import CLOCK_SKEW_MAX
 from ..kernel.dispatch.announcing import ANY_QUEUE
 from ..ports.errors import Unavailable
@@ -28,6 +40,12 @@ logger = logging.getLogger(__name__)
 
 REAP_BATCH = 200
 """Expired leases taken back in one transaction: bounded, since after an outage they come by the thousand."""
+
+WAKE_BATCH = 200
+"""Waits looked at in one transaction: bounded, since thousands may end at one time, or during an outage."""
+
+EXPIRE_BATCH = 200
+"""Runs failed in one transaction, since they did not end by their deadline."""
 
 SWEEP_BATCH = 200
 """Jobs announced again at a time."""
@@ -124,6 +142,8 @@ class Ticks:
             worker.slots.note_waiting(ANY_QUEUE, min(run.priority for run in claimed.runs) if more else None)
         if claimed.queued:
             worker.overflowed()
+        if claimed.put_off:
+            worker.put_off()
         return len(claimed.runs)
 
     async def dequeue(self, queue: str, slots: int, *, only: Sequence[TaskKey] | None = None) -> int:
@@ -288,13 +308,37 @@ class Ticks:
         Returns:
             How many.
         """
+        reaped = await self._all_due(ReapTasks(limit=REAP_BATCH), REAP_BATCH)
+        if reaped:
+            logger.warning("%d tasks were taken back from hosts that lost their leases", reaped)
+        return reaped
+
+    async def wake(self) -> int:
+        """Look at waits whose time has come: queue checks, end sleeps, give up on what took too long.
+
+        Returns:
+            How many; none while this host's clock may be too far ahead to tell.
+        """
+        return await self._all_due(WakeTasks(limit=WAKE_BATCH), WAKE_BATCH)
+
+    async def expire(self) -> int:
+        """Fail runs that did not end by their deadline.
+
+        Returns:
+            How many; none while this host's clock may be too far ahead to tell.
+        """
+        expired = await self._all_due(ExpireRuns(limit=EXPIRE_BATCH), EXPIRE_BATCH)
+        if expired:
+            logger.warning("%d runs did not end in the time that their flows allow", expired)
+        return expired
+
+    async def _all_due(self, command: Command[int], batch: int) -> int:
+        """Repeat a command that does what the time demands until a batch is not full; answers the sum."""
         total = 0
         while self.may_claim:
-            reaped = await self._kernel.dispatch(ReapTasks(limit=REAP_BATCH))
-            total += reaped
-            if reaped:
-                logger.warning("%d tasks were taken back from hosts that lost their leases", reaped)
-            if reaped < REAP_BATCH:
+            done = await self._kernel.dispatch(command)
+            total += done
+            if done < batch:
                 break
         return total
 
@@ -339,6 +383,8 @@ class Ticks:
                 "synchronise": self.synchronise,
                 "reap": self.reap,
                 "fire": self.fire,
+                "wake": self.wake,
+                "expire": self.expire,
                 "sweep": self.sweep,
                 "flush": self.flush,
                 "prune": self._prune,

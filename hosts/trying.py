@@ -101,7 +101,7 @@ def call_in_loop(attempt: Ongoing, operation: Callable[[], Coroutine[Any, Any, R
     try:
         return future.result()
     except concurrent.futures.CancelledError as error:
-        raise Abandoned("the host has ended") from error
+        raise Abandoned("the attempt is over" if attempt.over else "the host has ended") from error
 
 
 def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:

@@ -87,6 +87,7 @@ class Worker:
         """Changed by this worker's loop alone."""
         self.settler = Settler(kernel, self, self.slots, Backoff(self.random))
         self.when_overflowed: Callable[[], None] = lambda: None
+        self.when_put_off: Callable[[], None] = lambda: None
         self.started = 0
         """How many attempts have been started so far."""
         self.tally = dict.fromkeys(OutcomeKind, 0)
@@ -185,7 +186,7 @@ class Worker:
 
     def _take_on(self, task: ClaimedTask, lease: Lease, ends_s: float) -> Execution | None:
         """Hold one task and begin its attempt; answers it where its input has to be read first."""
-        executable = self._executables.find(task.flow_id, task.key.step)
+        executable = self._executables.find(task.flow_id, task.key.step, task.phase)
         execution = Execution(task, lease, executable, self)
         execution.lease_ends_s = ends_s
         self._hold(lease, execution)
@@ -308,6 +309,10 @@ class Worker:
     def overflowed(self) -> None:
         """Tasks may wait in the store that this worker could not take until now."""
         self.when_overflowed()
+
+    def put_off(self) -> None:
+        """Something that this worker did is to be looked at later, at a time that only the store knows."""
+        self.when_put_off()
 
     # How a worker ends
 

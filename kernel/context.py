@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from attrs import define, field, frozen
 
 from ..ports.notes import AnnotationValue, LogLevel
 from ..ports.statuses import StepStatus
 from .annotations import encode_annotations
-from .errors import StatusUnknown
+from .commands.waiting import RESUME_TOKEN_LIFETIME
+from .durations import Duration
+from .errors import OutsideHost, StatusUnknown
 from .notes import Level, Noting, Unheard, checked_level, checked_number, entry_of, message_of_progress
+
+if TYPE_CHECKING:
+    from .definition.step import Step
+
+T = TypeVar("T")
 
 
 @define(kw_only=True)
@@ -21,12 +29,24 @@ class Signs:
     cancelled: bool = False
 
 
+class Services(Protocol):
+    """What the executing host does for a handler that asks."""
+
+    async def resume_token(self, step: str | Step[Any], expires_in: Duration) -> str:
+        """As `Context.resume_token`."""
+        ...
+
+    def wait_for(self, awaitable: Awaitable[T]) -> T:
+        """As `Context.wait_for`."""
+        ...
+
+
 @frozen(kw_only=True, eq=False)
 class Context:
     """Handed to parameters named `ctx`, and to all that are annotated `Context`.
 
-    It does no I/O: what a handler notes with it is written by its host, beside the handler. So noting waits for nothing
-    and works from any thread.
+    What a handler notes with it is written by its host, beside the handler: noting waits for nothing and works from any
+    thread. Only `resume_token` asks the store.
     """
 
     run_id: str
@@ -43,6 +63,7 @@ class Context:
     _statuses: Mapping[str, StepStatus] = field(factory=dict[str, StepStatus], alias="statuses", repr=False)
     _signs: Signs = field(factory=Signs, alias="signs", repr=False)
     _noting: Noting = field(factory=Unheard, alias="noting", repr=False)
+    _services: Services | None = field(default=None, alias="services", repr=False)
 
     def status(self, step: str) -> StepStatus:
         """How a step that this one depends on ended, which tells a skipped one from one whose output is None.
@@ -120,3 +141,42 @@ class Context:
         """
         if annotations:
             self._noting.annotate(encode_annotations(annotations, removing=True, what="ctx.annotate"))
+
+    async def resume_token(self, step: str | Step[Any], *, expires_in: Duration = RESUME_TOKEN_LIFETIME) -> str:
+        """Make a token with which somebody may answer a signal step of this run once, without knowing any id.
+
+        It is random, and whoever has it may answer: hand it to nobody else. Each call makes another one; a handler
+        that is tried again makes a new one, and the earlier ones stay good until the step is answered or they expire.
+
+        Args:
+            step: a signal step of this flow, or its slug.
+            expires_in: how long it may be used; seconds or a `timedelta`.
+
+        Raises:
+            OutsideHost: no host executes this handler.
+            InvalidArgument: `step` is no signal step of this flow, or `expires_in` no duration.
+            AdapterError: the store failed.
+        """
+        return await self._host("resume_token").resume_token(step, expires_in)
+
+    def wait_for(self, awaitable: Awaitable[T]) -> T:
+        """Wait in a plain handler for something asynchronous, which the event loop of its host carries out.
+
+        `token = ctx.wait_for(ctx.resume_token("approval", expires_in=3600))`
+
+        Args:
+            awaitable: a coroutine, or whatever else is awaited. It must not belong to another event loop.
+
+        Returns:
+            What it returns; what it raises, is raised here.
+
+        Raises:
+            OutsideHost: no host executes this handler.
+            AwaitedInLoop: the handler is `async def`, and would wait for itself: `await` instead.
+        """
+        return self._host("wait_for").wait_for(awaitable)
+
+    def _host(self, what: str) -> Services:
+        if self._services is None:
+            raise OutsideHost(what)
+        return self._services

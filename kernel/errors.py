@@ -304,6 +304,17 @@ class StatusUnknown(UsageError):
         )
 
 
+class OutsideHost(UsageError):
+    """Something was asked of a `Context` that only a host can do, and no host made it."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(
+            f"ctx.{what}: this context was not made by a host; in a test of the handler alone, make it with "
+            "Context(…, services=…), an object that has this method"
+        )
+
+
 class ForeignFlow(UsageError):
     """A `Flow` object that is not this kernel's, though the kernel has one of the same slug and version."""
 

@@ -232,6 +232,9 @@ class Kernel(
 
     # Reading
 
+    def _handle(self, run_id: str, *, created: bool) -> RunHandle:
+        return RunHandle(run_id, kernel=self, created=created)
+
     async def list_runs(
         self, chosen: RunFilter | None = None, *, limit: int = 100, after: RunCursor | None = None
     ) -> RunPage:

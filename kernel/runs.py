@@ -22,7 +22,7 @@ from ..ports.reading import (
 from ..ports.statuses import TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus
 from .codec import SIZE_UNLIMITED, JsonValue
 from .codec import decode as decode_json
-from .commands import CancelledRun, CancelRun, RerunRun, RestartedRun
+from .commands import RESUME_TOKEN_LIFETIME, CancelledRun, Command, RerunRun, RestartedRun, SentSignal
 from .definition import Flow, Step, StepName
 from .durations import Duration, in_seconds
 from .errors import InvalidArgument, IsAMap, NotAMap, OtherShape, RunDidNotComplete, RunNotFound, WaitTimeout
@@ -31,7 +31,7 @@ from .facts import NULL
 from .failures import decode_failure
 from .fetching import fetch_payload
 from .plan import StepKind
-from .run_notes import Dispatch, RunNotes
+from .run_notes import RunNotes
 from .step_order import read_step_order
 from .suspend import Suspend
 
@@ -54,10 +54,35 @@ PAGE_BYTES_MAX = 4 * 1024 * 1024
 SETTLED_WELL = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
 
 
-class FlowFinder(Protocol):
-    """Finds the flow that a run belongs to."""
+class Runs(Protocol):
+    """The kernel of a run, as its handle sees it."""
 
-    def __call__(self, slug: str, version: str, /) -> Flow[Any]: ...
+    @property
+    def ports(self) -> Ports:
+        """Where it is read."""
+        ...
+
+    def find_flow(self, slug: str, version: int | str | None = None) -> Flow[Any]:
+        """The flow that it belongs to."""
+        ...
+
+    async def dispatch(self, command: Command[T], /) -> T:
+        """Carry out a command."""
+        ...
+
+    async def cancel(self, run_id: str, *, reason: str | None = None) -> CancelledRun:
+        """End it."""
+        ...
+
+    async def signal(
+        self, run_id: str, step: Step[Any] | str, payload: object = None, *, key: str | None = None
+    ) -> SentSignal:
+        """Answer one of its signal steps."""
+        ...
+
+    async def resume_token(self, run_id: str, step: Step[Any] | str, *, expires_in: Duration) -> str:
+        """Let somebody answer one of its signal steps."""
+        ...
 
 
 @frozen(kw_only=True)
@@ -83,18 +108,16 @@ class RunHandle(RunNotes):
         self,
         run_id: str,
         *,
-        ports: Ports,
-        find_flow: FlowFinder,
-        dispatch: Dispatch,
+        kernel: Runs,
         created: bool = False,
     ) -> None:
         self.id = run_id
         self.created = created
         """Whether the call that returned this handle made the run; False where the key was known."""
-        self._ports = ports
-        self._persistence = ports.persistence
-        self._find_flow = find_flow
-        self._dispatch = dispatch
+        self._kernel = kernel
+        self._ports = kernel.ports
+        self._persistence = kernel.ports.persistence
+        self._dispatch = kernel.dispatch
 
     def __repr__(self) -> str:
         return f"RunHandle({self.id!r})"
@@ -138,7 +161,15 @@ class RunHandle(RunNotes):
             RunNotFound: there is no such run (any more).
             InvalidArgument: the reason is no printable text, or too long.
         """
-        return await self._dispatch(CancelRun(self.id, reason))
+        return await self._kernel.cancel(self.id, reason=reason)
+
+    async def signal(self, step: Step[Any] | str, payload: object = None, *, key: str | None = None) -> SentSignal:
+        """Answer a signal step of the run; see `Kernel.signal` for arguments and errors."""
+        return await self._kernel.signal(self.id, step, payload, key=key)
+
+    async def resume_token(self, step: Step[Any] | str, *, expires_in: Duration = RESUME_TOKEN_LIFETIME) -> str:
+        """Make a token with which somebody may answer a signal step of the run once; see `Kernel.resume_token`."""
+        return await self._kernel.resume_token(self.id, step, expires_in=expires_in)
 
     async def rerun(self, *from_steps: StepName, dry_run: bool = False) -> RestartedRun:
         """Begin the run anew from some steps, after it has ended, in a new generation.
@@ -326,7 +357,7 @@ class RunHandle(RunNotes):
         return self._flow_of(await self.record())
 
     def _flow_of(self, record: RunRecord) -> Flow[Any]:
-        flow = self._find_flow(record.flow, record.version)
+        flow = self._kernel.find_flow(record.flow, record.version)
         if flow.shape.fingerprint != record.fingerprint:
             raise OtherShape(run_id=record.id, flow=record.flow, version=record.version)
         return flow

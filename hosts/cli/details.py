@@ -13,6 +13,7 @@ from ...ports.reading import AttemptRecord, GenerationRecord, RunRecord, StepRec
 from ...ports.statuses import StepStatus, TaskStatus
 from .output import coloured, print_table, printable, shown_duration, shown_time
 from .records import ended_tasks, error_words, failure_of
+from .wait_words import print_waits
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ def print_details(details: RunDetails, *, everything: bool) -> None:
     _print_run(details.run, traceback=everything)
     _print_generations(details.generations)
     _print_steps(details.steps)
+    _print_waits(details.tasks, everything)
     _print_tasks(details.tasks, everything)
     _print_attempts(details.attempts, everything)
     _print_events(details, everything)
@@ -48,6 +50,8 @@ def _print_run(run: RunRecord, *, traceback: bool) -> None:
     click.echo(f"  created   {shown_time(run.created_at)}")
     if run.started_at is not None:
         click.echo(f"  started   {shown_time(run.started_at)}")
+    if run.deadline_at is not None and run.ended_at is None:
+        click.echo(f"  deadline  {shown_time(run.deadline_at)}")
     if run.ended_at is not None:
         took = shown_duration(run.started_at if rerun else run.created_at, run.ended_at)
         click.echo(f"  ended     {shown_time(run.ended_at)}, after {took}")
@@ -102,9 +106,18 @@ def _print_steps(steps: Sequence[StepRecord]) -> None:
         click.echo("gaps: elements without a task, since the task that makes them has failed; they read as null")
 
 
+def _print_waits(tasks: Sequence[TaskRecord], everything: bool) -> None:
+    waiting = [task for task in tasks if task.waits_for is not None]
+    if waiting:
+        click.echo()
+        print_waits(_first(waiting, everything))
+        _print_rest(len(waiting) - LINES_MAX if not everything else 0, "tasks that wait")
+
+
 def _print_tasks(tasks: Sequence[TaskRecord], everything: bool) -> None:
-    """Write the tasks that are not simply completed, or all."""
-    chosen = [task for task in tasks if everything or task.status is not TaskStatus.COMPLETED or task.attempts > 1]
+    """Write the tasks that are neither simply completed nor suspended, or all."""
+    simple = (TaskStatus.COMPLETED, TaskStatus.SUSPENDED)
+    chosen = [task for task in tasks if everything or task.status not in simple or task.attempts > 1]
     if not chosen:
         return
     rerun = any(task.key.generation > FIRST_GENERATION for task in chosen)

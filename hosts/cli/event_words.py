@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -17,13 +17,16 @@ from ...kernel.events import (
     RunStarted,
     StepCompleted,
     StepFailed,
+    StepResumed,
     StepSkipped,
     StepStarted,
+    StepSuspended,
     TaskRetrying,
     decode_event,
 )
 from ...kernel.failures import decode_failure
 from ...ports.outbox import EventRecord
+from ...ports.records import WaitsFor
 from .output import coloured, printable, shown_seconds
 from .records import error_words
 
@@ -74,6 +77,10 @@ def event_words(event: Event, record: EventRecord) -> str:
             return f"run annotated: {_annotated(bytes(annotations))}"
         case StepStarted(step=step, tasks=tasks):
             return f"{step} {coloured('running', 'started')}{'' if tasks == 1 else f', {tasks:,} tasks'}"
+        case StepSuspended(step=step, waits_for=waits_for, wake_at=wake_at):
+            return f"{step} {coloured('suspended')}, {_waits(waits_for, wake_at, record.at)}"
+        case StepResumed(step=step, waited_for=waited_for):
+            return f"{step} {coloured('running', 'resumed')}, {_WAITED[waited_for]}"
         case StepCompleted(step=step):
             return f"{step} {coloured('completed')}"
         case StepSkipped(step=step, reason=reason, error=error):
@@ -92,6 +99,25 @@ def _annotated(annotations: bytes) -> str:
     """Annotations as a list; what was taken away is said to be none."""
     values: dict[str, object] = msgspec.json.decode(annotations)
     return printable(", ".join(f"{key}={'none' if value is None else value}" for key, value in values.items()))
+
+
+_WAITED: Mapping[WaitsFor, str] = {
+    WaitsFor.CHECK: "its check has found what it waited for",
+    WaitsFor.SIGNAL: "its signal is there",
+    WaitsFor.TIME: "its time has come",
+}
+
+
+def _waits(waits_for: WaitsFor, wake_at: datetime | None, at: datetime) -> str:
+    """What a step waits for, as the end of a sentence."""
+    until = None if wake_at is None else shown_seconds((wake_at - at).total_seconds())
+    match waits_for:
+        case WaitsFor.CHECK:
+            return f"checked in {until}"
+        case WaitsFor.SIGNAL:
+            return "waits for a signal" if until is None else f"waits for a signal for {until}"
+        case WaitsFor.TIME:
+            return f"waits for {until}"
 
 
 def _said(error: bytes) -> str:

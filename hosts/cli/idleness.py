@@ -8,6 +8,7 @@ from datetime import datetime
 from ...kernel import Ports, RunStatus, StepStatus, TaskStatus
 from ...ports.reading import RunRecord, StepRecord, TaskRecord, WorkInHand
 from .output import shown_seconds
+from .wait_words import wait_words
 
 IDLE_AFTER_S = 10.0
 """After so long without any change it is worth asking whether anybody works on the run."""
@@ -44,8 +45,8 @@ class Idleness:
         work = await self._persistence.read_work_in_hand(now)
         if run.status is RunStatus.PENDING:
             return unclaimed_reason(run, work, waited)
-        running = [step.slug for step in steps if step.status is StepStatus.RUNNING]
-        read = [await self._persistence.read_tasks(run.id, step=slug) for slug in running]
+        live = [step.slug for step in steps if step.status in (StepStatus.RUNNING, StepStatus.SUSPENDED)]
+        read = [await self._persistence.read_tasks(run.id, step=slug) for slug in live]
         return idle_reason(run, [task for tasks in read for task in tasks], work, now, waited)
 
 
@@ -69,7 +70,7 @@ def idle_reason(
 
     Args:
         run: it is running.
-        tasks: of the steps that are running.
+        tasks: of the steps that are running or suspended.
         work: what workers are busy with.
         now: by the clock that leases go by.
         waited: for how long nothing has happened.
@@ -86,6 +87,10 @@ def idle_reason(
     if queued:
         first = min(task.ready_at for task in queued)
         return f"the next attempt is due in {shown_seconds((first - now).total_seconds())}"
+    waits = [task for task in tasks if task.waits_for is not None]
+    if waits:
+        others = len(waits) - 1
+        return wait_words(waits[0]) + ("" if not others else f"; {others:,} more wait{'s' if others == 1 else ''}")
     return None
 
 

@@ -16,6 +16,7 @@ STATUS_COLOURS = {
     "running": "cyan",
     "pending": "blue",
     "queued": "blue",
+    "suspended": "magenta",
     "skipped": "bright_black",
     "created": "bright_black",
 }

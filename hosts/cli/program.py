@@ -19,6 +19,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "schedules": "schedules",
         "deferred": "deferred",
         "workers": "workers",
+        "signal": "answering",
+        "resume": "answering",
         "flows": "flows",
         "why": "why",
         "doctor": "doctor",

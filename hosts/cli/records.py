@@ -26,6 +26,7 @@ def run_json(run: RunRecord) -> dict[str, object]:
         "created_at": run.created_at,
         "started_at": run.started_at,
         "ended_at": run.ended_at,
+        "deadline_at": run.deadline_at,
         "reason": run.reason,
         "error": failure_of(run.error),
     }
@@ -83,7 +84,7 @@ def ended_tasks(step: StepRecord) -> int:
 
 
 def task_json(task: TaskRecord) -> dict[str, object]:
-    """A task."""
+    """A task. `waits_for` (check, signal or time) and `wake_at` are null unless it is suspended."""
     return {
         "step": task.key.step,
         "generation": task.key.generation,
@@ -99,6 +100,11 @@ def task_json(task: TaskRecord) -> dict[str, object]:
         "created_at": task.created_at,
         "started_at": task.started_at,
         "ended_at": task.ended_at,
+        "phase": task.phase,
+        "waits_for": task.waits_for,
+        "wake_at": task.wake_at,
+        "give_up_at": task.give_up_at,
+        "checks": task.checks,
         "reason": task.reason,
         "error": failure_of(task.error),
     }

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol
 
 from ...kernel.dispatch.advancing import CLOCK_SKEW_MAX
@@ -33,6 +33,10 @@ DELIVERIES_MAX = 100
 
 POLL_FIRST_S = 0.05
 """The pause before the first probe after activity; it doubles up to the host's `poll_interval`."""
+
+DUE_SPREAD_S = 0.02
+"""Up to so long after the time of a task or a wait a host looks for it, at random: of many hosts that know of it, one
+asks first, and the others find nothing left to do."""
 
 FLUSH_PAUSE_S = 0.05
 """The pause between two flushes of a busy host: events of that time are published together."""
@@ -290,7 +294,7 @@ class WatchLoop:
         self._clock = worker.kernel.ports.clock
         self._poll_interval_s = poll_interval_s
         self._sweep_s = sweep_s
-        self._pause_s = 0.0
+        self._pause_s = self._wait_s = 0.0
         self._started = 0
         self._hurried = False
         now_s = self._clock.monotonic()
@@ -300,16 +304,17 @@ class WatchLoop:
     def hurry(self) -> None:
         """Something was put off to a time that only the store knows: look for it soon."""
         self._hurried = True
-        if self._pause_s > POLL_FIRST_S:
+        if self._wait_s > POLL_FIRST_S:
             self.occasion.arise()
 
     async def step(self) -> None:
         """Probe once, after a pause that is short after activity."""
-        await self.occasion.wait(self._pause_s * (1 + 0.1 * self._worker.random.random()))
+        await self.occasion.wait(self._wait_s)
         if self.occasion.stopped:
             return
         self._hurried = False
-        self._pause_s = min(self._pause_s * 2, self._poll_interval_s)  # also where the probe fails
+        self._pause_s = min(self._pause_s * 2, self._poll_interval_s)
+        self._wait_s = self._spread(self._pause_s)  # also where the probe fails
         now = self._clock.now()
         due = await self._ports.persistence.due(
             flow_ids=self._worker.kernel.flow_ids,
@@ -318,10 +323,15 @@ class WatchLoop:
             now=now,
             expired_before=now - CLOCK_SKEW_MAX,
         )
-        await self._act_on(due)
-        self._pause_s = self._next_pause_s(due, now)
+        moved = await self._act_on(due)
+        self._pause_s = self._next_pause_s(active=moved or due.expired)
+        self._wait_s = self._spread(self._pause_s)
+        if due.next_at is not None:
+            until_s = (due.next_at - self._clock.now()) / timedelta(seconds=1)
+            self._wait_s = min(self._wait_s, max(until_s, 0) + DUE_SPREAD_S * self._worker.random.random())
 
-    async def _act_on(self, due: Due) -> None:
+    async def _act_on(self, due: Due) -> bool:
+        """Run the ticks that would find something; answers whether that put tasks into their queues."""
         if self._stir is not None and (due.runs or due.tasks):
             self._stir(runs=due.runs, tasks=due.tasks)
         self._flush(due.outbox)
@@ -331,6 +341,10 @@ class WatchLoop:
             steps["reap"] = self._ticks.reap
         if due.scheduled:
             steps["fire"] = self._ticks.fire
+        if due.waits:
+            steps["wake"] = self._ticks.wake
+        if due.overdue:
+            steps["expire"] = self._ticks.expire
         if now_s >= self._synchronise_at_s:
             self._synchronise_at_s = now_s + SYNCHRONISE_S
             steps["synchronise"] = self._ticks.synchronise
@@ -340,19 +354,23 @@ class WatchLoop:
             self._sweep_at_s = now_s + self._sweep_s
             steps["sweep"] = self._ticks.sweep
         report = await isolated(steps)
-        if report.counts.get("fire") and self._stir is not None:
-            self._stir(tasks=False)
+        fired, woken = report.counts.get("fire", 0) > 0, report.counts.get("wake", 0) > 0
+        if (fired or woken) and self._stir is not None:
+            self._stir(runs=fired, tasks=woken)
+        if woken:
+            self._flush(self._worker.kernel.sink_names)
+        return fired or woken
 
-    def _next_pause_s(self, due: Due, now: datetime) -> float:
-        """How long until the next probe: short after activity, until a task's time comes, at most the interval."""
+    def _next_pause_s(self, *, active: bool) -> float:
+        """How long until the next probe, if nothing is due before: short after activity, at most the interval."""
         worker = self._worker
-        active = worker.started != self._started or self._hurried or due.expired or due.scheduled
+        active = active or worker.started != self._started or self._hurried
         self._started = worker.started
         if active and not worker.slots.contended:
-            pause_s = min(POLL_FIRST_S, self._poll_interval_s)
-        else:
-            pause_s = min(max(self._pause_s, POLL_FIRST_S), self._poll_interval_s)
-        pause_s = min(pause_s, max(self._announcer.due_in_s, POLL_FIRST_S))
-        if due.next_at is not None:
-            pause_s = min(pause_s, max((due.next_at - now) / timedelta(seconds=1), 0.001))
-        return pause_s
+            return min(POLL_FIRST_S, self._poll_interval_s)
+        pause_s = max(self._pause_s, POLL_FIRST_S)
+        return min(pause_s, self._poll_interval_s, max(self._announcer.due_in_s, POLL_FIRST_S))
+
+    def _spread(self, pause_s: float) -> float:
+        """A pause that is not the same for all hosts."""
+        return pause_s * (1 + 0.1 * self._worker.random.random())

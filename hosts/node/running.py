@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
-from ...kernel.commands import Outcome, OutcomeKind
 from ..announcing import GOODBYE_S, Announcer
 from ..backoff import Backoff
 from ..caring import Caretaker
@@ -74,7 +73,8 @@ class Running:
         )
         self._care = CareLoop(Caretaker(worker.kernel), worker.random)
         self._caring: asyncio.Task[None] | None = None
-        worker.settler.when_settled = self._settled
+        worker.settler.when_settled = self._flush_soon
+        worker.when_put_off = self._watch.hurry
 
     def start(self) -> None:
         """Begin."""
@@ -101,11 +101,6 @@ class Running:
     def _flush(self, sinks: Iterable[str]) -> None:
         for name in sinks:
             self._flushes[name].occasion.arise()
-
-    def _settled(self, outcomes: Sequence[Outcome]) -> None:
-        self._flush_soon()
-        if any(outcome.kind is OutcomeKind.FAILED and outcome.retryable for outcome in outcomes):
-            self._watch.hurry()
 
     async def stop(self, *, exiting: bool) -> None:
         """Drain, then close; what is left open by an error in between is closed all the same."""

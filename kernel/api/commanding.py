@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, TypeVar
 
 from ...ports import Ports
@@ -16,7 +17,7 @@ from ..sinks import Sinks
 Result = TypeVar("Result")
 
 
-class Commanding:
+class Commanding(ABC):
     """A kernel, as its areas see it."""
 
     ports: Ports
@@ -61,7 +62,6 @@ class Commanding:
             raise InvalidArgument("run_id", "text", run_id)
         return self._handle(run_id, created=False)
 
+    @abstractmethod
     def _handle(self, run_id: str, *, created: bool) -> RunHandle:
-        return RunHandle(
-            run_id, ports=self.ports, find_flow=self._registry.find, dispatch=self.dispatch, created=created
-        )
+        """A handle on a run, which is served by all areas together."""

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from ...ports.errors import AdapterError, CommitUnknown, FairleadError
 from ...ports.reading import RunRecord
 from ..arrays import missing_arrays
-from ..commands import MintResumeToken, SendSignal, SentSignal
+from ..commands import RESUME_TOKEN_LIFETIME, MintResumeToken, SendSignal, SentSignal
 from ..decisions.signal import signals_of
 from ..definition import Flow, Step
 from ..definition.unknown_fields import unknown_fields
@@ -36,9 +36,6 @@ from ..starting import key_problems
 from .commanding import Commanding
 
 T = TypeVar("T")
-
-RESUME_TOKEN_LIFETIME = timedelta(days=7)
-"""How long a resume token may be used unless told otherwise: a week is enough for a person, and not for ever."""
 
 TOKEN_KEY = "token:"
 """How the key of a signal begins that was sent with a resume token; its digest follows."""

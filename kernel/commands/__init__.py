@@ -52,13 +52,22 @@ from .tasks import (
     SweepJobs,
     Verdict,
 )
-from .waiting import ExpireRuns, MintResumeToken, SendSignal, SentSignal, SignalFate, WakeTasks
+from .waiting import (
+    RESUME_TOKEN_LIFETIME,
+    ExpireRuns,
+    MintResumeToken,
+    SendSignal,
+    SentSignal,
+    SignalFate,
+    WakeTasks,
+)
 from .workers import AnnounceWorker
 
 __all__ = [
     "ANNOTATE_BATCH_MAX",
     "PRUNE_BATCH",
     "REASON_LENGTH_MAX",
+    "RESUME_TOKEN_LIFETIME",
     "SETTLE_BATCH_MAX",
     "START_BATCH_MAX",
     "AnnotateRuns",

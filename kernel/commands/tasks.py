@@ -48,6 +48,8 @@ class ClaimedRuns(Record, frozen=True, kw_only=True):
     tasks: tuple[ClaimedTask, ...]
     queued: bool = False
     """Whether there are first tasks that found no slot and wait in their queues."""
+    put_off: bool = False
+    """Whether something is to be looked at later: a first task after its delay, a wait, the run's deadline."""
 
 
 class ClaimTasks(Command[tuple[ClaimedTask, ...]], frozen=True, kw_only=True):
@@ -144,6 +146,9 @@ class Settlement(Record, frozen=True, kw_only=True):
     concerned, and the host leaves out those it knows already."""
     queued: bool = False
     """Whether there are tasks that became ready and wait in their queues. After a repetition there may be."""
+    put_off: bool = False
+    """Whether something is to be looked at later: a retry, a start after a delay, a wait. After a repetition there may
+    be."""
     unrecorded: frozenset[Lease] = frozenset()
     """Settled with an output that is not recorded: the rules or the store refused it, and the task has failed."""
 

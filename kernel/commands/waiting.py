@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import enum
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from ...ports.record import Record
 from .base import Command, at_least
+
+RESUME_TOKEN_LIFETIME = timedelta(days=7)
+"""How long a resume token may be used unless told otherwise: a week is enough for a person, and not for ever."""
 
 
 class WakeTasks(Command[int], frozen=True):

@@ -212,6 +212,16 @@ class ChangeSet:
         return any(tasks.worker is None and tasks.waits_for is None for tasks in self.new_tasks)
 
     @property
+    def puts_off(self) -> bool:
+        """Whether something is put off to a later time: a retry, a start after a delay, a wait, a deadline."""
+        return (
+            bool(self.suspensions)
+            or any(tasks.wake_at is not None or tasks.ready_at > tasks.created_at for tasks in self.new_tasks)
+            or any(task.ready_at is not None for task in self.tasks)
+            or any(run.deadline_at is not None for run in self.runs)
+        )
+
+    @property
     def empty(self) -> bool:
         """Whether there is nothing to write."""
         return not (self.runs or self.tasks or self.new_steps or self.events)

@@ -64,6 +64,7 @@ class Advancing:
             verdicts={**first.verdicts, **second.verdicts},
             continuations=first.continuations + second.continuations,
             queued=first.queued or second.queued,
+            put_off=first.put_off or second.put_off,
             unrecorded=first.unrecorded | second.unrecorded,
         )
 
@@ -98,6 +99,7 @@ class Advancing:
             verdicts=settled.verdicts,
             continuations=(*settled.changes.claimed, *adopted),
             queued=settled.changes.queues_tasks or command.repeated,
+            put_off=settled.changes.puts_off or command.repeated,
             unrecorded=frozenset(settled.unrecorded),
         )
 

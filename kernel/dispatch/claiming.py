@@ -49,7 +49,12 @@ class Claiming:
             )
             await transaction.apply(changes.frozen())
         await self._means.wake_for(changes, {}, now)
-        return ClaimedRuns(runs=tuple(runs), tasks=tuple(changes.claimed), queued=changes.queues_tasks)
+        return ClaimedRuns(
+            runs=tuple(runs),
+            tasks=tuple(changes.claimed),
+            queued=changes.queues_tasks,
+            put_off=changes.puts_off,
+        )
 
     async def _claim_tasks(self, command: ClaimTasks) -> tuple[ClaimedTask, ...]:
         capacity = command.capacity

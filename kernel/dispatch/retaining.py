@@ -13,7 +13,7 @@ from datetime import datetime
 import msgspec
 
 from ...ports.blobs import BlobInfo
-from ...ports.records import TaskKey, TaskRow
+from ...ports.records import TaskKey, TaskPhase, TaskRow
 from ...ports.scheduler import ScheduledCommand
 from ...ports.statuses import TERMINAL_TASK, TaskStatus
 from ..commands import ClaimChore, CollectBlobs, CollectedBlobs, Pruned, PruneRuns
@@ -117,12 +117,13 @@ class _Chore(msgspec.Struct, frozen=True):
 
 
 def _may_be_referred_to(task: TaskRow | None, token: int) -> bool:
-    """Whether what an attempt wrote is its task's output, or may become so."""
+    """Whether what an attempt wrote is its task's output or state, or may become so."""
     if task is None:
         return False
     if task.status in TERMINAL_TASK:
         return task.status is TaskStatus.COMPLETED and task.settled_token == token
-    return task.token == token
+    # The state that a step keeps for its check may be of any earlier attempt.
+    return task.token == token or task.phase is TaskPhase.CHECK
 
 
 def _together(tasks: dict[str, int]) -> Iterable[list[str]]:

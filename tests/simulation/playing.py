@@ -32,7 +32,7 @@ from fairlead.ports.reading import RunFilter
 from fairlead.ports.records import TaskKey
 from fairlead.ports.statuses import TERMINAL_RUN, TERMINAL_STEP, TERMINAL_TASK
 from tests.simulation.faults import FaultyPersistence, Injector, Killed, Process, faulty
-from tests.simulation.scenarios import Ledger, Scenario
+from tests.simulation.scenarios import Ledger, Scenario, Signal
 from tests.simulation.virtual_loop import LoopClock, run_virtually
 from tests.support.watched_blobs import broken_references
 
@@ -124,6 +124,7 @@ class _World:
             asyncio.ensure_future(self._until_cancelled(key, after_s))
             for key, after_s in self._scenario.cancelled_after_s.items()
         ]
+        clients += [asyncio.ensure_future(self._until_sent(signal)) for signal in self._scenario.signals]
         for _ in range(ROUNDS_MAX):
             await asyncio.gather(self._host(0.0), self._host(LATER_S))
             self._require_none(self._problems)
@@ -193,6 +194,17 @@ class _World:
         while key not in self._ledger.cancelled:
             await self._in_process(cancel)
 
+    async def _until_sent(self, signal: Signal) -> None:
+        """A client that sends a signal and does not give up before it is told what became of it."""
+
+        async def send(kernel: Kernel) -> None:
+            run = kernel.run(self._ledger.acknowledged[signal.key])
+            self._ledger.signals[signal] = await run.signal(signal.step, signal.payload, key=f"{signal.step} of client")
+
+        await asyncio.sleep(signal.after_s)
+        while signal not in self._ledger.signals:
+            await self._in_process(send)
+
     async def _work(self, kernel: Kernel) -> None:
         async with ServerlessHost(kernel, lease_duration=30, heartbeats="loop") as host:
             if not self._messages:
@@ -254,9 +266,18 @@ class _World:
             sequences = [event.sequence for event in self._sink.events if event.run_id == run_id]
             if list(dict.fromkeys(sequences)) != list(range(1, record.next_sequence)):
                 raise Violation(f"I20: the sink saw the events of run {key} as {sequences}")
+        await self._check_signals()
         for task, count in self._ledger.executions.items():
             if count > scenario.max_attempts:
                 raise Violation(f"P2: the handler of {task} was called {count} times")
+
+    async def _check_signals(self) -> None:
+        """Every acknowledged signal was consumed, once."""
+        for signal in self._scenario.signals:
+            rows = await self._store.read_signals(self._ledger.acknowledged[signal.key])
+            found = [row for row in rows if row.step == signal.step]
+            if [row.consumed_at is not None for row in found] != [True]:
+                raise Violation(f"I23: {signal} was answered {self._ledger.signals[signal]}, and there are {found}")
 
     def _expected(self, key: str) -> tuple[RunStatus, Any]:
         """How a run must have ended: as it says, or as the client was told who cancelled it (I23)."""

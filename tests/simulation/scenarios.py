@@ -9,7 +9,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from fairlead.kernel import CancelledRun, Context, Flow, GiveUp, RunStatus
+from fairlead.kernel import CancelledRun, Context, Flow, GiveUp, RunStatus, Suspend
+from fairlead.kernel.commands import SentSignal
 from fairlead.kernel.references import INLINE_BYTES_MAX
 
 LONG_S = 45.0
@@ -26,10 +27,23 @@ class Ledger:
     """The run ids that clients were told, by key."""
     cancelled: dict[str, CancelledRun] = field(factory=dict[str, CancelledRun])
     """What clients were told who cancelled a run, by key."""
+    signals: dict[Signal, SentSignal] = field(factory=dict["Signal", SentSignal])
+    """What clients were told who sent a signal."""
 
     def enter(self, ctx: Context) -> None:
         """A handler was called."""
         self.executions[ctx.idempotency_key] += 1
+
+
+@frozen
+class Signal:
+    """A signal that a client sends."""
+
+    key: str
+    """Of the run."""
+    step: str
+    payload: int
+    after_s: float
 
 
 @frozen(kw_only=True)
@@ -44,6 +58,8 @@ class Scenario:
     status: RunStatus = RunStatus.COMPLETED
     cancelled_after_s: Mapping[str, float] = field(factory=dict[str, float])
     """When some of the runs are cancelled, by key; the others, and those that end before that, end as expected."""
+    signals: tuple[Signal, ...] = ()
+    """Each is answered with that it was taken, by its step or to be kept for it."""
     max_attempts: int = 20
     """More than any scenario strikes, so that a handler's own failures decide how a run ends."""
     inline_bytes_max: int = INLINE_BYTES_MAX
@@ -232,6 +248,84 @@ def _once(ledger: Ledger) -> Flow[Any]:
     return flow
 
 
+def _patient(ledger: Ledger) -> Flow[Any]:
+    flow = Flow("patient", version=1, max_attempts=20, base_delay=1)
+
+    @flow.step
+    async def compute(input: int, ctx: Context) -> int | Suspend[list[int]]:
+        ledger.enter(ctx)
+        return Suspend(state=[input], check_after=30, give_up_after=100_000)
+
+    @flow.check(compute)
+    async def look(state: list[int], ctx: Context) -> int | Suspend[list[int]]:
+        ledger.enter(ctx)
+        if len(state) < 3:
+            return Suspend(state=[*state, len(state)], check_after=40)
+        return sum(state)
+
+    approval = flow.signal("approval", int, timeout=100_000)
+    pause = flow.sleep("pause", 70, after=[compute])
+
+    @flow.step(after=[pause])
+    async def close(compute: int, approval: int, ctx: Context) -> list[int]:
+        ledger.enter(ctx)
+        return [compute, approval]
+
+    flow.signal("confirmed", int, after=[approval])
+
+    @flow.step
+    async def last(close: list[int], confirmed: int, ctx: Context) -> list[int]:
+        ledger.enter(ctx)
+        return [*close, confirmed]
+
+    return flow
+
+
+def _late(ledger: Ledger) -> Flow[Any]:
+    flow = Flow("late", version=1, max_attempts=20, base_delay=1)
+
+    @flow.step(on_exhausted="skip")
+    async def hopeless(ctx: Context) -> int | Suspend[None]:
+        ledger.enter(ctx)
+        return Suspend(state=None, check_after=30, give_up_after=200)
+
+    @flow.check(hopeless)
+    async def look(state: None, ctx: Context) -> int | Suspend[None]:
+        ledger.enter(ctx)
+        return Suspend(state=None, check_after=150)
+
+    flow.signal("approval", int, timeout=150, on_timeout="skip")
+    flow.signal("second", int, timeout=10, on_timeout="skip_cascade")
+
+    @flow.step(after=["second"])
+    async def never(ctx: Context) -> int:
+        raise AssertionError("it is skipped with what it waits for")
+
+    @flow.step
+    async def close(approval: int | None, hopeless: int | None, ctx: Context) -> list[int | None]:
+        ledger.enter(ctx)
+        return [approval, hopeless]
+
+    return flow
+
+
+def _overdue(ledger: Ledger) -> Flow[Any]:
+    flow = Flow("overdue", version=1, max_attempts=20, base_delay=1, run_timeout=1_000)
+
+    @flow.step
+    async def quick(ctx: Context) -> int:
+        ledger.enter(ctx)
+        return 1
+
+    pause = flow.sleep("pause", 1_000_000)
+
+    @flow.step(after=[pause])
+    async def never(quick: int) -> int:
+        raise AssertionError("its run has ended by then")
+
+    return flow
+
+
 ONCE = Scenario(
     name="once",
     flow=_once,
@@ -277,4 +371,19 @@ SCENARIOS = (
         inputs={"a": [1, -1, 2, 3, -2], "b": [-1, 1]},
         expected={"a": {"close": [[2, None, 4, 6, None], None, 0]}, "b": {"close": [None, "sorry", 2]}},
     ),
+    Scenario(
+        name="patient",
+        flow=_patient,
+        inputs={"a": 5, "b": 7},
+        expected={"a": {"last": [8, 1, 2]}, "b": {"last": [10, 3, 4]}},
+        signals=(
+            Signal("a", "approval", 1, after_s=0),
+            Signal("a", "confirmed", 2, after_s=1),
+            Signal("b", "approval", 3, after_s=130),
+            Signal("b", "confirmed", 4, after_s=2_000),
+        ),
+        inline_bytes_max=5,
+    ),
+    Scenario(name="late", flow=_late, inputs={"a": None}, expected={"a": {"close": [None, None]}}),
+    Scenario(name="overdue", flow=_overdue, inputs={"a": None}, expected={"a": "timed_out"}, status=RunStatus.FAILED),
 )

@@ -74,7 +74,9 @@ class Reader:
         self.outputs = outputs
         self.asked: list[tuple[tuple[str, ...], tuple[OutputRequest, ...]]] = []
 
-    async def read_payloads(self, runs: Sequence[str], outputs: Sequence[OutputRequest]) -> Answer:
+    async def read_payloads(
+        self, runs: Sequence[str], outputs: Sequence[OutputRequest], states: Sequence[TaskKey] = ()
+    ) -> Answer:
         self.asked.append((tuple(runs), tuple(outputs)))
         return Answer(
             runs={run: RunPayload(input=self.runs[run], config=CONFIG) for run in runs if run in self.runs},

@@ -85,6 +85,9 @@ class Script:
     def settled(self, lease: Lease, kind: OutcomeKind, verdict: Verdict) -> None:
         self.verdicts.append((lease.key.element, verdict))
 
+    def put_off(self) -> None:
+        """Nobody looks for what is put off."""
+
     def overflowed(self) -> None:
         self.overflows += 1
 
