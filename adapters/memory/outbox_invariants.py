@@ -31,8 +31,8 @@ def I20_sinks_get_prefixes(store: Store) -> Iterator[str]:
                     yield f"sink {sink.name} has {_named(after)} and not the row before it"
     for sink, shard in _shards(store):
         for held in shard.held.values():
-            run = store.runs.get(held.run_id)
-            rows = [] if run is None else [row for row in run.batches() if not row.published | _has(sink, row)]
+            of_run = store.outbox.unpublished.get(held.run_id, {})
+            rows = [of_run[first] for first in sorted(of_run) if not _has(sink, of_run[first])]
             if rows and rows[0].first_sequence + rows[0].count <= held.next_sequence:
                 yield f"sink {sink.name} is held at event {held.next_sequence} of run {held.run_id}, and has less"
 

@@ -40,6 +40,13 @@ def beginning(rows: Sequence[OutboxRow], now: datetime) -> HeldRun:
     return HeldRun(run_id=rows[0].run_id, next_sequence=rows[0].first_sequence, attempts=0, not_before=now, problem="")
 
 
+def resuming(held: HeldRun, rows: Sequence[OutboxRow]) -> HeldRun:
+    """Where a sink stands before rows that it has not: what was delivered since its place was recorded is behind it."""
+    if rows[0].first_sequence <= held.next_sequence:
+        return held
+    return replace(held, next_sequence=rows[0].first_sequence, lost=False, attempts=0, problem="")
+
+
 def offered(held: HeldRun, rows: Sequence[OutboxRow]) -> list[EventRecord]:
     """What a sink is offered of these rows: the events from where it stands, the first of them perhaps as its loss."""
     events = [event for row in rows for event in event_records(row) if event.sequence >= held.next_sequence]

@@ -34,7 +34,7 @@ from ...ports.outbox import (
 )
 from ...ports.persistence import Persistence
 from ..commands.outbox import Flushed, FlushOutbox
-from ..decisions.holding import accepted, beginning, offered, pause, refused
+from ..decisions.holding import accepted, beginning, offered, pause, refused, resuming
 from ..sinks import NamedSink
 from .offering import Offering
 
@@ -185,7 +185,7 @@ class _Flushing:
             if not rows:
                 self._cleared.append(held.run_id)
                 return
-            stood = await self._offer(held, rows)
+            stood = await self._offer(resuming(held, rows), rows)
             more = len(rows) == self.limit
             if self._is_unfinished(stood, rows) or (more and self.is_over):
                 self._standing[held.run_id] = stood

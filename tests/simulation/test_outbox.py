@@ -1,0 +1,50 @@
+"""Flushers and sinks under faults: every call fails before, after, or with its answer lost, and sinks are unwell."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from fairlead.kernel.decisions import holding
+from tests.simulation.faults import Injector, Mode
+from tests.simulation.flushing import play
+
+STRIKES_MAX = 12
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events become dead letters after a few attempts, within minutes."""
+    monkeypatch.setattr(holding, "ATTEMPTS_MAX", 3)
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_every_call_of_a_flush_may_fail(impatient: None, mode: Mode) -> None:
+    """One strike at every fourth call of the flushers: nothing is lost and no order changes."""
+    points = len(play(1, Injector({})).points)
+
+    for point in range(0, points, 4):
+        assert len(play(1, Injector({point: mode})).struck) == 1
+
+
+def test_sinks_that_are_unwell_and_processes_that_die(impatient: None, seeds: range) -> None:
+    """Random moods and strikes; on some of the seeds events become dead letters, and a replay brings them back."""
+    lost = struck = 0
+    for seed in seeds:
+        chosen = random.Random(seed)
+        count = chosen.randint(0, STRIKES_MAX)
+        strikes = {chosen.randrange(300): chosen.choice(list(Mode)) for _ in range(count)}
+
+        played = play(seed, Injector(strikes))
+
+        lost += played.lost
+        struck += len(played.struck)
+    assert lost > 0
+    assert struck > len(seeds)
+
+
+def test_no_event_is_lost_to_trouble_of_minutes(seeds: range) -> None:
+    """With the attempts that events have, none becomes a dead letter."""
+    for seed in list(seeds)[:10]:
+        assert play(seed, Injector({})).lost == 0
