@@ -5,12 +5,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 FOLDER ?=
 SEEDS ?= 2000
+SECONDS ?= 120
 BENCH ?=
 
 RUNTIME_EXTRAS := postgres,embedded,uvloop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types imports wheel docs site sim bench clean
+.PHONY: help demo test check format lint types imports wheel docs site sim schedules bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -51,6 +52,9 @@ site: $(VENV)/.development ## build the documentation as a site: build/site/inde
 
 sim: $(VENV)/.development ## crash points in memory: SEEDS scenarios, invariants after every commit
 	$(BIN)/python -m pytest -q tests/simulation --seeds $(SEEDS)
+
+schedules: $(VENV)/.development ## five workers, killed now and then, and a cron of every second for SECONDS: each tick once
+	FAIRLEAD_SCHEDULE_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -s tests/e2e/test_schedules.py
 
 bench: $(VENV)/.development ## workloads W1-W4 beside the raw baseline, and a large map; BENCH="--help" lists the options
 	$(BIN)/python -m tests.benchmarks.run $(BENCH)

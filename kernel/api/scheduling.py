@@ -105,7 +105,7 @@ class Scheduling(Commanding):
             zone: the IANA name of the time zone that the expression is read in. On the days on which clocks are
                 changed, fixed times happen once, also where the time itself is left out or comes twice; what repeats
                 (`*/10 * * * *`) goes by the clock.
-            catch_up: what becomes of ticks that no host was there to fire within 90 seconds: `"none"` leaves them out,
+            catch_up: what becomes of ticks that no host was there to fire within a minute: `"none"` leaves them out,
                 `"last"` fires the last of them, `"all"` fires all of them, the last 1,000 at most. What is left out is
                 logged, and told by `Schedule.record`. Ticks of the time in which a schedule is paused are no ticks.
             config: settings by step, as for `start`.

@@ -16,7 +16,7 @@ from attrs import frozen
 from ..cron import Cron
 from ..schedules import CatchUp, LeftOut
 
-ON_TIME = timedelta(seconds=90)
+ON_TIME = timedelta(seconds=60)
 """How late a tick may be fired without having been missed: longer than a host that died in the midst of firing holds
 its claim, plus a poll, so that no crash alone makes a tick a missed one."""
 

@@ -46,7 +46,7 @@ from .means import Handlers, Means
 
 Result = TypeVar("Result")
 
-FIRE_CLAIM = timedelta(seconds=30)
+FIRE_CLAIM = timedelta(seconds=10)
 """How long a command belongs to the host that carries it out: as long as a host may take, and as long as a command of
 one that died waits for another."""
 
