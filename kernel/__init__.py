@@ -7,6 +7,7 @@ record of a failure in the modules of those names.
 from ..ports import Ports
 from ..ports.errors import AdapterError, CorruptionError, FairleadError, UsageError
 from ..ports.notes import AnnotationValue, LogLevel
+from ..ports.outbox import DeadLetter, DeadLetterCursor, DeadLetterFilter, EventRecord, SinkRecord
 from ..ports.reading import RunCursor, RunFilter
 from ..ports.statuses import RunStatus, StepStatus, TaskStatus
 from .api.control import RunAnswer
@@ -27,6 +28,7 @@ from .errors import (
     InvalidInput,
     InvalidSignal,
     IsAMap,
+    KernelInUse,
     LimitExceeded,
     NotAMap,
     NotASignal,
@@ -70,10 +72,14 @@ __all__ = [
     "CauseKind",
     "Context",
     "CorruptionError",
+    "DeadLetter",
+    "DeadLetterCursor",
+    "DeadLetterFilter",
     "Deferred",
     "DeferredNotFound",
     "DeferredRecord",
     "Diagnosis",
+    "EventRecord",
     "Explanation",
     "Failure",
     "FairleadError",
@@ -91,6 +97,7 @@ __all__ = [
     "InvalidSignal",
     "IsAMap",
     "Kernel",
+    "KernelInUse",
     "LeftOut",
     "LimitExceeded",
     "LogEntry",
@@ -128,6 +135,7 @@ __all__ = [
     "SignalFate",
     "SignalNotAwaited",
     "SignalWaiting",
+    "SinkRecord",
     "Start",
     "StatusUnknown",
     "Step",

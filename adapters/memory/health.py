@@ -19,7 +19,6 @@ def read_health(store: Store, now: datetime) -> Health:
     live = [run.tasks[key] for run in runs for key in run.live]
     versions = {flow.flow_id: (flow.slug, flow.version) for flow in store.flows.values()}
     claimable = [("", run.row.flow_id, run.row.created_at) for run in runs if run.row.status is RunStatus.PENDING]
-    running = [task for task in live if task.status is TaskStatus.RUNNING]
     ready = [
         (task.queue, task.flow_id, task.ready_at)
         for task in live

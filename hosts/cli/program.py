@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "signal": "answering",
         "resume": "answering",
         "flows": "flows",
+        "outbox": "outbox",
         "why": "why",
         "doctor": "doctor",
         "prune": "prune",

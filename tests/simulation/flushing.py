@@ -174,7 +174,8 @@ class _World:
             ]
             acting = asyncio.ensure_future(asyncio.gather(*flushes, return_exceptions=True))
             dying = asyncio.ensure_future(process.killed.wait())
-            await asyncio.wait([acting, dying], return_when=asyncio.FIRST_COMPLETED)
+            waited: list[asyncio.Future[Any]] = [acting, dying]
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             dying.cancel()
             if process.killed.is_set():
                 acting.cancel()
