@@ -19,12 +19,14 @@ from typing import Any, Protocol
 from ..kernel import Context, Kernel, PayloadError
 from ..kernel.commands import Outcome
 from ..kernel.context import Signs
+from ..kernel.notes import UNHEARD
 from ..ports.records import ClaimedTask, Lease
 from .assembling import Values
 from .attending import Attending
 from .backoff import Backoff
 from .errands import Errands
 from .executables import Executable
+from .notebook import AttemptNotes, Notebook
 from .outcomes import failed, host_failed, invalid_input, released, returned, timed_out
 from .producing import elements_in, produced, produced_in_thread
 from .spilling import Spilling
@@ -82,6 +84,11 @@ class Attempts(Protocol):
         ...
 
     @property
+    def notebook(self) -> Notebook:
+        """Where handlers note things."""
+        ...
+
+    @property
     def cancel_grace_s(self) -> float:
         """How long a handler that was stopped may take to end before its slot is given to another."""
         ...
@@ -115,6 +122,7 @@ class Execution:
         "executable",
         "lease",
         "lease_ends_s",
+        "notes",
         "stopped",
     )
 
@@ -124,6 +132,8 @@ class Execution:
         self.executable = executable
         self.lease_ends_s = 0.0
         """When the lease has run out for certain, in seconds of the monotonic clock; heartbeats move it."""
+        self.notes: AttemptNotes | None = None
+        """What its handler notes; None where it takes no context."""
         self.stopped: Stop | None = None
         self.ended = False
         """Whether its outcome is known. Its handler may still be running."""
@@ -201,7 +211,13 @@ class Execution:
             statuses=self.executable.statuses(skipped) if asked_for else {},
             signs=self._signs,
             services=Attending(self.claimed, self._attempts.kernel, self) if asked_for else None,
+            noting=self._new_notes() if asked_for else UNHEARD,
         )
+
+    def _new_notes(self) -> AttemptNotes:
+        """What the handler notes with its context."""
+        self.notes = AttemptNotes(self._attempts.notebook, self.lease, self.claimed.attempt)
+        return self.notes
 
     def refuse(self, error: BaseException) -> None:
         """The host cannot call the handler."""
@@ -241,6 +257,8 @@ class Execution:
     def leave(self) -> None:
         """The host ends: whatever the handler still does, nobody waits for it."""
         self._left = True
+        if self.notes is not None:
+            self._attempts.notebook.end(self.notes, None)
         self._cancel_timer()
 
     def _outcome_of_stop(self) -> Outcome | None:

@@ -5,20 +5,17 @@ that by default, for everything that is held, in batches. What the store reports
 store cannot be reached heartbeats go on trying; an attempt whose lease has run out for certain, with no heartbeat
 getting through, is stopped too, since another host may have begun it.
 
-They run in a thread of their own, with an event loop and a store connection of its own, so that a handler that blocks
-the host's loop, or a pool without a free connection, does not cost any lease. In environments that forbid threads,
-and in simulations, the same coroutine runs in the host's loop.
+They are a duty beside the host's loop (`beside`), with a store connection of their own, so that a handler that blocks
+that loop, or a pool without a free connection, does not cost any lease.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from random import Random
-from typing import Literal, TypeAlias
 
 from ..kernel import Kernel
 from ..kernel.commands import HeartbeatTasks
@@ -36,12 +33,6 @@ HEARTBEAT_BATCH_MAX = 1_000
 
 RETRY_LONGEST_S = 2.0
 """The longest pause after a heartbeat that failed: several tries must fit into what is left of a lease."""
-
-STOP_S = 5.0
-"""How long the end of heartbeats may take before it is forced."""
-
-HeartbeatsIn: TypeAlias = Literal["thread", "loop"]
-"""Where heartbeats run: in a thread of their own, or in the host's event loop."""
 
 
 class Heartbeats:
@@ -135,86 +126,3 @@ async def _wait(stop: asyncio.Event, duration_s: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(duration_s):
             await stop.wait()
-
-
-class HeartbeatLoop:
-    """Heartbeats as a task of the host's own loop."""
-
-    def __init__(self, heartbeats: Heartbeats) -> None:
-        self._heartbeats = heartbeats
-        self._stop = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.get_running_loop().create_task(self._heartbeats.run(self._stop))
-
-    async def stop(self) -> None:
-        """End, and close what was opened."""
-        self._stop.set()
-        if self._task is not None:
-            await asyncio.wait([self._task])
-
-
-class HeartbeatThread:
-    """Heartbeats in a thread with an event loop of its own."""
-
-    def __init__(self, heartbeats: Heartbeats, *, name: str, stop_s: float = STOP_S) -> None:
-        self._heartbeats = heartbeats
-        self._stop_s = stop_s
-        self._ended = asyncio.get_running_loop().create_future()
-        self._ready = threading.Event()
-        self._ending = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._running: asyncio.Task[None] | None = None
-        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-        self._ready.wait()
-
-    async def stop(self) -> None:
-        """End, and close what was opened; what the store does not let go in time is dropped."""
-        self._ending.set()
-        if self._stop is not None:
-            self._in_thread(self._stop.set)
-        try:
-            async with asyncio.timeout(self._stop_s):
-                await asyncio.shield(self._ended)
-        except TimeoutError:
-            if self._running is not None:
-                self._in_thread(self._running.cancel)
-            await self._ended
-        self._thread.join()
-
-    def _in_thread(self, call: Callable[[], object]) -> None:
-        with suppress(RuntimeError):  # its loop is closed
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(call)
-
-    def _main(self) -> None:
-        backoff = Backoff(Random(self._thread.name), longest_s=RETRY_LONGEST_S)
-        while not self._ending.is_set():
-            try:
-                asyncio.run(self._run())
-            except asyncio.CancelledError:
-                logger.warning("the last heartbeat was cut off")
-            except BaseException:  # such as no file descriptor left for an event loop
-                logger.exception("heartbeats have ended although their host goes on, and are begun again")
-            self._ready.set()
-            self._ending.wait(0 if self._ending.is_set() else backoff.pause_s())
-        with suppress(RuntimeError):  # the host's loop is closed
-            self._ended.get_loop().call_soon_threadsafe(self._note_end)
-
-    async def _run(self) -> None:
-        self._loop, self._stop, self._running = asyncio.get_running_loop(), asyncio.Event(), asyncio.current_task()
-        if self._ending.is_set():
-            self._stop.set()
-        self._ready.set()
-        await self._heartbeats.run(self._stop)
-
-    def _note_end(self) -> None:
-        if not self._ended.done():
-            self._ended.set_result(None)

@@ -10,8 +10,8 @@ from typing import get_args
 
 from ..kernel import Kernel
 from ..kernel.durations import Duration, in_seconds
+from .beside import HeartbeatsIn
 from .errors import HostOptionError
-from .heartbeats import HeartbeatsIn
 
 WORKER_ID_LENGTH_MAX = 200
 """Characters of a worker id: a long host name, a pid and more fit into it."""

@@ -26,10 +26,11 @@ from ..ports.clock import Clock
 from ..ports.errors import AdapterError
 from ..ports.workers import HostKind
 from .announcing import GOODBYE_S, Announcer
+from .beside import Beside, HeartbeatsIn
 from .claiming import Claiming
+from .duties import beside
 from .ending import SETTLE_S, within
 from .errors import HostOptionError
-from .heartbeats import HeartbeatLoop, Heartbeats, HeartbeatsIn, HeartbeatThread
 from .jobs import Message, is_served, job_of
 from .options import checked_count, checked_duration, checked_heartbeats, checked_queues, checked_worker, queues_of
 from .resources import Resources, check_resources, opened
@@ -110,7 +111,7 @@ class ServerlessHost:
         self._claim_margin_s = checked_duration("claim_margin", claim_margin, least_s=0.01)
         if self._claim_margin_s < self._stop_margin_s:
             raise HostOptionError("claim_margin", "at least stop_margin: what is claimed must not be stopped at once")
-        self._heartbeats_in = checked_heartbeats(heartbeats)
+        self._heartbeats_in: HeartbeatsIn = checked_heartbeats(heartbeats)
         self.kernel = kernel
         self._resources = resources
         self._opened: tuple[Mapping[str, object], AsyncExitStack] | None = None
@@ -231,7 +232,7 @@ class ServerlessHost:
         worker = Worker(self.kernel, self._options_of_call(), await self._open_resources(), attempts_max=attempts_max)
         call = _Call(
             worker,
-            self._heartbeats_of(worker),
+            self._beside(worker),
             time,
             claim_margin_s=self._claim_margin_s,
             stop_margin_s=self._stop_margin_s,
@@ -257,15 +258,10 @@ class ServerlessHost:
             telling.cancel()
             await asyncio.wait([telling])
 
-    def _heartbeats_of(self, worker: Worker) -> HeartbeatThread | HeartbeatLoop:
-        in_thread = self._heartbeats_in == "thread"
-        interval_s = worker.options.lease_duration.total_seconds() / 3
-        beats = Heartbeats(worker, interval_s=interval_s, own_handle=in_thread)
-        if not in_thread:
-            return HeartbeatLoop(beats)
+    def _beside(self, worker: Worker) -> Beside:
         # What a store that hangs does not let go is dropped in time for the response.
-        name = f"fairlead-heartbeats-{worker.options.worker}"
-        return HeartbeatThread(beats, name=name, stop_s=self._stop_margin_s / 3)
+        interval_s = worker.options.lease_duration.total_seconds() / 3
+        return beside(worker, place=self._heartbeats_in, interval_s=interval_s, stop_s=self._stop_margin_s / 3)
 
     def _options_of_call(self) -> WorkerOptions:
         return evolve(self._options, worker=f"{self._options.worker}-{next(self._calls)}")
@@ -305,7 +301,7 @@ class _Call:
     def __init__(
         self,
         worker: Worker,
-        heartbeats: HeartbeatThread | HeartbeatLoop,
+        beside: Beside,
         time: _Time,
         *,
         claim_margin_s: float,
@@ -316,7 +312,7 @@ class _Call:
         self._time = time
         self._claim_margin_s = claim_margin_s
         self._stop_margin_s = stop_margin_s
-        self._heartbeats = heartbeats
+        self._beside = beside
         self._settling: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._over = False
@@ -326,7 +322,7 @@ class _Call:
     def begin(self) -> None:
         """Settle, beat and watch the time from now on."""
         self._settling = asyncio.create_task(self.worker.settler.run())
-        self._heartbeats.start()
+        self._beside.start()
         if self._time.bounded:
             self._watch_time()
 
@@ -389,7 +385,7 @@ class _Call:
             worker.stop_attempts()
             await within(self._settle_s, isolated({"recall": self.ticks.recall}))
             await within(worker.cancel_grace_s, worker.until_stopped())
-            worker.settler.close()
+            worker.end_settling()
             if self._settling is not None:
                 await asyncio.wait([self._settling], timeout=self._settle_s)
         finally:
@@ -397,7 +393,7 @@ class _Call:
             if self._settling is not None:
                 self._settling.cancel()
                 await asyncio.wait([self._settling])
-            await self._heartbeats.stop()
+            await self._beside.stop()
             await worker.close()
         for lease in worker.held:
             logger.error("task %s is not finished and cannot be given back; its lease will run out", lease.key)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 
 from attrs import field, frozen
@@ -24,6 +25,7 @@ from .executables import Executables
 from .execution import Execution, Stop
 from .kept import KEPT_BYTES_MAX
 from .loading import Loading
+from .notebook import AttemptNotes, Notebook
 from .outcomes import host_failed, released
 from .payloads import Payloads
 from .settling import Settler
@@ -39,6 +41,10 @@ bound on what a killed process has to repeat."""
 
 APART_PER_SLOT = 20
 """As many again may wait for runs that somebody else has locked, since those must not hold the others up."""
+
+NOTES_PATIENCE_S = 5.0
+"""How long an outcome waits for what its attempt noted, while that cannot be written: longer than a restart of the
+database takes, and far shorter than a lease."""
 
 DROPPED_MAX = 10_000
 """Leases let go unsettled that are remembered: more than a host loses before the reaper has taken them back."""
@@ -102,6 +108,9 @@ class Worker:
         self._payloads = Payloads(kernel.ports.persistence, kernel.ports.blobs, size_bytes_max=options.kept_bytes_max)
         self.spilling = Spilling(kernel, self._payloads, self.threads)
         self.errands = Errands()
+        self.notebook = Notebook(self._clock)
+        self._awaiting_notes = 0
+        """How many outcomes wait for what their attempts noted to be written."""
         self._loading = Loading(self._payloads, self.random, self.errands)
         self._written_off: set[Execution] = set()
         """Stopped attempts whose handlers go on although their slots were given up."""
@@ -127,7 +136,8 @@ class Worker:
         """Whether so many outcomes wait for the store that nothing more should be claimed."""
         settler, total = self.settler, self.slots.total
         apart = settler.unsettled_apart
-        return settler.unsettled - apart >= UNSETTLED_PER_SLOT * total or apart >= APART_PER_SLOT * total
+        together = settler.unsettled - apart + self._awaiting_notes
+        return together >= UNSETTLED_PER_SLOT * total or apart >= APART_PER_SLOT * total
 
     def leases(self) -> tuple[Lease, ...]:
         """The leases of all that is held. May be called from any thread."""
@@ -258,6 +268,8 @@ class Worker:
             cancelled = execution.stopped is Stop.CANCELLED
             level, why = (logging.INFO, "it was cancelled") if cancelled else (logging.WARNING, "its lease is lost")
             logger.log(level, "%s was stopped: %s", execution, why)
+            if execution.notes is not None:
+                self.notebook.end(execution.notes, None)
             self._let_go(execution.lease, settled=cancelled)
             if not running:
                 self._free_slot()
@@ -271,7 +283,36 @@ class Worker:
         keeps_slot = free and continues and not (executable.is_map and self.slots.contended)
         if free and not keeps_slot:
             self.slots.give(1)
-        self.settler.add(outcome, execution.lease, keeps_slot=keeps_slot)
+        settle = partial(self.settler.add, outcome, execution.lease, keeps_slot=keeps_slot)
+        if execution.notes is None:
+            settle()
+        else:
+            self._settle_after_notes(execution.notes, settle)
+
+    def _settle_after_notes(self, notes: AttemptNotes, settle: Callable[[], None]) -> None:
+        """Settle an outcome when what its attempt noted is written, or cannot be written for too long."""
+
+        def settle_now() -> None:
+            patience.cancel()
+            self._awaiting_notes -= 1
+            settle()
+
+        patience = self.loop.call_later(NOTES_PATIENCE_S, self._settle_without, notes)
+        self._awaiting_notes += 1
+        if not self.notebook.end(notes, settle_now):
+            settle_now()
+
+    def _settle_without(self, notes: AttemptNotes) -> None:
+        settle = self.notebook.release(notes)
+        if settle is not None:
+            logger.warning("the outcome of task %s is recorded before all of its notes", notes.lease.key)
+            settle()
+
+    def end_settling(self) -> None:
+        """Let settling end once everything is settled; what waits for notes waits no longer."""
+        for notes in self.notebook.waiting():
+            self._settle_without(notes)
+        self.settler.close()
 
     def gone(self, execution: Execution, *, running: bool) -> None:
         """A handler that outlived its attempt has ended, or did not within its grace.

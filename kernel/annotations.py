@@ -64,6 +64,24 @@ def decode_annotations(document: bytes | None) -> dict[str, AnnotationValue]:
     return {} if document is None else _values.decode(document)
 
 
+def combine_annotations(earlier: bytes | None, later: bytes) -> tuple[bytes, int]:
+    """What is asked for by two requests together, the later one's word before the earlier one's.
+
+    Returns:
+        It, with at most `ANNOTATIONS_MAX` keys, and how many of the later one's were left out.
+    """
+    if earlier is None:
+        return later, 0
+    combined = _raw.decode(earlier)
+    left_out = 0
+    for key, value in _raw.decode(later).items():
+        if key in combined or len(combined) < ANNOTATIONS_MAX:
+            combined[key] = value
+        else:
+            left_out += 1
+    return _encoder.encode(combined), left_out
+
+
 class Merged(NamedTuple):
     """What a run's annotations become."""
 

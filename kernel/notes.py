@@ -78,6 +78,9 @@ class Unheard:
         """Drop it."""
 
 
+UNHEARD = Unheard()
+
+
 def checked_level(level: object) -> LogLevel:
     """Return a level.
 

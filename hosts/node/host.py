@@ -15,8 +15,9 @@ from ...kernel import Kernel
 from ...kernel.durations import Duration
 from ...ports.workers import HostKind
 from ..announcing import Announcer
+from ..beside import HeartbeatsIn
+from ..duties import beside
 from ..errors import HostOptionError
-from ..heartbeats import HeartbeatLoop, Heartbeats, HeartbeatsIn, HeartbeatThread
 from ..options import checked_count, checked_duration, checked_heartbeats, checked_queues, checked_worker, queues_of
 from ..resources import Resources, check_resources, opened
 from ..worker import Worker, WorkerOptions
@@ -76,7 +77,7 @@ class NodeHost:
             self._heartbeat_s = checked_duration("heartbeat_interval", heartbeat_interval, least_s=0.01)
         if self._heartbeat_s > lease_s / 2:
             raise HostOptionError("heartbeat_interval", "at most half of the lease, so that one may be missed")
-        self._heartbeats_in = checked_heartbeats(heartbeats)
+        self._heartbeats_in: HeartbeatsIn = checked_heartbeats(heartbeats)
         self._poll_s = checked_duration("poll_interval", poll_interval, least_s=0.01)
         self._drain_s = checked_duration("drain_timeout", drain_timeout, least_s=0)
         self._sweep_s = checked_duration("sweep_interval", sweep_interval, least_s=0.1)
@@ -145,10 +146,7 @@ class NodeHost:
     def _begin(self, resources: Mapping[str, object], opened: AsyncExitStack) -> Running:
         """Begin to run; what was `opened` is the running host's from then on, and not before."""
         worker = Worker(self.kernel, self._options, resources)
-        beats = Heartbeats(worker, interval_s=self._heartbeat_s)
-        in_thread = self._heartbeats_in == "thread"
-        name = f"fairlead-heartbeats-{self.worker}"
-        heartbeats = HeartbeatThread(beats, name=name) if in_thread else HeartbeatLoop(beats)
+        duties = beside(worker, place=self._heartbeats_in, interval_s=self._heartbeat_s, own_handle=True)
         owned = AsyncExitStack()
         announcer = Announcer(
             self.kernel,
@@ -159,7 +157,7 @@ class NodeHost:
         )
         running = Running(
             worker,
-            heartbeats,
+            duties,
             announcer,
             owned,
             poll_interval_s=self._poll_s,

@@ -10,10 +10,10 @@ from datetime import timedelta
 
 from ..announcing import GOODBYE_S, Announcer
 from ..backoff import Backoff
+from ..beside import Beside
 from ..caring import Caretaker
 from ..claiming import Claiming
 from ..ending import SETTLE_S, within
-from ..heartbeats import HeartbeatLoop, HeartbeatThread
 from ..ticks import Ticks, isolated
 from ..worker import Worker
 from .caring import CareLoop
@@ -28,7 +28,7 @@ class Running:
     def __init__(
         self,
         worker: Worker,
-        heartbeats: HeartbeatThread | HeartbeatLoop,
+        beside: Beside,
         announcer: Announcer,
         resources: AsyncExitStack,
         *,
@@ -38,7 +38,7 @@ class Running:
     ) -> None:
         ports = worker.kernel.ports
         self._worker = worker
-        self._heartbeats = heartbeats
+        self._beside = beside
         self._announcer = announcer
         self._resources = resources
         self._drain_s = drain_s
@@ -78,7 +78,7 @@ class Running:
 
     def start(self) -> None:
         """Begin."""
-        self._heartbeats.start()
+        self._beside.start()
         settler, backoff = self._worker.settler, Backoff(self._worker.random)
         settling = kept_up(settler.run, lambda: settler.closed or self._closing, backoff)
         self._settling = asyncio.create_task(settling, name="fairlead-Settler")
@@ -126,7 +126,7 @@ class Running:
             await within(worker.cancel_grace_s, worker.until_stopped())
         if exiting:
             worker.release_the_rest()
-        worker.settler.close()
+        worker.end_settling()
         if self._settling is not None:
             await asyncio.wait([self._settling], timeout=SETTLE_S)
         for lease, execution in worker.held.items():
@@ -164,5 +164,5 @@ class Running:
         await asyncio.wait(ending)
         await within(GOODBYE_S, isolated({"announce": self._announcer.say_goodbye}))
         async with self._resources:
-            await self._heartbeats.stop()
+            await self._beside.stop()
             await self._worker.close()

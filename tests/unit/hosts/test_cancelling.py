@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 
 from fairlead.adapters.memory import MemoryPersistence, memory_ports
-from fairlead.hosts.heartbeats import HeartbeatsIn
+from fairlead.hosts.beside import HeartbeatsIn
 from fairlead.hosts.node import NodeHost
 from fairlead.hosts.serverless import ServerlessHost
 from fairlead.kernel import Context, Flow, GiveUp, Kernel, RunHandle, RunStatus

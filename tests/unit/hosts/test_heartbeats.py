@@ -15,7 +15,7 @@ from attrs import evolve
 
 from fairlead.adapters.memory import MemoryPersistence, memory_ports
 from fairlead.adapters.system import SystemClock
-from fairlead.hosts.heartbeats import HeartbeatsIn
+from fairlead.hosts.beside import HeartbeatsIn
 from fairlead.hosts.node import NodeHost
 from fairlead.hosts.serverless import ServerlessHost
 from fairlead.kernel import Context, Flow, Kernel, RunHandle
