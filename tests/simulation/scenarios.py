@@ -259,12 +259,12 @@ def _patient(ledger: Ledger) -> Flow[Any]:
     @flow.check(compute)
     async def look(state: list[int], ctx: Context) -> int | Suspend[list[int]]:
         ledger.enter(ctx)
-        if len(state) < 3:
-            return Suspend(state=[*state, len(state)], check_after=40)
+        if len(state) < 2:
+            return Suspend(state=[*state, 3], check_after=5)
         return sum(state)
 
     approval = flow.signal("approval", int, timeout=100_000)
-    pause = flow.sleep("pause", 70, after=[compute])
+    pause = flow.sleep("pause", 20, after=[compute])
 
     @flow.step(after=[pause])
     async def close(compute: int, approval: int, ctx: Context) -> list[int]:
@@ -287,14 +287,14 @@ def _late(ledger: Ledger) -> Flow[Any]:
     @flow.step(on_exhausted="skip")
     async def hopeless(ctx: Context) -> int | Suspend[None]:
         ledger.enter(ctx)
-        return Suspend(state=None, check_after=30, give_up_after=200)
+        return Suspend(state=None, check_after=30, give_up_after=90)
 
     @flow.check(hopeless)
     async def look(state: None, ctx: Context) -> int | Suspend[None]:
         ledger.enter(ctx)
-        return Suspend(state=None, check_after=150)
+        return Suspend(state=None, check_after=50)
 
-    flow.signal("approval", int, timeout=150, on_timeout="skip")
+    flow.signal("approval", int, timeout=70, on_timeout="skip")
     flow.signal("second", int, timeout=10, on_timeout="skip_cascade")
 
     @flow.step(after=["second"])
@@ -310,7 +310,7 @@ def _late(ledger: Ledger) -> Flow[Any]:
 
 
 def _overdue(ledger: Ledger) -> Flow[Any]:
-    flow = Flow("overdue", version=1, max_attempts=20, base_delay=1, run_timeout=1_000)
+    flow = Flow("overdue", version=1, max_attempts=20, base_delay=1, run_timeout=70)
 
     @flow.step
     async def quick(ctx: Context) -> int:
@@ -379,8 +379,8 @@ SCENARIOS = (
         signals=(
             Signal("a", "approval", 1, after_s=0),
             Signal("a", "confirmed", 2, after_s=1),
-            Signal("b", "approval", 3, after_s=130),
-            Signal("b", "confirmed", 4, after_s=2_000),
+            Signal("b", "approval", 3, after_s=10),
+            Signal("b", "confirmed", 4, after_s=200),
         ),
         inline_bytes_max=5,
     ),
