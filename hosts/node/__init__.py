@@ -7,7 +7,7 @@ How the roles fit together
     transport ──wake──▶ ListenLoop ─┐                         ┌─▶ handlers (slots)
     store ──due──▶ WatchLoop ───────┼─▶ ClaimLoop ─▶ Worker ──┤
                       │             │   (free slots)          └─▶ Settler ─▶ store ─▶ handed-over tasks ─▶ Worker
-                      ├─ reap, sweep, synchronise                     │
+                      ├─ reap, wake, expire, fire, sweep, synchronise │
                       └─ FlushLoop ─▶ sink ◀──────────────────────────┘
     HeartbeatThread ─▶ store (leases of everything held)
 
@@ -18,6 +18,8 @@ How the roles fit together
 - **Waking.** With a transport that delivers, messages name what to claim. Otherwise a hint leads to a claim at once,
   and a single probe statement asks the store whether any tick would find something: soon after activity, then at
   pauses that double up to `poll_interval`. An idle host asks nothing else.
+- **Waiting** is nobody's: no loop, timer or slot stands for a task that is suspended or put off. The probe tells when
+  the next of all such times comes, and is made again just then; a host that put something off probes soon after.
 - **Leases** last `lease_duration` and are extended every third of it (`heartbeats`).
 
 How it ends

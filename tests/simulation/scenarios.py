@@ -264,7 +264,7 @@ def _patient(ledger: Ledger) -> Flow[Any]:
         return sum(state)
 
     approval = flow.signal("approval", int, timeout=100_000)
-    pause = flow.sleep("pause", 20, after=[compute])
+    pause = flow.sleep("pause", 20)
 
     @flow.step(after=[pause])
     async def close(compute: int, approval: int, ctx: Context) -> list[int]:
@@ -380,7 +380,7 @@ SCENARIOS = (
             Signal("a", "approval", 1, after_s=0),
             Signal("a", "confirmed", 2, after_s=1),
             Signal("b", "approval", 3, after_s=10),
-            Signal("b", "confirmed", 4, after_s=200),
+            Signal("b", "confirmed", 4, after_s=100),
         ),
         inline_bytes_max=5,
     ),

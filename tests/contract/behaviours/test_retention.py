@@ -10,7 +10,7 @@ from attrs import evolve
 
 from fairlead.adapters.memory import ManualClock
 from fairlead.hosts.node import NodeHost
-from fairlead.kernel import Flow, InvalidArgument, Kernel, RunNotFound
+from fairlead.kernel import Flow, InvalidArgument, Kernel, RunNotFound, Suspend
 from fairlead.kernel.commands import CollectBlobs, Pruned
 from fairlead.kernel.references import output_prefix, owner_of
 from fairlead.ports.records import TaskKey
@@ -148,6 +148,43 @@ async def test_the_blob_of_an_attempt_that_goes_on_is_not_collected(watched: Wor
     await old.dispatch(CollectBlobs(older_than=DAY))
 
     assert await watched.blobs.keys() == {key}
+
+
+async def test_the_state_of_a_step_that_waits_is_not_collected(watched: World, later: ManualClock) -> None:
+    """However old it is, and whichever attempt of its check is under way; it goes when the step has ended."""
+    flow = Flow("waiting", version=1, base_delay=0)
+
+    @flow.step
+    async def work(input: str) -> str | Suspend[str]:
+        return Suspend(state=input, check_after=0)
+
+    @flow.check(work)
+    async def look(state: str) -> str:
+        return state
+
+    kernel = Kernel(flows=[flow], ports=watched.ports)
+    old = Kernel(flows=[flow], ports=evolve(watched.ports, clock=later))
+    await kernel.start(flow, "x")
+    hands = Hands(kernel)
+    await hands.claim_runs()
+    task = await hands.claim_task()
+    state = f"{output_prefix(task.key, task.token)}/whole"
+    await watched.blobs.put(state, b"the state that it suspends with")
+
+    async def is_kept() -> bool:
+        await old.dispatch(CollectBlobs(older_than=DAY))
+        return await watched.blobs.keys() == {state}
+
+    await hands.suspend(task, check_after=timedelta(0))
+    assert await is_kept()
+    await hands.wake()
+    assert await is_kept()
+    failing = await hands.claim_task()
+    assert await is_kept()
+    await hands.fail(failing)
+    assert await is_kept()
+    await hands.complete(await hands.claim_task(), "done")
+    assert not await is_kept()
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from attrs.exceptions import FrozenInstanceError
 
 from fairlead.kernel.context import Context, Signs
-from fairlead.kernel.errors import StatusUnknown
+from fairlead.kernel.errors import OutsideHost, StatusUnknown
 from fairlead.ports.statuses import StepStatus
 
 
@@ -37,6 +38,7 @@ def test_a_context_offers_nothing_to_change_it() -> None:
         *("run_id", "flow", "step", "index", "attempt", "idempotency_key"),
         *("status", "lease_lost", "cancelled"),
         *("log", "progress", "annotate"),
+        *("resume_token", "wait_for"),
     }
 
 
@@ -70,3 +72,31 @@ def test_a_handler_cannot_change_what_it_is_told() -> None:
             setattr(context, name, "other")
     with pytest.raises(AttributeError):
         context.cancelled = True
+
+
+async def test_what_only_a_host_can_do_is_refused_without_one() -> None:
+    """A context that was made by hand says how to make one for a test."""
+    alone = new_context()
+    with pytest.raises(OutsideHost, match=r"ctx\.resume_token: .* services="):
+        await alone.resume_token("approval")
+    waiting = asyncio.sleep(0)
+    with pytest.raises(OutsideHost, match=r"ctx\.wait_for: "):
+        alone.wait_for(waiting)
+    waiting.close()
+
+
+async def test_a_test_may_take_the_place_of_the_host() -> None:
+    """What it hands out is what the handler gets."""
+
+    class Services:
+        async def resume_token(self, step: object, expires_in: object) -> str:
+            return f"token for {step}, {expires_in}"
+
+        def wait_for(self, awaitable: Any) -> Any:
+            awaitable.close()
+            return "waited"
+
+    served = new_context(services=Services())
+
+    assert await served.resume_token("approval", expires_in=60) == "token for approval, 60"
+    assert served.wait_for(served.resume_token("approval")) == "waited"
