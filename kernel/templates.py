@@ -8,21 +8,28 @@ belongs to the one entry that refers to it and is deleted with it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from ..ports import Ports
 from ..ports.errors import AdapterError
+from ..ports.scheduler import Scheduler
 from .codec import SIZE_UNLIMITED, decode, encode
 from .definition import Flow
 from .fetching import fetch_payload
 from .references import is_reference, read_reference
-from .schedules import Template
+from .schedules import CRON_PREFIX, START_PREFIX, CancelEntry, Template, read_entry
 from .spilling import Spill, write_blob
 from .starting import Start, run_request
+
+TEMPLATES: Final = "scheduled/"
+"""What the keys of the blobs of all templates begin with."""
+
+ENTRIES_PER_PAGE = 500
+"""Entries of the scheduler that are read at a time."""
 
 _NOT_REGISTERED = 0
 """The flow id in a request that is only checked."""
@@ -66,7 +73,7 @@ async def stored_template(ports: Ports, template: Template, *, size_bytes_max: i
     data = template.input.encode()
     if len(data) <= size_bytes_max:
         return template
-    spill = Spill(data, (), f"scheduled/{ports.new_id()}")
+    spill = Spill(data, (), f"{TEMPLATES}{ports.new_id()}")
     for blob in spill.blobs():
         await write_blob(ports.blobs, ports.clock, blob)
     return replace(template, input=spill.reference().decode())
@@ -89,6 +96,21 @@ async def discard_template(ports: Ports, template: Template) -> None:
         with suppress(AdapterError):  # they are orphans then, like those of a process that died
             for blob in read_reference(data).blobs():
                 await ports.blobs.delete(blob.key)
+
+
+async def kept_blobs(scheduler: Scheduler) -> Set[str]:
+    """The keys of all blobs that what is scheduled refers to."""
+    keys: set[str] = set()
+    for prefix in (CRON_PREFIX, START_PREFIX):
+        after = ""
+        while page := await scheduler.list(prefix, after=after, limit=ENTRIES_PER_PAGE):
+            for kept in page:
+                entry = read_entry(kept.scheduled.command)
+                data = b"" if isinstance(entry, CancelEntry) else entry.template.input.encode()
+                if is_reference(data):
+                    keys.update(blob.key for blob in read_reference(data).blobs())
+            after = page[-1].scheduled.name
+    return keys
 
 
 def start_of(template: Template, key: str | None) -> Start:

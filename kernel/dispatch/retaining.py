@@ -18,6 +18,7 @@ from ...ports.scheduler import ScheduledCommand
 from ...ports.statuses import TERMINAL_TASK, TaskStatus
 from ..commands import ClaimChore, CollectBlobs, CollectedBlobs, Pruned, PruneRuns
 from ..references import RUNS, BlobOwner, owner_of, run_prefix
+from ..templates import TEMPLATES, kept_blobs
 from .means import Handlers, Means
 
 TASKS_TOGETHER_MAX = 20_000
@@ -71,19 +72,28 @@ class Retaining:
 
     async def _collect_blobs(self, command: CollectBlobs) -> CollectedBlobs:
         store = self._means.ports.blobs
+        before = self._means.clock.now() - command.older_than
         blobs = size_bytes = kept = foreign = 0
-        listed = store.list(RUNS, older_than=self._means.clock.now() - command.older_than)
-        async for page in _pages(listed):
-            owners = [(blob, owner) for blob in page if (owner := owner_of(blob.key)) is not None]
-            foreign += len(page) - len(owners)
-            orphans = await self._orphans(owners)
-            kept += len(owners) - len(orphans)
-            for blob in orphans:
-                blobs += 1
-                size_bytes += blob.size_bytes
-                if not command.dry_run:
+        for prefix, judge in ((RUNS, self._orphans_of_runs), (TEMPLATES, self._orphans_of_templates)):
+            async for page in _pages(store.list(prefix, older_than=before)):
+                ours, orphans = await judge(page)
+                foreign += len(page) - ours
+                kept += ours - len(orphans)
+                blobs += len(orphans)
+                size_bytes += sum(blob.size_bytes for blob in orphans)
+                for blob in orphans if not command.dry_run else ():
                     await store.delete(blob.key)
         return CollectedBlobs(blobs=blobs, size_bytes=size_bytes, kept=kept, foreign=foreign)
+
+    async def _orphans_of_runs(self, page: Sequence[BlobInfo]) -> tuple[int, list[BlobInfo]]:
+        """How many have keys of ours, and those of them that nobody refers to."""
+        owners = [(blob, owner) for blob in page if (owner := owner_of(blob.key)) is not None]
+        return len(owners), await self._orphans(owners)
+
+    async def _orphans_of_templates(self, page: Sequence[BlobInfo]) -> tuple[int, list[BlobInfo]]:
+        """Likewise, of inputs that wait for their time: an entry is written right after its blob."""
+        kept = await kept_blobs(self._means.ports.scheduler)
+        return len(page), [blob for blob in page if blob.key not in kept]
 
     async def _claim_chore(self, command: ClaimChore) -> bool:
         """An entry of the scheduler that is never due says when the chore was last given to somebody."""

@@ -213,3 +213,22 @@ async def test_an_age_that_is_none_is_refused(watched: World, wrong: Any) -> Non
         await kernel.prune(older_than=wrong)
     with pytest.raises(InvalidArgument, match="an hour at least"):
         await kernel.collect_blobs(older_than=60)
+
+
+async def test_inputs_that_wait_for_their_time_are_collected_once_nobody_waits_for_them(
+    watched: World, later: ManualClock
+) -> None:
+    """What a process that died left behind is; what a schedule or a start that was put off needs stays."""
+    flow = echo()
+    kernel = Kernel(flows=[flow], ports=watched.ports, inline_bytes_max=10)
+    await kernel.schedule(flow, cron="@yearly", input=LARGE)
+    await kernel.start_later(flow, LARGE, after=3600 * 24 * 365)
+    needed = await watched.blobs.keys()
+    await watched.blobs.put("scheduled/0199a3c1-7c1f-7b3a-9e55-0b6b7f6f2a10/whole", b"of nobody")
+    old = Kernel(flows=[flow], ports=evolve(watched.ports, clock=later))
+
+    collected = await old.collect_blobs()
+
+    assert len(needed) == 2
+    assert (collected.blobs, collected.kept, collected.foreign) == (1, 2, 0)
+    assert await watched.blobs.keys() == needed
