@@ -9,41 +9,19 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncGenerator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-from attrs import define, evolve, field
 
-from fairlead.adapters.memory import ManualClock, memory_ports
-from fairlead.kernel import Flow, Kernel, RunHandle, RunStatus
+from fairlead.kernel import Flow, RunHandle, RunStatus
 from fairlead.kernel.commands import CancelledRun, SettleTasks, Verdict
-from fairlead.ports.persistence import Persistence, Transaction
 from fairlead.ports.records import ClaimedTask, Lease, LeaseAnswer
 from fairlead.ports.statuses import TaskStatus
 from tests.support.hands import Hands
+from tests.support.races import Race, race_between
 from tests.support.scenes import PATIENCE_S
 from tests.support.subjects import StoreSubject
-
-
-class Halting:
-    """A store whose transactions stop before their commit."""
-
-    def __init__(self, inner: Persistence) -> None:
-        self._inner = inner
-        self.halted = asyncio.Event()
-        self.go_on = asyncio.Event()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[Transaction]:
-        async with self._inner.transaction() as transaction:
-            yield transaction
-            self.halted.set()
-            await self.go_on.wait()
 
 
 def pair() -> Flow[Any]:
@@ -61,29 +39,8 @@ def pair() -> Flow[Any]:
     return flow
 
 
-@define
-class Race:
-    """One store, a kernel that stops before each commit, and one that does not."""
-
-    subject: StoreSubject
-    kernel: Kernel
-    hands: Hands
-    halting: Halting
-    slow: Hands
-    begun: list[asyncio.Task[Any]] = field(factory=list[asyncio.Task[Any]])
-
-    async def halt(self, command: Awaitable[Any]) -> asyncio.Task[Any]:
-        """Carry out a command of the slow kernel up to its commit."""
-        task = asyncio.ensure_future(command)
-        await asyncio.wait_for(self.halting.halted.wait(), PATIENCE_S)
-        return task
-
-    async def behind(self, command: Awaitable[Any]) -> asyncio.Task[Any]:
-        """Begin a command of the other kernel, which has to wait for the first."""
-        task = asyncio.ensure_future(command)
-        await self.subject.until_waiting()
-        assert not task.done()
-        return task
+class CancelRace(Race):
+    """Runs of that flow."""
 
     async def run(self, *elements: object) -> RunHandle:
         """A pending run."""
@@ -103,35 +60,22 @@ class Race:
 
 
 @pytest.fixture
-async def race(store_subject: StoreSubject) -> AsyncGenerator[Race]:
+async def race(store_subject: StoreSubject) -> AsyncGenerator[CancelRace]:
     """In the end every invariant holds."""
-    flow = pair()
-    ports = evolve(memory_ports(clock=ManualClock()), persistence=store_subject.store)
-    halting = Halting(store_subject.store)
-    persistence: Any = halting
-    kernel = Kernel(flows=[flow], ports=ports)
-    slow = Kernel(flows=[flow], ports=evolve(ports, persistence=persistence))
-    await slow.register()
-    yield Race(store_subject, kernel, Hands(kernel), halting, Hands(slow, "slow"))
+    yield await race_between(store_subject, pair(), CancelRace)
 
     assert await store_subject.store.check_invariants() == {}
 
 
-async def finish(race: Race, *tasks: asyncio.Task[Any]) -> list[Any]:
-    """Let the halted command commit, and answer what all of them did."""
-    race.halting.go_on.set()
-    return await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE_S)
-
-
 @pytest.mark.parametrize("slots", [0, 10])
-async def test_a_cancel_waits_for_the_claim_of_its_run(race: Race, slots: int) -> None:
+async def test_a_cancel_waits_for_the_claim_of_its_run(race: CancelRace, slots: int) -> None:
     """It finds the run running, and cancels what the claim has made: queued, or born leased to the claimer."""
     run = await race.run(1, 2)
     race.slow.slots = slots
     claiming = await race.halt(race.slow.claim_runs())
     cancelling = await race.behind(run.cancel())
 
-    claimed, answer = await finish(race, claiming, cancelling)
+    claimed, answer = await race.finish(claiming, cancelling)
 
     tasks = (await run.details()).tasks
     assert answer == CancelledRun(run_id=run.id, found=RunStatus.RUNNING, took_effect=True)
@@ -142,20 +86,20 @@ async def test_a_cancel_waits_for_the_claim_of_its_run(race: Race, slots: int) -
     assert heartbeat.cancelled == {Lease(task.key, task.token) for task in claimed}
 
 
-async def test_a_claim_leaves_a_run_that_is_being_cancelled(race: Race) -> None:
+async def test_a_claim_leaves_a_run_that_is_being_cancelled(race: CancelRace) -> None:
     """Nobody waits for it, before its commit or after."""
     run = await race.run(1, 2)
     cancelling = await race.halt(race.slow.kernel.cancel(run.id))
 
     assert await race.hands.claimed_run_ids() == []
-    (answer,) = await finish(race, cancelling)
+    (answer,) = await race.finish(cancelling)
 
     assert answer == CancelledRun(run_id=run.id, found=RunStatus.PENDING, took_effect=True)
     assert await race.hands.claimed_run_ids() == []
     assert list((await run.details()).tasks) == []
 
 
-async def test_a_cancel_waits_for_the_claim_of_a_task(race: Race) -> None:
+async def test_a_cancel_waits_for_the_claim_of_a_task(race: CancelRace) -> None:
     """A claim holds its row for a moment; the task is cancelled under the token that it was given."""
     if race.subject.hold_task is None:
         pytest.skip("this adapter cannot hold a task's lock")
@@ -167,7 +111,7 @@ async def test_a_cancel_waits_for_the_claim_of_a_task(race: Race) -> None:
     assert (await race.hands.heartbeat(task)).cancelled == {Lease(task.key, task.token)}
 
 
-async def test_tasks_of_a_run_that_is_being_cancelled_are_not_claimed(race: Race) -> None:
+async def test_tasks_of_a_run_that_is_being_cancelled_are_not_claimed(race: CancelRace) -> None:
     """Before the commit they are locked, afterwards cancelled; a heartbeat does not know, and then it does."""
     run, (held, given_back) = await race.running(1, 2)
     await race.hands.release(given_back)
@@ -175,7 +119,7 @@ async def test_tasks_of_a_run_that_is_being_cancelled_are_not_claimed(race: Race
 
     during = await race.hands.heartbeat(held)
     assert await race.hands.claim_tasks() == []
-    await finish(race, cancelling)
+    await race.finish(cancelling)
 
     nothing = frozenset[Lease]()
     assert during == LeaseAnswer(extended=nothing, lost=nothing, cancelled=nothing)
@@ -192,13 +136,13 @@ SETTLED: dict[str, tuple[RunStatus, TaskStatus, bool]] = {
 
 
 @pytest.mark.parametrize("how", SETTLED)
-async def test_a_cancel_waits_for_a_settle(race: Race, how: str) -> None:
+async def test_a_cancel_waits_for_a_settle(race: CancelRace, how: str) -> None:
     """What was settled before is recorded; a retry is cancelled in its queue; a run that failed has ended."""
     run, (task, _) = await race.running(1, 2)
     settling = await race.halt(race.slowly_settle(task, how))
     cancelling = await race.behind(run.cancel())
 
-    verdict, answer = await finish(race, settling, cancelling)
+    verdict, answer = await race.finish(settling, cancelling)
 
     found, status, took_effect = SETTLED[how]
     assert verdict is Verdict.SETTLED
@@ -208,7 +152,7 @@ async def test_a_cancel_waits_for_a_settle(race: Race, how: str) -> None:
     assert set(tasks.values()) == {TaskStatus.CANCELLED}
 
 
-async def test_the_last_result_may_be_quicker_than_a_cancel(race: Race) -> None:
+async def test_the_last_result_may_be_quicker_than_a_cancel(race: CancelRace) -> None:
     """The run completes, and the cancel came too late."""
     run, (task,) = await race.running(1)
     await race.hands.complete(task)
@@ -216,21 +160,21 @@ async def test_the_last_result_may_be_quicker_than_a_cancel(race: Race) -> None:
     settling = await race.halt(race.slow.complete(last, "result"))
     cancelling = await race.behind(run.cancel())
 
-    _, answer = await finish(race, settling, cancelling)
+    _, answer = await race.finish(settling, cancelling)
 
     assert answer == CancelledRun(run_id=run.id, found=RunStatus.COMPLETED, took_effect=False)
     assert await run.result() == {"after": "result"}
 
 
 @pytest.mark.parametrize("how", SETTLED)
-async def test_a_settle_that_waits_for_a_cancel_is_stale(race: Race, how: str) -> None:
+async def test_a_settle_that_waits_for_a_cancel_is_stale(race: CancelRace, how: str) -> None:
     """Nothing of the result is kept."""
     run, (task, _) = await race.running(1, 2)
     cancelling = await race.halt(race.slow.kernel.cancel(run.id))
     quick = race.hands
     settling = await race.behind(quick.complete(task) if how == "complete" else quick.fail(task, retryable=True))
 
-    answer, verdict = await finish(race, cancelling, settling)
+    answer, verdict = await race.finish(cancelling, settling)
 
     details = await run.details()
     assert answer == CancelledRun(run_id=run.id, found=RunStatus.RUNNING, took_effect=True)
@@ -239,7 +183,7 @@ async def test_a_settle_that_waits_for_a_cancel_is_stale(race: Race, how: str) -
     assert list(details.attempts) == []
 
 
-async def test_a_settle_that_does_not_wait_is_deferred(race: Race) -> None:
+async def test_a_settle_that_does_not_wait_is_deferred(race: CancelRace) -> None:
     """A batch leaves out the run that is being cancelled, and settles the others."""
     run, (task,) = await race.running(1)
     other, (beside,) = await race.running(2)
@@ -247,7 +191,7 @@ async def test_a_settle_that_does_not_wait_is_deferred(race: Race) -> None:
     outcomes = tuple(race.hands.completed(each, None) for each in (task, beside))
 
     settlement = await race.hands.kernel.dispatch(SettleTasks(outcomes=outcomes, capacity=race.hands.capacity()))
-    await finish(race, cancelling)
+    await race.finish(cancelling)
 
     assert settlement.verdicts == {
         Lease(task.key, task.token): Verdict.DEFERRED,
@@ -257,13 +201,13 @@ async def test_a_settle_that_does_not_wait_is_deferred(race: Race) -> None:
     assert await race.hands.complete(task) is Verdict.STALE
 
 
-async def test_of_two_cancels_one_takes_effect(race: Race) -> None:
+async def test_of_two_cancels_one_takes_effect(race: CancelRace) -> None:
     """The second finds the run cancelled, and the first one's reason stays."""
     run, _ = await race.running(1)
     first = await race.halt(race.slow.kernel.cancel(run.id, reason="first"))
     second = await race.behind(run.cancel(reason="second"))
 
-    answers = await finish(race, first, second)
+    answers = await race.finish(first, second)
 
     assert [(answer.found, answer.took_effect) for answer in answers] == [
         (RunStatus.RUNNING, True),
@@ -279,7 +223,7 @@ TURNS = 12
 """How often each host claims; afterwards it ends what it was handed over."""
 
 
-async def test_many_cancels_race_with_work(race: Race) -> None:
+async def test_many_cancels_race_with_work(race: CancelRace) -> None:
     """Two hosts work while clients cancel: each run has one end, and what was acknowledged is so in the end.
 
     The first run is cancelled before anybody works, the last after everything was done.
