@@ -202,6 +202,7 @@ def test_what_cannot_be_claimed_is_not_looked_at(filled: psycopg.Connection[Any]
 CLAIM = {
     "flow_ids": ints([1]),
     "queue": "default",
+    "sinks": texts(["default"]),
     "queues": texts(["default"]),
     "window": 50,
     "limit": 50,

@@ -26,7 +26,7 @@ EARLIER = [migration.version for migration in migrations()][:-1]
 COLUMNS = """
 SELECT table_name, column_name
 FROM information_schema.columns
-WHERE table_schema = 'fairlead' AND is_generated = 'NEVER' AND table_name <> 'migrations'
+WHERE table_schema = 'fairlead' AND is_generated = 'NEVER' AND table_name NOT IN ('migrations', 'outbox_shards')
 ORDER BY table_name, ordinal_position
 """
 

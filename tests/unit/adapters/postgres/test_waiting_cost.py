@@ -56,6 +56,7 @@ ANALYZE;
 PARAMETERS: Mapping[str, object] = {
     "flow_ids": ints([1, 2, 3]),
     "queue": "default",
+    "sinks": texts(["default"]),
     "queues": texts(["default", "other"]),
     "window": 50,
     "limit": 50,
