@@ -20,6 +20,7 @@ COLOURS: Mapping[Style, Callable[[str], str]] = {
     Style.FRAME: partial(click.style, fg="yellow", dim=True),
     Style.INPUT: partial(click.style, fg="blue"),
     Style.MAP: partial(click.style, fg="cyan"),
+    Style.WAIT: partial(click.style, fg="magenta"),
     Style.IMPLIED: partial(click.style, fg="bright_black"),
 }
 """Of what is not plain."""

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from ...kernel import Flow, Step
-from ...kernel.definition import CONFIG, ITEM, OPTIONS, STATE
-from ...kernel.plan import INPUT, Condition, Pattern, StepPlan
+from ...kernel.definition import CONFIG, ITEM, STATE, Scope
+from ...kernel.definition.options import table
+from ...kernel.plan import INPUT, Condition, Pattern, StepKind, StepPlan
 from ...kernel.schema import Schema
 from ...kernel.schema_types import annotation_of, object_fields, type_name
-from ..drawing.words import condition_words, policy_words, source_words
+from ..drawing.words import condition_words, place_words, policy_words, sleep_words, source_words
+
+_SAID: Final = ("on_unmet", "on_exhausted", "tolerate_failures")
+"""Options that are said among the policies."""
+_SAID_OF_SIGNALS: Final = (*_SAID, "timeout", "on_timeout")
 
 
 def flow_json(flow: Flow[Any]) -> dict[str, object]:
@@ -32,6 +37,7 @@ def flow_details_json(flow: Flow[Any]) -> dict[str, object]:
         "flow": flow.slug,
         "version": flow.version,
         "fingerprint": flow.shape.fingerprint,
+        "run_timeout": flow.plan.run_timeout_s,
         "input": {
             "name": flow.input_name,
             "type": flow.input_schema.name,
@@ -49,9 +55,13 @@ def _step_json(flow: Flow[Any], step: Step[Any], plan: StepPlan) -> dict[str, ob
         "step": step.slug,
         "kind": plan.kind,
         "over": source_words(plan, flow.input_name),
+        "lasts": plan.wait_s if step.kind is StepKind.SLEEP else None,
+        "until": None if plan.until is None else place_words(plan.until, flow.input_name),
         "dependencies": plan.dependencies,
         "reads": list(reads(flow, step)),
         "output": step.output.name,
+        "state": step.state_schema.name if step.suspends else None,
+        "check": None if step.check is None else step.check.name,
         "config": None if step.config is None else step.config.name,
         "resources": resources(step),
         "branches": [_condition_json(each, flow.input_name) for each in plan.branches],
@@ -95,9 +105,9 @@ def resources(step: Step[Any]) -> list[str]:
 
 def options(step: Step[Any]) -> dict[str, object]:
     """The options of a step that are not the default, as JSON can carry them. Durations are seconds."""
-    policy = step.policy
-    chosen = {name: getattr(policy, option.attribute, option.default) for name, option in OPTIONS.items()}
-    return {name: _plain(value) for name, value in chosen.items() if value != OPTIONS[name].default}
+    known = table(Scope(step.kind.value))
+    chosen = {name: getattr(step.policy, option.attribute) for name, option in known.items()}
+    return {name: _plain(value) for name, value in chosen.items() if value != known[name].default}
 
 
 def _plain(value: object) -> object:
@@ -109,10 +119,12 @@ def _plain(value: object) -> object:
 def step_lines(flow: Flow[Any], step: Step[Any]) -> Iterator[tuple[str, str]]:
     """What there is to say about a step: labels, and words."""
     plan = flow.plan.steps[step.slug]
-    source = source_words(plan, flow.input_name)
+    source, lasts = source_words(plan, flow.input_name), sleep_words(plan, flow.input_name)
     read = list(reads(flow, step))
     if source is not None:
         yield "each of", source
+    if lasts is not None:
+        yield "sleeps", lasts
     yield from (("in branch", condition_words(branch, flow.input_name)) for branch in plan.branches)
     if plan.condition is not None:
         yield "runs", condition_words(plan.condition, flow.input_name)
@@ -121,8 +133,10 @@ def step_lines(flow: Flow[Any], step: Step[Any]) -> Iterator[tuple[str, str]]:
     waits = [slug for slug in plan.dependencies if slug not in read]
     if waits:
         yield "after", ", ".join(waits)
-    if step.output.annotation is not Any:
+    if step.output.annotation is not Any and step.kind is not StepKind.SLEEP:
         yield "gives", step.output.name
+    if step.check is not None:
+        yield "suspends", f"keeps {step.state_schema.name} for {step.check.name}"
     if step.config is not None:
         yield "config", f"{step.config.name} ({_field_names(step.config)})"
     if resources(step):
@@ -130,7 +144,8 @@ def step_lines(flow: Flow[Any], step: Step[Any]) -> Iterator[tuple[str, str]]:
     policies = list(policy_words(plan))
     if policies:
         yield "policies", "; ".join(policies)
-    set_options = _shown_options(options(step))
+    said = _SAID_OF_SIGNALS if step.kind is StepKind.SIGNAL else _SAID
+    set_options = _shown_options({name: value for name, value in options(step).items() if name not in said})
     if set_options:
         yield "options", set_options
 
@@ -140,9 +155,8 @@ def _field_names(schema: Schema) -> str:
 
 
 def _shown_options(chosen: Mapping[str, object]) -> str:
-    """Options as they are written in code; those that are said among the policies are left out."""
-    said = ("on_unmet", "on_exhausted", "tolerate_failures")
-    return ", ".join(f"{name}={_shown(value)}" for name, value in chosen.items() if name not in said)
+    """Options as they are written in code."""
+    return ", ".join(f"{name}={_shown(value)}" for name, value in chosen.items())
 
 
 def _shown(value: object) -> str:

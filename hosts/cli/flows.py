@@ -82,6 +82,7 @@ def show_command(flow: str | None, target: str, version: str | None, as_json: bo
     fairlead flows show fulfil_order --kernel myapp.flows:kernel
     fairlead flows show --kernel myapp.flows:fulfil --json
     """
+    from ..drawing.words import duration_words
     from .flow_sources import one_flow
     from .flow_words import flow_details_json, input_fields, step_lines
 
@@ -96,6 +97,8 @@ def show_command(flow: str | None, target: str, version: str | None, as_json: bo
     widest = max((len(name) for name, _, _ in fields), default=0)
     for name, kind, required in fields:
         click.echo(f"               {name:{widest}}  {kind}{'' if required else ', has a default'}")
+    if found.plan.run_timeout_s is not None:
+        click.echo(f"  run timeout  {duration_words(found.plan.run_timeout_s)}")
     for step in found.steps.values():
         click.echo(f"\n{step.kind} {click.style(step.slug, bold=True)}")
         for label, words in step_lines(found, step):
@@ -122,7 +125,8 @@ def show_command(flow: str | None, target: str, version: str | None, as_json: bo
 def graph_command(
     flow: str | None, target: str, version: str | None, form: str | None, output: Path | None, as_json: bool
 ) -> None:
-    """Draw FLOW: steps as boxes below what they depend on, maps as stacks, branches as frames, conditions in words.
+    """Draw FLOW: steps as boxes below what they depend on, maps as stacks, signals and sleeps as dotted boxes, branches
+    as frames, conditions in words.
 
     FLOW may be left out where there is only one. A line that only brings data to a step that waits for other reasons
     anyway is drawn faint.

@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from ...kernel import Flow
 from ...kernel.plan import INPUT, Condition, Plan, StepKind, StepPlan
-from .words import condition_words, policy_words, shortened, source_words, wrapped
+from .words import condition_words, duration_words, policy_words, shortened, sleep_words, source_words, wrapped
 
 BoxKey: TypeAlias = "str | tuple[Condition, ...]"
 """Names a box: the slug of a step, `INPUT`, or a frame by its conditions, outermost first."""
@@ -33,7 +33,8 @@ class Node:
     condition: str | None = None
     """The step's own."""
     lines: tuple[str, ...] = ()
-    """What is said below the title: the array that a map works over, the type of what comes out."""
+    """What is said below the title: the array that a map works over, how long a sleep lasts, the type of what
+    comes out, or for a signal of what it carries."""
     badges: tuple[str, ...] = ()
     """Policies that are not the default, each in a few words."""
     frames: tuple[Condition, ...] = ()
@@ -43,6 +44,11 @@ class Node:
     def is_map(self) -> bool:
         """Whether it stands for many tasks."""
         return self.kind is StepKind.MAP
+
+    @property
+    def is_wait(self) -> bool:
+        """Whether it waits, and no host runs it."""
+        return self.kind in (StepKind.SIGNAL, StepKind.SLEEP)
 
     @property
     def gate(self) -> tuple[str, ...]:
@@ -137,10 +143,12 @@ def chart_of(flow: Flow[Any] | Plan) -> Chart:
     types = {} if isinstance(flow, Plan) else _types(flow)
     frames = {key: None for step in plan.steps.values() for key in _enclosing(step)}
     first = Node(key=INPUT, kind=None, title=input_name, lines=_type_line(types, INPUT))
-    nodes = [_node(step, input_name, types) for step in plan.steps.values()]
+    suspending = () if isinstance(flow, Plan) else [slug for slug, step in flow.steps.items() if step.suspends]
+    nodes = [_node(step, input_name, types, suspends=step.slug in suspending) for step in plan.steps.values()]
+    limit = () if plan.run_timeout_s is None else (f"at most {duration_words(plan.run_timeout_s)}",)
     return Chart(
         title=plan.slug,
-        subtitle=f"version {plan.version} · {len(nodes)} step{'' if len(nodes) == 1 else 's'}",
+        subtitle=" · ".join((f"version {plan.version}", f"{len(nodes)} step{'' if len(nodes) == 1 else 's'}", *limit)),
         nodes={INPUT: first, **{node.key: node for node in nodes}},
         frames={key: Frame(key=key, condition=condition_words(key[-1], input_name)) for key in frames},
         edges=_edges(plan),
@@ -153,17 +161,22 @@ def _types(flow: Flow[Any]) -> dict[str, str]:
     return {key: schema.name for key, schema in named.items() if schema.annotation not in (Any, None, type(None))}
 
 
-def _node(step: StepPlan, input_name: str, types: Mapping[str, str]) -> Node:
-    source = source_words(step, input_name)
+def _node(step: StepPlan, input_name: str, types: Mapping[str, str], *, suspends: bool) -> Node:
+    source, lasts = source_words(step, input_name), sleep_words(step, input_name)
     each = () if source is None else (f"each of {source}",)
+    end = () if lasts is None else (f"sleeps {lasts}",)
+    given = _type_line(types, step.slug)
+    if step.kind is StepKind.SIGNAL:
+        given = (f"waits for {types.get(step.slug, 'a signal')}",)
     concurrency = () if step.max_concurrency is None else (f"{step.max_concurrency} at a time",)
+    suspension = ("may suspend",) if suspends else ()
     return Node(
         key=step.slug,
         kind=step.kind,
         title=step.slug,
         condition=None if step.condition is None else condition_words(step.condition, input_name),
-        lines=(*each, *_type_line(types, step.slug)),
-        badges=(*concurrency, *policy_words(step)),
+        lines=(*each, *end, *given),
+        badges=(*concurrency, *suspension, *policy_words(step)),
         frames=step.branches,
     )
 
@@ -211,8 +224,8 @@ def _containments(step: StepPlan) -> Iterator[tuple[BoxKey, BoxKey]]:
 def _dependencies(plan: Plan, step: StepPlan) -> Iterator[tuple[str, BoxKey]]:
     for dependency in step.dependencies:
         yield dependency, _asking_frame(step, dependency) or step.slug
-    mapped = step.source is not None and step.source.name == INPUT
-    if mapped or not step.dependencies:
+    of_input = any(place is not None and place.name == INPUT for place in (step.source, step.until))
+    if of_input or not step.dependencies:
         yield INPUT, _asking_frame(step, INPUT) or step.slug
 
 

@@ -10,6 +10,8 @@ from .groups import Group, grouped
 
 INDENT = "    "
 
+WAIT_STYLE = "classDef wait stroke:#c026d3,stroke-width:2px,stroke-dasharray:4 4"
+
 _SPECIAL = re.compile(r'["#&<>`\\\[\]{}|]')
 
 
@@ -28,6 +30,7 @@ def draw_mermaid(chart: Chart) -> str:
         *(f"{INDENT}{line}" for edge in chart.edges for line in _edges(edge, names, groups)),
         f"{INDENT}classDef input fill:#4338ca,stroke:#4338ca,color:#ffffff",
         f"{INDENT}classDef map stroke:#0d9488,stroke-width:2px",
+        *(f"{INDENT}{WAIT_STYLE}" for _ in range(any(node.is_wait for node in chart.nodes.values()))),
     ]
     return "\n".join(lines) + "\n"
 
@@ -48,6 +51,8 @@ def _node(node: Node) -> str:
     said = f'"{_lines((*node.gate, node.shown_title, *node.shown_lines, *badges))}"'
     if node.kind is None:
         return f"{_name(node)}([{said}]):::input"
+    if node.is_wait:
+        return f"{_name(node)}{{{{{said}}}}}:::wait"
     return f"{_name(node)}[[{said}]]:::map" if node.is_map else f"{_name(node)}[{said}]"
 
 

@@ -33,6 +33,7 @@ STYLE = """
 {0} .condition {{ fill: #854d0e; }}
 {0} .card {{ fill: #f8fafc; stroke: #94a3b8; stroke-width: 1.25; }}
 {0} .map .card {{ fill: #f0fdfa; stroke: #0d9488; }}
+{0} .signal .card, {0} .sleep .card {{ fill: #fdf4ff; stroke: #c026d3; stroke-dasharray: 5 4; }}
 {0} .input .card {{ fill: #4338ca; stroke: none; }}
 {0} .input .title {{ fill: #ffffff; }}
 {0} .input .line {{ fill: #c7d2fe; }}
@@ -52,6 +53,7 @@ STYLE = """
   {0} .condition {{ fill: #fde68a; }}
   {0} .card {{ fill: #1e293b; stroke: #64748b; }}
   {0} .map .card {{ fill: #12302f; stroke: #2dd4bf; }}
+  {0} .signal .card, {0} .sleep .card {{ fill: #2b1530; stroke: #e879f9; }}
   {0} .input .card {{ fill: #6366f1; }}
   {0} .input .line {{ fill: #e0e7ff; }}
   {0} .gate {{ fill: #453410; }}

@@ -26,6 +26,7 @@ class Style(enum.Enum):
     FRAME = enum.auto()
     INPUT = enum.auto()
     MAP = enum.auto()
+    WAIT = enum.auto()
     EDGE = enum.auto()
     IMPLIED = enum.auto()
 
@@ -49,6 +50,7 @@ class Border:
 
 CARD = Border("╭╮╯╰", "─", "│", "┬")
 MAP = Border("┏┓┛┗", "━", "┃", "┯")
+WAIT = Border("╭╮╯╰", "┈", "┊", "┬")
 INPUT = Border("╔╗╝╚", "═", "║", "╤")
 FRAME = Border("┌┐┘└", "╌", "╎", "╌")
 
@@ -60,7 +62,7 @@ DOTTED = MappingProxyType({"│": "┆", "─": "┄"})
 
 ARROW = "▼"
 
-_ASCII = str.maketrans("│┃║╎┆─━═╌┄╭╮╯╰┏┓┛┗╔╗╝╚┌┐┘└├┤┬┴┼┯╤┳▼┠┨", "||||:---..++++++++++++++++++++++++v||")
+_ASCII = str.maketrans("│┃║╎┆┊─━═╌┄┈╭╮╯╰┏┓┛┗╔╗╝╚┌┐┘└├┤┬┴┼┯╤┳▼┠┨", "||||::---...++++++++++++++++++++++++v||")
 _WORDS = MappingProxyType({"→": "->", "…": "...", "·": "-"})
 
 
@@ -185,6 +187,8 @@ def _fill(canvas: _Canvas, node: Node, corner: Point, width: int, style: Style) 
 def _look(node: Node) -> tuple[Border, Style]:
     if node.kind is None:
         return INPUT, Style.INPUT
+    if node.is_wait:
+        return WAIT, Style.WAIT
     return (MAP, Style.MAP) if node.is_map else (CARD, Style.PLAIN)
 
 
@@ -237,7 +241,7 @@ def _crossed(nets: Mapping[tuple[str, bool], int]) -> tuple[str, bool]:
 
 def _leave(canvas: _Canvas, place: Point) -> None:
     """Mark where an edge leaves its box."""
-    for border, style in ((CARD, Style.PLAIN), (MAP, Style.MAP), (INPUT, Style.INPUT)):
+    for border, style in ((CARD, Style.PLAIN), (MAP, Style.MAP), (WAIT, Style.WAIT), (INPUT, Style.INPUT)):
         if canvas.at(place) == border.across:
             canvas.put(place.x, place.y, border.leaving, style)
             return

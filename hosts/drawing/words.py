@@ -10,12 +10,20 @@ from typing import Final
 import msgspec
 
 from ...kernel.codec import JsonValue
-from ...kernel.plan import INPUT, Condition, Consequence, Pattern, StepPlan, Tolerance
+from ...kernel.plan import INPUT, Condition, Consequence, Pattern, StepKind, StepPlan, Tolerance, ValuePath
 
 CONDITION_WIDTH_MAX: Final = 44
 """Characters of a line of a condition; where there is more, another line begins."""
 CONDITION_LINES_MAX: Final = 3
 """Lines of a condition; where there is more, an ellipsis stands for the rest."""
+
+_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+_LATE: Final = {
+    Consequence.FAIL: "the run fails",
+    Consequence.SKIP: "skipped",
+    Consequence.SKIP_CASCADE: "all that follow are skipped",
+}
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -37,7 +45,8 @@ def condition_words(condition: Condition, input_name: str = INPUT) -> str:
 
 
 def policy_words(step: StepPlan) -> Iterator[str]:
-    """What follows where a step's condition is unmet or its attempts are used up, as far as it is not the default."""
+    """What follows where a step's condition is unmet, its attempts are used up or its signal is late, as far as it is
+    not the default."""
     unmet = {
         Consequence.FAIL: "unmet: the run fails",
         Consequence.SKIP_CASCADE: "unmet: skips all that follow",
@@ -46,6 +55,8 @@ def policy_words(step: StepPlan) -> Iterator[str]:
         Consequence.SKIP: "failed: skipped",
         Consequence.SKIP_CASCADE: "failed: skips all that follow",
     }
+    if step.kind is StepKind.SIGNAL and step.wait_s is not None:
+        yield f"within {duration_words(step.wait_s)}, else {_LATE[step.on_timeout]}"
     if step.condition is not None and step.on_unmet in unmet:
         yield unmet[step.on_unmet]
     if step.on_exhausted in exhausted:
@@ -54,6 +65,26 @@ def policy_words(step: StepPlan) -> Iterator[str]:
         yield tolerance_words(step.tolerate_failures)
     if step.requires:
         yield f"requires {', '.join(step.requires)}"
+
+
+def sleep_words(step: StepPlan, input_name: str = INPUT) -> str | None:
+    """How long a sleep lasts, as the end of a sentence; None for a step that is none."""
+    if step.until is not None:
+        return f"until {place_words(step.until, input_name)}"
+    sleeps = step.kind is StepKind.SLEEP and step.wait_s is not None
+    return f"for {duration_words(step.wait_s or 0.0)}" if sleeps else None
+
+
+def duration_words(seconds: float) -> str:
+    """A duration in the units in which it was probably meant: `90 s` is `1 min 30 s`, `259200 s` is `3 d`."""
+    rest, parts = seconds, list[str]()
+    for size, unit in _UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count:.0f} {unit}")
+    if rest or not parts:
+        parts.append(f"{round(rest, 6):g} s")
+    return " ".join(parts)
 
 
 def tolerance_words(tolerance: Tolerance) -> str:
@@ -65,10 +96,12 @@ def tolerance_words(tolerance: Tolerance) -> str:
 
 def source_words(step: StepPlan, input_name: str = INPUT) -> str | None:
     """The array that a map works over, as written in the flow; None for a step that is no map."""
-    if step.source is None:
-        return None
-    name = input_name if step.source.name == INPUT else step.source.name
-    return ".".join((name, *step.source.path))
+    return None if step.source is None else place_words(step.source, input_name)
+
+
+def place_words(place: ValuePath, input_name: str = INPUT) -> str:
+    """Where a value is found, as written in the flow."""
+    return ".".join((input_name if place.name == INPUT else place.name, *place.path))
 
 
 def wrapped(words: str) -> tuple[str, ...]:

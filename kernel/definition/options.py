@@ -121,9 +121,9 @@ class OptionProblem(Exception):
     """Options that are unknown, out of place or out of bounds; the message names each."""
 
 
-def options_for(scope: Scope) -> list[str]:
-    """Return the names of the options that can be written down there."""
-    return [*_table(scope)]
+def table(scope: Scope) -> Mapping[str, Option]:
+    """Return the options that can be written down there, by name."""
+    return {name: option for known in (OPTIONS, WAITING) for name, option in known.items() if scope in option.scopes}
 
 
 def parse_options(given: Mapping[str, object], scope: Scope, other_names: Iterable[str] = ()) -> dict[str, Any]:
@@ -142,9 +142,9 @@ def parse_options(given: Mapping[str, object], scope: Scope, other_names: Iterab
     """
     parsed: dict[str, Any] = {}
     problems: list[str] = []
-    table = _table(scope)
+    known = table(scope)
     for name, value in given.items():
-        option = table.get(name)
+        option = known.get(name)
         if option is None:
             problems.append(_misplaced(name, scope) or _unknown(name, scope, other_names))
         else:
@@ -165,13 +165,8 @@ def resolve(flow: Mapping[str, Any], step: Mapping[str, Any]) -> Policy:
     return Policy(**{**defaults, **of_steps, **step})
 
 
-def _table(scope: Scope) -> Mapping[str, Option]:
-    """The options that can be written down there, by name."""
-    return {name: option for table in (OPTIONS, WAITING) for name, option in table.items() if scope in option.scopes}
-
-
 def _unknown(name: str, scope: Scope, other_names: Iterable[str]) -> str:
-    return f"unknown option {name!r}; {nearest(name, [*options_for(scope), *other_names])}"
+    return f"unknown option {name!r}; {nearest(name, [*table(scope), *other_names])}"
 
 
 def _misplaced(name: str, scope: Scope) -> str | None:

@@ -67,8 +67,26 @@ INGEST = plan(
 """Of everything something: a map, data that passes a step by, two branches, a condition, policies."""
 
 
+MAIL = plan(
+    StepPlan(slug="draft"),
+    StepPlan(
+        slug="approval",
+        kind=StepKind.SIGNAL,
+        dependencies=("draft",),
+        condition=when("draft", {"risk": "high"}),
+        wait_s=3 * 86_400.0,
+        on_timeout=Consequence.SKIP,
+    ),
+    StepPlan(slug="evening", kind=StepKind.SLEEP, dependencies=("draft",), until=over("draft.send_at")),
+    StepPlan(slug="send", dependencies=("approval", "evening")),
+    StepPlan(slug="cool_down", kind=StepKind.SLEEP, dependencies=("send",), wait_s=5400.0),
+    slug="send_mail",
+)
+"""It waits for an answer, for a time in its data, and for a while."""
+
+
 def random_plan(seed: int, steps: int) -> Plan:
-    """A flow of any shape: maps, conditions, branches in branches, steps that leave a branch and come back."""
+    """A flow of any shape: maps, signals, conditions, branches in branches, steps that leave a branch and come back."""
     chance = Random(seed)
     found: list[StepPlan] = []
     branches: list[tuple[Condition, ...]] = [()]
@@ -87,7 +105,7 @@ def random_plan(seed: int, steps: int) -> Plan:
         found.append(
             StepPlan(
                 slug=slug,
-                kind=StepKind.MAP if mapped else StepKind.STEP,
+                kind=StepKind.MAP if mapped else chance.choice([StepKind.STEP] * 4 + [StepKind.SIGNAL]),
                 source=None if source is None else ValuePath(name=source),
                 dependencies=tuple(step.slug for step in found if step.slug in wanted),
                 branches=inside,

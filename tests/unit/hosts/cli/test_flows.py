@@ -61,6 +61,41 @@ def kernel(ports: Ports) -> Kernel:
 ready = Kernel(flows=[fulfil], ports=memory_ports())
 """
 
+MAIL = """
+from datetime import datetime, timedelta
+from attrs import frozen
+from fairlead.kernel import Flow, Resource, Suspend
+
+@frozen
+class Mail:
+    text: str
+    send_at: datetime | None = None
+
+@frozen
+class Approval:
+    approved: bool
+
+@frozen
+class Job:
+    id: str
+
+@frozen
+class Settings:
+    retries: int = 3
+
+send = Flow("send_mail", version=1, input=Mail, input_name="mail", run_timeout=timedelta(days=7), max_attempts=5)
+approval = send.signal("approval", Approval, timeout=timedelta(days=3), on_timeout="skip")
+evening = send.sleep("evening", until="mail.send_at", after=[approval])
+
+@send.step(requires=[approval, evening])
+def deliver(mail: Mail, server: Resource[object]) -> str | Suspend[Job]: ...
+
+@send.check(deliver)
+def is_delivered(state: Job, approval: Approval, config: Settings, server: Resource[object]) -> str: ...
+
+send.sleep("cool_down", 5400, after=[deliver])
+"""
+
 BROKEN = """\
 from functools import partial
 from fairlead.kernel import Flow
@@ -103,11 +138,12 @@ Call = Callable[..., Result]
 def flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     """Calls `fairlead flows` in a folder with modules of its own."""
     (tmp_path / "shop_flows.py").write_text(SHOP)
+    (tmp_path / "mail_flows.py").write_text(MAIL)
     (tmp_path / "broken_flows.py").write_text(BROKEN)
     (tmp_path / "half_flows.py").write_text(HALF)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    for module in ("shop_flows", "broken_flows", "half_flows", "empty_flows"):
+    for module in ("shop_flows", "mail_flows", "broken_flows", "half_flows", "empty_flows"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     return lambda *arguments: CliRunner().invoke(main, ["flows", *arguments])
 
@@ -194,6 +230,63 @@ def test_a_flow_is_told_to_programs(flows: Call) -> None:
     assert ship["condition"]["when"] == {"input": {"express": True}}
     assert ship["options"] == {"max_attempts": 5, "on_exhausted": "skip"}
     assert document["steps"][0]["options"]["timeout"] == 5
+
+
+def test_a_flow_that_waits_is_told_in_words(flows: Call) -> None:
+    """How long signals and sleeps last and what follows, what a step keeps for which check, and the limit of a run."""
+    said = flows("show", "--kernel", "mail_flows:send").output
+
+    assert (
+        said.partition("input        ")[2]
+        == """\
+mail: Mail
+               text     str
+               send_at  datetime | None, has a default
+  run timeout  7 d
+
+signal approval
+  gives        Approval
+  policies     within 3 d, else skipped
+
+sleep evening
+  sleeps       until mail.send_at
+  after        approval
+
+step deliver
+  reads        mail, approval
+  after        evening
+  gives        str
+  suspends     keeps Job for is_delivered
+  config       Settings (retries?)
+  resources    server
+  policies     requires approval, evening
+  options      max_attempts=5
+
+sleep cool_down
+  sleeps       for 1 h 30 min
+  after        deliver
+"""
+    )
+
+
+def test_a_flow_that_waits_is_told_to_programs(flows: Call) -> None:
+    """Durations in seconds, and what answers and checks are made of."""
+    document = json.loads(flows("show", "--kernel", "mail_flows:send", "--json").output)
+    approval, evening, deliver, cool_down = document["steps"]
+    schema = json.loads(flows("schema", "--kernel", "mail_flows:send").output)
+
+    assert document["run_timeout"] == 7 * 86_400
+    assert approval["options"] == {"timeout": 3 * 86_400, "on_timeout": "skip"}
+    assert [(step["kind"], step["lasts"], step["until"]) for step in (approval, evening, cool_down)] == [
+        ("signal", None, None),
+        ("sleep", None, "mail.send_at"),
+        ("sleep", 5400, None),
+    ]
+    assert (deliver["state"], deliver["check"], deliver["config"]) == ("Job", "is_delivered", "Settings")
+    assert (approval["state"], approval["check"], approval["resources"]) == (None, None, [])
+    assert schema["steps"]["approval"]["kind"] == "signal"
+    assert schema["steps"]["approval"]["output"]["$defs"]["Approval"]["required"] == ["approved"]
+    assert flows("check", "--kernel", "mail_flows:send").exit_code == 0
 
 
 def test_the_newest_version_is_meant_unless_one_is_named(flows: Call) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from fairlead.hosts.drawing.chart import Edge, chart_of
-from fairlead.kernel import Flow
+from fairlead.kernel import Flow, Suspend
 from fairlead.kernel.plan import INPUT, StepKind, StepPlan
 from tests.support.drawn_plans import GOOD, INGEST, over, plan, when
 
@@ -38,6 +38,44 @@ def test_a_flow_is_drawn_with_its_types() -> None:
         ("pay", (), ()),
     ]
     assert [node.is_map for node in nodes] == [False, True, False]
+
+
+def test_waits_are_drawn_with_what_they_wait_for() -> None:
+    """A signal with the type of what it carries, a sleep with its end, a step that may suspend, and the limit of a
+    run."""
+    flow = Flow("send", version=1, input=Order, input_name="order", run_timeout=86_400)
+    flow.signal("approval", Order, timeout=60)
+    flow.signal("go", object)
+    flow.sleep("nap", 7200, when={"order": {"lines": ["x"]}})
+
+    @flow.step
+    def compute(order: Order) -> int | Suspend[str]:
+        return 1
+
+    @flow.check(compute)
+    def is_ready(state: str) -> int:
+        return len(state)
+
+    flow.seal()
+    chart = chart_of(flow)
+
+    assert chart.subtitle == "version 1 · 4 steps · at most 1 d"
+    assert [(node.title, node.lines, node.badges, node.is_wait) for node in list(chart.nodes.values())[1:]] == [
+        ("approval", ("waits for Order",), ("within 1 min, else the run fails",), True),
+        ("go", ("waits for a signal",), (), True),
+        ("nap", ("sleeps for 2 h",), (), True),
+        ("compute", ("→ int",), ("may suspend",), False),
+    ]
+    assert "signal approval, waits for Order, within 1 min, else the run fails, after order." in chart.description
+
+
+def test_a_sleep_until_a_time_in_the_input_comes_from_there() -> None:
+    """Also where it comes after other steps."""
+    sleep = StepPlan(slug="nap", kind=StepKind.SLEEP, until=over("input.at"), dependencies=("first",))
+
+    edges = chart_of(plan(StepPlan(slug="first"), sleep)).edges
+
+    assert Edge(INPUT, "nap", implied=True) in edges
 
 
 def test_a_branch_stands_for_its_steps() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fairlead.hosts.drawing import chart_of, draw_mermaid
 from fairlead.kernel.plan import StepPlan
-from tests.support.drawn_plans import INGEST, plan, when
+from tests.support.drawn_plans import INGEST, MAIL, plan, when
 
 
 def test_a_flow_as_mermaid() -> None:
@@ -38,6 +38,18 @@ flowchart TD
     classDef map stroke:#0d9488,stroke-width:2px
 """
     )
+
+
+def test_what_waits_has_a_form_of_its_own() -> None:
+    """Signals and sleeps are hexagons, whose style is there where they are."""
+    lines = draw_mermaid(chart_of(MAIL)).splitlines()
+
+    assert '    step_cool_down{{"cool_down<br/>sleeps for 1 h 30 min"}}:::wait' in lines
+    assert (
+        '    step_approval{{"when draft.risk = #34;high#34;<br/>approval<br/>waits for a signal<br/>'
+        '(within 3 d, else skipped)"}}:::wait'
+    ) in lines
+    assert lines[-1] == "    classDef wait stroke:#c026d3,stroke-width:2px,stroke-dasharray:4 4"
 
 
 def test_words_of_mermaid_and_of_html_stay_words() -> None:

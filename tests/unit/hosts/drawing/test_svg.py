@@ -9,7 +9,7 @@ import pytest
 
 from fairlead.hosts.drawing import chart_of, draw_svg
 from fairlead.kernel.plan import Plan, StepPlan
-from tests.support.drawn_plans import INGEST, plan, random_plan, when
+from tests.support.drawn_plans import INGEST, MAIL, plan, random_plan, when
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -37,6 +37,19 @@ def test_everything_is_said() -> None:
         "unmet: the run fails",
     }
     assert {*INGEST.steps, *expected} <= set(found)
+
+
+def test_what_waits_looks_its_own_way() -> None:
+    """Signals and sleeps are groups of their own kinds, for which there is a style on light and on dark."""
+    root = parsed(MAIL)
+    kinds = [each.get("class") for each in root.iter(f"{SVG}g") if each.find(f"{SVG}title") is not None]
+    style = root.find(f"{SVG}style")
+
+    assert kinds.count("signal") == 1
+    assert kinds.count("sleep") == 2
+    assert style is not None
+    assert (style.text or "").count(".signal .card") == 2
+    assert {"waits for a signal", "sleeps until draft.send_at", "within 3 d, else skipped"} <= set(words(root))
 
 
 def test_it_needs_nothing_from_elsewhere() -> None:

@@ -8,7 +8,7 @@ from fairlead.hosts.drawing import chart_of, draw_text
 from fairlead.hosts.drawing.characters import columns
 from fairlead.hosts.drawing.text import Style, draw_runs
 from fairlead.kernel.plan import StepPlan
-from tests.support.drawn_plans import INGEST, plan, random_plan, when
+from tests.support.drawn_plans import INGEST, MAIL, plan, random_plan, when
 
 PICTURE = """\
 ingest_document  version 2 · 6 steps
@@ -54,6 +54,73 @@ ingest_document  version 2 · 6 steps
 └╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌┘
 """
 
+WAITS = """\
+send_mail  version 1 · 5 steps
+
+                            ╔═══════╗
+                            ║ input ║
+                            ╚═══╤═══╝
+                                │
+                                ▼
+                            ╭───────╮
+                            │ draft │
+                            ╰───┬───╯
+               ╭────────────────┴────────────────╮
+               ▼                                 ▼
+╭┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈╮   ╭┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈╮
+┊  when draft.risk = "high"   ┊   ┊           evening           ┊
+├─────────────────────────────┤   ┊ sleeps until draft.send_at  ┊
+┊          approval           ┊   ╰┈┈┈┈┈┈┈┈┈┈┈┈┈┈┬┈┈┈┈┈┈┈┈┈┈┈┈┈┈╯
+┊     waits for a signal      ┊                  │
+┊ (within 3 d, else skipped)  ┊                  │
+╰┈┈┈┈┈┈┈┈┈┈┈┈┈┈┬┈┈┈┈┈┈┈┈┈┈┈┈┈┈╯                  │
+               ╰────────────────╮                │
+                                │ ╭──────────────╯
+                                ▼ ▼
+                            ╭───────╮
+                            │ send  │
+                            ╰───┬───╯
+                                │
+                                ▼
+                    ╭┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈╮
+                    ┊       cool_down       ┊
+                    ┊ sleeps for 1 h 30 min ┊
+                    ╰┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈╯
+"""
+
+WAITS_IN_ASCII = r"""send_mail  version 1 - 5 steps
+
+                            +-------+
+                            | input |
+                            +---+---+
+                                |
+                                v
+                            +-------+
+                            | draft |
+                            +---+---+
+               +----------------+----------------+
+               v                                 v
++.............................+   +.............................+
+:  when draft.risk = "high"   :   :           evening           :
++-----------------------------+   : sleeps until draft.send_at  :
+:          approval           :   +..............+..............+
+:     waits for a signal      :                  |
+: (within 3 d, else skipped)  :                  |
++..............+..............+                  |
+               +----------------+                |
+                                | +--------------+
+                                v v
+                            +-------+
+                            | send  |
+                            +---+---+
+                                |
+                                v
+                    +.......................+
+                    :       cool_down       :
+                    : sleeps for 1 h 30 min :
+                    +.......................+
+"""
+
 ASCII = r"""flow  version 1 - 2 steps
 
          +-------+
@@ -77,6 +144,12 @@ ASCII = r"""flow  version 1 - 2 steps
 def test_a_flow_in_box_characters() -> None:
     """Steps, a map with a further card, branches in frames, edges with arrows, dotted where they add no order."""
     assert draw_text(chart_of(INGEST)) == PICTURE
+
+
+def test_what_waits_is_dotted() -> None:
+    """Signals and sleeps, in box characters and in plain ones."""
+    assert draw_text(chart_of(MAIL)) == WAITS
+    assert draw_text(chart_of(MAIL), ascii_only=True) == WAITS_IN_ASCII
 
 
 def test_a_flow_in_ascii() -> None:

@@ -8,8 +8,10 @@ from fairlead.hosts.drawing.words import (
     CONDITION_LINES_MAX,
     CONDITION_WIDTH_MAX,
     condition_words,
+    duration_words,
     policy_words,
     shortened,
+    sleep_words,
     source_words,
     tolerance_words,
     wrapped,
@@ -88,6 +90,51 @@ def test_only_policies_that_are_not_the_default_are_told() -> None:
         "requires a, b",
     ]
     assert (source_words(chosen, "order"), source_words(StepPlan(slug="step"))) == ("order.lines", None)
+
+
+@pytest.mark.parametrize(
+    ("consequence", "said"),
+    [
+        (Consequence.FAIL, "within 3 d, else the run fails"),
+        (Consequence.SKIP, "within 3 d, else skipped"),
+        (Consequence.SKIP_CASCADE, "within 3 d, else all that follow are skipped"),
+    ],
+)
+def test_how_long_a_signal_is_waited_for_is_told(consequence: Consequence, said: str) -> None:
+    """And what follows where it is late; nothing where it is waited for as long as it takes."""
+    signal = StepPlan(slug="approval", kind=StepKind.SIGNAL, wait_s=3 * 86_400.0, on_timeout=consequence)
+
+    assert list(policy_words(signal)) == [said]
+    assert list(policy_words(StepPlan(slug="approval", kind=StepKind.SIGNAL))) == []
+
+
+def test_how_long_a_sleep_lasts_is_told() -> None:
+    """A while, or until a time in the data, under the input's name."""
+    until = StepPlan(slug="evening", kind=StepKind.SLEEP, until=over("input.send_at"))
+
+    assert sleep_words(StepPlan(slug="nap", kind=StepKind.SLEEP, wait_s=0.0)) == "for 0 s"
+    assert sleep_words(until, "mail") == "until mail.send_at"
+    assert sleep_words(StepPlan(slug="approval", kind=StepKind.SIGNAL, wait_s=60.0)) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.0, "0 s"),
+        (0.25, "0.25 s"),
+        (59.5, "59.5 s"),
+        (60.0, "1 min"),
+        (90.0, "1 min 30 s"),
+        (7200.0, "2 h"),
+        (5400.0, "1 h 30 min"),
+        (3 * 86_400.0, "3 d"),
+        (86_400.1, "1 d 0.1 s"),
+        (3650 * 86_400.0, "3650 d"),
+    ],
+)
+def test_durations_are_told_as_they_were_meant(seconds: float, said: str) -> None:
+    """In whole units, the largest first, and nothing of those of which there are none."""
+    assert duration_words(seconds) == said
 
 
 def test_long_words_are_bounded() -> None:

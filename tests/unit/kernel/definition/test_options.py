@@ -18,7 +18,7 @@ from fairlead.kernel.definition import (
     SleepOptions,
     StepOptions,
 )
-from fairlead.kernel.definition.options import options_for
+from fairlead.kernel.definition.options import table
 from fairlead.kernel.errors import FlowDefinitionError
 from fairlead.kernel.plan import Consequence
 
@@ -203,4 +203,4 @@ def test_non_retryable_classes() -> None:
 )
 def test_the_table_agrees_with_what_type_checkers_see(scope: Scope, declared: type) -> None:
     """Every option that a checker accepts is in the table, and the other way round."""
-    assert set(options_for(scope)) == set(get_type_hints(declared))
+    assert set(table(scope)) == set(get_type_hints(declared))
