@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, assert_type
 
 from attrs import frozen
 
-from fairlead.kernel import Flow, Kernel, RunHandle, Step, Suspend
+from fairlead.kernel import Deferred, Flow, Kernel, RunHandle, Schedule, Step, Suspend
 
 
 @frozen
@@ -106,3 +106,11 @@ if TYPE_CHECKING:
         assert_type(await kernel.start(fulfil, Order([])), RunHandle)
         assert_type(await kernel.start("fulfil", {"lines": []}), RunHandle)
         await kernel.start(fulfil, 3)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+    async def schedules(kernel: Kernel) -> None:
+        """What is started later is typed as what is started now."""
+        assert_type(await kernel.schedule(fulfil, cron="@daily", input=Order([])), Schedule)
+        assert_type(await kernel.schedule("fulfil", cron="@daily", input={"lines": []}), Schedule)
+        assert_type(await kernel.start_later(fulfil, Order([]), after=60), Deferred)
+        await kernel.schedule(fulfil, cron="@daily", input=3)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        await kernel.start_later(fulfil, 3, after=60)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
