@@ -7,7 +7,7 @@ from typing import get_args
 
 import msgspec
 
-from fairlead.kernel.events import Event
+from fairlead.kernel.events import PublishedEvent
 from fairlead.ports.outbox import EventRecord
 
 from .docstrings import markdown
@@ -33,14 +33,14 @@ def events_page() -> str:
         [
             *head("Events", "kernel/events.py"),
             *_introduction(),
-            *(line for each in get_args(Event) for line in _entry(each)),
+            *(line for each in get_args(PublishedEvent) for line in _entry(each)),
         ]
     )
 
 
 def _introduction() -> Iterator[str]:
     yield "An event is written in the transaction that causes it, and published by a host soon after: at least once,"
-    yield "for each run in order. [Starting and reading runs](../how-to/runs.md) shows how to read and receive them."
+    yield "for each run in order. [Do something when something happens](../how-to/events.md) shows how to receive them."
     yield from ("", "Beside what is its own, each has:", "", "| field | |", "|---|---|")
     fields = [each.name for each in msgspec.structs.fields(EventRecord) if each.name != "data"]
     yield from (f"| `{name}` | {_EVERYWHERE[name]} |" for name in fields)

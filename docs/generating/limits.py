@@ -41,6 +41,16 @@ _LIMITS = {
         ("kernel", "FAILURES_MAX", "failures in a row of a scheduled command, unless it may be a matter of time"),
         ("kernel", "RETRY_DELAY_MAX", "between two tries"),
     ),
+    "Events": (
+        ("ports", "SINKS_MAX", "sinks of one store, subscribers included"),
+        ("kernel", "PUBLISH_TIMEOUT", "for one call of a sink"),
+        ("kernel", "PUBLISHED_TOGETHER_MAX", "events in one call of a sink"),
+        ("kernel", "ATTEMPTS_MAX", "attempts of an event before it is a dead letter"),
+        ("kernel", "RETRY_DELAY_MAX_S", "seconds between two of them"),
+        ("kernel", "REFUSED_IN_A_ROW_MAX", "refusals in a row before a sink is paused"),
+        ("kernel", "PAUSE_MAX_S", "seconds of such a pause"),
+        ("kernel", "REPLAYS_PER_SHARD_MAX", "dead letters of a shard replayed in one flush"),
+    ),
     "Hosts": (
         ("hosts.node", "CONCURRENCY_MAX", "`concurrency` of a `NodeHost`"),
         ("hosts.serverless", "CONCURRENCY_MAX", "`concurrency` of a call of `ServerlessHost`"),

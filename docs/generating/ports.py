@@ -12,7 +12,7 @@ from fairlead.ports.notes import Notes
 from fairlead.ports.outbox import Outbox
 from fairlead.ports.persistence import Persistence, Transaction
 from fairlead.ports.scheduler import Scheduler
-from fairlead.ports.sink import EventSink
+from fairlead.ports.sink import Caller, EventSink
 from fairlead.ports.transport import JobTransport
 from fairlead.ports.workers import Workers
 
@@ -28,6 +28,7 @@ _PORTS: tuple[type, ...] = (
     JobTransport,
     BlobStore,
     EventSink,
+    Caller,
     Scheduler,
     Clock,
 )

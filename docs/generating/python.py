@@ -11,6 +11,7 @@ from fairlead.adapters.memory import CollectingSink, ManualClock, memory_ports
 from fairlead.adapters.postgres import migrate, migration_sql, postgres_ports
 from fairlead.adapters.postgres.embedded import EmbeddedServer
 from fairlead.adapters.s3 import folder_blobs, object_blobs, s3_blobs
+from fairlead.adapters.sinks import CallableSink, LoggingSink
 from fairlead.hosts.node import NodeHost
 from fairlead.hosts.serverless import CallReport, ServerlessHost
 from fairlead.hosts.ticks import TickReport
@@ -33,7 +34,7 @@ from fairlead.kernel import (
     Start,
     decode_failure,
 )
-from fairlead.ports.outbox import EventRecord
+from fairlead.ports.outbox import DeadLetter, DeadLetterFilter, EventRecord, SinkRecord
 from fairlead.ports.reading import AttemptRecord, RunFilter, RunPage, RunRecord, StepRecord, TaskRecord
 
 from .docstrings import markdown
@@ -43,8 +44,9 @@ from .sources import field_texts
 _SECTIONS: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("Writing flows", (Flow, Branch, Context, RetryAfter, GiveUp)),
     ("Starting and reading", (Kernel, Start, RunHandle, CancelledRun, RunFilter, RunPage, RunDetails)),
+    ("Events", (EventRecord, SinkRecord, DeadLetterFilter, DeadLetter, CallableSink, LoggingSink)),
     ("Scheduling", (Schedule, ScheduleRecord, LeftOut, Deferred, DeferredRecord)),
-    ("Records", (RunRecord, StepRecord, TaskRecord, AttemptRecord, decode_failure, Failure, EventRecord)),
+    ("Records", (RunRecord, StepRecord, TaskRecord, AttemptRecord, decode_failure, Failure)),
     ("Ports", (postgres_ports, migrate, migration_sql, memory_ports, ManualClock, CollectingSink, EmbeddedServer)),
     ("Blob stores", (object_blobs, s3_blobs, folder_blobs)),
     ("Hosts", (NodeHost, ServerlessHost, CallReport, TickReport)),
