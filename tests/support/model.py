@@ -26,6 +26,7 @@ from fairlead.ports.records import (
     NewSignal,
     NewTasks,
     PendingRun,
+    Rerun,
     Resumption,
     RunRow,
     RunUpdate,
@@ -75,13 +76,40 @@ class Model:
     timed_out: set[TaskKey] = Factory(set[TaskKey])
     """Tasks that failed without having run."""
     claimed_at: dict[str, datetime] = Factory(dict[str, datetime])
-    """When runs were claimed."""
-    started: set[tuple[str, str]] = Factory(set[tuple[str, str]])
-    """Steps that were given a `started_at`."""
+    """When runs were claimed, or began anew."""
+    started: set[tuple[str, str, int]] = Factory(set[tuple[str, str, int]])
+    """Steps that were given a `started_at`, by run, slug and generation."""
+    left: dict[tuple[str, int], RunStatus] = Factory(dict[tuple[str, int], RunStatus])
+    """How runs ended in generations that they have left."""
+    past: dict[tuple[str, str, int], StepRow] = Factory(dict[tuple[str, str, int], StepRow])
+    """Steps of which there is a newer row."""
 
     def rows(self) -> Model:
         """The rows as they stand now, to compare later ones with."""
-        return Model(runs=dict(self.runs), steps=dict(self.steps), tasks=dict(self.tasks))
+        return Model(runs=dict(self.runs), steps=dict(self.steps), tasks=dict(self.tasks), past=dict(self.past))
+
+    def tasks_of(self, step: StepRow) -> list[TaskRow]:
+        """The tasks of a step in its generation."""
+        mine = (step.run_id, step.slug, step.generation)
+        return [task for key, task in self.tasks.items() if key[:3] == mine]
+
+    def completed(self, run_id: str, slug: str, generations: Iterable[int]) -> list[int]:
+        """The elements that a step has completed in some generations, in order; twice where two of them have."""
+        counted = set(generations)
+        return sorted(
+            key.element
+            for key, task in self.tasks.items()
+            if key[:2] == (run_id, slug) and key.generation in counted and task.status is TaskStatus.COMPLETED
+        )
+
+    def kept_elements(self, step: StepRow) -> list[int]:
+        """What a step had completed before its generation, as far as it counts."""
+        since = step.generation if step.retry_of is None else step.retry_of
+        return self.completed(step.run_id, step.slug, range(since, step.generation))
+
+    def told(self, run_id: str, generation: int) -> list[dict[str, Any]]:
+        """The events of one generation."""
+        return [event for event in self.events[run_id] if event["generation"] == generation]
 
     def insert(self, run: NewRun) -> None:
         """Put a pending run down."""
@@ -167,14 +195,14 @@ class Model:
     def elements(self, request: ElementRequest) -> list[int]:
         """Which elements the next tasks of a map are for, as the Persistence port reads it."""
         mine = (request.run_id, request.step, request.generation)
-        source = (request.run_id, request.source, request.source_generation)
         last = max((key.element for key in self.tasks if key[:3] == mine), default=-1)
-        done = (
-            key.element
-            for key, task in self.tasks.items()
-            if key[:3] == source and task.status is TaskStatus.COMPLETED and key.element > last
-        )
-        return sorted(done)[: request.limit]
+        there = set(range(request.elements))
+        if request.source is not None:
+            since = request.source_generation if request.source_retry_of is None else request.source_retry_of
+            there = set(self.completed(request.run_id, request.source, range(since, request.source_generation + 1)))
+        if request.retry_of is not None:
+            there -= set(self.completed(request.run_id, request.step, range(request.retry_of, request.generation)))
+        return sorted(element for element in there if element > last)[: request.limit]
 
     def apply(self, changes: Changes) -> None:
         """Write a transaction's changes; every guard that does not hold fails."""
@@ -182,8 +210,14 @@ class Model:
         assert len(told) == len(changes.events), "one batch of events per run and transaction"
         for run in changes.runs:
             self._write_run(run, told.get(run.id, 0))
+        for rerun in changes.reruns:
+            self._begin_anew(rerun, told.get(rerun.id, 0))
         for step in changes.new_steps:
-            assert (step.run_id, step.slug) not in self.steps
+            before = self.steps.get((step.run_id, step.slug))
+            assert step.generation == self.runs[step.run_id].generation
+            if before is not None:
+                assert before.generation < step.generation
+                self.past[step.run_id, step.slug, before.generation] = before
             self._write_step(step, None)
         for step in changes.steps:
             self._write_step(step, self.steps[step.run_id, step.slug])
@@ -207,7 +241,7 @@ class Model:
             self._cancel(cancellation)
         for batch in changes.events:
             self._write_events(batch)
-        for run in changes.runs:
+        for run in (*changes.runs, *changes.reruns):
             assert self.runs[run.id].signals == len(self.kept(run.id)), "the count of kept signals"
 
     def _write_run(self, run: RunUpdate, told: int) -> None:
@@ -225,11 +259,29 @@ class Model:
             deadline_at=None if run.status in TERMINAL_RUN else run.deadline_at or before.deadline_at,
         )
 
+    def _begin_anew(self, rerun: Rerun, told: int) -> None:
+        before = self.runs[rerun.id]
+        assert before.status in TERMINAL_RUN, "the guard of a rerun"
+        assert rerun.generation == before.generation + 1, "the guard of a rerun"
+        assert rerun.next_sequence == before.next_sequence + told
+        assert (rerun.status in TERMINAL_RUN) == (rerun.ended_at is not None)
+        self.left[rerun.id, before.generation] = before.status
+        self.claimed_at[rerun.id] = rerun.started_at
+        self.runs[rerun.id] = replace(
+            before,
+            generation=rerun.generation,
+            status=rerun.status,
+            next_sequence=rerun.next_sequence,
+            remaining_steps=rerun.remaining_steps,
+            signals=rerun.signals,
+            deadline_at=None if rerun.status in TERMINAL_RUN else rerun.deadline_at,
+        )
+
     def _write_step(self, step: StepWrite, before: StepRow | None) -> None:
-        key = (step.run_id, step.slug)
+        key, named = (step.run_id, step.slug), (step.run_id, step.slug, step.generation)
         if step.started_at is not None:
-            assert key not in self.started
-            self.started.add(key)
+            assert named not in self.started
+            self.started.add(named)
         self.steps[key] = StepRow(
             run_id=step.run_id,
             slug=step.slug,
@@ -242,6 +294,8 @@ class Model:
             cursor=step.cursor,
             gaps=step.gaps,
             facts=step.facts if step.facts is not None or before is None else before.facts,
+            retry_of=step.retry_of if before is None else before.retry_of,
+            kept=step.kept if before is None else before.kept,
         )
 
     def _insert_tasks(self, new: NewTasks) -> None:
@@ -375,4 +429,5 @@ class Model:
         assert batch.first_sequence == len(written) + 1, "sequence numbers have no gap and no double"
         told: list[dict[str, Any]] = msgspec.json.decode(batch.events)
         assert batch.count == len(told) > 0
-        written.extend(told)
+        assert batch.generation == self.runs[batch.run_id].generation, "what happens, happens now"
+        written.extend({**event, "generation": batch.generation} for event in told)

@@ -42,7 +42,7 @@ SETTLED = {StepStatus.COMPLETED, StepStatus.SKIPPED}
 
 
 def check_rows(model: Model, plans: Mapping[int, Plan]) -> None:
-    """I3, I8, I10 to I15, I17 to I19, I23 and I25 to I27, for all runs."""
+    """I1, I3, I8, I10 to I15, I17 to I19, I23 and I25 to I27, for all runs."""
     settled = [lease for lease, _ in model.outcomes]
     assert len(settled) == len(set(settled)), "I3: two outcomes under one token"
     assert not set(settled) & set(model.lost), "I3: an outcome under a token that was lost"
@@ -52,14 +52,18 @@ def check_rows(model: Model, plans: Mapping[int, Plan]) -> None:
         plan = plans[run.flow_id]
         assert set(steps) in (set(), set(plan.steps)), "a claim inserts every step, or none where it fails"
         for slug, step in steps.items():
-            _check_step(plan, steps, slug, [task for task in tasks if task.key.step == slug], run.status)
-            _check_elements(plan, steps, slug, tasks, run.status)
-            _check_step_events(model, run_id, step)
-            check_waits(model, plan, run, step, [task for task in tasks if task.key.step == slug])
-            failed = sum(task.status is TaskStatus.FAILED for task in tasks if task.key.step == slug)
-            Readiness(plan, run, steps).check(slug, _why_skipped(model, run_id, slug), failed)
+            mine = model.tasks_of(step)
+            _check_step(plan, steps, slug, mine, run.status)
+            _check_elements(model, plan, steps, slug, run.status)
+            _check_step_events(model, step)
+            check_waits(model, plan, run, step, mine)
+            failed = sum(task.status is TaskStatus.FAILED for task in mine)
+            Readiness(plan, run, steps).check(slug, _why_skipped(model, step), failed)
         for task in tasks:
             _check_task(model, plan, task)
+        for step in (step for (of, _, _), step in model.past.items() if of == run_id):
+            assert step.status in TERMINAL_STEP, "I1: what is over is terminal"
+            _check_step_events(model, step)
         _check_run(model, run_id, list(steps.values()), tasks)
         check_deadline(model, plan, run)
 
@@ -67,10 +71,18 @@ def check_rows(model: Model, plans: Mapping[int, Plan]) -> None:
 def check_changed(before: Model, after: Model) -> None:
     """I1, I2 and I5: what a transaction made of rows that were there."""
     for run_id, run in before.runs.items():
-        once = _next(RUN_TRANSITIONS, {run.status})
+        begins_anew = after.runs[run_id].generation != run.generation
+        assert not begins_anew or run.status in TERMINAL_RUN, "I1"
+        status = RunStatus.PENDING if begins_anew else run.status
+        once = _next(RUN_TRANSITIONS, {status})
         # A run whose steps are all empty maps is claimed and completed in one transaction.
-        assert after.runs[run_id].status in {run.status} | once | _next(RUN_TRANSITIONS, once)
+        assert after.runs[run_id].status in {status} | once | _next(RUN_TRANSITIONS, once)
+    for place, past in before.past.items():
+        assert after.past[place] == past, "I1"
     for name, step in before.steps.items():
+        if after.steps[name].generation != step.generation:
+            assert after.past[(*name, step.generation)] == step, "I1: the old row stays as it was"
+            continue
         after_one = _next(STEP_TRANSITIONS, {step.status})
         # What is ready waits, or its wait is over, in the transaction in which it starts or is resumed.
         at_once = {StepStatus.SUSPENDED, StepStatus.COMPLETED} if StepStatus.RUNNING in after_one else set[StepStatus]()
@@ -93,7 +105,7 @@ def _check_step(
 ) -> None:
     step = steps[slug]
     terminal = sum(task.status in TERMINAL_TASK for task in tasks)
-    remaining = None if step.elements is None else step.elements - step.gaps - terminal
+    remaining = None if step.elements is None else step.elements - step.gaps - step.kept - terminal
     failed = sum(task.status is TaskStatus.FAILED for task in tasks)
     open_dependencies = sum(steps[each].status not in SETTLED for each in plan.steps[slug].dependencies)
     if run_status is RunStatus.RUNNING and step.status in LIVE_STEP | {StepStatus.COMPLETED}:
@@ -115,36 +127,39 @@ def _check_step(
         assert live == min(window or live, remaining), "a window that is not full"
 
 
-def _check_elements(
-    plan: Plan, steps: Mapping[str, StepRow], slug: str, tasks: list[TaskRow], run_status: RunStatus
-) -> None:
-    """I11 and I16: a map's tasks are for its first elements, but for those that its source has not made."""
+def _check_elements(model: Model, plan: Plan, steps: Mapping[str, StepRow], slug: str, run_status: RunStatus) -> None:
+    """I11 and I16: a map's tasks are for its first elements, but for those that its source has not made, and those that
+    it has itself, of an earlier generation."""
     step, source = steps[slug], plan.steps[slug].source
     missing: set[int] = set()
     if source is not None and plan.is_map(source.name) and step.elements is not None:
-        made = {task.key.element for task in tasks if task.key.step == source.name and _is_done(task)}
-        missing = set(range(step.elements)) - made
-    found = sorted(task.key.element for task in tasks if task.key.step == slug)
-    wanted = [element for element in range(step.elements or 0) if element not in missing]
+        below = steps[source.name]
+        now = model.completed(step.run_id, source.name, [below.generation])
+        missing = set(range(step.elements)) - {*now, *model.kept_elements(below)}
+    kept = model.kept_elements(step)
+    assert len(kept) == len(set(kept)), "I16: an element that was completed twice"
+    found = sorted(task.key.element for task in model.tasks_of(step))
+    wanted = [element for element in range(step.elements or 0) if element not in {*missing, *kept}]
     assert step.gaps == len(missing), "I11: gaps"
+    if step.elements is not None:
+        assert step.kept == len(kept), "I11: what is kept"
     assert found == wanted[: len(found)], "I16"
     if run_status in (RunStatus.RUNNING, RunStatus.COMPLETED):
         assert step.cursor == len(found), "I11: the cursor"
 
 
-def _is_done(task: TaskRow) -> bool:
-    return task.status is TaskStatus.COMPLETED
-
-
-def _check_step_events(model: Model, run_id: str, step: StepRow) -> None:
-    told = Counter(event["type"] for event in model.events[run_id] if event.get("step") == step.slug)
+def _check_step_events(model: Model, step: StepRow) -> None:
+    events = model.told(step.run_id, step.generation)
+    told = Counter(event["type"] for event in events if event.get("step") == step.slug)
     for status, name in STEP_EVENTS.items():
         assert told[name] == (step.status is status), f"I17: {name} of {step.slug}"
-    assert told["step.started"] == ((run_id, step.slug) in model.started), "I18: step.started"
+    started = (step.run_id, step.slug, step.generation) in model.started
+    assert told["step.started"] == started, "I18: step.started"
 
 
-def _why_skipped(model: Model, run_id: str, slug: str) -> str | None:
-    told = (event for event in model.events[run_id] if event["type"] == "step.skipped" and event["step"] == slug)
+def _why_skipped(model: Model, step: StepRow) -> str | None:
+    events = model.told(step.run_id, step.generation)
+    told = (event for event in events if event["type"] == "step.skipped" and event["step"] == step.slug)
     return next((event["reason"] for event in told), None)
 
 
@@ -166,7 +181,7 @@ def _check_task(model: Model, plan: Plan, task: TaskRow) -> None:
     kept = sum(attempt.key == task.key for attempt in model.attempts)
     retried = sum(
         event["type"] == "task.retrying" and (event["step"], event["element"]) == (task.key.step, task.key.element)
-        for event in model.events[task.key.run_id]
+        for event in model.told(task.key.run_id, task.key.generation)
     )
     ended_by_one = task.status is TaskStatus.FAILED and task.key not in model.timed_out
     assert kept == retried + ended_by_one, "I18: all but the last attempt were retried"
@@ -175,10 +190,22 @@ def _check_task(model: Model, plan: Plan, task: TaskRow) -> None:
 def _check_run(model: Model, run_id: str, steps: list[StepRow], tasks: list[TaskRow]) -> None:
     run = model.runs[run_id]
     live = sum(step.status in LIVE_STEP for step in steps)
-    told = [event["type"] for event in model.events[run_id]]
-    assert run.next_sequence == len(told) + 1, "I19"
-    assert told[0] == "run.created"
-    assert told.count("run.started") == (len(told) > 1 and told[1] == "run.started")
+    everything = [event["type"] for event in model.events[run_id]]
+    assert run.next_sequence == len(everything) + 1, "I19"
+    assert everything[0] == "run.created"
+    assert everything.count("run.created") == 1
+    generations = [event["generation"] for event in model.events[run_id]]
+    assert generations == sorted(generations), "a generation that went on after the next had begun"
+    left = {generation: status for (of, generation), status in model.left.items() if of == run_id}
+    assert sorted(left) == list(range(1, run.generation)), "I1: how it ended in each generation that it has left"
+    for generation, status in left.items():
+        types = [event["type"] for event in model.told(run_id, generation)]
+        assert types[-1] == TERMINAL_EVENTS[status], "I17"
+        assert sum(name in types for name in TERMINAL_EVENTS.values()) == 1, "I17"
+    told = [event["type"] for event in model.told(run_id, run.generation)]
+    begins = 1 if run.generation == 1 else 0
+    assert told.count("run.started") == (len(told) > begins and told[begins] == "run.started")
+    assert run.generation == 1 or told[0] == "run.started", "I18: a rerun begins at once"
     if run.status is RunStatus.RUNNING:
         assert run.remaining_steps == live > 0, "I13, I15"
         assert not any(step.status is StepStatus.FAILED for step in steps), "I15"

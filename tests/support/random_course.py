@@ -6,18 +6,19 @@ it writes is applied to the model, whose rows are counted anew after each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from random import Random
 
 from msgspec.structs import replace
 
 from fairlead.kernel.arrays import missing_arrays
-from fairlead.kernel.commands import Capacity, Outcome, RunRequest, SendSignal, Verdict
+from fairlead.kernel.commands import Capacity, Outcome, RerunRun, RestartedRun, RunRequest, SendSignal, Verdict
 from fairlead.kernel.decisions.cancel import cancel_run
 from fairlead.kernel.decisions.claim import claim_runs
 from fairlead.kernel.decisions.expire import expire_runs
 from fairlead.kernel.decisions.handover import NOBODY, HandOver
+from fairlead.kernel.decisions.rerun import rerun_run, restart_of
 from fairlead.kernel.decisions.settle import reap_tasks, settle_tasks
 from fairlead.kernel.decisions.settled import Settled
 from fairlead.kernel.decisions.signal import Reception, deliver_signal, keep_signal, receive
@@ -28,11 +29,23 @@ from fairlead.kernel.dispatch.announcing import jobs_of_changes
 from fairlead.kernel.plan import INPUT, NO_QUESTIONS, Plan, StepKind
 from fairlead.kernel.sleeps import missing_times
 from fairlead.ports.errors import UsageError
-from fairlead.ports.records import Changes, ClaimedTask, Lease, Snapshot, Suspension, TaskKey, TaskUpdate, WaitsFor
+from fairlead.ports.records import (
+    Changes,
+    ClaimedTask,
+    Lease,
+    RunRow,
+    Snapshot,
+    StepRow,
+    Suspension,
+    TaskKey,
+    TaskUpdate,
+    WaitsFor,
+)
 from fairlead.ports.statuses import TERMINAL_RUN, RunStatus, StepStatus, TaskStatus
 
 from .model import Model
 from .model_invariants import check_changed, check_rows
+from .model_reruns import expected_restart
 from .model_waits import expected_reception
 from .random_flows import (
     ELEMENTS,
@@ -58,9 +71,14 @@ class Course:
     Every method is something that may happen; what exactly, is drawn from the generator that it gets.
     """
 
-    def __init__(self, random: Random) -> None:
+    def __init__(
+        self,
+        random: Random,
+        draw: Callable[[Random, str], Plan] = random_plan,
+        lengths_of_inputs: Sequence[int] = ELEMENTS,
+    ) -> None:
         self.model = Model()
-        self.plans = {flow_id: random_plan(random, f"flow{flow_id}") for flow_id in FLOW_IDS}
+        self.plans = {flow_id: draw(random, f"flow{flow_id}") for flow_id in FLOW_IDS}
         self.now = START
         self.given: list[ClaimedTask] = []
         """Every lease that any host was ever given; most do not hold any more."""
@@ -68,7 +86,7 @@ class Course:
         for number in range(1, 1 + random.randint(1, RUNS_MAX)):
             flow_id = random.choice(FLOW_IDS)
             plan = self.plans[flow_id]
-            facts = random_facts(random, plan.questions[INPUT])
+            facts = random_facts(random, plan.questions[INPUT], lengths_of_inputs)
             request = RunRequest(flow_id=flow_id, input=b"{}", facts=facts, priority=random.randint(-1, 1))
             new = start_run(request, flow_id, plan, run_id=run_id(number), now=self.now)
             assert new == start_run(request, flow_id, plan, run_id=run_id(number), now=self.now)
@@ -196,7 +214,8 @@ class Course:
             hand_over = HandOver(NOBODY, self.now)
             return deliver_signal(command, snapshot, plan, now=self.now, hand_over=hand_over)
 
-        self._decide([TaskKey(command.run_id, command.step, 1, 0)], decide)
+        generation = self.model.steps[command.run_id, command.step].generation
+        self._decide([TaskKey(command.run_id, command.step, generation, 0)], decide)
         assert self.model.steps[command.run_id, command.step].status is StepStatus.COMPLETED
 
     def expire(self, random: Random) -> None:
@@ -206,6 +225,44 @@ class Course:
         self._apply(changes, NOBODY)
         assert all(self.model.runs[run.id].status is RunStatus.FAILED for run in overdue)
         assert len(changes.runs) == len(overdue)
+
+    def rerun_a_run(self, random: Random) -> None:
+        """Somebody reruns or retries a run, most often one that has ended, from some steps or from none."""
+        runs = list(self.model.runs.values())
+        ended = [run for run in runs if run.status in TERMINAL_RUN]
+        partly = [run for run in ended if any(self._partly_failed(run.id))]
+        run = random.choice(random.choice([partly, partly, ended, runs]) or runs)
+        plan = self.plans[run.flow_id]
+        rows = {slug: step for (of, slug), step in self.model.steps.items() if of == run.id}
+        named = random.choice([list(self._partly_failed(run.id)), list(plan.steps)])
+        steps = tuple(random.sample(named, min(random.choice([0, 1, 1, 2]), len(named))))
+        command = RerunRun(run_id=run.id, steps=steps, keep_elements=random.random() < 0.7)
+        restart, wanted = _restart(command, run, rows, plan), expected_restart(self.model, plan, command)
+        if not isinstance(restart, RestartedRun):
+            assert restart is wanted
+            return
+        assert (restart.steps, restart.elements) == wanted
+        self._rerun(command, plan)
+        assert self.model.runs[run.id].generation == restart.generation == run.generation + 1
+        for slug, row in rows.items():
+            assert (self.model.steps[run.id, slug] == row) is (slug not in restart.steps), "what is kept is as it was"
+
+    def _partly_failed(self, run_id: str) -> Iterator[str]:
+        """The maps of a run of whose elements some have failed, and others are completed."""
+        for (of, slug), step in self.model.steps.items():
+            if of == run_id and step.failed_tasks and self.model.completed(run_id, slug, [step.generation]):
+                yield slug
+
+    def _rerun(self, command: RerunRun, plan: Plan) -> None:
+        run = self.model.runs[command.run_id]
+
+        def decide(snapshot: Snapshot) -> Settled:
+            return rerun_run(command, snapshot, plan, now=self.now, hand_over=HandOver(NOBODY, self.now))
+
+        rows = {name: step for name, step in self.model.steps.items() if name[0] == run.id}
+        snapshot = Snapshot(runs={run.id: run}, steps=rows, tasks={})
+        settled, _ = self._completed(decide(snapshot), snapshot, decide)
+        self._apply(settled.changes, NOBODY)
 
     def cancel_a_run(self, random: Random) -> None:
         """Somebody cancels one run, whatever it is at; only one, since little happens to it afterwards."""
@@ -238,7 +295,7 @@ class Course:
             self._settle([completed(task, self._plain_facts(task)) for task in tasks], NOBODY)
             for task in waits:
                 if task.wake_at is None:
-                    self._signal(task.key.run_id, task.key.step, "last", b'"yes"', Random(0))
+                    self._signal(task.key.run_id, task.key.step, f"last {task.key.generation}", b'"yes"', Random(0))
             self.now = max([self.now, *(task.wake_at for task in self.model.tasks.values() if task.wake_at)])
             self._wake(self.now)
 
@@ -403,6 +460,15 @@ class Course:
 
     def _lease_end(self) -> datetime:
         return self.now + timedelta(seconds=LEASE_S)
+
+
+def _restart(
+    command: RerunRun, run: RunRow, rows: Mapping[str, StepRow], plan: Plan
+) -> RestartedRun | type[UsageError]:
+    try:
+        return restart_of(command, run, rows, plan)
+    except UsageError as error:
+        return type(error)
 
 
 def _capacity(random: Random) -> Capacity:

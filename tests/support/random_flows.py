@@ -121,11 +121,35 @@ def _source(random: Random, earlier: dict[str, StepPlan]) -> ValuePath:
     return ValuePath(name=name, path=random.choice(PATHS))
 
 
-def random_facts(random: Random, questions: Questions) -> bytes | None:
+def random_maps(random: Random, slug: str = "flow") -> Plan:
+    """A flow of maps over maps that fail a lot and hinder nothing, with a step behind some that reads nulls."""
+    steps: dict[str, StepPlan] = {}
+    for number in range(random.randint(1, 3)):
+        source = random.choice([INPUT, *steps])
+        steps[f"map{number}"] = StepPlan(
+            slug=f"map{number}",
+            kind=StepKind.MAP,
+            dependencies=() if source == INPUT else (source,),
+            source=ValuePath(name=source),
+            max_attempts=random.choice([1, 1, 2]),
+            base_delay_s=0,
+            tolerate_failures=random.choice([0, 1, 0.5, "all", "all"]),
+            on_exhausted=random.choice([Consequence.FAIL, Consequence.FAIL, Consequence.SKIP]),
+            max_concurrency=random.choice([None, None, 1, 2]),
+        )
+    last = random.choice(list(steps))
+    when = random.choice([(), (Pattern(last, b"[null]"),)])
+    steps["reader"] = StepPlan(
+        slug="reader", dependencies=(last,), condition=Condition(unless=when) if when else None, max_attempts=1
+    )
+    return Plan(slug=slug, version="1", fingerprint="shape", steps=steps)
+
+
+def random_facts(random: Random, questions: Questions, lengths_of: Sequence[int] = ELEMENTS) -> bytes | None:
     """The facts of a payload of which this was asked: mostly arrays, empty ones among them; patterns met or not."""
     if not questions:
         return None
-    lengths: dict[str, int | Kind] = {source.dotted: random.choice(ELEMENTS) for source in questions.arrays}
+    lengths: dict[str, int | Kind] = {source.dotted: random.choice(lengths_of) for source in questions.arrays}
     if lengths and random.random() < 0.05:
         lengths[random.choice(sorted(lengths))] = random.choice(NO_ARRAYS)
     matches = tuple(random.random() < 0.5 for _ in questions.patterns)

@@ -72,4 +72,4 @@ def test_a_cancelled_run_is_sound(claimed: bool) -> None:
     check_changed(before, deciding.model)
     check_rows(deciding.model, deciding.plans)
     assert deciding.row.status is RunStatus.CANCELLED
-    assert deciding.model.events[deciding.run][-1] == {"type": "run.cancelled"}
+    assert deciding.model.events[deciding.run][-1] == {"type": "run.cancelled", "generation": 1}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.support.random_course import Course
+from tests.support.random_flows import random_maps
 
 SEEDS = st.integers(0, 2**32).map(Random)
 
@@ -24,9 +25,15 @@ OCCURRENCES: tuple[Callable[[Course, Random], None], ...] = (
     Course.claim_a_task,
     Course.reap,
     Course.expire,
+    Course.rerun_a_run,
 )
+MAP_OCCURRENCES = (*[Course.work] * 8, Course.settle_anything, Course.claim_pending_runs, Course.rerun_a_run)
+
 OCCURRENCES_MAX = 60
 """In one long course. Most runs have ended by then."""
+
+GENERATIONS = 4
+"""How often runs that have ended begin anew in one long course, besides."""
 
 
 SEEDS_MAX = 400
@@ -72,3 +79,22 @@ def test_long_courses(first: int) -> None:
                 course.cancel_a_run(random)
             random.choice(OCCURRENCES)(course, random)
         course.end()
+        _begin_anew(course, random)
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS_MAX // 2, SEEDS_AT_ONCE))
+def test_generations_of_maps(first: int) -> None:
+    """Elements that failed are retried, again and again, also in maps over maps that did, and with gaps."""
+    for seed in range(first, first + SEEDS_AT_ONCE):
+        random = Random(seed)
+        course = Course(random, random_maps, (3, 4, 6))
+        _begin_anew(course, random)
+
+
+def _begin_anew(course: Course, random: Random) -> None:
+    for _ in range(GENERATIONS):
+        for _ in range(random.choice([5, 10, 20])):
+            random.choice(MAP_OCCURRENCES)(course, random)
+        course.end()
+        course.rerun_a_run(random)
+    course.end()
