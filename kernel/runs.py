@@ -74,9 +74,7 @@ class Runs(Protocol):
         """End it."""
         ...
 
-    async def signal(
-        self, run_id: str, step: Step[Any] | str, payload: object = None, *, key: str | None = None
-    ) -> SentSignal:
+    async def signal(self, run_id: str, step: Any, payload: object = None, *, key: str | None = None) -> SentSignal:
         """Answer one of its signal steps."""
         ...
 
@@ -163,6 +161,12 @@ class RunHandle(RunNotes):
         """
         return await self._kernel.cancel(self.id, reason=reason)
 
+    @overload
+    async def signal(self, step: Step[T], payload: T, *, key: str | None = None) -> SentSignal: ...
+    @overload
+    async def signal(self, step: Step[None], payload: None = None, *, key: str | None = None) -> SentSignal: ...
+    @overload
+    async def signal(self, step: str, payload: object = None, *, key: str | None = None) -> SentSignal: ...
     async def signal(self, step: Step[Any] | str, payload: object = None, *, key: str | None = None) -> SentSignal:
         """Answer a signal step of the run; see `Kernel.signal` for arguments and errors."""
         return await self._kernel.signal(self.id, step, payload, key=key)

@@ -48,8 +48,10 @@ class Signals(Commanding):
     async def signal(self, run_id: str, step: Step[T], payload: T, *, key: str | None = None) -> SentSignal: ...
     @overload
     async def signal(
-        self, run_id: str, step: Step[Any] | str, payload: object = None, *, key: str | None = None
+        self, run_id: str, step: Step[None], payload: None = None, *, key: str | None = None
     ) -> SentSignal: ...
+    @overload
+    async def signal(self, run_id: str, step: str, payload: object = None, *, key: str | None = None) -> SentSignal: ...
     async def signal(
         self, run_id: str, step: Step[Any] | str, payload: object = None, *, key: str | None = None
     ) -> SentSignal:

@@ -89,6 +89,19 @@ def test_the_flow_is_one() -> None:
 
 if TYPE_CHECKING:
 
+    async def answers(kernel: Kernel, run: RunHandle, step: Step[Any], go: Step[None]) -> None:
+        """What a step is sent is what it was declared to carry; a slug takes anything, and needs nothing."""
+        await run.signal(approval, Payment(1), key="mail-7")
+        await run.signal(go)
+        await run.signal(step, {"cents": 1})
+        await run.signal("approval", {"cents": 1})
+        await run.signal("approval")
+        await kernel.signal(run.id, approval, Payment(1))
+        await kernel.signal(run.id, "approval", {"cents": 1})
+        await run.signal(approval, "yes")  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        await run.signal(approval)  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue]
+        await kernel.signal(run.id, approval, 7)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
     async def reads(kernel: Kernel, run: RunHandle, step: Step[Any]) -> None:
         """Outputs are typed as their handlers declare, and may be absent, each of them; slugs and steps are untyped."""
         assert_type(await run.output(charge), Payment | None)

@@ -117,6 +117,14 @@ def no_timeout_at_all(flow: Any) -> None:
     flow.signal("wait", Approval, timeout=0)
 
 
+def a_timeout_that_is_a_truth(flow: Any) -> None:
+    flow.signal("wait", Approval, timeout=True)
+
+
+def a_timeout_that_is_no_number(flow: Any) -> None:
+    flow.signal("wait", Approval, timeout=float("nan"))
+
+
 def a_consequence_that_is_none(flow: Any) -> None:
     flow.signal("wait", Approval, timeout=1, on_timeout="ignore")
 
@@ -179,6 +187,14 @@ def two_ends(flow: Any) -> None:
 
 def a_duration_that_is_none(flow: Any) -> None:
     flow.sleep("wait", "1h")
+
+
+def a_duration_that_is_a_truth(flow: Any) -> None:
+    flow.sleep("wait", True)
+
+
+def a_duration_beyond_all_bounds(flow: Any) -> None:
+    flow.sleep("wait", timedelta(days=3651))
 
 
 def a_negative_duration(flow: Any) -> None:
@@ -260,6 +276,10 @@ WRONG_WAITS = {
     ),
     a_negative_timeout: ("wait", "option 'timeout' must be at least 0 s, not -1 s"),
     no_timeout_at_all: ("wait", "option 'timeout' must be more than 0 s, not 0 s"),
+    a_timeout_that_is_a_truth: ("wait", "option 'timeout' must be a timedelta or a number of seconds, not True"),
+    a_timeout_that_is_no_number: ("wait", "option 'timeout' must be a finite number of seconds, not nan"),
+    a_duration_that_is_a_truth: ("wait", "the duration must be a timedelta or a number of seconds, not True"),
+    a_duration_beyond_all_bounds: ("wait", "the duration must be at most 3650 days, not 3.15446e+08 s"),
     a_consequence_that_is_none: (
         "wait",
         "option 'on_timeout' must be 'fail', 'skip' or 'skip_cascade', not 'ignore'",
