@@ -38,7 +38,7 @@ class RunNotes:
     _ports: Ports
     _dispatch: Dispatch
 
-    async def logs(self, *, after: int = 0, limit: int = 1_000) -> list[LogEntry]:
+    async def logs(self, *, after: int = 0, limit: int = 1_000, last: bool = False) -> list[LogEntry]:
         """What the run's handlers logged, in the order in which it was written down, attempts that failed included.
 
         Entries are there within about a second, while their handler runs.
@@ -46,6 +46,7 @@ class RunNotes:
         Args:
             after: the `number` of an entry; only later ones are read.
             limit: at most so many, 1 to `LOG_PAGE_MAX`.
+            last: the last ones of them rather than the first.
 
         Raises:
             InvalidArgument, LimitExceeded: `after` or `limit` is out of bounds.
@@ -57,7 +58,7 @@ class RunNotes:
             raise InvalidArgument("limit", "an int", limit)
         if not 1 <= limit <= LOG_PAGE_MAX:
             raise LimitExceeded(what="log entries at a time", limit=LOG_PAGE_MAX, found=limit)
-        records = await self._ports.persistence.read_logs(self.id, after=after, limit=limit)
+        records = await self._ports.persistence.read_logs(self.id, after=after, limit=limit, last=last)
         return [log_entry(record) for record in records]
 
     async def follow_logs(self, *, after: int = 0) -> AsyncGenerator[LogEntry]:

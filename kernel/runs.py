@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, overload
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ..ports import Ports
+from ..ports.notes import AnnotationValue
 from ..ports.outbox import EventRecord
 from ..ports.reading import (
     AttemptRecord,
@@ -30,6 +31,7 @@ from .events import event_records
 from .facts import NULL
 from .failures import decode_failure
 from .fetching import fetch_payload
+from .notes import LogEntry, Progress
 from .plan import StepKind
 from .run_notes import RunNotes
 from .step_order import read_step_order
@@ -52,6 +54,10 @@ PAGE_BYTES_MAX = 4 * 1024 * 1024
 
 
 SETTLED_WELL = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
+
+
+DETAILS_LOGS_MAX = 1_000
+"""Log entries among everything that is read of a run at once."""
 
 
 class Runs(Protocol):
@@ -97,6 +103,11 @@ class RunDetails:
     attempts: Sequence[AttemptRecord]
     """Those that did not complete, in the order of their tasks."""
     events: Sequence[EventRecord]
+    annotations: Mapping[str, AnnotationValue] = field(factory=dict[str, AnnotationValue])
+    progress: Sequence[Progress] = ()
+    """Of at most `PROGRESS_MAX` tasks, those first that told it last."""
+    logs: Sequence[LogEntry] = ()
+    """The last `DETAILS_LOGS_MAX` entries; `RunHandle.logs` reads all."""
 
 
 class RunHandle(RunNotes):
@@ -147,6 +158,9 @@ class RunHandle(RunNotes):
             tasks=sorted(await self._persistence.read_tasks(self.id), key=lambda task: order.of(task.key.step)),
             attempts=sorted(await self._persistence.read_attempts(self.id), key=lambda each: order.of(each.key.step)),
             events=events,
+            annotations=await self.annotations(),
+            progress=await self.progress(),
+            logs=await self.logs(limit=DETAILS_LOGS_MAX, last=True),
         )
 
     async def cancel(self, *, reason: str | None = None) -> CancelledRun:

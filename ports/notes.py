@@ -84,8 +84,11 @@ class Notes(Protocol):
         """
         ...
 
-    async def read_logs(self, run_id: str, *, after: int = 0, limit: int) -> Sequence[LogRecord]:
-        """The log entries of a run with numbers above `after`, by number, at most `limit`."""
+    async def read_logs(self, run_id: str, *, after: int = 0, limit: int, last: bool = False) -> Sequence[LogRecord]:
+        """The log entries of a run with numbers above `after`, by number: the first of them, or the last ones.
+
+        At most `limit`.
+        """
         ...
 
     async def read_progress(self, run_id: str, *, limit: int) -> Sequence[ProgressRecord]:

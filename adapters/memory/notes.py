@@ -20,13 +20,13 @@ def write_notes(store: Store, entries: Sequence[NewLogEntry], progress: Sequence
         _keep_progress(store, told)
 
 
-def read_logs(store: Store, run_id: str, after: int, limit: int) -> list[LogRecord]:
-    """The log entries of a run with numbers above `after`."""
+def read_logs(store: Store, run_id: str, after: int, limit: int, *, last: bool) -> list[LogRecord]:
+    """The first or the last log entries of a run with numbers above `after`."""
     stored = store.runs.get(run_id)
     if stored is None:
         return []
     entries = list(stored.logs.values())[max(after, 0) :]
-    return entries[: max(limit, 0)]
+    return entries[max(len(entries) - limit, 0) :] if last else entries[: max(limit, 0)]
 
 
 def read_progress(store: Store, run_id: str, limit: int) -> list[ProgressRecord]:

@@ -433,10 +433,10 @@ class MemoryPersistence:
         with self._store.mutex:
             notes.write_notes(self._store, entries, progress)
 
-    async def read_logs(self, run_id: str, *, after: int = 0, limit: int) -> Sequence[LogRecord]:
-        """The log entries of a run with numbers above `after`, by number."""
+    async def read_logs(self, run_id: str, *, after: int = 0, limit: int, last: bool = False) -> Sequence[LogRecord]:
+        """The first or the last log entries of a run with numbers above `after`, by number."""
         with self._store.mutex:
-            return notes.read_logs(self._store, run_id, after, limit)
+            return notes.read_logs(self._store, run_id, after, limit, last=last)
 
     async def read_progress(self, run_id: str, *, limit: int) -> Sequence[ProgressRecord]:
         """How far the tasks of a run are that told it, those first that told it last."""

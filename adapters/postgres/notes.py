@@ -25,11 +25,12 @@ class NoteKeeping:
         if entries or progress:
             await self._database.write("write_notes", {**_entry_columns(entries), **_progress_columns(progress)})
 
-    async def read_logs(self, run_id: str, *, after: int = 0, limit: int) -> Sequence[LogRecord]:
-        """The log entries of a run with numbers above `after`, by number."""
+    async def read_logs(self, run_id: str, *, after: int = 0, limit: int, last: bool = False) -> Sequence[LogRecord]:
+        """The first or the last log entries of a run with numbers above `after`, by number."""
         if not is_run_id(run_id):
             return []
-        rows = await self._database.read("read_logs", {"run": run_id, "after": after, "limit": limit})
+        parameters = {"run": run_id, "after": after, "limit": limit}
+        rows = await self._database.read("read_last_logs" if last else "read_logs", parameters)
         return [_log_record(row) for row in rows]
 
     async def read_progress(self, run_id: str, *, limit: int) -> Sequence[ProgressRecord]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import click
 
+from ...kernel import AnnotationValue
 from ...kernel.failures import Failure
 from ...kernel.runs import RunDetails
 from ...ports.reading import AttemptRecord, GenerationRecord, RunRecord, StepRecord, TaskRecord
 from ...ports.statuses import StepStatus, TaskStatus
+from .annotation_words import annotation_line
+from .log_words import log_line, progress_words
 from .output import coloured, print_table, printable, shown_duration, shown_time
 from .records import ended_tasks, error_words, failure_of
 from .wait_words import print_waits
@@ -30,16 +33,18 @@ def print_details(details: RunDetails, *, everything: bool) -> None:
         details: the run.
         everything: all tasks, attempts, events and tracebacks, however many there are.
     """
-    _print_run(details.run, traceback=everything)
+    _print_run(details.run, details.annotations, traceback=everything)
     _print_generations(details.generations)
     _print_steps(details.steps)
     _print_waits(details.tasks, everything)
     _print_tasks(details.tasks, everything)
+    _print_progress(details, everything)
     _print_attempts(details.attempts, everything)
     _print_events(details, everything)
+    _print_logs(details, everything)
 
 
-def _print_run(run: RunRecord, *, traceback: bool) -> None:
+def _print_run(run: RunRecord, annotations: Mapping[str, AnnotationValue], *, traceback: bool) -> None:
     click.echo(f"run {run.id}: {coloured(run.status)}{f' ({run.reason})' if run.reason else ''}")
     click.echo(f"  flow      {run.flow} (version {run.version})")
     rerun = run.generation > FIRST_GENERATION
@@ -47,6 +52,8 @@ def _print_run(run: RunRecord, *, traceback: bool) -> None:
     for name, shown in (("key", run.key), ("priority", str(run.priority) if run.priority else None), ("anew", anew)):
         if shown is not None:
             click.echo(f"  {name:8}  {shown}")
+    if annotations:
+        click.echo(f"  annotated {annotation_line(annotations)}")
     click.echo(f"  created   {shown_time(run.created_at)}")
     if run.started_at is not None:
         click.echo(f"  started   {shown_time(run.started_at)}")
@@ -140,6 +147,21 @@ def _print_tasks(tasks: Sequence[TaskRecord], everything: bool) -> None:
     _print_rest(len(chosen) - len(rows), "tasks that are not completed at the first attempt")
 
 
+def _print_progress(details: RunDetails, everything: bool) -> None:
+    """Write how far the tasks are that run, or were when they ended."""
+    running = {task.key[1:] for task in details.tasks if task.status is TaskStatus.RUNNING}
+    told = [each for each in details.progress if everything or (each.step, each.generation, each.element) in running]
+    if not told:
+        return
+    rows = [
+        (f"{each.step}[{each.element}]", progress_words(each), shown_time(each.at), printable(each.message or ""))
+        for each in _first(told, everything)
+    ]
+    click.echo()
+    print_table(["TASK", ">PROGRESS", "AT", "MESSAGE"], rows)
+    _print_rest(len(told) - len(rows), "tasks that tell how far they are")
+
+
 def _print_attempts(attempts: Sequence[AttemptRecord], everything: bool) -> None:
     if not attempts:
         return
@@ -171,6 +193,18 @@ def _print_events(details: RunDetails, everything: bool) -> None:
     click.echo()
     print_table([">EVENT", "AT", "TYPE", "STEP"], rows)
     _print_rest(len(details.events) - len(rows), "events before these")
+
+
+def _print_logs(details: RunDetails, everything: bool) -> None:
+    entries = details.logs if everything else details.logs[-LINES_MAX:]
+    if not entries:
+        return
+    click.echo()
+    click.echo(click.style("LOG", bold=True))
+    for entry in entries:
+        click.echo(log_line(entry))
+    if entries[0].number > 1:
+        click.echo(f"… and entries before these: fairlead runs logs {details.run.id}")
 
 
 def _first(items: Sequence[T], everything: bool) -> Sequence[T]:

@@ -27,7 +27,8 @@ from ...kernel.events import (
 from ...kernel.failures import decode_failure
 from ...ports.outbox import EventRecord
 from ...ports.records import WaitsFor
-from .output import coloured, printable, shown_seconds
+from .annotation_words import annotation_line
+from .output import coloured, shown_seconds
 from .records import error_words
 
 RETRYING = "task.retrying"
@@ -74,7 +75,7 @@ def event_words(event: Event, record: EventRecord) -> str:
         case RunCancelled(reason=reason):
             return f"run {coloured('cancelled')}{'' if reason is None else f': {reason}'}"
         case RunAnnotated(annotations=annotations):
-            return f"run annotated: {_annotated(bytes(annotations))}"
+            return f"run annotated: {annotation_line(msgspec.json.decode(bytes(annotations)))}"
         case StepStarted(step=step, tasks=tasks):
             return f"{step} {coloured('running', 'started')}{'' if tasks == 1 else f', {tasks:,} tasks'}"
         case StepSuspended(step=step, waits_for=waits_for, wake_at=wake_at):
@@ -93,12 +94,6 @@ def event_words(event: Event, record: EventRecord) -> str:
             again = "at once" if wait_s <= 0 else f"in {shown_seconds(wait_s)}"
             ended = f"attempt {attempt} {coloured('cancelled', 'failed')} ({reason})"
             return f"{step}[{element}] {ended}{_said(bytes(error))}; again {again}"
-
-
-def _annotated(annotations: bytes) -> str:
-    """Annotations as a list; what was taken away is said to be none."""
-    values: dict[str, object] = msgspec.json.decode(annotations)
-    return printable(", ".join(f"{key}={'none' if value is None else value}" for key, value in values.items()))
 
 
 _WAITED: Mapping[WaitsFor, str] = {

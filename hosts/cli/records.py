@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from ...kernel import LogEntry, Progress
+from ...kernel.annotations import decode_annotations
 from ...kernel.failures import Failure, decode_failure
 from ...kernel.runs import RunDetails
 from ...ports.outbox import EventRecord
@@ -32,6 +34,11 @@ def run_json(run: RunRecord) -> dict[str, object]:
     }
 
 
+def annotated_run_json(run: RunRecord, annotations: bytes | None) -> dict[str, object]:
+    """A run with what it is annotated with."""
+    return {**run_json(run), "annotations": decode_annotations(annotations)}
+
+
 def details_json(details: RunDetails) -> dict[str, object]:
     """A run and everything in it."""
     return {
@@ -41,6 +48,9 @@ def details_json(details: RunDetails) -> dict[str, object]:
         "tasks": [task_json(task) for task in details.tasks],
         "attempts": [attempt_json(attempt) for attempt in details.attempts],
         "events": [event_json(event) for event in details.events],
+        "annotations": details.annotations,
+        "progress": [progress_json(progress) for progress in details.progress],
+        "logs": [log_json(entry) for entry in details.logs],
     }
 
 
@@ -121,6 +131,35 @@ def attempt_json(attempt: AttemptRecord) -> dict[str, object]:
         "ended_at": attempt.ended_at,
         "reason": attempt.reason,
         "error": failure_of(attempt.error),
+    }
+
+
+def progress_json(progress: Progress) -> dict[str, object]:
+    """How far a task is, as its handler told last."""
+    return {
+        "step": progress.step,
+        "generation": progress.generation,
+        "element": progress.element,
+        "attempt": progress.attempt,
+        "at": progress.at,
+        "done": progress.done,
+        "total": progress.total,
+        "message": progress.message,
+    }
+
+
+def log_json(entry: LogEntry) -> dict[str, object]:
+    """Something that a handler noted."""
+    return {
+        "number": entry.number,
+        "at": entry.at,
+        "level": entry.level,
+        "step": entry.step,
+        "generation": entry.generation,
+        "element": entry.element,
+        "attempt": entry.attempt,
+        "message": entry.message,
+        "fields": entry.fields,
     }
 
 

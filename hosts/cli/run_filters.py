@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import wraps
 
 import click
 
+from ...kernel import AnnotationValue
 from ...ports.reading import RunFilter
 from ...ports.statuses import RunStatus
+from .annotation_words import annotation_values
 from .command import Body
 from .moments import moment
 
 
 def filter_options(command: Body) -> Body:
-    """Add `--flow`, `--status`, `--key`, `--since` and `--before`; together they arrive as `chosen`."""
+    """Add `--flow`, `--status`, `--key`, `--since`, `--before` and `--annotation`; together they arrive as `chosen`."""
 
     @wraps(command)
     def with_chosen(
@@ -25,6 +27,7 @@ def filter_options(command: Body) -> Body:
         key: str | None,
         since: datetime | None,
         before: datetime | None,
+        annotations: Mapping[str, AnnotationValue],
         **named: object,
     ) -> object:
         chosen = RunFilter(
@@ -33,6 +36,7 @@ def filter_options(command: Body) -> Body:
             key=key,
             created_from=since,
             created_before=before,
+            annotations=annotations or None,
         )
         return command(*args, chosen=chosen, **named)
 
@@ -53,6 +57,14 @@ def filter_options(command: Body) -> Body:
             help="Created then or later: 2026-05-04T12:30 (UTC, or with a zone as in +02:00), or 2h for ago.",
         ),
         click.option("--before", callback=moment, metavar="TIME", help="Created before then."),
+        click.option(
+            "--annotation",
+            "annotations",
+            multiple=True,
+            callback=annotation_values,
+            metavar="KEY=VALUE",
+            help="Runs that are annotated so; given several times, with all of it.",
+        ),
     )
     decorated: Body = with_chosen
     for option in reversed(options):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,7 @@ from ...ports.statuses import RunStatus
 from .command import DatabaseChoice, FairleadCommand, common_options, database_options, ports_options
 from .control import cancel_command, rerun_command, retry_command
 from .exit_codes import ExitCode
+from .logs import annotate_command, logs_command
 from .moments import cursor, write_cursor
 from .output import print_json, print_table, shown_duration, shown_time
 from .program import NamingGroup
@@ -33,6 +35,7 @@ def runs() -> None:
     fairlead runs list --flow fulfil_order --status failed --since 2h
     fairlead runs show 0199a3c1-7c1f-7b3a-9e55-0b6b7f6f2a10
     fairlead runs watch latest
+    fairlead runs logs latest --follow
     fairlead runs cancel 6f2a10 --reason "wrong input"
     fairlead runs retry 6f2a10 --kernel myapp.flows:kernel
     """
@@ -58,12 +61,20 @@ def list_command(
     \b
     fairlead runs list --status failed --status cancelled --since 7d
     fairlead runs list --key order-7 --json
+    fairlead runs list --annotation customer=acme --annotation tier=3
     """
-    page = read(choice, lambda kernel: kernel.list_runs(chosen, limit=limit, after=after))
-    if as_json:
-        from .records import run_json
 
-        print_json({"runs": [run_json(run) for run in page.runs], "next": write_cursor(page.next)})
+    async def ask(kernel: Kernel) -> tuple[RunPage, Mapping[str, bytes]]:
+        page = await kernel.list_runs(chosen, limit=limit, after=after)
+        wanted = [run.id for run in page.runs] if as_json else []
+        return page, await kernel.ports.persistence.read_annotations(wanted)
+
+    page, annotations = read(choice, ask)
+    if as_json:
+        from .records import annotated_run_json
+
+        runs = [annotated_run_json(run, annotations.get(run.id)) for run in page.runs]
+        print_json({"runs": runs, "next": write_cursor(page.next)})
     else:
         _print_page(page)
         flow = chosen.flow
@@ -152,7 +163,7 @@ def watch_command(
         ctx.exit(ExitCode.RUN)
 
 
-for _command in (cancel_command, rerun_command, retry_command):
+for _command in (logs_command, annotate_command, cancel_command, rerun_command, retry_command):
     runs.add_command(_command)
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from ...kernel import Kernel, Start
+from ...kernel import AnnotationValue, Kernel, Start
 from ...ports.errors import UsageError
+from .annotation_words import annotation_values
 from .command import DatabaseChoice, FairleadCommand, common_options, ports_options
 from .moments import age, due_time
 from .output import print_json, shown_time
@@ -54,6 +55,14 @@ class InputUnreadable(UsageError):
 )
 @click.option("--key", help="Makes the start repeatable: the same key and input give the same run.")
 @click.option("--priority", type=int, default=0, show_default=True, help="Higher is worked on first.")
+@click.option(
+    "--annotation",
+    "annotations",
+    multiple=True,
+    callback=annotation_values,
+    metavar="KEY=VALUE",
+    help="What the run is found by; may be given several times.",
+)
 @click.option("--after", callback=age, metavar="AGE", help="Put the start off: 45s, 90m, 12h, 30d, 4w.")
 @click.option(
     "--at", callback=due_time, metavar="TIME", help="Put it off until then: 2026-05-04T12:30 (UTC, or with a zone)."
@@ -72,6 +81,7 @@ def start(
     config_source: str | None,
     key: str | None,
     priority: int,
+    annotations: Mapping[str, AnnotationValue],
     after: timedelta | None,
     at: datetime | None,
     wait: bool,
@@ -99,6 +109,8 @@ def start(
     later = after is not None or at is not None
     if later and (wait or watch):
         raise click.UsageError("a run that is put off cannot be waited for; give --wait or --watch without a time")
+    if later and annotations:
+        raise click.UsageError("a run that is put off cannot be annotated before it is there; leave --annotation out")
     if input_source == "-" and config_source == "-":
         raise click.UsageError("--input and --config cannot both be read from stdin")
     if watch and as_json:
@@ -107,7 +119,7 @@ def start(
         )
     input_value = read_json("--input", input_source)
     config = None if config_source is None else read_config(config_source)
-    begin = Start(input=input_value, key=key, priority=priority, config=config)
+    begin = Start(input=input_value, key=key, priority=priority, config=config, annotations=annotations or None)
     display = None
     if wait or watch:
         from .displays import Hints, display_on

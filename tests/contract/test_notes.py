@@ -114,6 +114,16 @@ async def test_logs_are_read_page_by_page(runs: Persistence) -> None:
     assert list(await runs.read_logs(run_id(1), after=third[-1].number, limit=3)) == []
 
 
+async def test_the_last_entries_can_be_read(runs: Persistence) -> None:
+    """In their order, behind a number too."""
+    await runs.write_notes([entry(number, message=str(number)) for number in range(1, 8)], [])
+
+    assert messages(await runs.read_logs(run_id(1), limit=3, last=True)) == ["5", "6", "7"]
+    assert messages(await runs.read_logs(run_id(1), after=6, limit=3, last=True)) == ["7"]
+    assert messages(await runs.read_logs(run_id(1), limit=30, last=True)) == [str(number) for number in range(1, 8)]
+    assert list(await runs.read_logs(run_id(1), limit=0, last=True)) == []
+
+
 async def test_an_entry_is_kept_once(runs: Persistence) -> None:
     """A write that is repeated, since its answer was lost, alone or among others; the first word stands."""
     await runs.write_notes([entry(1, message="a"), entry(2, message="b")], [])

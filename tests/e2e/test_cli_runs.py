@@ -18,7 +18,7 @@ APP = """
 import asyncio
 from contextlib import asynccontextmanager
 from pathlib import Path
-from fairlead.kernel import Flow, Kernel, Ports, Resource
+from fairlead.kernel import Context, Flow, Kernel, Ports, Resource
 
 greet = Flow("greet", version=2)
 
@@ -41,12 +41,25 @@ async def wait(input: str) -> str:
         await asyncio.sleep(0.01)
     return input
 
+noisy = Flow("noisy", version=1)
+
+@noisy.map(over="input")
+async def say(item: str, ctx: Context) -> None:
+    ctx.log(f"saying {item}", level="warning" if item == "b" else "info", word=item)
+    ctx.progress(1, 2, f"half of {item}")
+    ctx.annotate(word=item, tier=3)
+    if item == "wait":
+        Path("begun").touch()
+        while not Path("go").exists():
+            await asyncio.sleep(0.01)
+        ctx.log("over")
+
 @asynccontextmanager
 async def resources():
     yield {"greeting": "hello"}
 
 def kernel(ports: Ports) -> Kernel:
-    return Kernel(flows=[greet, odd, slow], ports=ports)
+    return Kernel(flows=[greet, odd, slow, noisy], ports=ports)
 """
 
 
@@ -58,7 +71,7 @@ def app(fairlead: Commands, migrated_url: str) -> Commands:
     return fairlead
 
 
-def start(app: Commands, flow: str, value: str, *arguments: str) -> dict[str, Any]:
+def start(app: Commands, flow: str, value: str | list[str], *arguments: str) -> dict[str, Any]:
     answer: dict[str, Any] = json.loads(
         app.ok("start", flow, "--kernel", "app:kernel", "--input", json.dumps(value), "--json", *arguments)
     )
@@ -233,8 +246,71 @@ def test_workers_are_listed_with_what_they_serve(app: Commands) -> None:
 
     assert nobody == "no host has worked here\n"
     assert "mill    running  node" in shown
-    assert "greet 2, odd 1, slow 1" in shown
+    assert "greet 2, odd 1, slow 1, noisy 1" in shown
     assert (found["worker"], found["pid"], found["queues"]) == ("mill", worker.pid, ["default"])
     assert found["flows"][0] == {"flow": "greet", "version": "2"}
     assert afterwards == "no host runs; 1 have ended (--all shows them)\n"
     assert "mill    ended" in everything
+
+
+def test_logs_progress_and_annotations_are_seen_while_a_handler_runs(app: Commands) -> None:
+    """From other processes: followed, listed, shown; and all of it is there afterwards."""
+    worker = app.begin("worker", "app:kernel", "--resources", "app:resources")
+    run = start(app, "noisy", ["wait"], "--annotation", "customer=acme", "--annotation", 'code="7"')
+    following = app.begin("runs", "logs", run["id"], "--follow", "--json")
+    assert following.stdout is not None
+    first = json.loads(following.stdout.readline())
+    shown = ""
+    while "half of wait" not in shown or "word=wait" not in shown:
+        shown = app.ok("runs", "show", run["id"])
+    listed = json.loads(app.ok("runs", "list", "--annotation", "word=wait", "--annotation", 'code="7"', "--json"))
+    nothing = app.ok("runs", "list", "--annotation", "code=7")
+    annotated = app.ok("runs", "annotate", run["id"], "tier=4", "note=two words", "--remove", "customer")
+    (app.folder / "go").touch()
+    rest, _ = following.communicate(timeout=PATIENCE_S)
+    document = json.loads(app.ok("runs", "show", run["id"], "--json"))
+    late = app("runs", "annotate", run["id"], "tier=5")
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=PATIENCE_S)
+
+    assert (first["message"], first["level"], first["fields"], first["step"]) == (
+        "saying wait",
+        "info",
+        {"word": "wait"},
+        "say",
+    )
+    assert [json.loads(line)["message"] for line in rest.splitlines()] == ["over"]
+    assert "say[0]" in shown
+    assert "1/2" in shown
+    assert 'annotated code="7", customer=acme, tier=3, word=wait' in shown
+    assert [each["id"] for each in listed["runs"]] == [run["id"]]
+    assert listed["runs"][0]["annotations"] == {"code": "7", "customer": "acme", "tier": 3, "word": "wait"}
+    assert nothing == "no runs\n"
+    assert annotated == f'run {run["id"]}: code="7", note=two words, tier=4, word=wait\n'
+    assert document["annotations"] == {"code": "7", "note": "two words", "tier": 4, "word": "wait"}
+    assert [entry["message"] for entry in document["logs"]] == ["saying wait", "over"]
+    assert [each["message"] for each in document["progress"]] == ["half of wait"]
+    assert late.returncode == 2
+    assert "has ended" in late.stderr
+
+
+def test_logs_are_chosen_by_step_level_and_place(app: Commands) -> None:
+    """As lines for people; what is wrong is said."""
+    worker = app.begin("worker", "app:kernel", "--resources", "app:resources")
+    run = start(app, "noisy", ["a", "b", "c"], "--wait", "--timeout", "60")
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=PATIENCE_S)
+    everything = app.ok("runs", "logs", run["id"])
+    warnings = app.ok("runs", "logs", run["id"], "--level", "warning")
+
+    assert sorted(line.partition("saying ")[2] for line in everything.splitlines()) == [
+        "a word=a",
+        "b word=b",
+        "c word=c",
+    ]
+    assert warnings.endswith("  warning  say[1]: saying b word=b\n")
+    assert app.ok("runs", "logs", run["id"], "--step", "other") == ""
+    assert len(app.ok("runs", "logs", run["id"], "--last", "2").splitlines()) == 2
+    assert app("runs", "logs", "ffffffff").returncode == 2
+    assert app("runs", "annotate", run["id"]).returncode == 2
+    assert "is not KEY=VALUE" in app("runs", "annotate", run["id"], "novalue").stderr
