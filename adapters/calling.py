@@ -65,6 +65,7 @@ class PatientCaller:
 
     async def _in_thread(self, function: Callable[[], object], timeout_s: float) -> object:
         answer: concurrent.futures.Future[object] = concurrent.futures.Future()
+        answer.set_running_or_notify_cancel()  # from now on nobody can cancel it: it is done when the thread is
         context = contextvars.copy_context()
 
         def run() -> None:
