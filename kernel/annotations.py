@@ -98,8 +98,8 @@ def merge_annotations(current: bytes | None, values: bytes) -> Merged:
     found: dict[str, bytes] = {key: bytes(value) for key, value in _raw.decode(current or b"{}").items()}
     told: dict[str, msgspec.Raw] = {}
     left_out = 0
-    for key, raw in _raw.decode(values).items():
-        value = bytes(raw)
+    asked = {key: bytes(value) for key, value in _raw.decode(values).items()}
+    for key, value in sorted(asked.items(), key=lambda item: item[1] != NULL):  # what goes makes room
         if found.get(key, NULL) == value:
             continue
         if value == NULL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +15,8 @@ from fairlead.ports.notes import AnnotationValue, LogLevel, LogRecord, NewLogEnt
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import RunFilter
 from fairlead.ports.records import AnnotationsWrite, Changes, FlowRow, TaskKey
-from tests.support.records import at, load_request, new_run, run_id
+from fairlead.ports.statuses import RunStatus
+from tests.support.records import at, events, load_request, new_run, run_id, run_update
 from tests.support.scenes import complete_run
 
 
@@ -399,3 +401,50 @@ async def test_what_was_noted_of_a_run_goes_with_it(store: Persistence, flow: Fl
     assert found == [(0, 0), (1, 1)]
     assert await store.read_annotations([gone, kept]) == {kept: b'{"a":1}'}
     assert await found_by(store, a=1) == [kept]
+
+
+@pytest.mark.parametrize(
+    ("document", "told", "sound"),
+    [
+        (b'{"a":1,"b":"x"}', [b'{"a":1}', b'{"b":"x"}'], True),
+        (b'{"a":2}', [b'{"a":1,"b":1}', b'{"b":null}', b'{"a":2}'], True),
+        (b"{}", [b'{"a":1}', b'{"a":null}'], True),
+        (b'{"a":1}', [], False),
+        (b'{"a":1}', [b'{"a":2}'], False),
+        (b'{"a":1}', [b'{"a":1,"b":1}'], False),
+        (b'{"a":1}', [b'{"a":1}', b'{"a":null}'], False),
+        (b'{"a":1}', [b'{"a":"1"}'], False),
+        (b'{"a":1}', [b'{"a":true}'], False),
+    ],
+)
+async def test_annotations_are_what_was_told_of_them(
+    store: Persistence, flow: FlowRow, document: bytes, told: list[bytes], sound: bool
+) -> None:
+    """I18 compares a run's annotations with what its events come to."""
+    await store.insert_runs([new_run(flow)])
+    said = [("run.annotated", {"step": "pack", "annotations": json.loads(each)}) for each in told]
+    changes = Changes(
+        runs=(run_update(run_id(1), status=RunStatus.PENDING, next_sequence=2 + len(said)),),
+        annotations=(AnnotationsWrite(run_id=run_id(1), annotations=document),),
+        events=(events(run_id(1), 2, said),) if said else (),
+    )
+    async with store.transaction() as transaction:
+        await transaction.load(load_request(run_id(1)))
+        await transaction.apply(changes)
+
+    assert set(await store.check_invariants()) == (set() if sound else {"I18_changes_have_events"})
+
+
+async def test_annotations_that_were_told_and_are_not_there_are_missed(store: Persistence, flow: FlowRow) -> None:
+    """An event without its change."""
+    await store.insert_runs([new_run(flow)])
+    async with store.transaction() as transaction:
+        await transaction.load(load_request(run_id(1)))
+        await transaction.apply(
+            Changes(
+                runs=(run_update(run_id(1), status=RunStatus.PENDING, next_sequence=3),),
+                events=(events(run_id(1), 2, [("run.annotated", {"annotations": {"a": 1}})]),),
+            )
+        )
+
+    assert set(await store.check_invariants()) == {"I18_changes_have_events"}
