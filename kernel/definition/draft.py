@@ -31,6 +31,8 @@ class Compiled:
 
     plan: Plan
     shape: Shape
+    streamed: frozenset[str]
+    """The names whose values handlers or checks read element by element."""
 
 
 class Draft:
@@ -217,7 +219,9 @@ class Draft:
             run_timeout_s=self._options.get("run_timeout_s"),
             retention_s=self._options.get("retention_s"),
         )
-        self._compiled = Compiled(plan, shape)
+        bindings = (binding for step in self.steps.values() for binding in step.bindings)
+        streamed = frozenset(name for binding in bindings for name in binding.streams)
+        self._compiled = Compiled(plan, shape, streamed)
         return self._compiled
 
     def compiled(self, what: str) -> Compiled:

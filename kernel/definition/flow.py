@@ -154,8 +154,7 @@ class Flow(Group, Generic[T]):
         arrays, itself = self.plan.questions[name].arrays, ValuePath(name=name)
         if self.plan.is_map(name) or itself in arrays:
             return arrays
-        streamed = any(name in binding.streams for step in self.steps.values() for binding in step.bindings)
-        return (*arrays, itself) if streamed else arrays
+        return (*arrays, itself) if name in self._draft.compiled("plan").streamed else arrays
 
     def json_schema(self) -> dict[str, Any]:
         """Return the types of the flow as JSON Schema (draft 2020-12), for other programs and for people.
