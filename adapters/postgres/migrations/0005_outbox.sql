@@ -14,6 +14,14 @@ CREATE TABLE fairlead.sinks (
 );
 CREATE UNIQUE INDEX sinks_name ON fairlead.sinks (name);
 
+-- Every insert of an event asks whether there is a sink. A function's plan is made once per session, a subquery's anew
+-- for each statement: 10 us of server time where one run is started, rather than 40 beside the 115 of all the rest.
+CREATE FUNCTION fairlead.has_no_sink() RETURNS boolean LANGUAGE plpgsql STABLE AS $body$
+BEGIN
+    RETURN NOT EXISTS (SELECT FROM fairlead.sinks AS k WHERE NOT k.removed);
+END
+$body$;
+
 DROP INDEX fairlead.outbox_unpublished;
 ALTER TABLE fairlead.outbox
     ADD COLUMN delivered smallint NOT NULL DEFAULT 0,

@@ -14,6 +14,6 @@ WITH inserted AS (
 INSERT INTO fairlead.outbox (run_id, first_sequence, count, generation, shard, at, flow, events, published)
 SELECT
     id, %(first_sequence)s, %(count)s, %(generation)s, %(shard)s, %(at)s, %(flow)s, %(events)s,
-    NOT EXISTS (SELECT FROM fairlead.sinks AS k WHERE NOT k.removed)
+    fairlead.has_no_sink()
 FROM inserted
 RETURNING true;

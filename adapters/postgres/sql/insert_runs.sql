@@ -27,7 +27,7 @@ WITH given AS (
     INSERT INTO fairlead.outbox (run_id, first_sequence, count, generation, shard, at, flow, events, published)
     SELECT
         id, first_sequence, count, generation, shard, at, flow, events,
-        NOT EXISTS (SELECT FROM fairlead.sinks AS k WHERE NOT k.removed)
+        (SELECT fairlead.has_no_sink())
     FROM given
     JOIN inserted USING (id)
     ORDER BY id
