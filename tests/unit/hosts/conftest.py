@@ -11,6 +11,7 @@ import pytest
 
 from fairlead.adapters.memory import CollectingSink, MemoryPersistence, MemoryTransport, memory_ports
 from fairlead.adapters.system import SystemClock
+from fairlead.hosts.node import loops
 from fairlead.kernel import Flow, Kernel
 from fairlead.ports import Ports
 
@@ -25,6 +26,12 @@ async def nothing_left_open() -> AsyncGenerator[None]:
     assert not {thread for thread in threading.enumerate() if thread not in threads and thread.is_alive()}
     tasks.add(cast(asyncio.Task[Any], asyncio.current_task()))
     assert not {task for task in asyncio.all_tasks() if task not in tasks and not task.done()}
+
+
+@pytest.fixture
+def long_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts look at the store every five seconds at most, as after a long time without work."""
+    monkeypatch.setattr(loops, "POLL_FIRST_S", 5.0)
 
 
 @pytest.fixture(params=["hints", "delivers"])

@@ -12,13 +12,12 @@ from typing import Any
 import attrs
 import pytest
 
-from fairlead.adapters.memory import MemoryPersistence
 from fairlead.hosts.errors import ResourceProblem
 from fairlead.hosts.node import NodeHost
 from fairlead.hosts.serverless import ServerlessHost
 from fairlead.kernel import Context, Flow, Resource, RunHandle, RunStatus, Suspend
 from fairlead.kernel.failures import decode_failure
-from fairlead.kernel.references import INLINE_BYTES_MAX, is_reference
+from fairlead.kernel.references import INLINE_BYTES_MAX
 from fairlead.ports import Ports
 from tests.support.waiting import until
 
@@ -283,9 +282,9 @@ async def test_a_large_state_is_a_blob(make_kernel: MakeKernel, ports: Ports, th
         run = await host.kernel.start(flow, None)
 
         assert await run.output("work", timeout=TIMEOUT_S) == len(large) + 2
-    assert isinstance(ports.persistence, MemoryPersistence)
-    (task,) = ports.persistence.snapshot()["tasks"]
-    assert task["state"] is None or is_reference(task["state"])
+    prefix = f"runs/{run.id}/work/1/0"
+    written = [blob.key async for blob in ports.blobs.list(prefix)]
+    assert sorted(written) == [f"{prefix}/{token}/whole" for token in (1, 2, 3)]
 
 
 # Slots, attempts, time
@@ -318,6 +317,7 @@ async def test_waiting_holds_no_slot(make_kernel: MakeKernel) -> None:
     assert {await run.status() for run in runs} == {RunStatus.RUNNING}
 
 
+@pytest.mark.usefixtures("long_idle")
 @pytest.mark.parametrize("after_s", [0.3, 0.05])
 async def test_a_check_is_called_in_time(make_kernel: MakeKernel, after_s: float) -> None:
     """On a host that would look only every ten seconds: not before its time, and soon after it."""

@@ -93,6 +93,7 @@ async def test_a_signal_that_comes_early_is_kept(make_kernel: MakeKernel) -> Non
         await run.signal("charge", "x")
 
 
+@pytest.mark.usefixtures("long_idle")
 async def test_a_signal_that_does_not_come(make_kernel: MakeKernel) -> None:
     """In time, on a host that would look only every ten seconds: its step fails, or is skipped."""
     failing, skipping = approval_flow(timeout=0.2), approval_flow(version=2, timeout=0.2, on_timeout="skip")
@@ -157,6 +158,7 @@ async def test_a_token_for_no_signal_is_refused(make_kernel: MakeKernel) -> None
         assert "approval" in await failure_of(await host.kernel.start(flow, None))
 
 
+@pytest.mark.usefixtures("long_idle")
 @pytest.mark.parametrize("seconds", [0.3, 0.05])
 async def test_a_sleep_ends_in_time(make_kernel: MakeKernel, seconds: float) -> None:
     """On a host that would look only every ten seconds: not before its time, and soon after it."""
@@ -221,6 +223,7 @@ async def test_a_long_sleep_fires_once_with_five_hosts(make_kernel: MakeKernel) 
     assert woken == len(runs)
 
 
+@pytest.mark.usefixtures("long_idle")
 async def test_a_run_that_takes_too_long_fails(make_kernel: MakeKernel) -> None:
     """Whatever it waits for or does: its handlers are told at the next heartbeat, and what they return is discarded."""
     stopped = asyncio.Event()
