@@ -38,7 +38,7 @@ class RunCreated(_Event, frozen=True, tag="run.created"):
 
 
 class RunStarted(_Event, frozen=True, tag="run.started"):
-    """A host claimed the run; its first steps are ready."""
+    """A host claimed the run, or it was rerun in a new generation; its first steps are ready."""
 
 
 class RunCompleted(_Event, frozen=True, tag="run.completed"):

@@ -58,7 +58,9 @@ class _Seen(NamedTuple):
 
 
 def _seen(snapshot: Mapping[str, list[dict[str, Any]]]) -> dict[str, _Seen]:
-    rows = {f"run {row['id']}": _row(row, TERMINAL_RUN) for row in snapshot["runs"]}
+    rows = {f"run {row['id']}/{row['generation']}": _row(row, TERMINAL_RUN) for row in snapshot["runs"]}
+    for row in snapshot["run_generations"]:
+        rows[f"run {row['run_id']}/{row['generation']}"] = _row(row, TERMINAL_RUN)
     for row in snapshot["steps"]:
         rows[f"step {row['run_id']}/{row['slug']}/{row['generation']}"] = _row(row, TERMINAL_STEP)
     for row in snapshot["tasks"]:
@@ -123,6 +125,9 @@ class _World:
         clients = [
             asyncio.ensure_future(self._until_cancelled(key, after_s))
             for key, after_s in self._scenario.cancelled_after_s.items()
+        ]
+        clients += [
+            asyncio.ensure_future(self._until_retried(key, step)) for key, step in self._scenario.retried.items()
         ]
         clients += [asyncio.ensure_future(self._until_sent(signal)) for signal in self._scenario.signals]
         for _ in range(ROUNDS_MAX):
@@ -193,6 +198,21 @@ class _World:
         await asyncio.sleep(after_s)
         while key not in self._ledger.cancelled:
             await self._in_process(cancel)
+
+    async def _until_retried(self, key: str, step: str) -> None:
+        """A client that waits until a run has ended, and does not give up before it knows that it has been retried."""
+
+        async def retry(kernel: Kernel) -> None:
+            run = kernel.run(self._ledger.acknowledged[key])
+            record = await run.record()
+            if record.generation == 1 and record.status in TERMINAL_RUN:
+                await run.retry(step)
+            if record.generation > 1:  # by this incarnation, or by an earlier one
+                self._ledger.retried.add(key)
+
+        while key not in self._ledger.retried:
+            await asyncio.sleep(1)
+            await self._in_process(retry)
 
     async def _until_sent(self, signal: Signal) -> None:
         """A client that sends a signal and does not give up before it is told what became of it."""

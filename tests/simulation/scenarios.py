@@ -27,6 +27,8 @@ class Ledger:
     """The run ids that clients were told, by key."""
     cancelled: dict[str, CancelledRun] = field(factory=dict[str, CancelledRun])
     """What clients were told who cancelled a run, by key."""
+    retried: set[str] = field(factory=set[str])
+    """The keys of runs whose clients know that they have been retried."""
     signals: dict[Signal, SentSignal] = field(factory=dict["Signal", SentSignal])
     """What clients were told who sent a signal."""
 
@@ -58,6 +60,8 @@ class Scenario:
     status: RunStatus = RunStatus.COMPLETED
     cancelled_after_s: Mapping[str, float] = field(factory=dict[str, float])
     """When some of the runs are cancelled, by key; the others, and those that end before that, end as expected."""
+    retried: Mapping[str, str] = field(factory=dict[str, str])
+    """Of which step what failed is retried once a run has ended, by key; then it ends as expected."""
     signals: tuple[Signal, ...] = ()
     """Each is answered with that it was taken, by its step or to be kept for it."""
     max_attempts: int = 20
@@ -227,6 +231,25 @@ def _large(ledger: Ledger) -> Flow[Any]:
     return flow
 
 
+def _mended(ledger: Ledger) -> Flow[Any]:
+    flow = Flow("mended", version=1, max_attempts=20, base_delay=1)
+
+    @flow.map(over="input", tolerate_failures="all", max_concurrency=2)
+    async def read(item: int, ctx: Context) -> list[int]:
+        ledger.enter(ctx)
+        generation = int(ctx.idempotency_key.split("/")[2])
+        if item % 2 and generation == 1:
+            raise GiveUp("torn")
+        return [item, generation]
+
+    @flow.map(over=read)
+    async def bind(item: list[int], ctx: Context) -> list[int]:
+        ledger.enter(ctx)
+        return [*item, int(ctx.idempotency_key.split("/")[2])]
+
+    return flow
+
+
 def _once(ledger: Ledger) -> Flow[Any]:
     flow = Flow("once", version=1, max_attempts=1)
 
@@ -378,6 +401,14 @@ SCENARIOS = (
         expected={"a": {"last": [8, 1, 2]}},
         signals=(Signal("a", "approval", 1, after_s=0), Signal("a", "confirmed", 2, after_s=100)),
         inline_bytes_max=5,
+    ),
+    Scenario(
+        name="mended",
+        flow=_mended,
+        inputs={"a": [0, 1, 2]},
+        expected={"a": {"bind": [[0, 1, 2], [1, 2, 2], [2, 1, 2]]}},
+        retried={"a": "read"},
+        inline_bytes_max=10,
     ),
     Scenario(name="late", flow=_late, inputs={"a": None}, expected={"a": {"close": [None, None]}}),
     Scenario(name="overdue", flow=_overdue, inputs={"a": None}, expected={"a": "timed_out"}, status=RunStatus.FAILED),

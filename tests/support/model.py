@@ -241,8 +241,8 @@ class Model:
             self._cancel(cancellation)
         for batch in changes.events:
             self._write_events(batch)
-        for run in (*changes.runs, *changes.reruns):
-            assert self.runs[run.id].signals == len(self.kept(run.id)), "the count of kept signals"
+        for run_id in (*(run.id for run in changes.runs), *(rerun.id for rerun in changes.reruns)):
+            assert self.runs[run_id].signals == len(self.kept(run_id)), "the count of kept signals"
 
     def _write_run(self, run: RunUpdate, told: int) -> None:
         before = self.runs[run.id]

@@ -338,6 +338,26 @@ async def test_a_lease_of_the_old_generation_is_not_reaped(world: Ports, clock: 
     assert await run.status() is RunStatus.COMPLETED
 
 
+async def test_a_rerun_while_results_come_in(world: Ports) -> None:
+    """FAULTS 65, all at once: results of the old generation are stale in every order, and the new one has its own."""
+    for _ in range(5):
+        hands, run = await begun(world, chain())
+        late = {task.key.step: task for task in await hands.claim_tasks()}
+        await run.cancel()
+
+        answer, *verdicts = await asyncio.gather(
+            run.rerun("first"),
+            hands.complete(late["first"], "old"),
+            hands.fail(late["beside"]),
+            hands.complete(late["first"], "old"),
+        )
+
+        assert answer.generation == 2
+        assert verdicts == [Verdict.STALE] * 3
+        await hands.drain("new")
+        assert await run.result() == {"third": "new", "beside": "new"}
+
+
 async def test_of_many_reruns_at_once_one_takes_effect(world: Ports) -> None:
     """The others find a run that is running."""
     hands, run = await completed(world, chain())
