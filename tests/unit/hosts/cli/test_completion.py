@@ -31,6 +31,7 @@ def offered(*words: str) -> list[str]:
     [
         (("",), list(COMMANDS)),
         (("schedules", "re"), ["resume", "remove"]),
+        (("runs", "re"), ["rerun", "retry"]),
         (("flows", "gr"), ["graph"]),
         (("runs", "list", "--status", "c"), ["completed", "cancelled"]),
         (("flows", "graph", "--format", ""), ["terminal", "svg", "mermaid"]),
