@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from fairlead.kernel import Flow, RunHandle, Suspend
-from fairlead.kernel.errors import UsageError
+from fairlead.ports.errors import UsageError
 from fairlead.ports.records import ClaimedTask
 from tests.support.hands import Hands
 from tests.support.races import Race, race_between
