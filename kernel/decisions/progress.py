@@ -394,7 +394,7 @@ class RunProgress:
             changes.runs.append(run_update(self.run))
         if self.run.status is RunStatus.FAILED or self._cut_short:
             changes.cancellations.extend(self._cancellations())
-        self._waits.write(changes, ended_badly=self.run.status is RunStatus.FAILED)
+        self._waits.write(changes)
         if self.run.status is RunStatus.FAILED:
             self._insertion.give_back()
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from ...ports.records import (
@@ -105,18 +105,11 @@ class Waits:
             Resumption(key=key, token=token, status=status, ended_at=self._now, error=error, reason=reason)
         )
 
-    def write(self, changes: ChangeSet, *, ended_badly: bool) -> None:
-        """Add these rows to a transaction's changes.
-
-        Of a run that has failed, what only begins to wait gets no rows; a step that was over at once keeps its task.
-        """
-        changes.new_tasks.extend(self._over_at_once() if ended_badly else self._born)
+    def write(self, changes: ChangeSet) -> None:
+        """Add these rows to a transaction's changes."""
+        changes.new_tasks.extend(self._born)
         changes.resumptions.extend(self._resumptions)
         changes.consumed_signals.extend(self._consumed)
-
-    def _over_at_once(self) -> Iterator[NewTasks]:
-        over = {resumption.key.step for resumption in self._resumptions}
-        return (tasks for tasks in self._born if tasks.step in over)
 
 
 def waited_for(plan: StepPlan) -> WaitsFor:

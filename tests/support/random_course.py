@@ -155,8 +155,8 @@ class Course:
 
     def _wake(self, before: datetime) -> None:
         found = [task for task in self.model.tasks.values() if task.wake_at and task.wake_at <= before]
-        # What the search for them saw may have changed since: they were suspended, and are over.
-        stale = [task for task in self.model.tasks.values() if task.waits_for is None][:2]
+        # What the search for them saw may have changed since: they are over, or wait for another time.
+        stale = [task for task in self.model.tasks.values() if task.wake_at is None or task.wake_at > self.now][-4:]
         everything = [*found, *stale]
 
         def decide(snapshot: Snapshot) -> Settled:

@@ -590,3 +590,29 @@ async def test_a_resume_token_is_answered_with_what_fits(world: Ports) -> None:
     await kernel.resume(token, YES)
 
     assert (await statuses(run))["approval"] == StepStatus.COMPLETED
+
+
+async def test_a_run_that_fails_as_it_begins_to_wait(world: Ports) -> None:
+    """In one transaction: what waits ends with the run, what was answered early has its answer."""
+    flow = Flow("doomed", version=1)
+    flow.signal("early", int)
+    flow.signal("asked", int, timeout=60)
+    flow.sleep("pause", 60)
+
+    @flow.step(when={"input": {"fine": True}}, on_unmet="fail")
+    def act(input: dict[str, bool]) -> None: ...
+
+    kernel = Kernel(flows=[flow], ports=world)
+    run, hands = await kernel.start("doomed", {"fine": False}), Hands(kernel)
+    await kernel.signal(run.id, "early", 1)
+
+    await hands.claim_runs()
+
+    details = await run.details()
+    assert (details.run.status, details.run.reason) == (RunStatus.FAILED, "condition_unmet")
+    ended = {"early": "completed", "asked": "cancelled", "pause": "cancelled", "act": "failed"}
+    assert await statuses(run) == ended
+    assert {task.key.step: task.status for task in details.tasks} == {
+        slug: status for slug, status in ended.items() if slug != "act"
+    }
+    assert await hands.wake() == 0
