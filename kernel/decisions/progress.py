@@ -130,8 +130,15 @@ class RunProgress:
         self._task_ended(key.step, facts)
 
     def task_failed(self, key: TaskKey, attempt: int | None, reason: str, error: bytes | None) -> None:
-        """One task failed for good. Beyond what its step tolerates, the step fails, or is skipped, as it says."""
-        self._exhausted(key, attempt, reason, error, self.plan.steps[key.step].on_exhausted, HANDLER_FAILED)
+        """One task failed for good. Beyond what its step tolerates, the step fails, or is skipped, as it says.
+
+        A defect is not excused, and asks for none of the step's rules: they may be what is broken.
+        """
+        if reason in NEVER_EXCUSED:
+            self._steps[key.step].failed_tasks += 1
+            self._fail_with(key, attempt, reason, error)
+        else:
+            self._exhausted(key, attempt, reason, error, self.plan.steps[key.step].on_exhausted, HANDLER_FAILED)
 
     def _exhausted(
         self,
@@ -145,22 +152,27 @@ class RunProgress:
         slug = key.step
         plan, state = self.plan.steps[slug], self._steps[slug]
         state.failed_tasks += 1
-        excused = reason not in NEVER_EXCUSED
-        if excused and state.failed_tasks <= plan.tolerated(state.elements or 0):
+        if state.failed_tasks <= plan.tolerated(state.elements or 0):
             self._task_ended(slug, None)
             return
-        state.remaining_tasks = (state.remaining_tasks or 0) - 1
-        if excused:
-            error = _error_of_step(plan, state, error)
-        state.error = error
-        if not excused or consequence is Consequence.FAIL:
-            self._end_step(state, StepTrigger.FAIL, reason)
-            self.note(StepFailed(step=slug, element=key.element, attempt=attempt, reason=reason, error=as_raw(error)))
-            self.fail(reason, error, step=slug)
+        error = _error_of_step(plan, state, error)
+        if consequence is Consequence.FAIL:
+            self._fail_with(key, attempt, reason, error)
             return
+        state.error = error
+        state.remaining_tasks = (state.remaining_tasks or 0) - 1
         if state.remaining_tasks:
             self._cut_short.append(state)
         self._advance(self._skip(state, skipped_as, consequence))
+
+    def _fail_with(self, key: TaskKey, attempt: int | None, reason: str, error: bytes | None) -> None:
+        """A step fails with one of its tasks, and the run with it."""
+        state = self._steps[key.step]
+        state.error = error
+        state.remaining_tasks = (state.remaining_tasks or 0) - 1
+        self._end_step(state, StepTrigger.FAIL, reason)
+        self.note(StepFailed(step=key.step, element=key.element, attempt=attempt, reason=reason, error=as_raw(error)))
+        self.fail(reason, error, step=key.step)
 
     def _task_ended(self, slug: str, facts: bytes | None) -> None:
         """One task of a step is terminal, and well or tolerated."""
