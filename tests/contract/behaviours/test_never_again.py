@@ -20,6 +20,7 @@ from fairlead.adapters.memory import CollectingSink, ManualClock
 from fairlead.adapters.system import SystemClock
 from fairlead.hosts.node import NodeHost
 from fairlead.kernel import (
+    Context,
     Flow,
     FlowDefinitionError,
     IdempotencyConflict,
@@ -435,6 +436,24 @@ def test_an_option_that_is_not_known_is_not_ignored() -> None:
 
     with pytest.raises(FlowDefinitionError, match="max_attempts"):
         flow.step(slug="work", max_attemps=5)(lambda: None)  # type: ignore[call-overload]
+
+
+async def test_progress_is_not_visible_only_after_the_step_has_ended(real: Ports) -> None:
+    """The handler itself waits until its progress can be read: written at its end, it would wait in vain."""
+    flow = Flow("watched", version=1)
+
+    @flow.step(timeout=PATIENCE_S)
+    async def work(ctx: Context) -> float:
+        ctx.progress(7, 10)
+        while not (told := await real.persistence.read_progress(ctx.run_id, limit=1)):
+            await asyncio.sleep(0.01)
+        return told[0].done
+
+    kernel = Kernel(flows=[flow], ports=real)
+    async with NodeHost(kernel):
+        run = await kernel.start(flow, None)
+
+        assert await run.result(timeout=PATIENCE_S) == {"work": 7.0}
 
 
 async def test_outputs_are_not_stored_five_times(ports: Ports) -> None:
