@@ -8,9 +8,9 @@ from datetime import datetime
 from ...ports.reading import RunCursor
 from ...ports.records import TaskKey, TaskRow
 from ...ports.retention import PrunablePage, PrunableRun
-from .arrays import ints, texts, uuids
+from .arrays import uuids
 from .database import Database
-from .rows import is_run_id, task_row
+from .rows import is_run_id, key_columns, task_row
 
 
 class Forgetting:
@@ -51,11 +51,6 @@ class Forgetting:
     async def find_tasks(self, tasks: Sequence[TaskKey]) -> Mapping[TaskKey, TaskRow]:
         """Those of some tasks that exist."""
         keys = [key for key in dict.fromkeys(tasks) if is_run_id(key.run_id)]
-        asked = {
-            "run_ids": uuids([key.run_id for key in keys]),
-            "steps": texts([key.step for key in keys]),
-            "generations": ints([key.generation for key in keys]),
-            "elements": ints([key.element for key in keys]),
-        }
-        rows = await self._database.read("load_tasks", asked, by_key=True)
-        return {keys[row[0] - 1]: task_row(keys[row[0] - 1], row) for row in rows}
+        rows = await self._database.read("load_tasks", key_columns(keys), by_key=True)
+        places: list[int] = [row[0] for row in rows]
+        return {keys[place - 1]: task_row(keys[place - 1], row) for place, row in zip(places, rows, strict=True)}
