@@ -445,7 +445,7 @@ async def test_progress_is_not_visible_only_after_the_step_has_ended(real: Ports
     @flow.step(timeout=PATIENCE_S)
     async def work(ctx: Context) -> float:
         ctx.progress(7, 10)
-        while not (told := await real.persistence.read_progress(ctx.run_id, limit=1)):
+        while not (told := await real.persistence.read_progress(ctx.run_id, limit=1)):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         return told[0].done
 
