@@ -4,19 +4,22 @@ Users find here what they write flows with and what they start and read runs by.
 record of a failure in the modules of those names.
 """
 
-from ..ports import Ports
+from ..ports import CallerConnection, Ports
+from ..ports.callers import InvalidConnection, TransactionFailed
 from ..ports.errors import AdapterError, CorruptionError, FairleadError, UsageError
 from ..ports.notes import AnnotationValue, LogLevel
 from ..ports.outbox import DeadLetter, DeadLetterCursor, DeadLetterFilter, EventRecord, SinkRecord
 from ..ports.reading import RunCursor, RunFilter
 from ..ports.statuses import RunStatus, StepStatus, TaskStatus
 from .api.control import RunAnswer
-from .api.scheduling import Deferred, Schedule
+from .api.deferred import Deferred
+from .api.scheduling import Schedule
 from .commands import CancelledRun, RestartedRun, SentSignal, SignalFate
 from .context import Context
 from .definition import Branch, Flow, Resource, Step
 from .diagnosing import Diagnosis, Finding, Severity
 from .errors import (
+    ConnectionsUnsupported,
     DeferredNotFound,
     FlowDefinitionError,
     FlowShapeConflict,
@@ -67,9 +70,11 @@ __all__ = [
     "AdapterError",
     "AnnotationValue",
     "Branch",
+    "CallerConnection",
     "CancelledRun",
     "Cause",
     "CauseKind",
+    "ConnectionsUnsupported",
     "Context",
     "CorruptionError",
     "DeadLetter",
@@ -92,6 +97,7 @@ __all__ = [
     "IdempotencyConflict",
     "InvalidAnnotations",
     "InvalidArgument",
+    "InvalidConnection",
     "InvalidCron",
     "InvalidInput",
     "InvalidSignal",
@@ -142,6 +148,7 @@ __all__ = [
     "StepStatus",
     "Suspend",
     "TaskStatus",
+    "TransactionFailed",
     "UnknownFlow",
     "UnknownZone",
     "UnsupportedType",

@@ -104,6 +104,16 @@ class IdempotencyConflict(UsageError):
         )
 
 
+class ConnectionsUnsupported(UsageError):
+    """Something was to join a transaction of the caller's, and this kernel's store has no such transactions."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "connection= needs a store in which the caller has transactions of their own, as with postgres_ports(…); "
+            "with these ports, leave it away"
+        )
+
+
 class FlowShapeConflict(UsageError):
     """The shape of a flow's version differs from the one that runs were started with. `differences` lists all."""
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
 from attrs import evolve
 
-from ..ports import Ports
+from ..ports import CallerConnection, Ports
 from ..ports.notes import AnnotationValue
 from ..ports.persistence import Persistence
 from ..ports.reading import RunCursor, RunFilter, RunPage
 from .annotations import encode_annotations
+from .api.blocking import Blocking
 from .api.control import Control
+from .api.deferred import Deferred, deferred_of
 from .api.diagnosis import Diagnosing
 from .api.notes import Annotating
 from .api.retention import Pruning
@@ -21,9 +23,18 @@ from .api.scheduling import Scheduling
 from .api.signals import Signals
 from .api.subscriptions import Subscribing
 from .api.workers import Workers
-from .commands import CancelledRun, CancelRun, require_startable
+from .commands import (
+    CancelledRun,
+    CancelRun,
+    RequestCancel,
+    RunStart,
+    StartRuns,
+    StartRunsOn,
+    require_startable,
+)
 from .definition import Flow
 from .dispatch import Dispatcher
+from .dispatch.joining import callers_of
 from .errors import InvalidArgument, LimitExceeded
 from .plan import Plan
 from .references import INLINE_BYTES_MAX
@@ -44,6 +55,7 @@ raises it must have that memory as often as hosts have slots."""
 
 
 class Kernel(
+    Blocking,
     Control,
     Diagnosing,
     Pruning,
@@ -90,8 +102,11 @@ class Kernel(
 
     def on(self, persistence: Persistence) -> Kernel:
         """The same kernel over another handle on the same store, as a heartbeat thread needs it."""
+        return self._over(evolve(self.ports, persistence=persistence))
+
+    def _over(self, ports: Ports) -> Kernel:
         other = object.__new__(Kernel)
-        other.ports = evolve(self.ports, persistence=persistence)
+        other.ports = ports
         other.inline_bytes_max = self.inline_bytes_max
         other._registry = self._registry
         other._sinks = self._sinks
@@ -130,6 +145,7 @@ class Kernel(
         priority: int = 0,
         config: Mapping[str, object] | None = None,
         annotations: Mapping[str, AnnotationValue] | None = None,
+        connection: CallerConnection | None = None,
     ) -> RunHandle: ...
     @overload
     async def start(
@@ -141,6 +157,7 @@ class Kernel(
         priority: int = 0,
         config: Mapping[str, object] | None = None,
         annotations: Mapping[str, AnnotationValue] | None = None,
+        connection: CallerConnection | None = None,
     ) -> RunHandle: ...
     async def start(
         self,
@@ -151,6 +168,7 @@ class Kernel(
         priority: int = 0,
         config: Mapping[str, object] | None = None,
         annotations: Mapping[str, AnnotationValue] | None = None,
+        connection: CallerConnection | None = None,
     ) -> RunHandle:
         """Put a run down as pending. When this returns, the run is durable.
 
@@ -166,6 +184,20 @@ class Kernel(
             config: settings by step, merged over the defaults of their classes.
             annotations: what the run is found by: texts, finite numbers and truth values by key. They are no part of
                 what a repeated key is compared with; a run that exists keeps its own.
+            connection: of the caller's, to put the run down in the transaction that it is in: the run is there once
+                they commit, and never if they roll back. See below.
+
+        On a connection the run is inserted, and that is all: no row that exists is locked, nothing is committed or
+        announced. No `UsageError` makes the transaction unusable, `IdempotencyConflict` included. Where another
+        transaction has inserted the same key and not committed yet, this waits for it, and in the end finds its run or
+        makes one. (At REPEATABLE READ and above the database ends the later one of the two, as it does with all that
+        such transactions disagree about.)
+
+        A large input is in blobs before. A rollback leaves them to be collected, which may happen after a day, so a
+        commit has to come before. Hosts are woken after the commit of a session of SQLAlchemy; after any other they
+        find the run when they look next. Until the commit the handle is good for its `id` and `created`: reading the
+        run or waiting for it raises `RunNotFound`, while `signal` and `cancel` on the same connection find it. A
+        connection that blocks is used in this thread and blocks its event loop; `start_sync` is the same without one.
 
         Raises:
             UnknownFlow: the kernel does not have it.
@@ -174,19 +206,25 @@ class Kernel(
                 and no run was made.
             IdempotencyConflict: the key was used with another payload.
             FlowShapeConflict: the store has another shape under this flow's version.
+            ConnectionsUnsupported, InvalidConnection: nothing can be put down on that connection.
+            TransactionFailed: the transaction of the connection has failed before.
             AdapterError: the store failed, and no run was made; but after `CommitUnknown` there may be one, which the
-                same call with the same key finds.
+                same call with the same key finds. On a connection, its transaction has failed with it.
         """
         start = Start(input=input, key=key, priority=priority, config=config, annotations=annotations)
-        handles = await self.start_many(flow, [start])
+        handles = await self.start_many(flow, [start], connection=connection)
         return handles[0]
 
-    async def start_many(self, flow: Flow[Any] | str, starts: Sequence[Start]) -> list[RunHandle]:
+    async def start_many(
+        self, flow: Flow[Any] | str, starts: Sequence[Start], *, connection: CallerConnection | None = None
+    ) -> list[RunHandle]:
         """Put many runs of one flow down as pending, all or none of them.
 
         Args:
             flow: as for `start`.
             starts: what each run is started with.
+            connection: as for `start`. Several runs with keys stand behind a savepoint of their own, so that none is
+                left of them where one of the keys is in conflict.
 
         Returns:
             A handle for each start, in their order.
@@ -201,9 +239,11 @@ class Kernel(
         if not all(isinstance(start, Start) for start in starts):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArgument("starts", "a sequence of Start(input=…)", starts)
         require_startable(len(starts))
+        if connection is not None:
+            callers_of(self.ports.callers)
         await self.register()
         answers = await start_runs(
-            self.dispatch,
+            self.dispatch if connection is None else self._joining(connection),
             self.ports,
             self._registry.registered_flow(found),
             starts,
@@ -211,7 +251,13 @@ class Kernel(
         )
         return [self._handle(answer.run_id, created=answer.created) for answer in answers]
 
-    async def cancel(self, run_id: str, *, reason: str | None = None) -> CancelledRun:
+    @overload
+    async def cancel(self, run_id: str, *, reason: str | None = None) -> CancelledRun: ...
+    @overload
+    async def cancel(self, run_id: str, *, reason: str | None = None, connection: CallerConnection) -> Deferred: ...
+    async def cancel(
+        self, run_id: str, *, reason: str | None = None, connection: CallerConnection | None = None
+    ) -> CancelledRun | Deferred:
         """End a run and everything in it that has not ended. It need not be one of this kernel's flows.
 
         When this returns, nothing of the run begins any more and no result is recorded. Handlers that are running
@@ -220,17 +266,27 @@ class Kernel(
         Args:
             run_id: of the run.
             reason: why, in a few printable words; kept with the run, and told with its `run.cancelled` event.
+            connection: as for `start`: the run is cancelled once the caller's transaction has committed, by the next
+                host to look, and never if it rolls back. The run may have been started in the same transaction.
 
         Returns:
             What was found. It is true where this call has cancelled the run, and false where the run had ended before.
+            On a connection it is a `Deferred`, since nobody knows yet.
 
         Raises:
             RunNotFound: there is no such run.
             InvalidArgument: the reason is no printable text, or too long.
+            UsageError, AdapterError: on a connection as for `start`.
         """
-        return await self.dispatch(CancelRun(run_id, reason))
+        if connection is None:
+            return await self.dispatch(CancelRun(run_id, reason))
+        deferral = await self.dispatch(RequestCancel(connection=connection, run_id=run_id, reason=reason))
+        return deferred_of(self, deferral, self.ports.clock.now())
 
     # Reading
+
+    def _joining(self, connection: CallerConnection) -> Callable[[StartRuns], Awaitable[tuple[RunStart, ...]]]:
+        return lambda command: self.dispatch(StartRunsOn(connection, command.requests))
 
     def _handle(self, run_id: str, *, created: bool) -> RunHandle:
         return RunHandle(run_id, kernel=self, created=created)

@@ -4,7 +4,8 @@ Each is one entry of the `Scheduler`, whose name tells what it is:
 
     cron/<name>            starts a run of a flow at every tick; it is put back for its next tick
     start/<run id>         starts one run, once; start/<flow>/<key> where it has a key
-    cancel/<run id>        cancels one run, once
+    cancel/<run id>        cancels one run, once; cancel/<run id>/<id> where a caller's transaction has asked for it
+    signal/<run id>/<step>/<key>    sends one signal, as a caller's transaction has asked for it
 
 A run that a tick starts has the key `schedule/<name>/<tick>`, so whoever starts it, and however often, there is one. A
 claim on an entry only saves hosts from doing the same work.
@@ -35,6 +36,7 @@ SCHEDULE_NAME_LENGTH_MAX: Final = 200
 CRON_PREFIX: Final = "cron/"
 START_PREFIX: Final = "start/"
 CANCEL_PREFIX: Final = "cancel/"
+SIGNAL_PREFIX: Final = "signal/"
 
 
 class LeftOut(msgspec.Struct, frozen=True):
@@ -94,7 +96,23 @@ class CancelEntry(msgspec.Struct, frozen=True, kw_only=True, tag="cancel"):
     reason: str | None = None
 
 
-Entry: TypeAlias = CronEntry | StartEntry | CancelEntry
+class SignalEntry(msgspec.Struct, frozen=True, kw_only=True, tag="signal"):
+    """A signal that is to be sent, as it is stored."""
+
+    run_id: str
+    flow: str
+    """The slug of the run's flow."""
+    step: str
+    key: str
+    payload: str
+    """Canonical JSON, or a reference to it."""
+    facts: str | None = None
+    digest: str
+    """As in `SendSignal`."""
+
+
+DeferredEntry: TypeAlias = StartEntry | CancelEntry | SignalEntry
+Entry: TypeAlias = CronEntry | DeferredEntry
 
 
 class ScheduleStatus(enum.StrEnum):
@@ -139,12 +157,13 @@ class DeferredRecord(Record, frozen=True, kw_only=True):
     """A deferred command: one that is carried out once, at its time."""
 
     name: str
-    kind: Literal["start", "cancel"]
+    kind: Literal["start", "cancel", "signal"]
     run_id: str
-    """The run that it starts or cancels."""
+    """The run that it starts, cancels or signals."""
     flow: str | None
-    """The flow of the run that it starts."""
+    """The flow whose code it takes; None for a cancel, which takes none."""
     key: str | None
+    """Of the start, or of the signal."""
     due_at: datetime | None
     """When it is carried out, or tried again; None where it is held."""
     failures: int
@@ -170,6 +189,16 @@ def start_name(run_id: str, flow: str, key: str | None) -> str:
 def cancel_name(run_id: str) -> str:
     """The entry of a deferred cancel: a run has one deadline."""
     return CANCEL_PREFIX + run_id
+
+
+def requested_cancel_name(run_id: str, request_id: str) -> str:
+    """The entry of a cancel that was asked for in a caller's transaction: no other transaction can have it."""
+    return f"{CANCEL_PREFIX}{run_id}/{request_id}"
+
+
+def requested_signal_name(run_id: str, step: str, key: str) -> str:
+    """The entry of a signal that was asked for in a caller's transaction; it is found by its key."""
+    return f"{SIGNAL_PREFIX}{run_id}/{step}/{key}"
 
 
 def tick_key(name: str, tick: datetime) -> str:
@@ -218,16 +247,20 @@ def schedule_record(kept: KeptCommand, entry: CronEntry) -> ScheduleRecord:
     )
 
 
-def deferred_record(kept: KeptCommand, entry: StartEntry | CancelEntry) -> DeferredRecord:
+def deferred_record(kept: KeptCommand, entry: DeferredEntry) -> DeferredRecord:
     """A deferred command as readers see it."""
     command = kept.scheduled
-    start = entry if isinstance(entry, StartEntry) else None
+    kind: Literal["start", "cancel", "signal"] = "cancel"
+    if isinstance(entry, StartEntry):
+        kind = "start"
+    elif isinstance(entry, SignalEntry):
+        kind = "signal"
     return DeferredRecord(
         name=command.name,
-        kind="cancel" if start is None else "start",
+        kind=kind,
         run_id=entry.run_id,
-        flow=None if start is None else start.template.flow,
-        key=None if start is None else start.key,
+        flow=command.flow,
+        key=None if isinstance(entry, CancelEntry) else entry.key,
         due_at=command.due_at,
         failures=command.failures,
         problem=command.problem,

@@ -21,7 +21,7 @@ from .codec import SIZE_UNLIMITED, decode, encode
 from .definition import Flow
 from .fetching import fetch_payload
 from .references import is_reference, read_reference
-from .schedules import CRON_PREFIX, START_PREFIX, CancelEntry, Template, read_entry
+from .schedules import CRON_PREFIX, START_PREFIX, CronEntry, StartEntry, Template, read_entry
 from .spilling import Spill, write_blob
 from .starting import Start, run_request
 
@@ -106,7 +106,7 @@ async def kept_blobs(scheduler: Scheduler) -> Set[str]:
         while page := await scheduler.list(prefix, after=after, limit=ENTRIES_PER_PAGE):
             for kept in page:
                 entry = read_entry(kept.scheduled.command)
-                data = b"" if isinstance(entry, CancelEntry) else entry.template.input.encode()
+                data = entry.template.input.encode() if isinstance(entry, (CronEntry, StartEntry)) else b""
                 if is_reference(data):
                     keys.update(blob.key for blob in read_reference(data).blobs())
             after = page[-1].scheduled.name

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from attrs import frozen
 
 from .blobs import BlobStore
+from .callers import CallerConnection, CallerConnections
 from .clock import Clock
 from .persistence import Persistence
 from .scheduler import Scheduler
@@ -37,6 +38,9 @@ class Ports:
     """Where events are published: one sink, whose name is `DEFAULT_SINK`, or several by name; None for nowhere.
 
     A sink's name stands for it in the store, so it stays the same from one start of the process to the next."""
+
+    callers: CallerConnections | None = None
+    """How work joins a transaction of the caller's; None where the store knows no transactions but its own."""
 
     @property
     def sinks(self) -> Mapping[str, EventSink]:
@@ -68,6 +72,8 @@ __all__ = [
     "DEFAULT_SINK",
     "BlobStore",
     "Caller",
+    "CallerConnection",
+    "CallerConnections",
     "Clock",
     "EventSink",
     "JobTransport",

@@ -28,6 +28,7 @@ from ...ports import BlobStore, EventSink, Ports
 from ..calling import PatientCaller
 from ..system import new_run_id, new_secret
 from .blobs import PostgresBlobs
+from .callers import PostgresCallers
 from .clock import PostgresClock
 from .database import Database, DatabaseSettings
 from .errors import DatabaseRefused, PoolExhausted, SchemaMismatch, SchemaMissing
@@ -98,6 +99,9 @@ def postgres_ports(
         new_secret=new_secret,
         new_caller=PatientCaller,
         sink=sink,
+        callers=PostgresCallers(
+            database, blobs_over=lambda other: PostgresBlobs(other, clock) if blobs is None else blobs
+        ),
     )
 
 
@@ -107,6 +111,7 @@ __all__ = [
     "InvalidSource",
     "PoolExhausted",
     "PostgresBlobs",
+    "PostgresCallers",
     "PostgresClock",
     "PostgresPersistence",
     "PostgresScheduler",

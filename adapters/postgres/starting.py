@@ -69,9 +69,9 @@ class RunStarting:
     async def _insert_one(self, run: NewRun) -> list[StartedRun] | None:
         """One statement where nothing stands in the way, as nearly always."""
         if await self._database.write("insert_run", _run_values(run)):
-            return [_created(run)]
+            return [created(run)]
         holders = await self._database.read("find_holders", _names([run]))
-        return _answers([run], frozenset(), holders)
+        return holders_answers([run], frozenset(), holders)
 
     async def _insert_many(self, runs: Sequence[NewRun]) -> list[StartedRun] | None:
         """All of them or, where a key is held by another request, none."""
@@ -82,9 +82,9 @@ class RunStarting:
             if annotated:
                 await database.fetch(connection, "insert_annotations", annotations_columns(annotated))
             if len(inserted) == len(runs):
-                return [_created(run) for run in runs]
+                return [created(run) for run in runs]
             holders = await database.fetch(connection, "find_holders", _names(runs))
-            answers = _answers(runs, inserted, holders)
+            answers = holders_answers(runs, inserted, holders)
             if answers is None:
                 await database.roll_back(connection)
                 return None
@@ -156,20 +156,22 @@ def _names(runs: Sequence[NewRun]) -> Parameters:
     }
 
 
-def _created(run: NewRun) -> StartedRun:
+def created(run: NewRun) -> StartedRun:
+    """What whoever inserted a run is told."""
     return StartedRun(id=run.id, created=True, request_digest=run.request_digest)
 
 
-def _answers(
+def holders_answers(
     runs: Sequence[NewRun], inserted: frozenset[str] | set[str], holders: Sequence[Row]
 ) -> list[StartedRun] | None:
-    """In the order of `runs`; None where one was neither inserted nor is its obstacle there any more."""
+    """What whoever wanted to insert `runs` is told, in their order; None where one was neither inserted nor is its
+    obstacle there any more."""
     by_id: Mapping[str, Row] = {row[0]: row for row in holders}
     by_key: Mapping[tuple[str, str | None], Row] = {(row[1], row[2]): row for row in holders if row[2] is not None}
     answers: list[StartedRun] = []
     for run in runs:
         if run.id in inserted:
-            answers.append(_created(run))
+            answers.append(created(run))
             continue
         row = by_id.get(run.id) or by_key.get((run.flow, run.key))
         if row is None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fairlead.ports.blobs import BlobStore
+from fairlead.ports.callers import CallerConnections
 from fairlead.ports.clock import Clock
 from fairlead.ports.notes import Notes
 from fairlead.ports.outbox import Outbox
@@ -30,6 +31,7 @@ _PORTS: tuple[type, ...] = (
     EventSink,
     Caller,
     Scheduler,
+    CallerConnections,
     Clock,
 )
 

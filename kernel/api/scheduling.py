@@ -10,7 +10,6 @@ from typing import Any, TypeVar, overload
 from ..commands import (
     CancelRun,
     DeferCancel,
-    Deferral,
     DeferStart,
     PauseSchedule,
     PutSchedule,
@@ -23,13 +22,14 @@ from ..commands import (
 from ..cron import Cron
 from ..definition import Flow
 from ..durations import Duration, in_seconds
-from ..errors import DeferredNotFound, InvalidArgument, InvalidCron, ScheduleNotFound
+from ..errors import InvalidArgument, InvalidCron, ScheduleNotFound
 from ..runs import RunHandle
 from ..schedules import (
     CANCEL_PREFIX,
     CATCH_UPS,
     CRON_PREFIX,
     SCHEDULE_NAME_LENGTH_MAX,
+    SIGNAL_PREFIX,
     START_PREFIX,
     CatchUp,
     CronEntry,
@@ -43,6 +43,7 @@ from ..schedules import (
 )
 from ..templates import checked_template
 from .commanding import Commanding
+from .deferred import Deferred, deferred_of
 
 T = TypeVar("T")
 
@@ -206,7 +207,7 @@ class Scheduling(Commanding):
         found = self._registry.find(flow)
         due_at = self._due_at(at, after)
         template = checked_template(found, input, config, priority=priority, key=key)
-        return self._deferred(await self.dispatch(DeferStart(template=template, key=key, due_at=due_at)), due_at)
+        return deferred_of(self, await self.dispatch(DeferStart(template=template, key=key, due_at=due_at)), due_at)
 
     async def cancel_later(
         self,
@@ -232,13 +233,13 @@ class Scheduling(Commanding):
         if not run_id.isprintable() or not 1 <= len(run_id) <= SCHEDULE_NAME_LENGTH_MAX:
             raise InvalidArgument("run_id", "the id of a run", run_id)
         due_at = self._due_at(at, after)
-        return self._deferred(await self.dispatch(DeferCancel(run_id=run_id, reason=reason, due_at=due_at)), due_at)
+        return deferred_of(self, await self.dispatch(DeferCancel(run_id=run_id, reason=reason, due_at=due_at)), due_at)
 
     async def deferred(self) -> list[DeferredRecord]:
         """All deferred commands that are not carried out yet, by name."""
         return [
             deferred_record(kept, entry)
-            for prefix in (CANCEL_PREFIX, START_PREFIX)
+            for prefix in (CANCEL_PREFIX, SIGNAL_PREFIX, START_PREFIX)
             async for kept, entry in self._entries(prefix)
             if not isinstance(entry, CronEntry)
         ]
@@ -279,10 +280,6 @@ class Scheduling(Commanding):
     async def remove_schedule(self, name: str) -> bool:
         """See `Schedule.remove`."""
         return await self.dispatch(RemoveSchedule(_checked_name(name)))
-
-    def _deferred(self, deferral: Deferral, due_at: datetime) -> Deferred:
-        run = self._handle(deferral.run_id, created=False)
-        return Deferred(self, name=deferral.name, run=run, due_at=due_at, created=deferral.created)
 
     async def _schedule_records(self) -> AsyncIterator[ScheduleRecord]:
         async for kept, entry in self._entries(CRON_PREFIX):
@@ -373,39 +370,6 @@ class Schedule:
         return await self._kernel.remove_schedule(self.name)
 
 
-class Deferred:
-    """A command that is carried out at its time."""
-
-    def __init__(self, kernel: Scheduling, *, name: str, run: RunHandle, due_at: datetime, created: bool) -> None:
-        self._kernel = kernel
-        self.name = name
-        self.run = run
-        """The run that it starts or cancels. Before a start was carried out, reading it raises `RunNotFound`."""
-        self.due_at = due_at
-        """When it was asked for."""
-        self.created = created
-        """Whether the call that returned this has deferred it; False where the key was known."""
-
-    def __repr__(self) -> str:
-        return f"Deferred({self.name!r})"
-
-    async def read(self) -> DeferredRecord:
-        """The command as it stands.
-
-        Raises:
-            DeferredNotFound: it was carried out or withdrawn.
-        """
-        kept = await self._kernel.ports.scheduler.read(self.name)
-        entry = None if kept is None else read_entry(kept.scheduled.command)
-        if kept is None or entry is None or isinstance(entry, CronEntry):
-            raise DeferredNotFound(self.name)
-        return deferred_record(kept, entry)
-
-    async def withdraw(self) -> bool:
-        """Forget it. False where it is too late: it was carried out, or a host is just doing so."""
-        return await self._kernel.withdraw(self.name)
-
-
 def _checked_name(name: object) -> str:
     if not isinstance(name, str) or not 1 <= len(name) <= SCHEDULE_NAME_LENGTH_MAX or not name.isprintable():
         raise InvalidArgument("name", f"printable text of 1 to {SCHEDULE_NAME_LENGTH_MAX} characters", name)
@@ -413,6 +377,7 @@ def _checked_name(name: object) -> str:
 
 
 def _checked_entry(name: object) -> str:
-    if not isinstance(name, str) or not name.startswith((START_PREFIX, CANCEL_PREFIX)) or not name.isprintable():
+    prefixes = (START_PREFIX, CANCEL_PREFIX, SIGNAL_PREFIX)
+    if not isinstance(name, str) or not name.startswith(prefixes) or not name.isprintable():
         raise InvalidArgument("name", "the name of a deferred command", name)
     return name

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, overload
 
 from msgspec.structs import replace
 
+from ...ports.callers import CallerConnection, SeenRun
 from ...ports.errors import AdapterError, CommitUnknown, FairleadError
 from ...ports.reading import RunRecord
 from ..arrays import missing_arrays
-from ..commands import RESUME_TOKEN_LIFETIME, MintResumeToken, SendSignal, SentSignal
-from ..decisions.signal import signals_of
+from ..commands import RESUME_TOKEN_LIFETIME, Deferral, MintResumeToken, RequestSignal, SendSignal, SentSignal
+from ..decisions.signal import foreseen, signals_of
 from ..definition import Flow, Step
 from ..definition.unknown_fields import unknown_fields
+from ..dispatch.joining import callers_of
 from ..dispatch.waiting import resume_digest
 from ..durations import Duration, in_seconds
 from ..errors import (
@@ -30,12 +32,15 @@ from ..errors import (
 from ..facts import facts_of
 from ..plan import StepKind
 from ..references import digest_of, read_reference, signal_prefix
+from ..schedules import requested_signal_name
 from ..sleeps import missing_times
 from ..spilling import Spill, write_blob
 from ..starting import key_problems
 from .commanding import Commanding
+from .deferred import Deferred, deferred_of
 
 T = TypeVar("T")
+Answer = TypeVar("Answer")
 
 TOKEN_KEY = "token:"
 """How the key of a signal begins that was sent with a resume token; its digest follows."""
@@ -52,9 +57,33 @@ class Signals(Commanding):
     ) -> SentSignal: ...
     @overload
     async def signal(self, run_id: str, step: str, payload: object = None, *, key: str | None = None) -> SentSignal: ...
+    @overload
     async def signal(
-        self, run_id: str, step: Step[Any] | str, payload: object = None, *, key: str | None = None
-    ) -> SentSignal:
+        self, run_id: str, step: Step[T], payload: T, *, key: str | None = None, connection: CallerConnection
+    ) -> Deferred: ...
+    @overload
+    async def signal(
+        self,
+        run_id: str,
+        step: Step[None],
+        payload: None = None,
+        *,
+        key: str | None = None,
+        connection: CallerConnection,
+    ) -> Deferred: ...
+    @overload
+    async def signal(
+        self, run_id: str, step: str, payload: object = None, *, key: str | None = None, connection: CallerConnection
+    ) -> Deferred: ...
+    async def signal(
+        self,
+        run_id: str,
+        step: Step[Any] | str,
+        payload: object = None,
+        *,
+        key: str | None = None,
+        connection: CallerConnection | None = None,
+    ) -> SentSignal | Deferred:
         """Answer a signal step of a run. The payload becomes its output.
 
         Where the step waits, it goes on at once; where it does not wait yet, the signal is kept until it does. When
@@ -65,9 +94,13 @@ class Signals(Commanding):
             step: the step, or its slug.
             payload: a value of the step's type, or JSON that fits it.
             key: makes the call repeatable: the same key and payload for the same step count once.
+            connection: as for `start`: the signal is sent once the caller's transaction has committed, by the next host
+                to look, and never if it rolls back. The run may have been started in the same transaction.
 
         Returns:
-            What became of it: `delivered` or `kept`, and whether it is the repetition of an earlier one.
+            What became of it: `delivered` or `kept`, and whether it is the repetition of an earlier one. On a
+            connection it is a `Deferred`, since nobody knows yet: whatever refuses the signal in the end is its
+            `problem`, with which it is held.
 
         Raises:
             RunNotFound: there is no such run.
@@ -82,10 +115,39 @@ class Signals(Commanding):
             AdapterError: a store failed, and the signal was not sent; after `CommitUnknown` it may have been, which the
                 same call with the same key finds.
         """
+        if connection is not None:
+            return await self._signal_on(connection, run_id, step, payload, key)
         record = await self._record(run_id)
-        flow, found = self._signal_step(record, step)
+        flow, found = self._signal_step(record, step, record.id)
         problems = [*unknown_fields(found.output, payload), *key_problems(key)]
         return await self._send(flow, found, record.id, payload, key or self.ports.new_id(), problems=problems)
+
+    async def _signal_on(
+        self, connection: CallerConnection, run_id: object, step: Step[Any] | str, payload: object, key: str | None
+    ) -> Deferred:
+        """Put a signal down for a host to send, unless the caller's transaction sees that none would be accepted."""
+        callers = callers_of(self.ports.callers)
+        if not isinstance(run_id, str):
+            raise InvalidArgument("run_id", "text", run_id)
+        signal_key = key if key is not None and not [*key_problems(key)] else self.ports.new_id()
+        slug = step if isinstance(step, str) else step.slug
+        seen = await callers.see_run(connection, run_id, step=slug, key=signal_key)
+        if seen is None:
+            raise RunNotFound(run_id)
+        flow, found = self._signal_step(seen, step, run_id)
+        problems = [*unknown_fields(found.output, payload), *key_problems(key)]
+        signal = _checked(flow, found, run_id, payload, signal_key, problems=problems)
+        if foreseen(signal, seen):
+            name = requested_signal_name(run_id, found.slug, signal_key)
+            deferral = Deferral(name=name, run_id=run_id, created=False)
+        else:
+            deferral = await self._sent_or_stored(
+                flow,
+                signal,
+                lambda stored: self.dispatch(RequestSignal(connection=connection, signal=stored, flow=flow.slug)),
+                kept=lambda answer: answer.created,
+            )
+        return deferred_of(self, deferral, self.ports.clock.now())
 
     async def resume_token(
         self, run_id: str, step: Step[Any] | str, *, expires_in: Duration = RESUME_TOKEN_LIFETIME
@@ -107,7 +169,7 @@ class Signals(Commanding):
         """
         lifetime = timedelta(seconds=_lifetime_s(expires_in))
         record = await self._record(run_id)
-        _, found = self._signal_step(record, step)
+        _, found = self._signal_step(record, step, record.id)
         expires_at = self.ports.clock.now() + lifetime
         return await self.dispatch(MintResumeToken(run_id=record.id, step=found.slug, expires_at=expires_at))
 
@@ -132,7 +194,7 @@ class Signals(Commanding):
         if row is None:
             raise ResumeTokenUnknown
         record = await self._record(row.run_id)
-        flow, found = self._signal_step(record, row.step)
+        flow, found = self._signal_step(record, row.step, record.id)
         problems = list(unknown_fields(found.output, payload))
         key = TOKEN_KEY + row.digest
         return await self._send(flow, found, record.id, payload, key, problems=problems, expires_at=row.expires_at)
@@ -145,10 +207,10 @@ class Signals(Commanding):
             raise RunNotFound(run_id)
         return record
 
-    def _signal_step(self, record: RunRecord, step: Step[Any] | str) -> tuple[Flow[Any], Step[Any]]:
-        flow = self.find_flow(record.flow, record.version)
-        if flow.shape.fingerprint != record.fingerprint:
-            raise OtherShape(run_id=record.id, flow=record.flow, version=record.version)
+    def _signal_step(self, run: RunRecord | SeenRun, step: Step[Any] | str, run_id: str) -> tuple[Flow[Any], Step[Any]]:
+        flow = self.find_flow(run.flow, run.version)
+        if flow.shape.fingerprint != run.fingerprint:
+            raise OtherShape(run_id=run_id, flow=run.flow, version=run.version)
         found = flow.step_named(step)
         if found.kind is not StepKind.SIGNAL:
             raise NotASignal(flow=flow.slug, step=found.slug, signals=signals_of(flow.plan))
@@ -165,43 +227,40 @@ class Signals(Commanding):
         problems: list[tuple[str, str]],
         expires_at: datetime | None = None,
     ) -> SentSignal:
-        """Validate a payload, put it into blobs where it is too large for its row, and send it."""
-        data = b"null"
-        try:
-            data = step.output.encode(payload)
-        except PayloadError as error:
-            problems += error.problems
-        facts = None if problems else facts_of(flow.plan.questions[step.slug], data)
-        if not problems:
-            problems += _missing(flow, step, facts)
-        if problems:
-            raise InvalidSignal(tuple(problems), what=f"signal for step {step.slug!r} of flow {flow.slug!r}")
-        command = SendSignal(
-            run_id=run_id,
-            step=step.slug,
-            key=key,
-            payload=data,
-            facts=facts,
-            digest=digest_of(data),
-            expires_at=expires_at,
-        )
-        if len(data) <= self.inline_bytes_max:
-            return await self.dispatch(command)
-        return await self._send_large(flow, command)
+        """Validate a payload and send it."""
+        signal = _checked(flow, step, run_id, payload, key, problems=problems, expires_at=expires_at)
+        return await self._sent_or_stored(flow, signal, self.dispatch, kept=lambda answer: not answer.repeated)
 
-    async def _send_large(self, flow: Flow[Any], command: SendSignal) -> SentSignal:
-        prefix = signal_prefix(command.run_id, command.step, self.ports.new_id())
-        spill = Spill(command.payload, flow.arrays_read_in_parts(command.step), prefix)
+    async def _sent_or_stored(
+        self,
+        flow: Flow[Any],
+        signal: SendSignal,
+        send: Callable[[SendSignal], Awaitable[Answer]],
+        *,
+        kept: Callable[[Answer], bool],
+    ) -> Answer:
+        """Send a signal, its payload in blobs where it is too large for its row.
+
+        Args:
+            flow: of the run.
+            signal: with its payload.
+            send: sends it.
+            kept: whether its payload is referred to, after that answer.
+        """
+        if len(signal.payload) <= self.inline_bytes_max:
+            return await send(signal)
+        prefix = signal_prefix(signal.run_id, signal.step, self.ports.new_id())
+        spill = Spill(signal.payload, flow.arrays_read_in_parts(signal.step), prefix)
         for blob in spill.blobs():
             await write_blob(self.ports.blobs, self.ports.clock, blob)
         reference = spill.reference()
         try:
-            answer = await self.dispatch(replace(command, payload=reference))
+            answer = await send(replace(signal, payload=reference))
         except FairleadError as error:
             if not isinstance(error, CommitUnknown):  # then the signal may exist, and its payload must
                 await self._discard(reference)
             raise
-        if answer.repeated:
+        if not kept(answer):
             await self._discard(reference)
         return answer
 
@@ -209,6 +268,42 @@ class Signals(Commanding):
         with suppress(AdapterError):  # orphans then, like those of a process that died
             for blob in read_reference(reference).blobs():
                 await self.ports.blobs.delete(blob.key)
+
+
+def _checked(
+    flow: Flow[Any],
+    step: Step[Any],
+    run_id: str,
+    payload: object,
+    key: str,
+    *,
+    problems: list[tuple[str, str]],
+    expires_at: datetime | None = None,
+) -> SendSignal:
+    """The signal with its payload, however large.
+
+    Raises:
+        InvalidSignal: the payload does not fit, or there were problems before.
+    """
+    data = b"null"
+    try:
+        data = step.output.encode(payload)
+    except PayloadError as error:
+        problems += error.problems
+    facts = None if problems else facts_of(flow.plan.questions[step.slug], data)
+    if not problems:
+        problems += _missing(flow, step, facts)
+    if problems:
+        raise InvalidSignal(tuple(problems), what=f"signal for step {step.slug!r} of flow {flow.slug!r}")
+    return SendSignal(
+        run_id=run_id,
+        step=step.slug,
+        key=key,
+        payload=data,
+        facts=facts,
+        digest=digest_of(data),
+        expires_at=expires_at,
+    )
 
 
 def _missing(flow: Flow[Any], step: Step[Any], facts: bytes | None) -> Iterator[tuple[str, str]]:

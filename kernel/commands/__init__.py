@@ -7,6 +7,7 @@ Its type parameter is the type of its result. Whether a command may be repeated 
 from __future__ import annotations
 
 from .base import Command
+from .joining import RequestCancel, RequestSignal, StartRunsOn
 from .notes import ANNOTATE_BATCH_MAX, AnnotateRuns, Annotation, AnnotationVerdict, WriteNotes
 from .outbox import Flushed, FlushOutbox, RemoveSink, ReplayDeadLetters
 from .rerun import RerunRun, RestartedRun
@@ -105,6 +106,8 @@ __all__ = [
     "RemoveSchedule",
     "RemoveSink",
     "ReplayDeadLetters",
+    "RequestCancel",
+    "RequestSignal",
     "RerunRun",
     "RestartedRun",
     "ResumeSchedule",
@@ -117,6 +120,7 @@ __all__ = [
     "Settlement",
     "SignalFate",
     "StartRuns",
+    "StartRunsOn",
     "SweepJobs",
     "TriggerSchedule",
     "Trouble",

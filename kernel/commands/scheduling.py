@@ -122,6 +122,8 @@ class Fired(Record, frozen=True, kw_only=True):
     """Runs that were started."""
     cancelled: int = 0
     """Runs that were cancelled."""
+    signalled: int = 0
+    """Signals that were sent."""
     left_out: tuple[tuple[str, LeftOut], ...] = ()
     """Which ticks of which schedules were missed and are not caught up on."""
     troubles: tuple[Trouble, ...] = ()

@@ -10,8 +10,9 @@ import enum
 from collections.abc import Sequence
 from datetime import datetime
 
+from ...ports.callers import SeenRun
 from ...ports.records import NewSignal, RunRow, RunUpdate, SignalRow, Snapshot, StepRow
-from ...ports.statuses import TERMINAL_RUN, RunStatus, StepStatus
+from ...ports.statuses import TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus
 from ..commands import SendSignal, SentSignal, SignalFate
 from ..errors import NotASignal, ResumeTokenExpired, SignalConflict, SignalNotAwaited, SignalWaiting
 from ..plan import Plan, StepKind
@@ -68,6 +69,24 @@ def receive(
     if kept is not None:
         raise SignalWaiting(run_id=run.id, step=command.step, key=kept.key)
     return Reception.KEEP
+
+
+def foreseen(command: SendSignal, seen: SeenRun) -> bool:
+    """Whether a signal was accepted before, as far as the transaction of whoever asks for it can see.
+
+    Raises:
+        SignalConflict: another payload was sent with its key.
+        SignalNotAwaited: its step, or the run, is over.
+    """
+    if seen.signal_digest is not None and seen.signal_digest != command.digest:
+        raise SignalConflict(run_id=command.run_id, step=command.step, key=command.key)
+    if seen.signal_digest is not None:
+        return True
+    if seen.status in TERMINAL_RUN:
+        raise SignalNotAwaited(run_id=command.run_id, step=None, status=seen.status)
+    if seen.step_status is not None and seen.step_status in TERMINAL_STEP:
+        raise SignalNotAwaited(run_id=command.run_id, step=command.step, status=seen.step_status)
+    return False
 
 
 def signals_of(plan: Plan) -> tuple[str, ...]:

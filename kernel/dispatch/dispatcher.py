@@ -12,6 +12,7 @@ from .advancing import Advancing
 from .claiming import Claiming
 from .controlling import Controlling
 from .firing import Firing
+from .joining import Joining
 from .means import Handlers, Means
 from .noting import Noting
 from .publishing import Publishing
@@ -40,6 +41,7 @@ class Dispatcher:
         means = Means(registry, ports, inline_bytes_max=inline_bytes_max)
         areas: list[Area] = [
             Running(means),
+            Joining(means),
             Claiming(means),
             Advancing(means),
             Waiting(means),

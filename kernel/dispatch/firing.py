@@ -2,8 +2,8 @@
 
 Claim, act, put back or forget: three steps and no transaction around them. Whatever happens between two of them, the
 command is claimed again when its claim runs out, and acting a second time finds what the first has done: a run has the
-key of its tick, a deferred start the id of its run, and a cancel finds a run that has ended. So there is one run for
-each tick, whatever the number of hosts, and a claim only saves work.
+key of its tick, a deferred start the id of its run, a signal its own key, and a cancel finds a run that has ended. So
+there is one run for each tick, whatever the number of hosts, and a claim only saves work.
 
 Trouble. What the caller of a command would be told (an input that does not fit the flow's newest version here) holds
 the command at once, for nobody will be luckier. What the world refuses is tried again with growing pauses: for ever
@@ -22,16 +22,17 @@ from msgspec.structs import replace
 
 from ...ports.errors import AdapterError, UsageError
 from ...ports.scheduler import KeptCommand, ScheduledCommand
-from ..commands import CancelRun, Command, Fired, FireScheduled, TriggerSchedule, Trouble
+from ..commands import CancelRun, Command, Fired, FireScheduled, SendSignal, TriggerSchedule, Trouble
 from ..cron import Cron
 from ..decisions.firing import FAILURES_MAX, fire_ticks, retry_at
-from ..errors import IdempotencyConflict, RunNotFound, ScheduleNotFound
+from ..errors import IdempotencyConflict, RunNotFound, ScheduleNotFound, UnknownFlow
 from ..failures import decode_failure, failure_of
 from ..registry import RegisteredFlow, rank
 from ..schedules import (
     CancelEntry,
     CronEntry,
     LeftOut,
+    SignalEntry,
     StartEntry,
     Template,
     cron_name,
@@ -89,6 +90,7 @@ class Firing:
             claimed=len(claimed),
             started=tally.started,
             cancelled=tally.cancelled,
+            signalled=tally.signalled,
             left_out=tuple(tally.left_out),
             troubles=tuple(tally.troubles),
         )
@@ -100,6 +102,8 @@ class Firing:
                 await self._fire_schedule(kept, entry, tally)
             elif isinstance(entry, StartEntry):
                 await self._fire_start(kept, entry, tally)
+            elif isinstance(entry, SignalEntry):
+                await self._fire_signal(kept, entry, tally)
             else:
                 await self._fire_cancel(kept, entry, tally)
         except Exception as error:  # whatever it is, it concerns this command alone, and must be visible
@@ -118,17 +122,19 @@ class Firing:
 
     def _is_final(self, kept: KeptCommand, error: Exception, failures: int) -> bool:
         if isinstance(error, UsageError):
-            return not self._is_behind(kept)
+            return not self._is_behind(kept, error)
         if isinstance(error, AdapterError) and error.retryable:
             return False
         return failures >= FAILURES_MAX
 
-    def _is_behind(self, kept: KeptCommand) -> bool:
-        """Whether a command was made by a newer version of its flow than this kernel has, as during a deployment: a
-        host that has it too will come by."""
+    def _is_behind(self, kept: KeptCommand, error: UsageError) -> bool:
+        """Whether a command takes another version of its flow than this kernel has, as during a deployment: a host that
+        has it too will come by."""
         entry = read_entry(kept.scheduled.command)
         if isinstance(entry, CancelEntry):
             return False
+        if isinstance(entry, SignalEntry):
+            return isinstance(error, UnknownFlow)
         return rank(self._found(entry.template).flow.version) < rank(entry.template.version)
 
     # Schedules
@@ -209,6 +215,18 @@ class Firing:
             await self._scheduler.cancel(start_name(entry.run_id, "", None))
         await self._scheduler.ack(kept)
 
+    async def _fire_signal(self, kept: KeptCommand, entry: SignalEntry, tally: _Tally) -> None:
+        signal = SendSignal(
+            run_id=entry.run_id,
+            step=entry.step,
+            key=entry.key,
+            payload=entry.payload.encode(),
+            facts=None if entry.facts is None else entry.facts.encode(),
+            digest=entry.digest,
+        )
+        tally.signalled += not (await self._dispatch(signal)).repeated
+        await self._scheduler.ack(kept)
+
     async def _start(self, found: RegisteredFlow, starts: Sequence[Start], *, run_id: str | None = None) -> int:
         """Put runs down; how many were not there."""
         size_bytes_max = self._means.inline_bytes_max
@@ -233,5 +251,6 @@ class _Tally:
 
     started: int = 0
     cancelled: int = 0
+    signalled: int = 0
     left_out: list[tuple[str, LeftOut]] = field(factory=list[tuple[str, LeftOut]])
     troubles: list[Trouble] = field(factory=list[Trouble])

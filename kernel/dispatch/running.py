@@ -7,9 +7,9 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from ...ports.records import LoadRequest, NewRun
+from ...ports.records import LoadRequest, NewRun, StartedRun
 from ...ports.statuses import RunStatus
-from ..commands import CancelledRun, CancelRun, RunStart, StartRuns
+from ..commands import CancelledRun, CancelRun, RunRequest, RunStart, StartRuns
 from ..decisions.cancel import cancel_run
 from ..decisions.start import start_run
 from ..errors import IdempotencyConflict, RunNotFound
@@ -29,26 +29,14 @@ class Running:
         return {StartRuns: self._start_runs, CancelRun: self._cancel_run}
 
     async def _start_runs(self, command: StartRuns) -> tuple[RunStart, ...]:
-        now = self._means.clock.now()
-        runs = [
-            start_run(
-                request,
-                request.flow_id,
-                self._means.plans[request.flow_id],
-                run_id=request.run_id or self._means.ports.new_id(),
-                now=now,
-            )
-            for request in command.requests
-        ]
-        _refuse_two_payloads(runs)
+        runs = new_runs(command.requests, self._means)
+        require_one_payload(runs)
         started = await self._means.until_known(lambda: self._means.persistence.insert_runs(runs))
-        for run, answer in zip(runs, started, strict=True):
-            if answer.request_digest != run.request_digest:  # nothing was inserted then
-                raise IdempotencyConflict(flow=run.flow, key=run.key or "", run_id=answer.id)
-        created = [run for run, answer in zip(runs, started, strict=True) if answer.created]
+        answers = run_starts(runs, started)
+        created = [run for run, answer in zip(runs, answers, strict=True) if answer.created]
         if created:
             await self._means.wake(jobs_of_runs(created, delivers=self._means.ports.transport.delivers))
-        return tuple(RunStart(run_id=answer.id, created=answer.created) for answer in started)
+        return answers
 
     async def _cancel_run(self, command: CancelRun) -> CancelledRun:
         """Cancel; whether it was an earlier try, whose commit was unknown, is told by the time of the run's end."""
@@ -79,7 +67,34 @@ class Running:
         return CancelledRun(run_id=run.id, found=run.status, took_effect=bool(changes.runs))
 
 
-def _refuse_two_payloads(runs: Sequence[NewRun]) -> None:
+def new_runs(requests: Sequence[RunRequest], means: Means) -> list[NewRun]:
+    """What is put down for runs that were asked for."""
+    now = means.clock.now()
+    return [
+        start_run(
+            request,
+            request.flow_id,
+            means.plans[request.flow_id],
+            run_id=request.run_id or means.ports.new_id(),
+            now=now,
+        )
+        for request in requests
+    ]
+
+
+def run_starts(runs: Sequence[NewRun], started: Sequence[StartedRun]) -> tuple[RunStart, ...]:
+    """What whoever asked for runs is told.
+
+    Raises:
+        IdempotencyConflict: a key is held by another request; nothing was inserted then.
+    """
+    for run, answer in zip(runs, started, strict=True):
+        if answer.request_digest != run.request_digest:
+            raise IdempotencyConflict(flow=run.flow, key=run.key or "", run_id=answer.id)
+    return tuple(RunStart(run_id=answer.id, created=answer.created) for answer in started)
+
+
+def require_one_payload(runs: Sequence[NewRun]) -> None:
     """Within one request a key stands for one payload: otherwise the conflict would name a run that never was."""
     digests: dict[tuple[str, str], str] = {}
     for run in runs:

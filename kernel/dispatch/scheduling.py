@@ -33,6 +33,7 @@ from ..fetching import fetch_payload
 from ..schedules import (
     CancelEntry,
     CronEntry,
+    DeferredEntry,
     DeferredRecord,
     Entry,
     ScheduleRecord,
@@ -239,7 +240,7 @@ class Scheduling:
 
     async def _discard(self, kept: KeptCommand) -> None:
         entry = read_entry(kept.scheduled.command)
-        if not isinstance(entry, CancelEntry):
+        if isinstance(entry, (CronEntry, StartEntry)):  # what a signal refers to may have been sent already
             await discard_template(self._ports, entry.template)
 
 
@@ -251,7 +252,7 @@ def _read(kept: KeptCommand, kind: type[EntryT]) -> EntryT:
     return entry
 
 
-def _deferred(kept: KeptCommand) -> StartEntry | CancelEntry:
+def _deferred(kept: KeptCommand) -> DeferredEntry:
     """A deferred command."""
     entry = read_entry(kept.scheduled.command)
     if isinstance(entry, CronEntry):

@@ -17,7 +17,8 @@ from fairlead.ports.blobs import BlobStore
 from fairlead.ports.records import TaskKey
 from fairlead.ports.scheduler import Scheduler
 
-from .subjects import AdapterSubject, ClockSubject, StoreSubject, TransportSubject
+from .postgres_callers import callers_of
+from .subjects import AdapterSubject, CallersSubject, ClockSubject, StoreSubject, TransportSubject
 
 WAITING = """
 SELECT count(*), pg_sleep(0.001)
@@ -71,6 +72,7 @@ def adapter(request: pytest.FixtureRequest) -> AdapterSubject:
         open_blobs=partial(open_blobs, migrated),
         open_scheduler=partial(open_scheduler, migrated),
         open_ports=partial(open_ports, migrated),
+        open_callers=partial(open_callers, migrated),
     )
 
 
@@ -136,6 +138,13 @@ async def open_ports(migrated: Migrated) -> AsyncGenerator[Ports]:
     """All ports."""
     async with migrated.ports() as (_, ports):
         yield ports
+
+
+@asynccontextmanager
+async def open_callers(migrated: Migrated) -> AsyncGenerator[CallersSubject]:
+    """All ports, and every kind of connection beside them."""
+    async with migrated.ports() as (url, ports), callers_of(url) as opened:
+        yield CallersSubject(ports=ports, open=opened)
 
 
 async def _by_itself(duration_s: float) -> None:

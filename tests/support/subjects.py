@@ -7,13 +7,15 @@ of it are skipped.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias
 
 from attrs import frozen
 
 from fairlead.ports import Ports
 from fairlead.ports.blobs import BlobStore
+from fairlead.ports.callers import CallerConnection
 from fairlead.ports.clock import Clock
 from fairlead.ports.outbox import EventRecord
 from fairlead.ports.persistence import Persistence
@@ -65,6 +67,30 @@ class SinkSubject:
 
 
 @frozen(kw_only=True)
+class Caller:
+    """Somebody with a connection of their own, and the transaction that they are in."""
+
+    connection: CallerConnection
+    blocks: bool
+    execute: Callable[[str], Awaitable[None]]
+    """Runs a statement of the caller's."""
+    commit: Callable[[], Awaitable[None]]
+    roll_back: Callable[[], Awaitable[None]]
+
+
+Opened: TypeAlias = Callable[[], AbstractAsyncContextManager[Caller]]
+
+
+@frozen(kw_only=True)
+class CallersSubject:
+    """A store that callers reach too."""
+
+    ports: Ports
+    open: Mapping[str, Opened]
+    """One more caller with a connection of that kind. Whatever is not committed in the end is rolled back."""
+
+
+@frozen(kw_only=True)
 class AdapterSubject:
     """How to make each of an adapter's ports."""
 
@@ -78,3 +104,4 @@ class AdapterSubject:
     open_scheduler: Callable[[], AbstractAsyncContextManager[Scheduler]] | None = None
     open_sink: Callable[[], AbstractAsyncContextManager[SinkSubject]] | None = None
     open_ports: Callable[[], AbstractAsyncContextManager[Ports]] | None = None
+    open_callers: Callable[[], AbstractAsyncContextManager[CallersSubject]] | None = None
