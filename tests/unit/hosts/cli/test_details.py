@@ -82,7 +82,17 @@ async def test_the_json_has_everything_under_stable_keys(failed: RunDetails) -> 
     """Steps in order, all tasks, attempts and events, times in RFC 3339."""
     document = json.loads(msgspec.json.encode(details_json(failed)))
 
-    assert set(document) == {"run", "generations", "steps", "tasks", "attempts", "events"}
+    assert set(document) == {
+        "run",
+        "generations",
+        "steps",
+        "tasks",
+        "attempts",
+        "events",
+        "annotations",
+        "progress",
+        "logs",
+    }
     assert (document["run"]["status"], document["run"]["key"], document["run"]["priority"]) == ("failed", "spring", 5)
     assert datetime.fromisoformat(document["run"]["created_at"]).tzinfo is not None
     assert document["run"]["error"]["message"] == "no flag"
