@@ -328,7 +328,9 @@ class Model:
     def _suspend(self, suspension: Suspension) -> None:
         before = self.tasks[suspension.key]
         assert (before.status, before.token) == (TaskStatus.RUNNING, suspension.token), "the guard of a suspension"
-        assert before.phase is TaskPhase.CHECK or before.give_up_at is None
+        again = before.phase is TaskPhase.CHECK
+        assert suspension.checks == before.checks + again
+        assert not again or suspension.give_up_at == before.give_up_at, "the time of giving up counts from the first"
         self.outcomes.append((Lease(suspension.key, suspension.token), TaskStatus.SUSPENDED))
         given_back = sum(lease.key == suspension.key for lease in self.released)
         self.phases[suspension.key] = (suspension.token, given_back)

@@ -337,6 +337,9 @@ class Course:
         assert set(settled.verdicts) == mine
         recorded = {lease for lease, _ in self.model.outcomes}
         assert {lease for lease, verdict in settled.verdicts.items() if verdict is Verdict.SETTLED} <= recorded
+        for suspension in settled.changes.suspensions:
+            over = suspension.give_up_at is not None and suspension.give_up_at <= self.now
+            assert not over or suspension.checks == 0, "it should have given up"
         written: list[TaskUpdate | Suspension] = [*settled.changes.tasks, *settled.changes.suspensions]
         assert {Lease(task.key, task.token) for task in written} <= held & mine, "a stale write"
         again = self._decide(keys, decide, capacity)
