@@ -15,6 +15,7 @@ from fairlead.kernel.decisions.settle import reap_tasks, settle_tasks
 from fairlead.kernel.decisions.settled import Settled
 from fairlead.kernel.decisions.start import start_run
 from fairlead.kernel.decisions.state import ChangeSet
+from fairlead.kernel.decisions.wake import wake_tasks
 from fairlead.kernel.elements import Kind
 from fairlead.kernel.facts import Facts
 from fairlead.kernel.plan import Plan, StepKind, StepPlan, ValuePath
@@ -128,6 +129,14 @@ class Deciding:
             hand_over=HandOver(capacity(), now),
         )
         self._applied(settled.changes)
+        return settled
+
+    def wake(self, *found: TaskRow, now: datetime, snapshot: Snapshot | None = None) -> Settled:
+        """Look at waits whose time has come; what the decision lacks is not given to it."""
+        rows = self.model.snapshot([task.key for task in found], list(self.model.steps))
+        settled = wake_tasks(found, snapshot or rows, self.plans, now=now, hand_over=HandOver(capacity(), now))
+        if settled.complete:
+            self._applied(settled.changes)
         return settled
 
     def everything(self, outcomes: Sequence[Outcome]) -> Snapshot:
