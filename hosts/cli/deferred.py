@@ -21,7 +21,8 @@ COLUMNS = ("COMMAND", "RUN", "FLOW", "DUE")
 
 @click.group(cls=NamingGroup, short_help="Look after commands that are put off: list, cancel, withdraw, retry.")
 def deferred() -> None:
-    """Look after what is put off to a time: starts (`fairlead start --after 2h`), and deadlines of runs.
+    """Look after what is put off to a time: starts (`fairlead start --after 2h`), and deadlines of runs. Signals and
+    cancels that a transaction of an application has asked for are here until a worker has carried them out.
 
     \b
     fairlead deferred list

@@ -256,7 +256,6 @@ async def test_many_callers_with_one_key_make_one_run(kernel: Kernel, opened: Op
             await caller.commit()
             return run
 
-    await kernel.register()
     runs = await asyncio.gather(*(call() for _ in range(CALLERS)))
 
     assert {run.id for run in runs} == set(await started(kernel))

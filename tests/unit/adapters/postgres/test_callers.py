@@ -132,8 +132,8 @@ async def test_nothing_that_exists_is_locked_or_waited_for(kernel: Kernel, url: 
 
 async def test_a_connections_factories_are_of_no_consequence(kernel: Kernel, url: str) -> None:
     """Rows as dictionaries, cursors of another kind, JSON and text read in another way."""
-    async with await psycopg.AsyncConnection.connect(url, row_factory=dict_row) as connection:
-        connection.cursor_factory = psycopg.AsyncRawCursor
+    async with await psycopg.AsyncConnection[Any].connect(url, cursor_factory=psycopg.AsyncRawCursor) as connection:
+        connection.row_factory = dict_row
         set_json_loads(lambda data: "not what it was", connection)
         run = await kernel.start("order", 1, key="k", connection=connection)
         await kernel.signal(run.id, "approval", "yes", key="s", connection=connection)
