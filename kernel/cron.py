@@ -22,12 +22,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from cronsim import CronSim, CronSimError
 
 from .errors import InvalidCron, UnknownZone
+from .hints import closest
 
 CRON_LENGTH_MAX = 200
 """Characters of a cron expression: more than any that a person can read."""
@@ -47,7 +47,6 @@ _OFFSET_LASTS = timedelta(days=7)
 """No zone changes its offset twice within so short a time."""
 
 _SECOND = timedelta(seconds=1)
-_MINUTE = timedelta(minutes=1)
 
 
 class Cron:
@@ -185,8 +184,7 @@ def _zone(name: object) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        close = get_close_matches(name, available_timezones(), n=1)
-        raise UnknownZone(name, close[0] if close else None) from None
+        raise UnknownZone(name, closest(name, available_timezones())) from None
 
 
 def _lowered(text: str) -> str:

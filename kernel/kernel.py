@@ -16,6 +16,7 @@ from .annotations import encode_annotations
 from .api.blocking import Blocking
 from .api.control import Control
 from .api.deferred import Deferred, deferred_of
+from .api.deferring import Deferring
 from .api.diagnosis import Diagnosing
 from .api.notes import Annotating
 from .api.retention import Pruning
@@ -23,6 +24,7 @@ from .api.scheduling import Scheduling
 from .api.signals import Signals
 from .api.subscriptions import Subscribing
 from .api.workers import Workers
+from .arguments import checked_page_limit
 from .commands import (
     CancelledRun,
     CancelRun,
@@ -35,7 +37,7 @@ from .commands import (
 from .definition import Flow
 from .dispatch import Dispatcher
 from .dispatch.joining import callers_of
-from .errors import InvalidArgument, LimitExceeded
+from .errors import InvalidArgument
 from .plan import Plan
 from .references import INLINE_BYTES_MAX
 from .registry import Registry
@@ -60,6 +62,7 @@ class Kernel(
     Diagnosing,
     Pruning,
     Scheduling,
+    Deferring,
     Signals,
     Subscribing,
     Annotating,
@@ -306,10 +309,7 @@ class Kernel(
             InvalidAnnotations: no run can be annotated like that.
             AdapterError: the store failed.
         """
-        if isinstance(limit, bool) or not isinstance(limit, int):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidArgument("limit", "an int", limit)
-        if not 1 <= limit <= RUNS_PER_PAGE_MAX:
-            raise LimitExceeded(what="runs per page", limit=RUNS_PER_PAGE_MAX, found=limit)
+        checked_page_limit(limit, RUNS_PER_PAGE_MAX, what="runs per page")
         if chosen is not None and chosen.annotations:
             encode_annotations(chosen.annotations, removing=False, what="annotations of the filter")
         return await self.ports.persistence.list_runs(chosen or RunFilter(), limit=limit, after=after)

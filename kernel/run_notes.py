@@ -9,8 +9,9 @@ from ..ports import Ports
 from ..ports.notes import AnnotationValue
 from ..ports.statuses import TERMINAL_RUN
 from .annotations import decode_annotations, encode_annotations
+from .arguments import checked_page_limit, checked_run_id
 from .commands import AnnotateRuns, Annotation, AnnotationVerdict, Command
-from .errors import InvalidAnnotations, InvalidArgument, LimitExceeded, RunEnded, RunNotFound
+from .errors import InvalidAnnotations, InvalidArgument, RunEnded, RunNotFound
 from .notes import LogEntry, Progress, log_entry, progress_of
 
 Result = TypeVar("Result")
@@ -54,10 +55,7 @@ class RunNotes:
         """
         if isinstance(after, bool) or not isinstance(after, int) or after < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArgument("after", "the number of an entry", after)
-        if isinstance(limit, bool) or not isinstance(limit, int):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidArgument("limit", "an int", limit)
-        if not 1 <= limit <= LOG_PAGE_MAX:
-            raise LimitExceeded(what="log entries at a time", limit=LOG_PAGE_MAX, found=limit)
+        checked_page_limit(limit, LOG_PAGE_MAX, what="log entries at a time")
         records = await self._ports.persistence.read_logs(self.id, after=after, limit=limit, last=last)
         return [log_entry(record) for record in records]
 
@@ -101,8 +99,7 @@ class RunNotes:
 
 async def annotate_run(dispatch: Dispatch, run_id: str, annotations: Mapping[str, AnnotationValue | None]) -> None:
     """Annotate a run; see `Kernel.annotate`."""
-    if not isinstance(run_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidArgument("run_id", "text", run_id)
+    checked_run_id(run_id)
     what = f"annotations of run {run_id}"
     values = encode_annotations(annotations, removing=True, what=what)
     command = AnnotateRuns(annotations=(Annotation(run_id=run_id, values=values),), wait=True)

@@ -21,11 +21,12 @@ from ..ports.reading import (
     TaskRecord,
 )
 from ..ports.statuses import TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus
+from .arguments import checked_seconds
 from .codec import SIZE_UNLIMITED, JsonValue
 from .codec import decode as decode_json
 from .commands import RESUME_TOKEN_LIFETIME, CancelledRun, Command, RerunRun, RestartedRun, SentSignal
 from .definition import Flow, Step, StepName
-from .durations import Duration, in_seconds
+from .durations import Duration
 from .errors import InvalidArgument, IsAMap, NotAMap, OtherShape, RunDidNotComplete, RunNotFound, WaitTimeout
 from .events import event_records
 from .facts import NULL
@@ -422,7 +423,7 @@ class RunHandle(RunNotes):
     async def _wait_for(
         self, done: Callable[[RunRecord], Coroutine[Any, Any, bool]], timeout: Duration | None
     ) -> RunRecord:
-        timeout_s = _seconds(timeout)
+        timeout_s = None if timeout is None else checked_seconds("timeout", timeout)
         clock = self._ports.clock
         began = clock.monotonic()
         pause_s = POLL_FIRST_S
@@ -435,13 +436,6 @@ class RunHandle(RunNotes):
                 raise WaitTimeout(run_id=self.id, waited_s=timeout_s, status=record.status)
             await clock.sleep(pause_s if timeout_s is None else min(pause_s, timeout_s - waited_s))
             pause_s = min(pause_s * POLL_GROWTH, POLL_LONGEST_S)
-
-
-def _seconds(timeout: Duration | None) -> float | None:
-    try:
-        return None if timeout is None else in_seconds(timeout)
-    except ValueError as problem:
-        raise InvalidArgument("timeout", str(problem).partition(",")[0], timeout) from None
 
 
 def _untyped(step: Step[Any], outputs: list[bytes]) -> JsonValue:

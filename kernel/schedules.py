@@ -22,7 +22,7 @@ import msgspec
 
 from ..ports.errors import CorruptionError
 from ..ports.record import Record
-from ..ports.scheduler import KeptCommand
+from ..ports.scheduler import ScheduledCommand
 from .codec import JsonValue, decode
 
 CatchUp: TypeAlias = Literal["none", "last", "all"]
@@ -223,9 +223,8 @@ def read_entry(data: bytes) -> Entry:
         raise CorruptionError(f"a scheduled command cannot be read: {error}") from error
 
 
-def schedule_record(kept: KeptCommand, entry: CronEntry) -> ScheduleRecord:
-    """A schedule as readers see it."""
-    command = kept.scheduled
+def schedule_record(command: ScheduledCommand, entry: CronEntry) -> ScheduleRecord:
+    """A schedule as readers see it; `entry` is what stands in `command`."""
     held = command.due_at is None and not entry.paused
     status = ScheduleStatus.PAUSED if entry.paused else ScheduleStatus.HELD if held else ScheduleStatus.ACTIVE
     return ScheduleRecord(
@@ -247,9 +246,8 @@ def schedule_record(kept: KeptCommand, entry: CronEntry) -> ScheduleRecord:
     )
 
 
-def deferred_record(kept: KeptCommand, entry: DeferredEntry) -> DeferredRecord:
-    """A deferred command as readers see it."""
-    command = kept.scheduled
+def deferred_record(command: ScheduledCommand, entry: DeferredEntry) -> DeferredRecord:
+    """A deferred command as readers see it; `entry` is what stands in `command`."""
     kind: Literal["start", "cancel", "signal"] = "cancel"
     if isinstance(entry, StartEntry):
         kind = "start"

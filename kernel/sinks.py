@@ -11,10 +11,11 @@ from ..ports.clock import Clock
 from ..ports.outbox import SINKS_MAX
 from ..ports.persistence import Persistence
 from ..ports.sink import Caller, EventSink
+from .arguments import checked_text
 from .errors import InvalidArgument, KernelInUse, LimitExceeded
 
-NAME_LENGTH_MAX = 128
-"""Characters of a sink's name."""
+SINK_NAME_LENGTH_MAX = 128
+"""Characters of a sink's name: enough for a module and a qualified name, short enough for an index."""
 
 
 @frozen
@@ -55,8 +56,7 @@ class Sinks:
         """
         if self._complete:
             raise KernelInUse(f"sink {name!r} cannot be added", "subscribe before the kernel is first used")
-        if not is_sink_name(name):
-            raise InvalidArgument("name", f"1 to {NAME_LENGTH_MAX} printable characters", name)
+        checked_text("name", name, SINK_NAME_LENGTH_MAX)
         if name in self._sinks:
             raise InvalidArgument("name", f"a name of its own; the kernel has the sinks {', '.join(self._sinks)}", name)
         self._sinks[name] = NamedSink(name, sink, self._ports.new_caller())
@@ -74,8 +74,3 @@ class Sinks:
         if homeless:
             raise LimitExceeded(what="sinks of one store", limit=SINKS_MAX, found=SINKS_MAX + len(homeless))
         self._registered = True
-
-
-def is_sink_name(name: object) -> bool:
-    """Whether a sink may have this name."""
-    return isinstance(name, str) and name.isprintable() and 1 <= len(name) <= NAME_LENGTH_MAX

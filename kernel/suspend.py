@@ -7,8 +7,8 @@ from typing import Generic, TypeVar
 
 from attrs import field, frozen
 
-from .durations import Duration, in_seconds
-from .errors import InvalidArgument
+from .arguments import checked_seconds
+from .durations import Duration
 
 S_co = TypeVar("S_co", covariant=True)
 
@@ -39,18 +39,11 @@ class Suspend(Generic[S_co]):
     """`give_up_after` in seconds."""
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "check_after_s", _seconds("check_after", self.check_after))
+        object.__setattr__(self, "check_after_s", checked_seconds("check_after", self.check_after))
         limit = self.give_up_after
-        object.__setattr__(self, "give_up_after_s", None if limit is None else _seconds("give_up_after", limit))
+        object.__setattr__(self, "give_up_after_s", None if limit is None else checked_seconds("give_up_after", limit))
 
 
 def is_suspend(annotation: object) -> bool:
     """Whether an annotation is `Suspend`, with what is kept or without."""
     return annotation is Suspend or typing.get_origin(annotation) is Suspend
-
-
-def _seconds(name: str, value: Duration) -> float:
-    try:
-        return in_seconds(value)
-    except ValueError as problem:
-        raise InvalidArgument(name, str(problem).partition(", not ")[0], value) from None

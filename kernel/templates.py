@@ -19,17 +19,15 @@ from ..ports.errors import AdapterError
 from ..ports.scheduler import Scheduler
 from .codec import SIZE_UNLIMITED, decode, encode
 from .definition import Flow
+from .entries import read_entries
 from .fetching import fetch_payload
 from .references import is_reference, read_reference
-from .schedules import CRON_PREFIX, START_PREFIX, CronEntry, StartEntry, Template, read_entry
+from .schedules import CRON_PREFIX, START_PREFIX, CronEntry, StartEntry, Template
 from .spilling import Spill, write_blob
 from .starting import Start, run_request
 
 TEMPLATES: Final = "scheduled/"
 """What the keys of the blobs of all templates begin with."""
-
-ENTRIES_PER_PAGE = 500
-"""Entries of the scheduler that are read at a time."""
 
 _NOT_REGISTERED = 0
 """The flow id in a request that is only checked."""
@@ -102,14 +100,10 @@ async def kept_blobs(scheduler: Scheduler) -> Set[str]:
     """The keys of all blobs that what is scheduled refers to."""
     keys: set[str] = set()
     for prefix in (CRON_PREFIX, START_PREFIX):
-        after = ""
-        while page := await scheduler.list(prefix, after=after, limit=ENTRIES_PER_PAGE):
-            for kept in page:
-                entry = read_entry(kept.scheduled.command)
-                data = entry.template.input.encode() if isinstance(entry, (CronEntry, StartEntry)) else b""
-                if is_reference(data):
-                    keys.update(blob.key for blob in read_reference(data).blobs())
-            after = page[-1].scheduled.name
+        async for _, entry in read_entries(scheduler, prefix):
+            data = entry.template.input.encode() if isinstance(entry, (CronEntry, StartEntry)) else b""
+            if is_reference(data):
+                keys.update(blob.key for blob in read_reference(data).blobs())
     return keys
 
 

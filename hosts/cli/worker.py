@@ -139,7 +139,7 @@ async def _work(target: str, kernel: Kernel, options: Mapping[str, Any], resourc
 
 def _require_work(target: str, kernel: Kernel, queues: Sequence[str] | None) -> None:
     """Raise where a worker could never do anything."""
-    from ...kernel.definition.names import nearest
+    from ...kernel.hints import nearest
 
     if not kernel.flows:
         raise NothingToServe(target, "the kernel has no flows; pass them to Kernel(flows=[…])")

@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from typing import Any, TypeVar
 
 from ...ports import Ports
+from ..arguments import checked_run_id
 from ..commands import Command
 from ..definition import Flow
 from ..dispatch import Dispatcher
-from ..errors import InvalidArgument
 from ..registry import Registry
 from ..runs import RunHandle
 from ..sinks import Sinks
@@ -58,9 +58,7 @@ class Commanding(ABC):
         Raises:
             InvalidArgument: `run_id` is no text.
         """
-        if not isinstance(run_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidArgument("run_id", "text", run_id)
-        return self._handle(run_id, created=False)
+        return self._handle(checked_run_id(run_id), created=False)
 
     @abstractmethod
     def _handle(self, run_id: str, *, created: bool) -> RunHandle:

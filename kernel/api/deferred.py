@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from ..commands import Deferral, WithdrawDeferred
+from ..entries import deferred_entry_of
 from ..errors import DeferredNotFound
 from ..runs import RunHandle
-from ..schedules import CronEntry, DeferredRecord, deferred_record, read_entry
+from ..schedules import DeferredRecord, deferred_record
 from .commanding import Commanding
 
 
@@ -35,10 +36,9 @@ class Deferred:
             DeferredNotFound: it was carried out or withdrawn; or the transaction that asked for it has not committed.
         """
         kept = await self._kernel.ports.scheduler.read(self.name)
-        entry = None if kept is None else read_entry(kept.scheduled.command)
-        if kept is None or entry is None or isinstance(entry, CronEntry):
+        if kept is None:
             raise DeferredNotFound(self.name)
-        return deferred_record(kept, entry)
+        return deferred_record(kept.scheduled, deferred_entry_of(kept))
 
     async def withdraw(self) -> bool:
         """Forget it. False where it is too late: it was carried out, or a host is just doing so."""

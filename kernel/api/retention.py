@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+from ..arguments import checked_seconds
 from ..commands import CollectBlobs, CollectedBlobs, Pruned, PruneRuns
-from ..durations import Duration, in_seconds
+from ..durations import Duration
 from ..errors import InvalidArgument
 from .commanding import Commanding
 
@@ -45,7 +46,7 @@ class Pruning(Commanding):
         self, *, older_than: Duration, flow: str | None = None, dry_run: bool = False
     ) -> AsyncIterator[Pruned]:
         """As `prune`, telling after each batch what it removed."""
-        ended_before = self.ports.clock.now() - _duration("older_than", older_than)
+        ended_before = self.ports.clock.now() - timedelta(seconds=checked_seconds("older_than", older_than))
         if flow is not None and not isinstance(flow, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArgument("flow", "the slug of a flow", flow)
         batch = await self.dispatch(PruneRuns(ended_before=ended_before, flow=flow, dry_run=dry_run))
@@ -66,16 +67,9 @@ class Pruning(Commanding):
         Raises:
             InvalidArgument: `older_than` is no duration, or too short.
         """
-        grace = _duration("older_than", older_than)
+        grace = timedelta(seconds=checked_seconds("older_than", older_than))
         if grace < ORPHAN_GRACE_LEAST:
             raise InvalidArgument(
                 "older_than", "an hour at least: what an attempt wrote is referred to when it is settled", grace
             )
         return await self.dispatch(CollectBlobs(older_than=grace, dry_run=dry_run))
-
-
-def _duration(name: str, found: Duration) -> timedelta:
-    try:
-        return timedelta(seconds=in_seconds(found))
-    except ValueError as error:
-        raise InvalidArgument(name, str(error), found) from None

@@ -1,54 +1,32 @@
-"""Runs that start by themselves: cron schedules, and commands that are deferred to a time."""
+"""Runs that start by the clock: cron schedules."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from typing import Any, TypeVar, overload
 
-from ..commands import (
-    CancelRun,
-    DeferCancel,
-    DeferStart,
-    PauseSchedule,
-    PutSchedule,
-    RemoveSchedule,
-    ResumeSchedule,
-    RetryDeferred,
-    TriggerSchedule,
-    WithdrawDeferred,
-)
+from ..arguments import checked_text
+from ..commands import PauseSchedule, PutSchedule, RemoveSchedule, ResumeSchedule, TriggerSchedule
 from ..cron import Cron
 from ..definition import Flow
-from ..durations import Duration, in_seconds
+from ..entries import entry_of, read_entries
 from ..errors import InvalidArgument, InvalidCron, ScheduleNotFound
+from ..hints import closest
 from ..runs import RunHandle
 from ..schedules import (
-    CANCEL_PREFIX,
     CATCH_UPS,
     CRON_PREFIX,
     SCHEDULE_NAME_LENGTH_MAX,
-    SIGNAL_PREFIX,
-    START_PREFIX,
     CatchUp,
     CronEntry,
-    DeferredRecord,
-    Entry,
     ScheduleRecord,
     cron_name,
-    deferred_record,
-    read_entry,
     schedule_record,
 )
 from ..templates import checked_template
 from .commanding import Commanding
-from .deferred import Deferred, deferred_of
 
 T = TypeVar("T")
-
-ENTRIES_PER_PAGE = 500
-"""Scheduled commands that are read at a time."""
 
 
 class Scheduling(Commanding):
@@ -146,122 +124,9 @@ class Scheduling(Commanding):
         """
         _checked_name(name)
         kept = await self.ports.scheduler.read(cron_name(name))
-        entry = None if kept is None else read_entry(kept.scheduled.command)
-        if kept is None or not isinstance(entry, CronEntry):
-            known = [record.name async for record in self._schedule_records()]
-            close = get_close_matches(name, known, n=1)
-            raise ScheduleNotFound(name, close[0] if close else None)
-        return Schedule(self, schedule_record(kept, entry))
-
-    @overload
-    async def start_later(
-        self,
-        flow: Flow[T],
-        input: T,
-        *,
-        at: datetime | None = None,
-        after: Duration | None = None,
-        key: str | None = None,
-        priority: int = 0,
-        config: Mapping[str, object] | None = None,
-    ) -> Deferred: ...
-    @overload
-    async def start_later(
-        self,
-        flow: str,
-        input: object,
-        *,
-        at: datetime | None = None,
-        after: Duration | None = None,
-        key: str | None = None,
-        priority: int = 0,
-        config: Mapping[str, object] | None = None,
-    ) -> Deferred: ...
-    async def start_later(
-        self,
-        flow: Flow[Any] | str,
-        input: object,
-        *,
-        at: datetime | None = None,
-        after: Duration | None = None,
-        key: str | None = None,
-        priority: int = 0,
-        config: Mapping[str, object] | None = None,
-    ) -> Deferred:
-        """Start a run at a time. When this returns, the start is durable, and the run's id is known.
-
-        Args:
-            flow: as for `start`; the run is one of the newest version that the host has which starts it.
-            input: as for `start`; checked now and then again.
-            at: when; aware, and at once where it is past. Either this or `after`.
-            after: how much later than now; a `timedelta`, or seconds.
-            key: makes the call repeatable, as for `start`; the time is no part of what is compared.
-            priority: as for `start`.
-            config: as for `start`.
-
-        Raises:
-            UnknownFlow, ForeignFlow, InvalidInput, IdempotencyConflict: as for `start`.
-            InvalidArgument: neither or both of `at` and `after` are given, or what is given is no such.
-            AdapterError: the store failed.
-        """
-        found = self._registry.find(flow)
-        due_at = self._due_at(at, after)
-        template = checked_template(found, input, config, priority=priority, key=key)
-        return deferred_of(self, await self.dispatch(DeferStart(template=template, key=key, due_at=due_at)), due_at)
-
-    async def cancel_later(
-        self,
-        run_id: str,
-        *,
-        at: datetime | None = None,
-        after: Duration | None = None,
-        reason: str | None = None,
-    ) -> Deferred:
-        """Cancel a run at a time, if it has not ended by then: a deadline, of which a run has one, the last.
-
-        Args:
-            run_id: of the run. It need not have started yet; if it has not when the time comes, its start is withdrawn.
-            at: when; aware, and at once where it is past. Either this or `after`.
-            after: how much later than now; a `timedelta`, or seconds.
-            reason: as for `cancel`.
-
-        Raises:
-            InvalidArgument: an argument is no such.
-            AdapterError: the store failed.
-        """
-        CancelRun(run_id, reason)
-        if not run_id.isprintable() or not 1 <= len(run_id) <= SCHEDULE_NAME_LENGTH_MAX:
-            raise InvalidArgument("run_id", "the id of a run", run_id)
-        due_at = self._due_at(at, after)
-        return deferred_of(self, await self.dispatch(DeferCancel(run_id=run_id, reason=reason, due_at=due_at)), due_at)
-
-    async def deferred(self) -> list[DeferredRecord]:
-        """All deferred commands that are not carried out yet, by name."""
-        return [
-            deferred_record(kept, entry)
-            for prefix in (CANCEL_PREFIX, SIGNAL_PREFIX, START_PREFIX)
-            async for kept, entry in self._entries(prefix)
-            if not isinstance(entry, CronEntry)
-        ]
-
-    async def withdraw(self, name: str) -> bool:
-        """Forget a deferred command.
-
-        Args:
-            name: of the command, as `deferred` and `Deferred` tell it.
-
-        Returns:
-            False where it is too late: it was carried out, a host is just doing so, or there never was one.
-        """
-        return await self.dispatch(WithdrawDeferred(_checked_entry(name)))
-
-    async def retry_deferred(self, name: str) -> DeferredRecord:
-        """Carry a deferred command out as soon as a host can, whatever its time is and however often it has failed.
-
-        Raises:
-            DeferredNotFound: there is no such command (any more).
-        """
-        return await self.dispatch(RetryDeferred(_checked_entry(name)))
+        if kept is None:
+            raise ScheduleNotFound(name, closest(name, [record.name async for record in self._schedule_records()]))
+        return Schedule(self, schedule_record(kept.scheduled, entry_of(kept, CronEntry)))
 
     # What the handles ask for
 
@@ -282,33 +147,8 @@ class Scheduling(Commanding):
         return await self.dispatch(RemoveSchedule(_checked_name(name)))
 
     async def _schedule_records(self) -> AsyncIterator[ScheduleRecord]:
-        async for kept, entry in self._entries(CRON_PREFIX):
-            if isinstance(entry, CronEntry):
-                yield schedule_record(kept, entry)
-
-    async def _entries(self, prefix: str) -> AsyncIterator[tuple[Any, Entry]]:
-        after = ""
-        while page := await self.ports.scheduler.list(prefix, after=after, limit=ENTRIES_PER_PAGE):
-            for kept in page:
-                yield kept, read_entry(kept.scheduled.command)
-            if len(page) < ENTRIES_PER_PAGE:
-                return
-            after = page[-1].scheduled.name
-
-    def _due_at(self, at: object, after: object) -> datetime:
-        if (at is None) == (after is None):
-            raise InvalidArgument("at, after", "one of the two", (at, after))
-        if after is not None:
-            try:
-                return self.ports.clock.now() + timedelta(seconds=in_seconds(after))
-            except ValueError as problem:
-                raise InvalidArgument("after", str(problem).partition(",")[0], after) from None
-        if not isinstance(at, datetime) or at.tzinfo is None:
-            raise InvalidArgument("at", "an aware datetime", at)
-        try:
-            return at.astimezone(UTC)
-        except OverflowError:
-            raise InvalidArgument("at", "a time of the calendar", at) from None
+        async for kept, _ in read_entries(self.ports.scheduler, CRON_PREFIX):
+            yield schedule_record(kept.scheduled, entry_of(kept, CronEntry))
 
 
 class Schedule:
@@ -371,13 +211,4 @@ class Schedule:
 
 
 def _checked_name(name: object) -> str:
-    if not isinstance(name, str) or not 1 <= len(name) <= SCHEDULE_NAME_LENGTH_MAX or not name.isprintable():
-        raise InvalidArgument("name", f"printable text of 1 to {SCHEDULE_NAME_LENGTH_MAX} characters", name)
-    return name
-
-
-def _checked_entry(name: object) -> str:
-    prefixes = (START_PREFIX, CANCEL_PREFIX, SIGNAL_PREFIX)
-    if not isinstance(name, str) or not name.startswith(prefixes) or not name.isprintable():
-        raise InvalidArgument("name", "the name of a deferred command", name)
-    return name
+    return checked_text("name", name, SCHEDULE_NAME_LENGTH_MAX)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from ...ports.callers import CallerConnection, SeenRun
 from ...ports.errors import AdapterError, CommitUnknown, FairleadError
 from ...ports.reading import RunRecord
+from ..arguments import checked_run_id, checked_seconds
 from ..arrays import missing_arrays
 from ..commands import RESUME_TOKEN_LIFETIME, Deferral, MintResumeToken, RequestSignal, SendSignal, SentSignal
 from ..decisions.signal import foreseen, signals_of
@@ -19,7 +20,7 @@ from ..definition import Flow, Step
 from ..definition.unknown_fields import unknown_fields
 from ..dispatch.joining import callers_of
 from ..dispatch.waiting import resume_digest
-from ..durations import Duration, in_seconds
+from ..durations import Duration
 from ..errors import (
     InvalidArgument,
     InvalidSignal,
@@ -200,11 +201,10 @@ class Signals(Commanding):
         return await self._send(flow, found, record.id, payload, key, problems=problems, expires_at=row.expires_at)
 
     async def _record(self, run_id: object) -> RunRecord:
-        if not isinstance(run_id, str):
-            raise InvalidArgument("run_id", "text", run_id)
-        record = await self.ports.persistence.read_run(run_id)
+        found = checked_run_id(run_id)
+        record = await self.ports.persistence.read_run(found)
         if record is None:
-            raise RunNotFound(run_id)
+            raise RunNotFound(found)
         return record
 
     def _signal_step(self, run: RunRecord | SeenRun, step: Step[Any] | str, run_id: str) -> tuple[Flow[Any], Step[Any]]:
@@ -315,10 +315,7 @@ def _missing(flow: Flow[Any], step: Step[Any], facts: bytes | None) -> Iterator[
 
 
 def _lifetime_s(expires_in: object) -> float:
-    try:
-        seconds = in_seconds(expires_in)
-    except ValueError as problem:
-        raise InvalidArgument("expires_in", str(problem).partition(",")[0], expires_in) from None
+    seconds = checked_seconds("expires_in", expires_in)
     if not seconds:
         raise InvalidArgument("expires_in", "more than 0 s", expires_in)
     return seconds

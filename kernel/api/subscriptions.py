@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
 
 from ...ports.outbox import DeadLetter, DeadLetterCursor, DeadLetterFilter, EventRecord, SinkRecord
+from ..arguments import checked_page_limit, checked_text
 from ..commands import RemoveSink, ReplayDeadLetters
-from ..errors import InvalidArgument, LimitExceeded
+from ..errors import InvalidArgument
 from ..events import EVENT_TYPES
-from ..sinks import NAME_LENGTH_MAX, is_sink_name
+from ..hints import closest
+from ..sinks import SINK_NAME_LENGTH_MAX
 from ..subscription import Subscription
 from .commanding import Commanding
 
@@ -72,9 +73,7 @@ class Subscribing(Commanding):
         Raises:
             InvalidArgument: `name` can be no sink's.
         """
-        if not is_sink_name(name):
-            raise InvalidArgument("name", f"1 to {NAME_LENGTH_MAX} printable characters", name)
-        return await self.dispatch(RemoveSink(name))
+        return await self.dispatch(RemoveSink(checked_text("name", name, SINK_NAME_LENGTH_MAX)))
 
     async def dead_letters(
         self, chosen: DeadLetterFilter | None = None, *, limit: int = 100, after: DeadLetterCursor | None = None
@@ -85,11 +84,12 @@ class Subscribing(Commanding):
             chosen: which; None for all.
             limit: at most so many, 1 to `DEAD_LETTERS_PER_PAGE_MAX`.
             after: the last one of the page before.
+
+        Raises:
+            InvalidArgument, LimitExceeded: `limit` is out of bounds.
+            AdapterError: the store failed.
         """
-        if isinstance(limit, bool) or not isinstance(limit, int):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidArgument("limit", "an int", limit)
-        if not 1 <= limit <= DEAD_LETTERS_PER_PAGE_MAX:
-            raise LimitExceeded(what="dead letters per page", limit=DEAD_LETTERS_PER_PAGE_MAX, found=limit)
+        checked_page_limit(limit, DEAD_LETTERS_PER_PAGE_MAX, what="dead letters per page")
         return await self.ports.persistence.list_dead_letters(chosen or DeadLetterFilter(), limit=limit, after=after)
 
     async def replay(self, chosen: DeadLetterFilter, *, dry_run: bool = False) -> int:
@@ -115,8 +115,8 @@ def _checked_types(types: str | Iterable[str]) -> frozenset[str] | None:
         raise InvalidArgument("types", "at least one type of event", types)
     for each in named:
         if each != "*" and each not in EVENT_TYPES:
-            close = get_close_matches(str(each), EVENT_TYPES, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(EVENT_TYPES)}"
+            close = closest(str(each), EVENT_TYPES)
+            hint = f"there are {', '.join(EVENT_TYPES)}" if close is None else f"did you mean {close!r}?"
             raise InvalidArgument("types", f"types of events, or '*'; {hint}", each)
     return None if "*" in named else frozenset(named)
 

@@ -17,11 +17,6 @@ class Command(Record, Generic[Result], frozen=True):
     """Whether the kernel's flows must be registered with the store first."""
 
 
-def is_text(value: object) -> bool:
-    """Whether a value is text."""
-    return isinstance(value, str)
-
-
 def at_most(what: str, found: int, most: int) -> None:
     """Refuse more of something than a command takes."""
     if found > most:

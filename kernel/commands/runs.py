@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from ...ports.record import Record
 from ...ports.statuses import RunStatus
-from ..errors import InvalidArgument
-from .base import Command, at_most, is_text
+from ..arguments import checked_run_id, checked_text
+from .base import Command, at_most
 
 START_BATCH_MAX = 10_000
 """Runs in one `StartRuns`: what one statement inserts within about a second."""
@@ -64,13 +64,9 @@ class CancelRun(Command["CancelledRun"], frozen=True):
     """Why: printable text of 1 to `REASON_LENGTH_MAX` characters, kept with the run and told with its event."""
 
     def __post_init__(self) -> None:
-        if not is_text(self.run_id):
-            raise InvalidArgument("run_id", "text", self.run_id)
-        reason = self.reason
-        if reason is not None and not (
-            is_text(reason) and 1 <= len(reason) <= REASON_LENGTH_MAX and reason.isprintable()
-        ):
-            raise InvalidArgument("reason", f"printable text of 1 to {REASON_LENGTH_MAX} characters", reason)
+        checked_run_id(self.run_id)
+        if self.reason is not None:
+            checked_text("reason", self.reason, REASON_LENGTH_MAX)
 
 
 class CancelledRun(Record, frozen=True, kw_only=True):

@@ -9,11 +9,11 @@ from attrs import evolve
 
 from .. import codec
 from ..errors import FlowDefinitionError, PayloadError
+from ..hints import nearest
 from ..plan import INPUT, Condition, Pattern
 from .assumptions import Assumptions
 from .binding import CONFIG, CTX, INDEX, ITEM
 from .handler import name_of
-from .names import nearest
 from .site import Site
 
 WRONG = Condition()

@@ -9,10 +9,10 @@ from typing import cast
 import msgspec
 
 from ..errors import PayloadError
+from ..hints import nearest
 from ..schema import ANY, Schema
 from ..schema_types import type_name
 from .handler import Unannotated
-from .names import nearest
 from .step import Step
 from .unknown_fields import unknown_fields
 

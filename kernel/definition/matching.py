@@ -13,6 +13,7 @@ from msgspec import inspect as nodes
 from .. import codec
 from ..codec import JsonValue
 from ..containment import contains
+from ..hints import nearest
 from ..payload_faults import key_path
 from ..pydantic_models import is_written_plainly
 from ..schema import Schema
@@ -28,7 +29,6 @@ from ..schema_types import (
     tuple_items,
     type_name,
 )
-from .names import nearest
 
 _SHOWN_MAX: Final = 80
 """Characters of a pattern in a message."""

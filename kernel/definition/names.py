@@ -1,10 +1,9 @@
-"""The rules for names, and the words with which a wrong one is answered."""
+"""The rules for names."""
 
 from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterable
 
 NAME_LENGTH_MAX = 128
 """Characters. Long enough for any readable name, short enough for every store's index."""
@@ -14,7 +13,6 @@ RESERVED = ("input", "config", "state", "ctx", "item", "index", "run")
 
 _SLUG = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _QUEUE = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]*")
-_SHOWN_MAX = 12
 
 
 def slug_problem(slug: object) -> str | None:
@@ -47,20 +45,6 @@ def input_name_problem(name: object) -> str | None:
     if name in RESERVED and name != "input":
         return "is reserved for something else"
     return _keyword_problem(name)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint that proposes the nearest of the known names, or lists them where none is near."""
-    from difflib import get_close_matches  # Only a wrong name needs it, so importing the kernel does not pay for it.
-
-    names = list(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    if not names:
-        return "there is none yet"
-    shown = ", ".join(repr(each) for each in names[:_SHOWN_MAX])
-    return f"known: {shown}" + (f" and {len(names) - _SHOWN_MAX} more" if len(names) > _SHOWN_MAX else "")
 
 
 def _problem(name: object, pattern: re.Pattern[str], alphabet: str) -> str | None:

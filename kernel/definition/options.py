@@ -10,8 +10,9 @@ from typing import Any, Literal, TypeAlias, TypedDict
 from attrs import frozen
 
 from ..durations import DURATION_MAX, Duration, in_seconds
+from ..hints import nearest
 from ..plan import Consequence, Tolerance
-from .names import nearest, queue_problem
+from .names import queue_problem
 
 MAX_ATTEMPTS_MAX = 10_000
 """Every failed attempt is kept, so attempts are bounded."""

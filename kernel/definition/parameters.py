@@ -9,6 +9,7 @@ from typing import Any
 
 from ..context import Context
 from ..errors import FlowDefinitionError, UnsupportedType
+from ..hints import nearest
 from ..plan import INPUT
 from ..schema import ANY, Schema
 from ..schema_types import type_name
@@ -16,7 +17,6 @@ from ..suspend import is_suspend
 from .binding import CONFIG, CTX, INDEX, ITEM, STATE, Binding, PayloadParameter
 from .config import config_problem
 from .handler import Handler, Names, Parameter, Signature, Unannotated
-from .names import nearest
 from .resource import ResourceMark
 from .site import Site
 from .step import Step

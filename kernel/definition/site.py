@@ -7,9 +7,9 @@ from typing import Any
 from attrs import frozen
 
 from ..errors import FlowDefinitionError
+from ..hints import nearest
 from ..plan import INPUT
 from .handler import Handler, name_of, same_function
-from .names import nearest
 from .step import Step
 from .steps import Steps
 

@@ -7,10 +7,10 @@ from typing import Final
 
 from msgspec import inspect as nodes
 
+from ..hints import nearest
 from ..plan import INPUT, ValuePath
 from ..schema import Schema
 from ..schema_types import alternatives, is_any, is_none, object_fields
-from .names import nearest
 from .site import Site
 
 _EXAMPLES: Final = {"over": "fetch.pages", "until": "plan.send_at"}

@@ -25,6 +25,7 @@ from ...ports.scheduler import KeptCommand, ScheduledCommand
 from ..commands import CancelRun, Command, Fired, FireScheduled, SendSignal, TriggerSchedule, Trouble
 from ..cron import Cron
 from ..decisions.firing import FAILURES_MAX, fire_ticks, retry_at
+from ..entries import entry_of
 from ..errors import IdempotencyConflict, RunNotFound, ScheduleNotFound, UnknownFlow
 from ..failures import decode_failure, failure_of
 from ..registry import RegisteredFlow, rank
@@ -181,10 +182,9 @@ class Firing:
 
     async def _trigger(self, command: TriggerSchedule) -> str:
         kept = await self._scheduler.read(cron_name(command.name))
-        entry = None if kept is None else read_entry(kept.scheduled.command)
-        if not isinstance(entry, CronEntry):
+        if kept is None:
             raise ScheduleNotFound(command.name)
-        template = await loaded_template(self._ports, entry.template)
+        template = await loaded_template(self._ports, entry_of(kept, CronEntry).template)
         run_id = self._ports.new_id()
         if template.flow in self._slugs:
             await self._start(self._found(template), [start_of(template, None)], run_id=run_id)

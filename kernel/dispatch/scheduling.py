@@ -7,13 +7,12 @@ it is repeated.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from msgspec.structs import replace
 
-from ...ports.errors import Contention, CorruptionError
+from ...ports.errors import Contention
 from ...ports.reading import RunFilter
 from ...ports.scheduler import KeptCommand, ScheduledCommand
 from ..commands import (
@@ -27,15 +26,14 @@ from ..commands import (
     RetryDeferred,
     WithdrawDeferred,
 )
-from ..cron import Cron
+from ..decisions.scheduling import define_schedule, is_defined_so, pause_schedule, resume_schedule
+from ..entries import deferred_entry_of, entry_of
 from ..errors import DeferredNotFound, IdempotencyConflict, ScheduleNotFound, ScheduleTaken
 from ..fetching import fetch_payload
 from ..schedules import (
     CancelEntry,
     CronEntry,
-    DeferredEntry,
     DeferredRecord,
-    Entry,
     ScheduleRecord,
     StartEntry,
     cancel_name,
@@ -52,7 +50,7 @@ from .means import Handlers, Means
 CHANGE_TRIES_MAX = 50
 """How often a change is tried that somebody else was faster than: more than there are hosts that fire at one moment."""
 
-EntryT = TypeVar("EntryT", bound=Entry)
+Done = TypeVar("Done")
 
 
 class Scheduling:
@@ -80,62 +78,51 @@ class Scheduling:
     # Schedules
 
     async def _put(self, command: PutSchedule) -> ScheduleRecord:
-        return await self._means.until_known(lambda: self._put_or_recognise(command))
+        return await self._written(f"schedule {command.name!r}", lambda: self._put_once(command))
 
-    async def _put_or_recognise(self, command: PutSchedule) -> ScheduleRecord:
-        for _ in range(CHANGE_TRIES_MAX):
-            kept = await self._scheduler.read(cron_name(command.name))
-            before = None if kept is None else _read(kept, CronEntry)
-            if before is not None and before.template.flow != command.template.flow:
-                raise ScheduleTaken(name=command.name, flow=before.template.flow, wanted=command.template.flow)
-            if kept is not None and before is not None and _is_same(kept, before, command):
-                return schedule_record(kept, before)
-            template = await stored_template(self._ports, command.template, size_bytes_max=self._means.inline_bytes_max)
-            entry = _defined(command, before, now=self._means.clock.now())
-            scheduled = _scheduled(replace(entry, template=template))
-            if kept is None or before is None:
-                if await self._scheduler.schedule(scheduled, replace=False):
-                    return _record_of(scheduled)
-            elif await self._scheduler.put_back(kept, scheduled):
-                await discard_template(self._ports, before.template)
+    async def _put_once(self, command: PutSchedule) -> ScheduleRecord | None:
+        kept = await self._scheduler.read(cron_name(command.name))
+        before = None if kept is None else entry_of(kept, CronEntry)
+        if before is not None and before.template.flow != command.template.flow:
+            raise ScheduleTaken(name=command.name, flow=before.template.flow, wanted=command.template.flow)
+        if kept is not None and before is not None and is_defined_so(kept.scheduled, before, command):
+            return schedule_record(kept.scheduled, before)
+        template = await stored_template(self._ports, command.template, size_bytes_max=self._means.inline_bytes_max)
+        scheduled = define_schedule(command, before, template, now=self._means.clock.now())
+        if kept is None or before is None:
+            if await self._scheduler.schedule(scheduled, replace=False):
                 return _record_of(scheduled)
-            await discard_template(self._ports, template)
-        raise Contention(f"schedule {command.name!r} is changed by others all the time; try again")
+        elif await self._scheduler.put_back(kept, scheduled):
+            await discard_template(self._ports, before.template)
+            return _record_of(scheduled)
+        await discard_template(self._ports, template)
+        return None
 
     async def _pause(self, command: PauseSchedule) -> ScheduleRecord:
-        def paused(kept: KeptCommand, entry: CronEntry, now: datetime) -> ScheduledCommand | None:
-            return None if entry.paused else _scheduled(replace(entry, paused=True))
-
-        return await self._change(command.name, paused)
+        return await self._change(command.name, lambda _, entry: pause_schedule(entry))
 
     async def _resume(self, command: ResumeSchedule) -> ScheduleRecord:
-        def resumed(kept: KeptCommand, entry: CronEntry, now: datetime) -> ScheduledCommand | None:
-            if entry.paused:
-                return _scheduled(replace(entry, paused=False, after=max(now, entry.after)))
-            troubled = kept.scheduled.due_at is None or kept.scheduled.failures
-            return _scheduled(entry) if troubled else None
+        def resumed(scheduled: ScheduledCommand, entry: CronEntry) -> ScheduledCommand | None:
+            return resume_schedule(scheduled, entry, now=self._means.clock.now())
 
         return await self._change(command.name, resumed)
 
     async def _change(
-        self, name: str, change: Callable[[KeptCommand, CronEntry, datetime], ScheduledCommand | None]
+        self, name: str, change: Callable[[ScheduledCommand, CronEntry], ScheduledCommand | None]
     ) -> ScheduleRecord:
         """Change a schedule; None from `change` leaves it as it is."""
 
-        async def changed() -> ScheduleRecord:
-            for _ in range(CHANGE_TRIES_MAX):
-                kept = await self._scheduler.read(cron_name(name))
-                if kept is None:
-                    raise ScheduleNotFound(name)
-                entry = _read(kept, CronEntry)
-                scheduled = change(kept, entry, self._means.clock.now())
-                if scheduled is None:
-                    return schedule_record(kept, entry)
-                if await self._scheduler.put_back(kept, scheduled):
-                    return _record_of(scheduled)
-            raise Contention(f"schedule {name!r} is changed by others all the time; try again")
+        async def changed() -> ScheduleRecord | None:
+            kept = await self._scheduler.read(cron_name(name))
+            if kept is None:
+                raise ScheduleNotFound(name)
+            entry = entry_of(kept, CronEntry)
+            scheduled = change(kept.scheduled, entry)
+            if scheduled is None:
+                return schedule_record(kept.scheduled, entry)
+            return _record_of(scheduled) if await self._scheduler.put_back(kept, scheduled) else None
 
-        return await self._means.until_known(changed)
+        return await self._written(f"schedule {name!r}", changed)
 
     async def _remove(self, command: RemoveSchedule) -> bool:
         return await self._means.until_known(lambda: self._forget(cron_name(command.name)))
@@ -152,28 +139,25 @@ class Scheduling:
     async def _defer_start(self, command: DeferStart) -> Deferral:
         run_id = self._ports.new_id()
         name = start_name(run_id, command.template.flow, command.key)
-        return await self._means.until_known(lambda: self._defer_start_as(command, run_id, name))
+        return await self._written(f"what has key {command.key!r}", lambda: self._defer_start_as(command, run_id, name))
 
-    async def _defer_start_as(self, command: DeferStart, run_id: str, name: str) -> Deferral:
-        for _ in range(CHANGE_TRIES_MAX):
-            earlier = await self._deferred_before(command, name)
-            if earlier is not None:
-                return replace(earlier, created=earlier.run_id == run_id)
-            template = await stored_template(self._ports, command.template, size_bytes_max=self._means.inline_bytes_max)
-            entry = StartEntry(template=template, run_id=run_id, key=command.key)
-            scheduled = ScheduledCommand(
-                name=name, due_at=command.due_at, command=write_entry(entry), flow=template.flow
-            )
-            if await self._scheduler.schedule(scheduled, replace=False):
-                return Deferral(name=name, run_id=run_id, created=True)
-            await discard_template(self._ports, template)
-        raise Contention(f"starts with key {command.key!r} come and go; try again")
+    async def _defer_start_as(self, command: DeferStart, run_id: str, name: str) -> Deferral | None:
+        earlier = await self._deferred_before(command, name)
+        if earlier is not None:
+            return replace(earlier, created=earlier.run_id == run_id)
+        template = await stored_template(self._ports, command.template, size_bytes_max=self._means.inline_bytes_max)
+        entry = StartEntry(template=template, run_id=run_id, key=command.key)
+        scheduled = ScheduledCommand(name=name, due_at=command.due_at, command=write_entry(entry), flow=template.flow)
+        if await self._scheduler.schedule(scheduled, replace=False):
+            return Deferral(name=name, run_id=run_id, created=True)
+        await discard_template(self._ports, template)
+        return None
 
     async def _deferred_before(self, command: DeferStart, name: str) -> Deferral | None:
         """The start with this key that was deferred before, or the run that has it already."""
         kept = await self._scheduler.read(name)
         if kept is not None:
-            entry = _read(kept, StartEntry)
+            entry = entry_of(kept, StartEntry)
             run_id, same = entry.run_id, entry.template.digest == command.template.digest
         elif command.key is None:
             return None
@@ -211,7 +195,7 @@ class Scheduling:
             kept = await self._scheduler.read(command.name)
             if kept is None:
                 return tried
-            _deferred(kept)
+            deferred_entry_of(kept)
             if kept.claimed_until is not None and kept.claimed_until > self._means.clock.now():
                 return False
             tried = True
@@ -224,19 +208,29 @@ class Scheduling:
         return await self._means.until_known(withdrawn)
 
     async def _retry(self, command: RetryDeferred) -> DeferredRecord:
-        async def retried() -> DeferredRecord:
-            for _ in range(CHANGE_TRIES_MAX):
-                kept = await self._scheduler.read(command.name)
-                if kept is None:
-                    raise DeferredNotFound(command.name)
-                entry = _deferred(kept)
-                due_at = self._means.clock.now()
-                scheduled = replace(kept.scheduled, due_at=due_at, failures=0, problem=None)
-                if await self._scheduler.put_back(kept, scheduled):
-                    return deferred_record(replace(kept, scheduled=scheduled), entry)
-            raise Contention(f"{command.name!r} is changed by others all the time; try again")
+        async def retried() -> DeferredRecord | None:
+            kept = await self._scheduler.read(command.name)
+            if kept is None:
+                raise DeferredNotFound(command.name)
+            entry = deferred_entry_of(kept)
+            scheduled = replace(kept.scheduled, due_at=self._means.clock.now(), failures=0, problem=None)
+            return deferred_record(scheduled, entry) if await self._scheduler.put_back(kept, scheduled) else None
 
-        return await self._means.until_known(retried)
+        return await self._written(repr(command.name), retried)
+
+    # Both
+
+    async def _written(self, what: str, write: Callable[[], Awaitable[Done | None]]) -> Done:
+        """Write until nobody else was faster, which `write` tells by None; what it does is recognised when repeated."""
+
+        async def written() -> Done:
+            for _ in range(CHANGE_TRIES_MAX):
+                done = await write()
+                if done is not None:
+                    return done
+            raise Contention(f"{what} is changed by others all the time; try again")
+
+        return await self._means.until_known(written)
 
     async def _discard(self, kept: KeptCommand) -> None:
         entry = read_entry(kept.scheduled.command)
@@ -244,63 +238,7 @@ class Scheduling:
             await discard_template(self._ports, entry.template)
 
 
-def _read(kept: KeptCommand, kind: type[EntryT]) -> EntryT:
-    """An entry whose name tells that it is of this kind."""
-    entry = read_entry(kept.scheduled.command)
-    if not isinstance(entry, kind):
-        raise CorruptionError(f"the entry {kept.scheduled.name!r} is a {type(entry).__name__}, not a {kind.__name__}")
-    return entry
-
-
-def _deferred(kept: KeptCommand) -> DeferredEntry:
-    """A deferred command."""
-    entry = read_entry(kept.scheduled.command)
-    if isinstance(entry, CronEntry):
-        raise DeferredNotFound(kept.scheduled.name)
-    return entry
-
-
-def _is_same(kept: KeptCommand, before: CronEntry, command: PutSchedule) -> bool:
-    """Whether a schedule is defined as it is wanted, and not held: whoever defines it again lets it go on."""
-    told = (before.cron, before.zone, before.catch_up, before.template.digest)
-    wanted = (command.cron, command.zone, command.catch_up, command.template.digest)
-    return told == wanted and (before.paused or kept.scheduled.due_at is not None)
-
-
-def _defined(command: PutSchedule, before: CronEntry | None, *, now: datetime) -> CronEntry:
-    """The schedule as it is wanted. It keeps its place where its ticks stay the same, else it begins anew."""
-    if before is None:
-        return CronEntry(
-            name=command.name,
-            template=command.template,
-            cron=command.cron,
-            zone=command.zone,
-            catch_up=command.catch_up,
-            created_at=now,
-            after=now,
-        )
-    ticks_alike = (before.cron, before.zone) == (command.cron, command.zone)
-    return replace(
-        before,
-        template=command.template,
-        cron=command.cron,
-        zone=command.zone,
-        catch_up=command.catch_up,
-        created_at=now,
-        after=before.after if ticks_alike else now,
-    )
-
-
-def _scheduled(entry: CronEntry) -> ScheduledCommand:
-    """A schedule without trouble: due at its next tick, unless it is paused."""
-    return ScheduledCommand(
-        name=cron_name(entry.name),
-        due_at=None if entry.paused else Cron(entry.cron, entry.zone).after(entry.after),
-        command=write_entry(entry),
-        flow=entry.template.flow,
-    )
-
-
 def _record_of(scheduled: ScheduledCommand) -> ScheduleRecord:
-    kept = KeptCommand(scheduled=scheduled, token=0)
-    return schedule_record(kept, _read(kept, CronEntry))
+    entry = read_entry(scheduled.command)
+    assert isinstance(entry, CronEntry), "a schedule was written"
+    return schedule_record(scheduled, entry)
