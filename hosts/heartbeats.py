@@ -18,8 +18,7 @@ from contextlib import suppress
 from random import Random
 
 from ..kernel import Kernel
-from ..kernel.commands import HeartbeatTasks
-from ..kernel.dispatch.advancing import CLOCK_SKEW_MAX
+from ..kernel.commands import CLOCK_SKEW_MAX, HeartbeatTasks
 from ..ports.records import Lease
 from .backoff import Backoff
 from .cancelling import ends_task

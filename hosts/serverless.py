@@ -19,8 +19,7 @@ from typing import Self, TypeAlias
 from attrs import evolve, frozen
 
 from ..kernel import Kernel
-from ..kernel.commands import OutcomeKind
-from ..kernel.dispatch.advancing import CLOCK_SKEW_MAX
+from ..kernel.commands import CLOCK_SKEW_MAX, OutcomeKind
 from ..kernel.durations import Duration
 from ..ports.clock import Clock
 from ..ports.errors import AdapterError

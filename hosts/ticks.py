@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from ..kernel.commands import (
+    CLOCK_SKEW_MAX,
     ClaimRuns,
     ClaimTasks,
     Command,
@@ -27,7 +28,6 @@ from ..kernel.commands import (
     SweepJobs,
     WakeTasks,
 )
-from ..kernel.dispatch.advancing import CLOCK_SKEW_MAX
 from ..kernel.dispatch.announcing import ANY_QUEUE
 from ..ports.errors import Unavailable
 from ..ports.records import TaskKey

@@ -17,7 +17,7 @@ from ..ports.blobs import BlobCorrupt
 from ..ports.health import Health, Overdue
 from ..ports.outbox import SinkRecord
 from ..ports.reading import OutputRequest, RunCursor, RunFilter
-from .dispatch.advancing import CLOCK_SKEW_MAX
+from .commands import CLOCK_SKEW_MAX
 from .fetching import fetch_blob
 from .references import is_reference, read_reference
 from .workers import Worker, WorkerState

@@ -167,6 +167,11 @@ EVENT_TYPES: tuple[str, ...] = tuple(str(each.__struct_config__.tag) for each in
 """Their types, such as `run.completed`."""
 
 
+def as_raw(error: bytes | None) -> msgspec.Raw:
+    """A recorded error as events carry it."""
+    return NO_ERROR if error is None else msgspec.Raw(error)
+
+
 class _Head(msgspec.Struct):
     """What is read of an event without knowing its class."""
 

@@ -15,7 +15,7 @@ from attrs import frozen
 from ..ports.reading import AttemptRecord, RunRecord, TaskRecord
 from ..ports.records import TaskPhase, WaitsFor
 from ..ports.statuses import TERMINAL_RUN, TERMINAL_TASK, RunStatus, StepStatus, TaskStatus
-from .dispatch.advancing import CLOCK_SKEW_MAX
+from .commands import CLOCK_SKEW_MAX
 from .failures import decode_failure
 from .runs import RunDetails
 from .workers import Worker, WorkerState

@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
 
-from ...kernel.dispatch.advancing import CLOCK_SKEW_MAX
+from ...kernel.commands import CLOCK_SKEW_MAX
 from ...ports.reading import Due
 from ...ports.transport import Delivery
 from ..announcing import Announcer

@@ -9,7 +9,7 @@ from __future__ import annotations
 from .base import Command
 from .joining import RequestCancel, RequestSignal, StartRunsOn
 from .notes import ANNOTATE_BATCH_MAX, AnnotateRuns, Annotation, AnnotationVerdict, WriteNotes
-from .outbox import Flushed, FlushOutbox, RemoveSink, ReplayDeadLetters
+from .outbox import PUBLISH_TIMEOUT, REPLAY_BATCH, Flushed, FlushOutbox, RemoveSink, ReplayDeadLetters
 from .rerun import RerunRun, RestartedRun
 from .retention import PRUNE_BATCH, ClaimChore, CollectBlobs, CollectedBlobs, Pruned, PruneRuns
 from .runs import (
@@ -38,6 +38,7 @@ from .scheduling import (
     WithdrawDeferred,
 )
 from .tasks import (
+    CLOCK_SKEW_MAX,
     SETTLE_BATCH_MAX,
     Capacity,
     ClaimedRuns,
@@ -66,8 +67,11 @@ from .workers import AnnounceWorker
 
 __all__ = [
     "ANNOTATE_BATCH_MAX",
+    "CLOCK_SKEW_MAX",
     "PRUNE_BATCH",
+    "PUBLISH_TIMEOUT",
     "REASON_LENGTH_MAX",
+    "REPLAY_BATCH",
     "RESUME_TOKEN_LIFETIME",
     "SETTLE_BATCH_MAX",
     "START_BATCH_MAX",

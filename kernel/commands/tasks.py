@@ -13,6 +13,9 @@ from .base import Command, at_least, at_most
 SETTLE_BATCH_MAX = 500
 """Outcomes in one `SettleTasks`: past this a batch gains nothing and holds its runs' locks for longer."""
 
+CLOCK_SKEW_MAX = timedelta(seconds=5)
+"""How far the clocks of two hosts may differ: a lease is taken back this much after it ran out."""
+
 
 class Capacity(Record, frozen=True, kw_only=True):
     """What a host can take on: the flows and queues it serves, and how many tasks it has slots for."""

@@ -7,11 +7,12 @@ from datetime import datetime
 
 import msgspec
 
-from ...ports.records import AnnotationsWrite, Changes, EventBatch, RunRow, RunUpdate, Snapshot
+from ...ports.records import AnnotationsWrite, Changes, RunRow, Snapshot
 from ...ports.statuses import TERMINAL_RUN, TaskStatus
 from ..annotations import merge_annotations
 from ..commands import Annotation, AnnotationVerdict
-from ..events import RunAnnotated, encode_events
+from ..events import RunAnnotated
+from .rows import event_batch, run_kept
 
 
 class Annotated(msgspec.Struct, frozen=True):
@@ -57,9 +58,9 @@ def annotate_runs(
         verdicts.append(AnnotationVerdict.FULL if merged.left_out else AnnotationVerdict.WRITTEN)
     changed = [snapshot.runs[run_id] for run_id in sorted(told)]
     changes = Changes(
-        runs=tuple(_update(run, len(told[run.id])) for run in changed),
+        runs=tuple(run_kept(run, events=len(told[run.id])) for run in changed),
         annotations=tuple(AnnotationsWrite(run_id=run.id, annotations=documents[run.id]) for run in changed),
-        events=tuple(_events(run, told[run.id], now) for run in changed),
+        events=tuple(event_batch(run, told[run.id], first=run.next_sequence, now=now) for run in changed),
     )
     return Annotated(changes, tuple(verdicts))
 
@@ -72,25 +73,3 @@ def _refusal(annotation: Annotation, run: RunRow, snapshot: Snapshot) -> Annotat
     task = snapshot.tasks.get(lease.key)
     holds = task is not None and task.status is TaskStatus.RUNNING and task.token == lease.token
     return None if holds else AnnotationVerdict.STALE
-
-
-def _update(run: RunRow, events: int) -> RunUpdate:
-    return RunUpdate(
-        id=run.id,
-        status=run.status,
-        next_sequence=run.next_sequence + events,
-        remaining_steps=run.remaining_steps,
-        signals=run.signals,
-    )
-
-
-def _events(run: RunRow, told: Sequence[RunAnnotated], now: datetime) -> EventBatch:
-    return EventBatch(
-        run_id=run.id,
-        flow=run.flow,
-        generation=run.generation,
-        first_sequence=run.next_sequence,
-        count=len(told),
-        at=now,
-        events=encode_events(told),
-    )

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-import msgspec
-
 from ...ports.records import Lease, NewAttempt, Snapshot, Suspension, TaskPhase, TaskRow, TaskUpdate
 from ...ports.statuses import TaskStatus
 from ..arrays import missing_arrays
 from ..commands import Outcome, OutcomeKind, Verdict
-from ..events import NO_ERROR, TaskRetrying
+from ..events import TaskRetrying, as_raw
 from ..failures import encode_failure
 from ..plan import StepPlan
 from ..sleeps import missing_times
@@ -196,7 +194,7 @@ class Attempts:
                 attempt=task.attempts,
                 reason=reason,
                 ready_at=ready_at,
-                error=NO_ERROR if error is None else msgspec.Raw(error),
+                error=as_raw(error),
             )
         )
 

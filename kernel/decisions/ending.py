@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ...ports.records import Cancellation, EventBatch, RunRow, RunUpdate
-from ..events import Event, encode_events
+from msgspec.structs import replace
+
+from ...ports.records import Cancellation, RunRow
+from ..events import Event
 from ..transitions import RunTrigger, run_after
+from .rows import event_batch, run_kept
 from .state import ChangeSet
 
 
@@ -33,27 +36,7 @@ def end_run(
         children_reason: kept with the steps and tasks that end with it.
         now: the time of the transaction.
     """
-    changes.runs.append(
-        RunUpdate(
-            id=run.id,
-            status=run_after(run.status, trigger),
-            next_sequence=run.next_sequence + 1,
-            remaining_steps=run.remaining_steps,
-            signals=run.signals,
-            ended_at=now,
-            reason=reason,
-            error=error,
-        )
-    )
-    changes.events.append(
-        EventBatch(
-            run_id=run.id,
-            flow=run.flow,
-            generation=run.generation,
-            first_sequence=run.next_sequence,
-            count=1,
-            at=now,
-            events=encode_events([event]),
-        )
-    )
+    status = run_after(run.status, trigger)
+    changes.runs.append(replace(run_kept(run, events=1), status=status, ended_at=now, reason=reason, error=error))
+    changes.events.append(event_batch(run, [event], first=run.next_sequence, now=now))
     changes.cancellations.append(Cancellation(run_id=run.id, at=now, reason=children_reason))

@@ -7,11 +7,10 @@ from datetime import datetime
 
 from ...ports.records import RunRow
 from ...ports.statuses import RunStatus
-from ..events import RunFailed
+from ..events import RunFailed, as_raw
 from ..failures import encode_failure
 from ..transitions import RunTrigger
 from .ending import end_run
-from .progress import as_raw
 from .state import ChangeSet
 from .waits import TIMED_OUT, moment
 

@@ -15,6 +15,7 @@ from attrs import frozen
 
 from ..cron import Cron
 from ..schedules import CatchUp, LeftOut
+from .doubling import doubled
 
 ON_TIME = timedelta(seconds=60)
 """How late a tick may be fired without having been missed: longer than a host that died in the midst of firing holds
@@ -80,5 +81,4 @@ def _left_out(cron: Cron, after: datetime, until: datetime, *, inclusive: bool) 
 
 def retry_at(now: datetime, failures: int) -> datetime:
     """When a command that has failed so often in a row is tried again."""
-    doublings = min(failures - 1, 16)
-    return now + min(RETRY_DELAY * (1 << doublings), RETRY_DELAY_MAX)
+    return now + timedelta(seconds=doubled(RETRY_DELAY.total_seconds(), RETRY_DELAY_MAX.total_seconds(), failures))

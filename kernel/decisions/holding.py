@@ -7,7 +7,6 @@ to the sink, in its place, before anything later; an announcement that is refuse
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -15,6 +14,7 @@ from msgspec.structs import replace
 
 from ...ports.outbox import EventRecord, HeldRun, OutboxRow
 from ..events import event_records, loss_of
+from .doubling import doubled, fraction_of
 
 ATTEMPTS_MAX = 90
 """How often a sink is offered an event. With the delays between them, half a day passes before the event is a dead
@@ -31,8 +31,6 @@ RETRY_JITTER = 0.1
 
 PAUSE_MAX_S = 30.0
 """The longest pause of a sink that accepts nothing: a few attempts in that time tell whether it is well again."""
-
-_DOUBLINGS_MAX = 30
 
 
 def beginning(rows: Sequence[OutboxRow], now: datetime) -> HeldRun:
@@ -80,11 +78,10 @@ def refused(held: HeldRun, problem: str, now: datetime) -> HeldRun:
 
 def retry_delay(run_id: str, attempts: int) -> timedelta:
     """How long to wait after so many refusals of one event, from 1; the same for the same run and number."""
-    delay_s = min(RETRY_DELAY_MAX_S, RETRY_DELAY_S * 2.0 ** min(attempts - 1, _DOUBLINGS_MAX))
-    fraction = zlib.crc32(f"{run_id}#{attempts}".encode()) / 2**32
-    return timedelta(seconds=delay_s * (1 - RETRY_JITTER * fraction))
+    jitter = RETRY_JITTER * fraction_of(f"{run_id}#{attempts}")
+    return timedelta(seconds=doubled(RETRY_DELAY_S, RETRY_DELAY_MAX_S, attempts) * (1 - jitter))
 
 
 def pause(pauses: int) -> timedelta:
     """How long to offer a sink nothing that accepted nothing, the so-manieth time in a row, from 1."""
-    return timedelta(seconds=min(PAUSE_MAX_S, RETRY_DELAY_S * 2.0 ** min(pauses - 1, _DOUBLINGS_MAX)))
+    return timedelta(seconds=doubled(RETRY_DELAY_S, PAUSE_MAX_S, pauses))

@@ -11,8 +11,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-import msgspec
-
 from ...ports.records import (
     Cancellation,
     ElementRequest,
@@ -25,7 +23,6 @@ from ...ports.statuses import RunStatus, StepStatus
 from ..arrays import MissingArray
 from ..elements import Kind
 from ..events import (
-    NO_ERROR,
     Event,
     RunCompleted,
     RunFailed,
@@ -36,6 +33,7 @@ from ..events import (
     StepSkipped,
     StepStarted,
     StepSuspended,
+    as_raw,
 )
 from ..facts import NULL, array_length, facts_of, joined_facts
 from ..failures import Exceeded, encode_failure, with_exceeded
@@ -398,8 +396,7 @@ class RunProgress:
             elif state.changed:
                 changes.steps.append(step_write(self.run.id, state, self.now))
         if self._events:
-            first = self._first_sequence
-            changes.events.append(event_batch(self.run, self._events, first, self.now))
+            changes.events.append(event_batch(self.run, self._events, first=self._first_sequence, now=self.now))
         if self.run.is_rerun:
             changes.reruns.append(rerun(self.run))
         else:
@@ -443,8 +440,3 @@ def _note_facts(state: StepState, facts: bytes | None) -> None:
     if facts != state.facts:
         state.facts = facts
         state.has_new_facts = True
-
-
-def as_raw(error: bytes | None) -> msgspec.Raw:
-    """A recorded error as events carry it."""
-    return NO_ERROR if error is None else msgspec.Raw(error)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from datetime import UTC, datetime, timedelta
 
 from ...ports.records import TaskKey
 from ..plan import StepPlan
-
-DOUBLINGS_MAX = 60
-"""Doublings of a delay that are computed; past this any delay above a nanosecond exceeds every `max_delay`."""
+from .doubling import doubled, fraction_of
 
 END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
@@ -25,9 +22,9 @@ def retry_delay(step: StepPlan, attempt: int, key: TaskKey) -> timedelta:
         attempt: the attempt that failed, from 1.
         key: the task.
     """
-    delay_s = min(step.max_delay_s, step.base_delay_s * 2.0 ** min(attempt - 1, DOUBLINGS_MAX))
+    delay_s = doubled(step.base_delay_s, step.max_delay_s, attempt)
     if step.jitter:
-        delay_s *= 1 - step.jitter * _fraction(f"{key}#{attempt}")
+        delay_s *= 1 - step.jitter * fraction_of(f"{key}#{attempt}")
     return timedelta(seconds=delay_s)
 
 
@@ -37,8 +34,3 @@ def later(now: datetime, delay: timedelta) -> datetime:
         return now + delay
     except OverflowError:
         return END_OF_TIME
-
-
-def _fraction(text: str) -> float:
-    """A number in [0, 1) that depends on nothing but the text."""
-    return zlib.crc32(text.encode()) / 2**32

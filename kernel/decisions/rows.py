@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from ...ports.records import EventBatch, Rerun, RunUpdate, StepWrite
+from ...ports.records import EventBatch, Rerun, RunRow, RunUpdate, StepWrite
 from ..events import Event, encode_events
 from .state import RunState, StepState
 
@@ -67,7 +67,18 @@ def step_write(run_id: str, state: StepState, now: datetime) -> StepWrite:
     )
 
 
-def event_batch(run: RunState, events: Sequence[Event], first: int, now: datetime) -> EventBatch:
+def run_kept(run: RunRow, *, events: int = 0, signals: int = 0) -> RunUpdate:
+    """A run that stays as it is, but that so many events more are told of it, or so many signals more kept for it."""
+    return RunUpdate(
+        id=run.id,
+        status=run.status,
+        next_sequence=run.next_sequence + events,
+        remaining_steps=run.remaining_steps,
+        signals=run.signals + signals,
+    )
+
+
+def event_batch(run: RunState | RunRow, events: Sequence[Event], *, first: int, now: datetime) -> EventBatch:
     """The events that one transaction causes in a run, with consecutive sequence numbers from `first` on."""
     return EventBatch(
         run_id=run.id,

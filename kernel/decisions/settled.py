@@ -77,6 +77,7 @@ def fail_run(progress: RunProgress, leases: Sequence[Lease], error: Exception, s
 
 
 def steps_by_run(snapshot: Snapshot) -> dict[str, dict[str, StepRow]]:
+    """The steps of a snapshot by run id and slug."""
     found: dict[str, dict[str, StepRow]] = {}
     for (run_id, slug), row in snapshot.steps.items():
         found.setdefault(run_id, {})[slug] = row

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ...ports.callers import SeenRun
-from ...ports.records import NewSignal, RunRow, RunUpdate, SignalRow, Snapshot, StepRow
-from ...ports.statuses import TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus
+from ...ports.records import NewSignal, RunRow, SignalRow, Snapshot, StepRow
+from ...ports.statuses import TERMINAL_RUN, TERMINAL_STEP, StepStatus
 from ..commands import SendSignal, SentSignal, SignalFate
 from ..errors import NotASignal, ResumeTokenExpired, SignalConflict, SignalNotAwaited, SignalWaiting
 from ..plan import Plan, StepKind
 from .handover import HandOver
+from .rows import run_kept
 from .settled import Settled, progress_of, steps_by_run
 from .state import ChangeSet, NotLoaded, loaded_steps
 
@@ -108,14 +109,7 @@ def sent(command: SendSignal, reception: Reception, signals: Sequence[SignalRow]
 
 def keep_signal(command: SendSignal, run: RunRow, *, now: datetime) -> ChangeSet:
     """Put a signal down for a step that does not wait yet. The run's status is not touched, and nothing is told."""
-    update = RunUpdate(
-        id=run.id,
-        status=RunStatus(run.status),
-        next_sequence=run.next_sequence,
-        remaining_steps=run.remaining_steps,
-        signals=run.signals + 1,
-    )
-    return ChangeSet(runs=[update], new_signals=[_new_signal(command, now, consumed=False)])
+    return ChangeSet(runs=[run_kept(run, signals=1)], new_signals=[_new_signal(command, now, consumed=False)])
 
 
 def deliver_signal(

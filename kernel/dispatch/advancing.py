@@ -7,13 +7,11 @@ map with gaps, signals that were sent early.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from msgspec.structs import replace
 
 from ...ports.errors import AdapterError, CommitUnknown, UnstorableValue
 from ...ports.records import LoadRequest, Snapshot
-from ..commands import Outcome, OutcomeKind, ReapTasks, Settlement, SettleTasks, Verdict
+from ..commands import CLOCK_SKEW_MAX, Outcome, OutcomeKind, ReapTasks, Settlement, SettleTasks, Verdict
 from ..decisions.handover import NOBODY, HandOver
 from ..decisions.settle import reap_tasks, settle_tasks
 from ..decisions.settled import Settled
@@ -25,9 +23,6 @@ from .means import Handlers, Means
 SETTLE_PATIENCE_S = 1.0
 """After this long no settle is tried again: it ran into a lock rather than a deadlock, and its host has others to
 settle meanwhile."""
-
-CLOCK_SKEW_MAX = timedelta(seconds=5)
-"""How far the clocks of two hosts may differ: a lease is taken back this much after it ran out."""
 
 
 class Advancing:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ..commands import Flushed, FlushOutbox, RemoveSink, ReplayDeadLetters
-from ..commands.outbox import REPLAY_BATCH
+from ..commands import REPLAY_BATCH, Flushed, FlushOutbox, RemoveSink, ReplayDeadLetters
 from ..errors import InvalidArgument
 from ..sinks import Sinks
 from .flushing import flush

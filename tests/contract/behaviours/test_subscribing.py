@@ -182,8 +182,8 @@ async def test_subscribing_comes_before_the_first_use(silent: Ports) -> None:
         ([], print, "a", "at least one type"),
         ("*", "print", "a", "a function that takes an event"),
         ("*", partial(heed), None, "pass name="),
-        ("*", print, "", "1 to 128 printable characters"),
-        ("*", print, "a\nb", "1 to 128 printable characters"),
+        ("*", print, "", "printable text of 1 to 128 characters"),
+        ("*", print, "a\nb", "printable text of 1 to 128 characters"),
         ("*", print, "taken", "the kernel has the sinks taken"),
     ],
 )
