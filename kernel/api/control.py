@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from attrs import frozen
 from msgspec.structs import replace
 
-from ...ports.errors import UsageError
+from ...ports.errors import Contention, UsageError
 from ...ports.reading import RunCursor, RunFilter, RunRecord
 from ...ports.statuses import RunStatus
 from ..commands import CancelledRun, CancelRun, RestartedRun
@@ -30,8 +30,8 @@ class RunAnswer(Generic[Answer]):
     """As it was listed."""
     answer: Answer | None
     """None where it was refused."""
-    refusal: UsageError | None = None
-    """Why."""
+    refusal: UsageError | Contention | None = None
+    """Why; `Contention` where somebody else held the run for too long."""
 
 
 class Control(Commanding):
@@ -124,7 +124,7 @@ class Control(Commanding):
             for run in page.runs:
                 try:
                     answer = await ask(run)
-                except UsageError as refusal:
+                except (UsageError, Contention) as refusal:
                     yield RunAnswer(run=run, answer=None, refusal=refusal)
                 else:
                     yield RunAnswer(run=run, answer=answer)

@@ -20,7 +20,9 @@ from fairlead.kernel import (
     UnknownFlow,
 )
 from fairlead.kernel.api.control import BULK_PAGE_RUNS
+from fairlead.kernel.commands import CancelRun
 from fairlead.ports import Ports
+from fairlead.ports.errors import Contention
 from tests.support.hands import Hands
 
 ALL = RunFilter(statuses=frozenset(RunStatus))
@@ -158,3 +160,21 @@ async def test_two_that_retry_the_same_runs_share_them(world: Ports) -> None:
 
     assert sorted(one + other) == sorted(run.id for run in runs)
     assert {(await run.record()).generation for run in runs} == {2}
+
+
+async def test_a_run_that_somebody_holds_keeps_no_other_back(world: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told with the reason, and the others are dealt with."""
+    kernel, _, runs = await some(world)
+    dispatch = kernel.dispatch
+
+    async def held(command: Any) -> Any:
+        if isinstance(command, CancelRun) and command.run_id == runs["running"].id:
+            raise Contention("somebody holds it")
+        return await dispatch(command)
+
+    monkeypatch.setattr(kernel, "dispatch", held)
+    answers = [each async for each in kernel.cancel_runs(RunFilter(flow="orders"))]
+
+    refused = {each.run.id: str(each.refusal) for each in answers if each.refusal is not None}
+    assert refused == {runs["running"].id: "somebody holds it"}
+    assert await runs["pending"].status() is RunStatus.CANCELLED

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from fairlead.adapters.memory import ManualClock
 from fairlead.kernel import Flow, Kernel, RunDidNotComplete, RunHandle, RunStatus, decode_failure
-from fairlead.kernel.commands import Verdict
+from fairlead.kernel.commands import ExpireRuns, Verdict
+from fairlead.kernel.decisions.expire import expire_runs
+from fairlead.kernel.decisions.state import ChangeSet
+from fairlead.kernel.dispatch import waiting
+from fairlead.kernel.dispatch.waiting import EXPIRED_TOGETHER_MAX
 from fairlead.ports import Ports
-from fairlead.ports.records import Lease
+from fairlead.ports.records import Lease, RunRow
 from tests.support.courses import began, finish, statuses, told
 from tests.support.hands import Hands
 
@@ -168,3 +173,26 @@ async def test_a_new_generation_has_its_time_anew(world: Ports, clock: ManualClo
 
     assert await deadline(run) == clock.now() + HOUR
     assert await hands.expire() == 0
+
+
+async def test_runs_that_are_over_together_end_few_at_a_time(
+    world: Ports, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each may take tasks by the ten thousand with it, and no transaction may outlast the store's patience."""
+    flow = hasty()
+    kernel = Kernel(flows=[flow], ports=world)
+    hands = Hands(kernel)
+    for _ in range(2 * EXPIRED_TOGETHER_MAX + 1):
+        await kernel.start(flow, None)
+    await hands.claim_runs()
+    clock.advance(HOUR)
+    together: list[int] = []
+
+    def counting(runs: Collection[RunRow], *, now: datetime) -> ChangeSet:
+        together.append(len(runs))
+        return expire_runs(runs, now=now)
+
+    monkeypatch.setattr(waiting, "expire_runs", counting)
+    expired = await kernel.dispatch(ExpireRuns())
+
+    assert (expired, together) == (2 * EXPIRED_TOGETHER_MAX + 1, [EXPIRED_TOGETHER_MAX, EXPIRED_TOGETHER_MAX, 1])
