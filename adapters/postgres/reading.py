@@ -61,7 +61,7 @@ class RunReading:
         parameters = {**_filter(chosen, after), "limit": limit + 1}
         if chosen.annotations:
             parameters["annotations"] = msgspec.json.encode(chosen.annotations).decode()
-        rows = await self._database.read("list_annotated_runs" if chosen.annotations else "list_runs", parameters)
+        rows = await self._database.read(_listing(chosen), parameters)
         runs = [_run_record(row) for row in rows[:limit]]
         return RunPage(runs, RunCursor(runs[-1].created_at, runs[-1].id) if len(rows) > limit and runs else None)
 
@@ -111,6 +111,13 @@ class RunReading:
         """How many running tasks have a lease that lasts beyond `now`, by queue and flow."""
         rows = await self._database.read("read_work_in_hand", {"now": now})
         return [WorkInHand(queue=row[0], flow=row[1], version=row[2], tasks=row[3]) for row in rows]
+
+
+def _listing(chosen: RunFilter) -> str:
+    """The statement that finds runs by what few of them have in common."""
+    if chosen.annotations:
+        return "list_annotated_runs"
+    return "list_runs_of_flow" if chosen.flow is not None and chosen.key is None else "list_runs"
 
 
 def _filter(chosen: RunFilter, after: RunCursor | None) -> dict[str, object]:

@@ -22,16 +22,16 @@ class Forgetting:
         self, ended_before: datetime, *, flow: str | None, after: RunCursor | None, limit: int
     ) -> PrunablePage:
         """Terminal runs that ended before `ended_before` and have no unpublished event."""
-        rows = await self._database.read(
-            "find_prunable",
-            {
-                "ended_before": ended_before,
-                "flow": flow,
-                "after_created_at": None if after is None else after.created_at,
-                "after_id": None if after is None else after.id,
-                "limit": limit,
-            },
-        )
+        parameters: dict[str, object] = {
+            "ended_before": ended_before,
+            "after_created_at": None if after is None else after.created_at,
+            "after_id": None if after is None else after.id,
+            "limit": limit,
+        }
+        if flow is None:
+            rows = await self._database.read("find_prunable", parameters)
+        else:
+            rows = await self._database.read("find_prunable_of_flow", {**parameters, "flow": flow})
         runs = [PrunableRun(id=row[0], flow=row[1], ended_at=row[3], tasks=row[4]) for row in rows if row[5]]
         return PrunablePage(runs, RunCursor(rows[-1][2], rows[-1][0]) if len(rows) == limit else None)
 

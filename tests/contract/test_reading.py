@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from fairlead.ports.persistence import Persistence
@@ -158,6 +160,15 @@ async def test_runs_are_filtered_by_status(store: Persistence, flow: FlowRow) ->
     assert await listed(store, RunFilter(statuses=frozenset())) == []
 
 
+async def with_neighbours(store: Persistence, flow: FlowRow, times: Sequence[float]) -> None:
+    """Runs of a flow that are created at these times, numbered from 1, between flows whose names stand next to its."""
+    await store.insert_runs([new_run(flow, number, created_at=at(time)) for number, time in enumerate(times, 1)])
+    for place, slug in enumerate((flow.slug[:-1], flow.slug + "_")):
+        neighbour = await register(store, slug=slug)
+        runs = [new_run(neighbour, 100 * place + n, created_at=at(time)) for n, time in enumerate(times, 100)]
+        await store.insert_runs(runs)
+
+
 async def test_runs_are_filtered_by_time(store: Persistence, flow: FlowRow) -> None:
     """From inclusive, before exclusive."""
     await store.insert_runs([new_run(flow, n, created_at=at(n)) for n in range(1, 6)])
@@ -166,6 +177,21 @@ async def test_runs_are_filtered_by_time(store: Persistence, flow: FlowRow) -> N
     assert await listed(store, RunFilter(created_before=at(2))) == [run_id(1)]
     assert await listed(store, RunFilter(created_from=at(2), created_before=at(4))) == [run_id(3), run_id(2)]
     assert await listed(store, RunFilter(created_from=at(4), created_before=at(4))) == []
+
+
+async def test_runs_of_a_flow_are_filtered_by_time(store: Persistence, flow: FlowRow) -> None:
+    """In the same way; page by page a bound stays what it is."""
+    await with_neighbours(store, flow, range(1, 6))
+    between = RunFilter(flow=flow.slug, created_from=at(2), created_before=at(5))
+    first = await store.list_runs(between, limit=2, after=None)
+    rest = await store.list_runs(between, limit=2, after=first.next)
+    elsewhere = await store.list_runs(between, limit=10, after=RunCursor(at(99), run_id(1)))
+
+    assert await listed(store, RunFilter(flow=flow.slug, created_from=at(4))) == [run_id(5), run_id(4)]
+    assert await listed(store, RunFilter(flow=flow.slug, created_before=at(2))) == [run_id(1)]
+    assert await listed(store, RunFilter(flow=flow.slug, created_from=at(4), created_before=at(4))) == []
+    assert numbers([*first.runs, *rest.runs]) == [4, 3, 2] == numbers(list(elsewhere.runs))
+    assert rest.next is None
 
 
 async def test_all_filters_must_hold(store: Persistence, flow: FlowRow) -> None:
@@ -178,16 +204,21 @@ async def test_all_filters_must_hold(store: Persistence, flow: FlowRow) -> None:
     assert await listed(store, RunFilter(flow="orders", key="a", statuses=frozenset({RunStatus.RUNNING}))) == []
 
 
+@pytest.mark.parametrize("slug", [None, "orders"])
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 7, 100])
-async def test_pages_meet_every_run_once(store: Persistence, flow: FlowRow, limit: int) -> None:
+async def test_pages_meet_every_run_once(store: Persistence, flow: FlowRow, limit: int, slug: str | None) -> None:
     """Whatever the size of a page, also where several runs were created at one moment; None is the end."""
-    await store.insert_runs([new_run(flow, n, created_at=at(n // 3)) for n in range(1, 9)])
+    times = [n // 3 for n in range(1, 9)]
+    if slug is None:
+        await store.insert_runs([new_run(flow, n, created_at=at(time)) for n, time in enumerate(times, 1)])
+    else:
+        await with_neighbours(store, flow, times)
 
     met: list[RunRecord] = []
     sizes: list[int] = []
     after: RunCursor | None = None
     while not sizes or after is not None:
-        page = await store.list_runs(RunFilter(), limit=limit, after=after)
+        page = await store.list_runs(RunFilter(flow=slug), limit=limit, after=after)
         met += page.runs
         sizes.append(len(page.runs))
         after = page.next

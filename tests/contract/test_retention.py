@@ -67,14 +67,18 @@ async def test_the_time_of_the_end_is_what_counts_and_is_exclusive(store: Persis
     assert all_of(await store.find_prunable(at(0.001), flow=None, after=None, limit=10)) == [run]
 
 
-async def test_runs_are_found_page_by_page_oldest_first(store: Persistence, flow: FlowRow) -> None:
+@pytest.mark.parametrize("slug", [None, "orders"])
+async def test_runs_are_found_page_by_page_oldest_first(store: Persistence, flow: FlowRow, slug: str | None) -> None:
     """A page says where the next begins, also where nothing on it may go."""
     runs = await ended(store, flow, 1, 2, 4, 5)
     await start(store, flow, 3)
+    if slug is not None:
+        for place, neighbour in enumerate(("order", "orders_")):
+            await ended(store, await register(store, neighbour), *range(10 * place + 10, 10 * place + 15))
     pages: list[list[str]] = []
     after: RunCursor | None = None
     while True:
-        page = await store.find_prunable(LATER, flow=None, after=after, limit=2)
+        page = await store.find_prunable(LATER, flow=slug, after=after, limit=2)
         pages.append(all_of(page))
         after = page.next
         if after is None:

@@ -1,4 +1,5 @@
--- The oldest runs behind a place, and which of them may go. `tasks` counts rows that were made, without reading them.
+-- The oldest runs behind a place, and which of them may go. The steps tell how many tasks a run has, without reading
+-- them.
 SELECT
     looked_at.id::text, looked_at.flow, looked_at.created_at, looked_at.ended_at,
     coalesce((SELECT sum(s.cursor)::integer FROM fairlead.steps AS s WHERE s.run_id = looked_at.id), 0),
@@ -9,7 +10,6 @@ FROM (
     SELECT r.id, r.flow, r.created_at, r.ended_at
     FROM fairlead.runs AS r
     WHERE r.created_at < %(ended_before)s
-        AND (%(flow)s::text IS NULL OR r.flow = %(flow)s)
         AND (%(after_created_at)s::timestamptz IS NULL
             OR (r.created_at, r.id) > (%(after_created_at)s, %(after_id)s::uuid))
     ORDER BY r.created_at, r.id
