@@ -79,9 +79,18 @@ class Database:
         """The same database through another pool, for another event loop."""
         return Database(evolve(self.settings, pool_size=size))
 
-    async def read(self, name: str, parameters: Parameters = NONE, *, by_key: bool = False) -> list[Row]:
-        """Run one statement file that changes nothing, and return its rows; `by_key` as in `PLAN_BY_KEY`."""
-        return await self._single(name, parameters, by_key=by_key, committing=False)
+    async def read(
+        self, name: str, parameters: Parameters = NONE, *, by_key: bool = False, deadline_s: float | None = None
+    ) -> list[Row]:
+        """Run one statement file that changes nothing, and return its rows.
+
+        Args:
+            name: of the file.
+            parameters: of the statement, by name.
+            by_key: as in `PLAN_BY_KEY`.
+            deadline_s: how long it may take; as long as any exchange where None.
+        """
+        return await self._single(name, parameters, by_key=by_key, committing=False, deadline_s=deadline_s)
 
     async def write(self, name: str, parameters: Parameters = NONE, *, by_key: bool = False) -> list[Row]:
         """Run one statement file as a transaction of its own, and return its rows; `by_key` as in `PLAN_BY_KEY`."""
@@ -138,11 +147,19 @@ class Database:
         """Close the connections; the next statement opens new ones."""
         await self._pool.aclose()
 
-    async def _single(self, name: str, parameters: Parameters, *, by_key: bool, committing: bool) -> list[Row]:
+    async def _single(
+        self,
+        name: str,
+        parameters: Parameters,
+        *,
+        by_key: bool,
+        committing: bool,
+        deadline_s: float | None = None,
+    ) -> list[Row]:
         statement = self.statements[name]
         async with self._pool.connection() as connection:
             with translated(committing=committing):
-                async with asyncio.timeout(self.settings.deadline_s):
+                async with asyncio.timeout(deadline_s or self.settings.deadline_s):
                     if not by_key and not self._wrap_singles:
                         return await _rows(await _execute(connection, statement, parameters))
                     before = [(BEGIN, NONE), (PLAN_BY_KEY, NONE)] if by_key else [(BEGIN, NONE)]

@@ -13,7 +13,8 @@ from attrs import evolve
 
 from fairlead.adapters.memory import CollectingSink, ManualClock
 from fairlead.adapters.memory.invariants import INVARIANTS
-from fairlead.adapters.postgres import migration_sql, postgres_ports
+from fairlead.adapters.postgres import PostgresPersistence, migration_sql, postgres_ports
+from fairlead.adapters.postgres.database import Database, DatabaseSettings
 from fairlead.adapters.postgres.invariants import invariant_names
 from fairlead.kernel import Flow, Kernel, RunFilter
 from fairlead.ports.persistence import Persistence
@@ -334,3 +335,21 @@ async def test_a_broken_invariant_is_named(store: Persistence, url: str, name: s
 def test_both_stores_check_the_same_invariants() -> None:
     """What is an invariant in memory is one in PostgreSQL, under the same name, and each is broken here once."""
     assert set(invariant_names()) == {invariant.__name__ for invariant in INVARIANTS} == set(CASES)
+
+
+async def test_an_invariant_may_take_longer_than_other_statements(settings: DatabaseSettings, url: str) -> None:
+    """A look at everything that is kept has more time than what a host waits for."""
+    database = Database(settings)
+    store = PostgresPersistence(database)
+    await store.check_invariants()
+    database.settings = evolve(settings, deadline_s=0.05)  # now that it is connected
+    with psycopg.connect(url) as connection:
+        connection.execute("LOCK TABLE fairlead.tasks")
+        looking = asyncio.ensure_future(store.check_invariants())
+        await asyncio.wait([looking], timeout=0.3)
+        waits = not looking.done()
+        connection.rollback()
+        broken = await looking
+    await database.aclose()
+
+    assert (waits, broken) == (True, {})
