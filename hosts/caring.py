@@ -38,7 +38,9 @@ class Caretaker:
         """Remove runs that have been kept as long as their flow says.
 
         Args:
-            batches_max: looks at so many batches of each flow, and leaves the rest to the next time; None for all.
+            batches_max: removes so many batches of each flow, and leaves the rest to the next time; None for all.
+                Batches of which nothing may go are passed over: else the oldest runs of a flow that waits for long
+                would keep all others.
 
         Returns:
             How many runs were removed.
@@ -51,7 +53,7 @@ class Caretaker:
             while batches_max is None or batches < batches_max:
                 pruned = await self._kernel.dispatch(PruneRuns(ended_before=ended_before, flow=slug, after=after))
                 total += pruned.runs
-                batches += 1
+                batches += pruned.runs > 0
                 after = pruned.next
                 if after is None:
                     break

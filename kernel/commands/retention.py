@@ -9,8 +9,8 @@ from ...ports.reading import RunCursor
 from ...ports.record import Record
 from .base import Command, at_least
 
-PRUNE_BATCH = 100
-"""Runs looked at in one prune: what a database removes in a fraction of a second."""
+PRUNE_BATCH = 500
+"""Runs looked at in one prune: what a database removes in a tenth of a second, and passes over in a hundredth."""
 
 
 class PruneRuns(Command["Pruned"], frozen=True, kw_only=True):

@@ -11,8 +11,8 @@ import pytest
 from fairlead.adapters.memory import ManualClock, memory_ports
 from fairlead.hosts.caring import COLLECT_EVERY, Caretaker
 from fairlead.hosts.serverless import ServerlessHost
-from fairlead.kernel import Flow, FlowDefinitionError, Kernel
-from fairlead.kernel.commands import ClaimChore
+from fairlead.kernel import Flow, FlowDefinitionError, Kernel, Start
+from fairlead.kernel.commands import PRUNE_BATCH, ClaimChore
 from fairlead.ports import Ports
 from tests.support.hands import Hands
 
@@ -86,15 +86,28 @@ async def test_many_runs_go_in_batches(world: Ports, clock: ManualClock) -> None
     """A tick that is short of time takes one batch, and the next one the next."""
     flow = kept("many", retention=60)
     kernel = Kernel(flows=[flow], ports=world)
-    for n in range(250):
-        await kernel.start(flow, n)
+    await kernel.start_many(flow, [Start(input=n) for n in range(2 * PRUNE_BATCH + 50)])
     await Hands(kernel).drain(1)
     clock.advance(timedelta(hours=1))
 
-    assert await Caretaker(kernel).prune(batches_max=1) == 100
+    assert await Caretaker(kernel).prune(batches_max=1) == PRUNE_BATCH
     report = await ServerlessHost(kernel).run_maintenance_tick()
-    assert (report.counts["prune"], report.errors) == (100, {})
+    assert (report.counts["prune"], report.errors) == (PRUNE_BATCH, {})
     assert await Caretaker(kernel).prune() == 50
+
+
+async def test_runs_that_wait_for_long_keep_no_others(world: Ports, clock: ManualClock) -> None:
+    """A tick that is short of time passes over what may not go, however much that is."""
+    flow = kept("patient", retention=60)
+    kernel = Kernel(flows=[flow], ports=world)
+    await kernel.start_many(flow, [Start(input=n) for n in range(2 * PRUNE_BATCH)])
+    clock.advance(timedelta(seconds=1))
+    await (await kernel.start(flow, 1)).cancel()
+    clock.advance(timedelta(hours=1))
+
+    report = await ServerlessHost(kernel).run_maintenance_tick()
+
+    assert (report.counts["prune"], report.errors) == (1, {})
 
 
 async def test_one_host_collects_once_a_day(world: Ports, clock: ManualClock) -> None:
