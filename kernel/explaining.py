@@ -262,7 +262,7 @@ def _no_host(what: str, run: RunRecord, workers: Sequence[Worker], *, queue: str
     return Cause(
         kind=CauseKind.NO_HOST,
         what=f"{what} ({have})",
-        remedy=f"start a host that has it: fairlead worker MODULE:NAME{served}",
+        remedy=f"start a host that has it: fairlead worker MODULE:KERNEL{served}",
     )
 
 

@@ -10,28 +10,20 @@ from typing import Any
 import click
 
 from ...kernel import Kernel, SentSignal, SignalFate
-from .command import Body, DatabaseChoice, FairleadCommand, common_options, ports_options
+from .command import DatabaseChoice, FairleadCommand, common_options, kernel_option, ports_options
 from .output import print_json
 from .run_names import find_run
 from .start import read_json
 
-
-def _kernel_option(command: Body) -> Body:
-    """Add `--kernel`, as `target`: an answer is checked against its step's type, which only the code says."""
-    return click.option(
-        "--kernel",
-        "target",
-        metavar="MODULE:KERNEL",
-        required=True,
-        help="The kernel that has the run's flow, or the flow itself.",
-    )(command)
+checking_option = kernel_option("the run's flow")
+"""An answer is checked against its step's type, which only the code says."""
 
 
 @click.command(cls=FairleadCommand, short_help="Answer a step that waits for a signal.")
 @click.argument("run")
 @click.argument("step")
 @click.argument("payload", default="null")
-@_kernel_option
+@checking_option
 @click.option("--key", help="Makes the answer repeatable: the same key and payload count once.")
 @ports_options
 @common_options
@@ -59,7 +51,7 @@ def signal(
 @click.command(cls=FairleadCommand, short_help="Answer a step with a resume token.")
 @click.argument("token")
 @click.argument("payload", default="null")
-@_kernel_option
+@checking_option
 @ports_options
 @common_options
 def resume(token: str, payload: str, target: str, as_json: bool, choice: DatabaseChoice) -> None:

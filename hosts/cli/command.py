@@ -115,6 +115,17 @@ def ports_options(command: Body) -> Body:
     return database_options(blobs_option(with_blobs))
 
 
+def kernel_option(of: str) -> Callable[[Body], Body]:
+    """Add `--kernel`, as `target`, for commands that need the code of `of`."""
+    return click.option(
+        "--kernel",
+        "target",
+        metavar="MODULE:KERNEL",
+        required=True,
+        help=f"The kernel that has {of}, or the flow itself.",
+    )
+
+
 def _ignore_further_output() -> None:
     """Whoever read our output has gone; what is still buffered must not fail at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

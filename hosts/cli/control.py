@@ -15,10 +15,10 @@ from ...kernel import CancelledRun, Kernel, RestartedRun, RunAnswer
 from ...ports.errors import UsageError
 from ...ports.reading import RunFilter
 from ...ports.statuses import TERMINAL_RUN
-from .command import Body, DatabaseChoice, FairleadCommand, common_options, database_options
+from .command import Body, DatabaseChoice, FairleadCommand, common_options, database_options, kernel_option
 from .output import coloured, print_json, printable
 from .reading import read
-from .run_filters import filter_options
+from .run_filters import FILTERS, filter_options
 from .run_names import find_run
 
 Answer = TypeVar("Answer", CancelledRun, RestartedRun)
@@ -77,13 +77,9 @@ def bulk_options(command: Body) -> Body:
         **named: object,
     ) -> object:
         if runs and chosen != RunFilter():
-            raise click.UsageError(
-                "name runs, or choose them by --flow, --status, --key, --since and --before; not both"
-            )
+            raise click.UsageError(f"name runs, or choose them by {FILTERS}; not both")
         if not runs and chosen == RunFilter():
-            raise click.UsageError(
-                "which runs? name them, or choose them by --flow, --status, --key, --since, --before"
-            )
+            raise click.UsageError(f"which runs? name them, or choose them by {FILTERS}")
         wanted = Wanted(names=runs, chosen=chosen, dry_run=dry_run, yes=yes, as_json=as_json)
         return command(*args, wanted=wanted, **named)
 
@@ -133,23 +129,12 @@ def cancel_command(wanted: Wanted, reason: str | None, choice: DatabaseChoice) -
     read(choice, ask)
 
 
-def kernel_option(command: Body) -> Body:
-    """Add `--kernel`, as `target`."""
-    return click.option(
-        "--kernel",
-        "target",
-        metavar="MODULE:KERNEL",
-        required=True,
-        help="The kernel that has the runs' flows, or the flow itself.",
-    )(command)
-
-
 @click.command("rerun", cls=FairleadCommand, short_help="Begin runs anew from a step, in a new generation.")
 @bulk_options
 @click.option(
     "--from", "steps", metavar="STEP", multiple=True, required=True, help="Where; may be given several times."
 )
-@kernel_option
+@kernel_option("the runs' flows")
 @database_options
 @common_options
 def rerun_command(wanted: Wanted, steps: Sequence[str], target: str, choice: DatabaseChoice) -> None:
@@ -188,7 +173,7 @@ def rerun_command(wanted: Wanted, steps: Sequence[str], target: str, choice: Dat
     multiple=True,
     help="Also a step whose failures were tolerated, or that was skipped for them; may be given several times.",
 )
-@kernel_option
+@kernel_option("the runs' flows")
 @database_options
 @common_options
 def retry_command(wanted: Wanted, steps: Sequence[str], target: str, choice: DatabaseChoice) -> None:

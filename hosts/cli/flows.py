@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .command import DatabaseChoice, FairleadCommand, common_options
+from .command import DatabaseChoice, FairleadCommand, common_options, kernel_option
 from .exit_codes import ExitCode
 from .output import print_json, print_table
 from .program import NamingGroup
@@ -32,9 +32,7 @@ def flows() -> None:
     """
 
 
-kernel_option = click.option(
-    "--kernel", "target", metavar="MODULE:NAME", required=True, help="The kernel that has the flow, or the flow itself."
-)
+flow_option = kernel_option("the flow")
 
 flow_argument = click.argument("flow", required=False)
 
@@ -44,7 +42,7 @@ version_option = click.option(
 
 
 @flows.command("list", cls=FairleadCommand, short_help="List the flows of a kernel.")
-@kernel_option
+@flow_option
 @common_options
 def list_command(target: str, as_json: bool) -> None:
     """List the flows of a kernel, with their versions and fingerprints.
@@ -70,7 +68,7 @@ def list_command(target: str, as_json: bool) -> None:
 
 @flows.command("show", cls=FairleadCommand, short_help="Show a flow: its input, and what each step does when.")
 @flow_argument
-@kernel_option
+@flow_option
 @version_option
 @common_options
 def show_command(flow: str | None, target: str, version: str | None, as_json: bool) -> None:
@@ -107,7 +105,7 @@ def show_command(flow: str | None, target: str, version: str | None, as_json: bo
 
 @flows.command("graph", cls=FairleadCommand, short_help="Draw a flow: in the terminal, as SVG, as Mermaid.")
 @flow_argument
-@kernel_option
+@flow_option
 @version_option
 @click.option(
     "--format",
@@ -172,7 +170,7 @@ def _format_of(output: Path) -> str:
 
 @flows.command("schema", cls=FairleadCommand, short_help="Print a flow's types as JSON Schema.")
 @flow_argument
-@kernel_option
+@flow_option
 @version_option
 @common_options
 def schema_command(flow: str | None, target: str, version: str | None, as_json: bool) -> None:
@@ -192,7 +190,7 @@ def schema_command(flow: str | None, target: str, version: str | None, as_json: 
 @click.option(
     "--kernel",
     "targets",
-    metavar="MODULE:NAME",
+    metavar="MODULE:KERNEL",
     required=True,
     multiple=True,
     help="A kernel, or a flow; may be given several times.",

@@ -33,7 +33,7 @@ PAGE = 1_000
     show_default=True,
     help="This level and above.",
 )
-@click.option("--last", type=click.IntRange(1), metavar="COUNT", help="Begin with the last entries, so many.")
+@click.option("--last", type=click.IntRange(1, PAGE), metavar="COUNT", help="Begin with the last entries, so many.")
 @database_options
 @common_options
 def logs_command(
@@ -105,7 +105,7 @@ async def _before_the_last(kernel: Kernel, run_id: str, last: int | None) -> int
     """The number behind which the last entries are; 0 where all are meant."""
     if last is None:
         return 0
-    entries = await kernel.run(run_id).logs(limit=min(last, PAGE), last=True)
+    entries = await kernel.run(run_id).logs(limit=last, last=True)
     return entries[0].number - 1 if entries else 0
 
 

@@ -65,7 +65,7 @@ def status_command(as_json: bool, choice: DatabaseChoice) -> None:
         now = datetime.now(UTC)
         print_table(SINK_COLUMNS, [_sink_cells(sink, now) for sink in sinks])
     else:
-        click.echo("no sink is known: events are kept with their runs and published nowhere", err=True)
+        click.echo("no sink is known: events are kept with their runs and published nowhere")
 
 
 def _choosing(command: Body) -> Body:
@@ -81,12 +81,24 @@ def _choosing(command: Body) -> Body:
     return command
 
 
+def _cursor(_ctx: click.Context, _option: click.Parameter, text: str | None) -> DeadLetterCursor | None:
+    """Callback of an option: where a page ended, as `_write_cursor` writes it."""
+    if text is None:
+        return None
+    run_id, _, rest = text.partition("/")
+    number, _, sink = rest.partition("/")
+    try:
+        return DeadLetterCursor(sink, run_id_of(run_id), int(number))
+    except ValueError:
+        raise click.BadParameter("this is no cursor; copy it from the page before") from None
+
+
 @outbox.command("dead", cls=FairleadCommand, short_help="List dead letters: events that a sink never accepted.")
 @_choosing
 @click.option(
     "--limit", type=click.IntRange(1, DEAD_LETTERS_PER_PAGE_MAX), default=50, show_default=True, help="Lines per page."
 )
-@click.option("--after", metavar="CURSOR", help="Where the page before ended.")
+@click.option("--after", callback=_cursor, metavar="CURSOR", help="Where the page before ended.")
 @database_options
 @common_options
 def dead_command(
@@ -96,7 +108,7 @@ def dead_command(
     kind: str | None,
     flow: str | None,
     limit: int,
-    after: str | None,
+    after: DeadLetterCursor | None,
     as_json: bool,
     choice: DatabaseChoice,
 ) -> None:
@@ -106,10 +118,9 @@ def dead_command(
     fairlead outbox dead
     fairlead outbox dead --run 6f2a10 --json
     """
-    cursor = _cursor(after)
 
     async def ask(kernel: Kernel) -> Sequence[DeadLetter]:
-        return await kernel.dead_letters(await _chosen(kernel, sink, run, event, kind, flow), limit=limit, after=cursor)
+        return await kernel.dead_letters(await _chosen(kernel, sink, run, event, kind, flow), limit=limit, after=after)
 
     letters = read(choice, ask)
     following = _write_cursor(letters[-1]) if len(letters) == limit else None
@@ -118,9 +129,9 @@ def dead_command(
     elif letters:
         print_table(LETTER_COLUMNS, [_letter_cells(letter) for letter in letters])
         if following is not None:
-            click.echo(f"more: --after {following}", err=True)
+            click.echo(f"more: --after {following}")
     else:
-        click.echo("no dead letters", err=True)
+        click.echo("no dead letters")
 
 
 @outbox.command("replay", cls=FairleadCommand, short_help="Let dead letters be published again.")
@@ -185,7 +196,7 @@ def remove_command(sink: str, as_json: bool, choice: DatabaseChoice) -> None:
 
     read(choice, ask)
     if as_json:
-        print_json({"removed": sink})
+        print_json({"removed": [sink]})
     else:
         click.echo(f"sink {printable(sink)} is forgotten")
 
@@ -289,14 +300,3 @@ def _short(problem: str) -> str:
 
 def _write_cursor(letter: DeadLetter) -> str:
     return f"{letter.event.run_id}/{letter.event.sequence}/{letter.sink}"
-
-
-def _cursor(text: str | None) -> DeadLetterCursor | None:
-    if text is None:
-        return None
-    run_id, _, rest = text.partition("/")
-    number, _, sink = rest.partition("/")
-    try:
-        return DeadLetterCursor(sink, run_id_of(run_id), int(number))
-    except ValueError:
-        raise click.BadParameter("--after: this is no cursor; copy it from the page before") from None

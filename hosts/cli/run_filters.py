@@ -15,9 +15,11 @@ from .annotation_words import annotation_values
 from .command import Body
 from .moments import moment
 
+FILTERS = "--flow, --status, --key, --since, --before and --annotation"
+
 
 def filter_options(command: Body) -> Body:
-    """Add `--flow`, `--status`, `--key`, `--since`, `--before` and `--annotation`; together they arrive as `chosen`."""
+    """Add the options that `FILTERS` names; together they arrive as `chosen`."""
 
     @wraps(command)
     def with_chosen(

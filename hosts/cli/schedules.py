@@ -9,7 +9,14 @@ import click
 
 from ...kernel import Kernel, Schedule, ScheduleRecord
 from ...kernel.schedules import CATCH_UPS, CatchUp
-from .command import DatabaseChoice, FairleadCommand, common_options, database_options, ports_options
+from .command import (
+    DatabaseChoice,
+    FairleadCommand,
+    common_options,
+    database_options,
+    kernel_option,
+    ports_options,
+)
 from .output import coloured, print_json, print_table, printable, shown_time
 from .program import NamingGroup
 from .reading import read
@@ -33,13 +40,7 @@ def schedules() -> None:
 
 @schedules.command("add", cls=FairleadCommand, short_help="Make a schedule, or change one.")
 @click.argument("flow")
-@click.option(
-    "--kernel",
-    "target",
-    metavar="MODULE:KERNEL",
-    required=True,
-    help="The kernel that has the flow, or the flow itself.",
-)
+@kernel_option("the flow")
 @click.option(
     "--cron",
     required=True,

@@ -14,7 +14,7 @@ import click
 from ...kernel import AnnotationValue, Kernel, Start
 from ...ports.errors import UsageError
 from .annotation_words import annotation_values
-from .command import DatabaseChoice, FairleadCommand, common_options, ports_options
+from .command import DatabaseChoice, FairleadCommand, common_options, kernel_option, ports_options
 from .moments import age, due_time
 from .output import print_json, shown_time
 
@@ -33,13 +33,7 @@ class InputUnreadable(UsageError):
 
 @click.command(cls=FairleadCommand, short_help="Start a run of a flow.")
 @click.argument("flow")
-@click.option(
-    "--kernel",
-    "target",
-    metavar="MODULE:KERNEL",
-    required=True,
-    help="The kernel that has the flow, or the flow itself.",
-)
+@kernel_option("the flow")
 @click.option(
     "--input",
     "input_source",
