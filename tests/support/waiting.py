@@ -8,14 +8,16 @@ from typing import TypeVar
 
 Found = TypeVar("Found")
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
+
+PAUSE_S = 0.001
 
 
 async def until(condition: Callable[[], Found]) -> Found:
-    """Ask again and again until the answer is true in the sense of Python, and return it; fail after ten seconds."""
+    """Ask again and again until the answer is true in the sense of Python, and return it; fail after half a minute."""
     async with asyncio.timeout(DEADLINE_S):
         while True:
             found = condition()
             if found:
                 return found
-            await asyncio.sleep(0)
+            await asyncio.sleep(PAUSE_S)

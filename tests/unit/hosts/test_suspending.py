@@ -6,16 +6,17 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
 import pytest
 
+from fairlead.adapters.memory import ManualClock, memory_ports
 from fairlead.hosts.errors import ResourceProblem
 from fairlead.hosts.node import NodeHost
 from fairlead.hosts.serverless import ServerlessHost
-from fairlead.kernel import Context, Flow, Resource, RunHandle, RunStatus, Suspend
+from fairlead.kernel import Context, Flow, Kernel, Resource, RunHandle, RunStatus, Suspend
 from fairlead.kernel.failures import decode_failure
 from fairlead.kernel.references import INLINE_BYTES_MAX
 from fairlead.ports import Ports
@@ -23,7 +24,7 @@ from tests.support.waiting import until
 
 from .conftest import MakeKernel
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 SOON = timedelta(milliseconds=20)
 
 
@@ -336,15 +337,11 @@ async def test_a_check_is_called_in_time(make_kernel: MakeKernel, after_s: float
         called = time.monotonic()
         return "done"
 
-    late_s: list[float] = []
     async with NodeHost(make_kernel(flow), poll_interval=10) as host:
-        for _ in range(3):
-            run = await host.kernel.start(flow, None)
-            await run.result(timeout=TIMEOUT_S)
-            late_s.append(called - asked - after_s)
+        run = await host.kernel.start(flow, None)
+        await run.result(timeout=TIMEOUT_S)
 
-    assert min(late_s) >= 0
-    assert min(late_s) < 0.1
+    assert after_s <= called - asked < after_s + 2
 
 
 async def test_a_check_that_takes_too_long_is_an_attempt_like_any_other(make_kernel: MakeKernel) -> None:
@@ -410,7 +407,7 @@ async def test_giving_up(make_kernel: MakeKernel) -> None:
 
     @flow.step
     async def work() -> str | Suspend[None]:
-        return Suspend(state=None, check_after=0.02, give_up_after=0.2)
+        return Suspend(state=None, check_after=0.02, give_up_after=0.6)
 
     @flow.check(work)
     async def look(state: None) -> str | Suspend[None]:
@@ -423,12 +420,12 @@ async def test_giving_up(make_kernel: MakeKernel) -> None:
         began = time.monotonic()
 
         assert (await failure_of(run)).startswith("timed_out: ")
-        assert 0.15 < time.monotonic() - began < 5
+        assert 0.5 < time.monotonic() - began < 5
     assert looks > 1
 
 
-async def test_a_check_outlives_its_lease_with_heartbeats(make_kernel: MakeKernel) -> None:
-    """It is kept alive like a handler, and called once."""
+async def test_a_check_outlives_its_lease_with_heartbeats(make_kernel: MakeKernel, ports: Ports) -> None:
+    """It is kept alive like a handler: it goes on until its lease was extended twice, and would do so for ever."""
     calls = 0
     flow = Flow("long", version=1)
 
@@ -437,15 +434,18 @@ async def test_a_check_outlives_its_lease_with_heartbeats(make_kernel: MakeKerne
         return Suspend(state=None, check_after=0)
 
     @flow.check(work)
-    def look(state: None) -> str:
+    async def look(state: None, ctx: Context) -> str:
         nonlocal calls
         calls += 1
-        time.sleep(0.5)
+        leases: set[datetime | None] = set()
+        while len(leases) < 3:
+            (task,) = await ports.persistence.read_tasks(ctx.run_id)
+            leases.add(task.lease_until)
+            await asyncio.sleep(0.005)
         return "done"
 
-    kernel = make_kernel(flow)
-    async with NodeHost(kernel, lease_duration=0.15), NodeHost(kernel, lease_duration=0.15):
-        run = await kernel.start(flow, None)
+    async with NodeHost(make_kernel(flow), heartbeat_interval=0.02) as host:
+        run = await host.kernel.start(flow, None)
 
         assert await run.output(work, timeout=TIMEOUT_S) == "done"
     assert calls == 1
@@ -503,13 +503,13 @@ async def test_a_host_that_stops_does_not_wait_for_waits(make_kernel: MakeKernel
     assert (await statuses(run))["work"] == "suspended"
 
 
-async def test_cancelling_ends_a_wait(make_kernel: MakeKernel) -> None:
-    """Its step is cancelled with the run, and never checked."""
+async def test_cancelling_ends_a_wait(make_kernel: MakeKernel, ports: Ports) -> None:
+    """Its step is cancelled with the run, and no host will ever find it to check it."""
     flow = Flow("given_up", version=1)
 
     @flow.step
     async def work() -> str | Suspend[None]:
-        return Suspend(state=None, check_after=0.2)
+        return Suspend(state=None, check_after=3600)
 
     @flow.check(work)
     async def look(state: None) -> str:
@@ -519,29 +519,34 @@ async def test_cancelling_ends_a_wait(make_kernel: MakeKernel) -> None:
         run = await host.kernel.start(flow, None)
         await until_suspended(run)
 
+        later, ids = ports.clock.now() + timedelta(days=1), host.kernel.flow_ids
+
+        assert len(await ports.persistence.find_waits(later, flow_ids=ids, limit=9)) == 1
         assert await run.cancel()
-        await asyncio.sleep(0.3)
+        assert await ports.persistence.find_waits(later, flow_ids=ids, limit=9) == []
         assert (await statuses(run))["work"] == "cancelled"
 
 
-async def test_calls_of_functions_count_what_they_suspend(make_kernel: MakeKernel, ports: Ports) -> None:
+@pytest.mark.usefixtures("nothing_left_open")
+async def test_calls_of_functions_count_what_they_suspend() -> None:
     """One call suspends, a maintenance tick finds the check due, the next call completes."""
+    clock = ManualClock()
     flow = Flow("called", version=1)
 
     @flow.step
     async def work() -> str | Suspend[int]:
-        return Suspend(state=1, check_after=0.01)
+        return Suspend(state=1, check_after=60)
 
     @flow.check(work)
     async def look(state: int) -> str:
         return "done"
 
-    kernel = make_kernel(flow)
+    kernel = Kernel(flows=[flow], ports=memory_ports(clock=clock))
     run = await kernel.start(flow, None)
     async with ServerlessHost(kernel) as host:
         first = await host.process_available_jobs(10)
         early = (await host.run_maintenance_tick()).counts["wake"]
-        await asyncio.sleep(0.02)
+        clock.advance(timedelta(seconds=61))
         woken = (await host.run_maintenance_tick()).counts["wake"]
         second = await host.process_available_jobs(10)
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import attrs
 import pytest
 
-from fairlead.adapters.memory import MemoryPersistence
+from fairlead.adapters.memory import ManualClock, MemoryPersistence, memory_ports
 from fairlead.hosts.node import NodeHost
 from fairlead.hosts.serverless import ServerlessHost
 from fairlead.kernel import (
     Context,
     Flow,
+    Kernel,
     NotASignal,
     ResumeTokenUnknown,
     RunStatus,
@@ -25,11 +27,22 @@ from fairlead.kernel import (
 )
 from fairlead.ports import Ports
 from fairlead.ports.reading import Due
+from tests.support.waiting import until
 
 from .conftest import MakeKernel
 from .test_suspending import failure_of, statuses, until_suspended
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
+
+SOON_S = 3.0
+"""What happens within this was not waited for by looking again and again, which a long idle host does every five
+seconds; a loaded machine may take as long."""
+
+PAUSE_S = 0.05
+"""Between two looks of a host at the store."""
+
+TIMER_EARLY_S = 0.005
+"""By how much an event loop may be early."""
 
 
 @attrs.frozen
@@ -57,6 +70,7 @@ def approval_flow(*, version: int = 1, **options: Any) -> Flow[Any]:
     return flow
 
 
+@pytest.mark.usefixtures("long_idle")
 async def test_a_signal_lets_its_run_go_on_at_once(make_kernel: MakeKernel) -> None:
     """On a host that would look only every ten seconds; its payload is the step's output, typed."""
     flow = approval_flow()
@@ -67,7 +81,7 @@ async def test_a_signal_lets_its_run_go_on_at_once(make_kernel: MakeKernel) -> N
         sent = await run.signal("approval", Approval(approved=True, by="Ada"))
 
         assert await run.result(timeout=TIMEOUT_S) == {"charge": "200 by Ada: True"}
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < SOON_S
         assert (sent.fate, sent.repeated) == (SignalFate.DELIVERED, False)
         assert await run.output("approval") == Approval(approved=True, by="Ada")
 
@@ -169,17 +183,13 @@ async def test_a_sleep_ends_in_time(make_kernel: MakeKernel, seconds: float) -> 
     async def wake() -> float:
         return time.monotonic()
 
-    late_s: list[float] = []
     async with NodeHost(make_kernel(flow), poll_interval=10) as host:
-        for _ in range(3):
-            began = time.monotonic()
-            run = await host.kernel.start(flow, None)
-            woken = await run.output(wake, timeout=TIMEOUT_S)
-            assert woken is not None
-            late_s.append(woken - began - seconds)
+        began = time.monotonic()
+        run = await host.kernel.start(flow, None)
+        woken = await run.output(wake, timeout=TIMEOUT_S)
 
-    assert min(late_s) >= 0
-    assert min(late_s) < 0.1
+    assert woken is not None
+    assert seconds <= woken - began < seconds + SOON_S
 
 
 async def test_a_sleep_until_a_time_in_the_data(make_kernel: MakeKernel) -> None:
@@ -247,18 +257,20 @@ async def test_a_run_that_takes_too_long_fails(make_kernel: MakeKernel) -> None:
     assert await statuses(run) == {"approval": "cancelled", "work": "cancelled"}
 
 
-async def test_functions_look_at_waits_with_maintenance(make_kernel: MakeKernel) -> None:
+@pytest.mark.usefixtures("nothing_left_open")
+async def test_functions_look_at_waits_with_maintenance() -> None:
     """A sleep ends, and a deadline passes, in the tick that finds it; nothing in a call waits for it."""
-    flow = Flow("called", version=1, run_timeout=0.15)
-    nap = flow.sleep("nap", 0.05)
+    clock = ManualClock()
+    flow = Flow("called", version=1, run_timeout=180)
+    nap = flow.sleep("nap", 60)
     flow.sleep("night", 3600, after=[nap])
-    kernel = make_kernel(flow)
+    kernel = Kernel(flows=[flow], ports=memory_ports(clock=clock))
     run = await kernel.start(flow, None)
     async with ServerlessHost(kernel) as host:
         await host.process_available_jobs(10)
-        await asyncio.sleep(0.06)
+        clock.advance(timedelta(seconds=61))
         first = (await host.run_maintenance_tick()).counts
-        await asyncio.sleep(0.1)
+        clock.advance(timedelta(seconds=120))
         second = (await host.run_maintenance_tick()).counts
 
     assert (first["wake"], first["expire"], second["wake"], second["expire"]) == (1, 0, 0, 1)
@@ -274,10 +286,12 @@ async def test_an_idle_host_asks_no_more_because_of_waits(make_kernel: MakeKerne
     persistence = ports.persistence
     assert isinstance(persistence, MemoryPersistence)
     asked: list[Due] = []
+    asked_at_s: list[float] = []
     writes = 0
     due, transaction = persistence.due, persistence.transaction
 
     async def counted(**given: Any) -> Due:
+        asked_at_s.append(time.monotonic())
         asked.append(await due(**given))
         return asked[-1]
 
@@ -289,23 +303,23 @@ async def test_an_idle_host_asks_no_more_because_of_waits(make_kernel: MakeKerne
     persistence.due = counted  # type: ignore[method-assign]
     persistence.transaction = counted_transaction  # type: ignore[method-assign]
 
-    async def questions() -> int:
-        """What a host asks within twenty of its pauses, once it is idle."""
+    async def shortest_pause_s() -> float:
+        """Between two of the questions that a host asks once it is idle, which writes nothing."""
         nonlocal writes
-        async with NodeHost(kernel, poll_interval=0.05):
-            await asyncio.sleep(0.3)
-            asked.clear()
+        asked_at_s.clear()
+        async with NodeHost(kernel, poll_interval=PAUSE_S):
+            await until(lambda: len(asked_at_s) >= 3)
             writes = 0
-            await asyncio.sleep(1)
+            await until(lambda: len(asked_at_s) >= 13)
             assert writes == 0
-            return len(asked)
+        return min(later - earlier for earlier, later in pairwise(asked_at_s[2:]))
 
-    empty = await questions()
+    assert await shortest_pause_s() >= PAUSE_S - TIMER_EARLY_S
     runs = [await kernel.start(flow, number) for number in range(100)]
     async with NodeHost(kernel):
         for run in runs:
             await until_suspended(run, "night")
 
-    assert await questions() <= empty + 2
+    assert await shortest_pause_s() >= PAUSE_S - TIMER_EARLY_S
     assert asked[-1].next_at is not None
     assert not asked[-1].waits

@@ -79,8 +79,8 @@ def test_no_run_of_another_flow_is_read(
 ) -> None:
     """A page is as many rows of the index as it has, wherever in time the flow's runs are."""
     statement = Statements()[name]
-    nothing: dict[str, object] = dict.fromkeys(statement.names)
-    named = {**nothing, "ended_before": BEGAN + timedelta(days=9), "limit": PAGE, **wanted}
+    nothing: dict[str, object | None] = dict.fromkeys(statement.names)
+    named: dict[str, object] = {**nothing, "ended_before": BEGAN + timedelta(days=9), "limit": PAGE, **wanted}
     if named.get("after_created_at") is not None:
         named["after_id"] = "00000000-0000-0000-0000-000000000000"
     cursor = psycopg.RawCursor(filled)
