@@ -5,16 +5,26 @@ record of a failure in the modules of those names.
 """
 
 from ..ports import CallerConnection, Ports
+from ..ports.blobs import BlobCorrupt
 from ..ports.callers import InvalidConnection, TransactionFailed
-from ..ports.errors import AdapterError, CorruptionError, FairleadError, UsageError
+from ..ports.errors import AdapterError, CommitUnknown, CorruptionError, FairleadError, UsageError
 from ..ports.notes import AnnotationValue, LogLevel
 from ..ports.outbox import DeadLetter, DeadLetterCursor, DeadLetterFilter, EventRecord, SinkRecord
-from ..ports.reading import RunCursor, RunFilter
+from ..ports.reading import (
+    AttemptRecord,
+    GenerationRecord,
+    RunCursor,
+    RunFilter,
+    RunPage,
+    RunRecord,
+    StepRecord,
+    TaskRecord,
+)
 from ..ports.statuses import RunStatus, StepStatus, TaskStatus
 from .api.control import RunAnswer
 from .api.deferred import Deferred
 from .api.scheduling import Schedule
-from .commands import CancelledRun, RestartedRun, SentSignal, SignalFate
+from .commands import CancelledRun, CollectedBlobs, Pruned, RestartedRun, SentSignal, SignalFate
 from .context import Context
 from .definition import Branch, Flow, Resource, Step
 from .diagnosing import Diagnosis, Finding, Severity
@@ -37,6 +47,7 @@ from .errors import (
     NotASignal,
     NothingToRerun,
     OtherShape,
+    OutsideHost,
     PayloadError,
     ResumeTokenExpired,
     ResumeTokenUnknown,
@@ -69,11 +80,15 @@ from .workers import Worker, WorkerState
 __all__ = [
     "AdapterError",
     "AnnotationValue",
+    "AttemptRecord",
+    "BlobCorrupt",
     "Branch",
     "CallerConnection",
     "CancelledRun",
     "Cause",
     "CauseKind",
+    "CollectedBlobs",
+    "CommitUnknown",
     "ConnectionsUnsupported",
     "Context",
     "CorruptionError",
@@ -93,6 +108,7 @@ __all__ = [
     "FlowDefinitionError",
     "FlowShapeConflict",
     "ForeignFlow",
+    "GenerationRecord",
     "GiveUp",
     "IdempotencyConflict",
     "InvalidAnnotations",
@@ -112,9 +128,11 @@ __all__ = [
     "NotASignal",
     "NothingToRerun",
     "OtherShape",
+    "OutsideHost",
     "PayloadError",
     "Ports",
     "Progress",
+    "Pruned",
     "Resource",
     "RestartedRun",
     "ResumeTokenExpired",
@@ -129,6 +147,8 @@ __all__ = [
     "RunHandle",
     "RunNotEnded",
     "RunNotFound",
+    "RunPage",
+    "RunRecord",
     "RunStatus",
     "Schedule",
     "ScheduleNotFound",
@@ -145,8 +165,10 @@ __all__ = [
     "Start",
     "StatusUnknown",
     "Step",
+    "StepRecord",
     "StepStatus",
     "Suspend",
+    "TaskRecord",
     "TaskStatus",
     "TransactionFailed",
     "UnknownFlow",

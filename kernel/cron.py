@@ -22,12 +22,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
-
-from cronsim import CronSim, CronSimError
+from typing import TYPE_CHECKING
 
 from .errors import InvalidCron, UnknownZone
 from .hints import closest
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 CRON_LENGTH_MAX = 200
 """Characters of a cron expression: more than any that a person can read."""
@@ -68,6 +69,8 @@ class Cron:
         self._zone = _zone(zone)
         minutes, hours = self._fields.split()[1:3]
         self._fixed = not (minutes.startswith("*") or hours.startswith("*"))
+        from cronsim import CronSim, CronSimError  # Who has no schedule does not pay for it, nor for time zones.
+
         try:
             CronSim(self._fields, datetime(2000, 1, 1))
         except CronSimError as error:
@@ -133,6 +136,8 @@ class Cron:
 
     def _matches_after(self, local: datetime) -> Iterator[datetime]:
         """The local times that match, as if no clock were ever changed."""
+        from cronsim import CronSim
+
         try:
             yield from CronSim(self._fields, local)
         except (OverflowError, ValueError):  # the calendar ends
@@ -181,6 +186,8 @@ def _fields(expression: object) -> str:
 def _zone(name: object) -> ZoneInfo:
     if not isinstance(name, str):
         raise UnknownZone(name, None)
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

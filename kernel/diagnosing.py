@@ -20,12 +20,13 @@ from ..ports.reading import OutputRequest, RunCursor, RunFilter
 from .commands import CLOCK_SKEW_MAX
 from .fetching import fetch_blob
 from .references import is_reference, read_reference
-from .workers import Worker, WorkerState
+from .workers import Worker, able_workers, serving_workers
 
 PATIENCE = timedelta(minutes=1)
 """What is overdue for less is dealt with by hosts as they go."""
 
 EVENTS_PATIENCE = timedelta(minutes=5)
+"""Likewise for events: a sink that was down for a moment is asked again after a pause, and then has a backlog."""
 
 ROWS_SHOWN_MAX = 20
 """Rows that break one rule and are named; the rest is counted."""
@@ -92,10 +93,9 @@ def findings_of_invariants(broken: Mapping[str, Sequence[str]]) -> Iterator[Find
 
 def findings_of_health(health: Health, workers: Sequence[Worker], now: datetime) -> Iterator[Finding]:
     """What should have been dealt with by now, and what nobody can deal with."""
-    alive = [worker for worker in workers if worker.state is WorkerState.RUNNING]
     for work in health.waiting:
-        able = [each for each in alive if each.serves(work.flow, work.version)]
-        serving = [each for each in able if work.queue is None or work.queue in each.record.queues]
+        able = able_workers(workers, work.flow, work.version)
+        serving = able if work.queue is None else serving_workers(able, work.queue)
         if serving or now - work.since < PATIENCE:
             continue
         what = f"{work.count:,} {'runs' if work.queue is None else 'tasks'} of {work.flow} (version {work.version})"
@@ -128,7 +128,8 @@ def findings_of_health(health: Health, workers: Sequence[Worker], now: datetime)
             severity=Severity.TROUBLE,
             name="held_commands",
             what=f"{health.held:,} scheduled commands could not be carried out, and are held",
-            remedy="fairlead schedules list says why; put it right and resume them, or remove them",
+            remedy="fairlead schedules list and fairlead deferred list say why; put it right and resume or retry them, "
+            "or remove or withdraw them",
             count=health.held,
         )
 
@@ -152,6 +153,24 @@ def findings_of_sinks(sinks: Sequence[SinkRecord]) -> Iterator[Finding]:
                 remedy="fairlead outbox dead shows them, fairlead outbox replay offers them again",
                 count=sink.dead_letters,
             )
+
+
+def findings_of_blobs(broken: Sequence[str], store: str) -> Iterator[Finding]:
+    """References that do not resolve.
+
+    Args:
+        broken: a line for each, as `broken_references` gives them.
+        store: where the blobs should be.
+    """
+    if broken:
+        yield Finding(
+            severity=Severity.BROKEN,
+            name="I28_references_resolve",
+            what=f"{len(broken):,} payloads cannot be read from {store}",
+            remedy="is this the blob store that hosts use? Otherwise restore these blobs from a backup",
+            rows=tuple(broken[:ROWS_SHOWN_MAX]),
+            count=len(broken),
+        )
 
 
 def findings_of_clock(uncertainty_s: float) -> Iterator[Finding]:

@@ -83,7 +83,9 @@ class RunEnded(UsageError):
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
-        super().__init__(f"run {run_id} has ended, so nothing of it changes any more")
+        super().__init__(
+            f"run {run_id} has ended, so nothing of it changes any more; a rerun begins it anew, in another generation"
+        )
 
 
 class IdempotencyConflict(UsageError):
@@ -188,7 +190,8 @@ class SignalConflict(UsageError):
         self.step = step
         self.key = key
         super().__init__(
-            f"step {step!r} of run {run_id} was sent another payload with key {key!r} before, which counts"
+            f"step {step!r} of run {run_id} was sent another payload with key {key!r} before, which counts; "
+            "send the same payload to repeat it"
         )
 
 
@@ -400,5 +403,5 @@ class DeferredNotFound(UsageError):
         self.name = name
         super().__init__(
             f"there is no deferred command {name!r}: it was carried out or withdrawn, or never was; "
-            "`fairlead schedules deferred` shows those that wait"
+            "`fairlead deferred list` shows those that wait"
         )

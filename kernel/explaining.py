@@ -18,12 +18,13 @@ from ..ports.statuses import TERMINAL_RUN, TERMINAL_TASK, RunStatus, StepStatus,
 from .commands import CLOCK_SKEW_MAX
 from .failures import decode_failure
 from .runs import RunDetails
-from .workers import Worker, WorkerState
+from .workers import Worker, WorkerState, able_workers, running_workers, serving_workers
 
 SOON = timedelta(seconds=10)
 """What has been claimable for less than this needs no explanation: hosts poll."""
 
 BLOB_CORRUPT = "blob_corrupt"
+"""The reason of an attempt that could not read what it needs."""
 
 
 class CauseKind(enum.StrEnum):
@@ -120,11 +121,10 @@ def _ended(run: RunRecord) -> Cause:
 
 
 def _pending(run: RunRecord, workers: Sequence[Worker], now: datetime) -> Cause:
-    named = f"flow {run.flow!r} in version {run.version}"
-    able = [each for each in _alive(workers) if each.serves(run.flow, run.version)]
+    able = able_workers(workers, run.flow, run.version)
     waited = now - run.created_at
     if not able:
-        return _no_host(f"no host that runs has {named}", run, workers, queue=None)
+        return _no_host(f"no host that runs has {_code_of(run)}", run, workers, queue=None)
     what = f"nobody has claimed the run yet, {_for(waited)}"
     return Cause(kind=CauseKind.SLOT, what=what, remedy=_busy(able, waited))
 
@@ -145,7 +145,7 @@ def _running(details: RunDetails, workers: Sequence[Worker], now: datetime) -> I
         )
     if run.deadline_at is not None and run.deadline_at <= now:
         yield Cause(
-            kind=CauseKind.NO_HOST if not _alive(workers) else CauseKind.WORKING,
+            kind=CauseKind.NO_HOST if not running_workers(workers) else CauseKind.WORKING,
             what=f"its deadline has passed, {_for(now - run.deadline_at)}",
             remedy="any host that runs ends it as timed_out within seconds",
         )
@@ -185,7 +185,11 @@ def _leased(tasks: Iterable[TaskRecord], workers: Sequence[Worker], now: datetim
         if ended or gone:
             state = "whose lease ended" if ended else f"which is {known.state if known else 'gone'}; its lease ends"
             when = f"{_length(now - until)} ago" if ended else f"in {_length(until - now)}"
-            rest = "a host takes it back within seconds" if _alive(workers) else "a host has to run: fairlead worker"
+            rest = (
+                "a host takes it back within seconds"
+                if running_workers(workers)
+                else "a host has to run: fairlead worker"
+            )
             yield _cause(CauseKind.LEASE, held, f"{what}, {state} {when}", rest, until=until + CLOCK_SKEW_MAX)
         else:
             since = "" if first.started_at is None else f", {_for(now - first.started_at)}"
@@ -201,12 +205,11 @@ def _leased(tasks: Iterable[TaskRecord], workers: Sequence[Worker], now: datetim
 def _ready(run: RunRecord, tasks: Sequence[TaskRecord], workers: Sequence[Worker], now: datetime) -> Cause:
     queue = tasks[0].queue
     waited = now - min(task.ready_at for task in tasks)
-    able = [each for each in _alive(workers) if each.serves(run.flow, run.version)]
-    serving = [each for each in able if queue in each.record.queues]
+    able = able_workers(workers, run.flow, run.version)
+    serving = serving_workers(able, queue)
     what = f"{_tasks(tasks)} ready in queue {queue!r}, {_for(waited)}"
     if not able:
-        named = f"flow {run.flow!r} in version {run.version}"
-        return _of(_no_host(f"{what}; no host that runs has {named}", run, workers, queue=queue), tasks)
+        return _of(_no_host(f"{what}; no host that runs has {_code_of(run)}", run, workers, queue=queue), tasks)
     if not serving:
         remedy = f"start one that does: fairlead worker … --queue {queue}"
         return _cause(CauseKind.NO_HOST, tasks, f"{what}; no host that runs serves that queue", remedy)
@@ -233,10 +236,9 @@ def _suspended(run: RunRecord, task: TaskRecord, workers: Sequence[Worker], now:
     in_time = "" if wake_at is None else f" in {_length(wake_at - now)}"
     if wake_at is not None and wake_at + SOON < now:
         what = f"{step} should have been woken {_length(now - wake_at)} ago"
-        if any(each.serves(run.flow, run.version) for each in _alive(workers)):
+        if able_workers(workers, run.flow, run.version):
             return _cause(CauseKind.DEFECT, [task], what, "fairlead doctor says whether a rule is broken")
-        named = f"flow {run.flow!r} in version {run.version}"
-        return _of(_no_host(f"{what}; no host that runs has {named}", run, workers, queue=None), [task])
+        return _of(_no_host(f"{what}; no host that runs has {_code_of(run)}", run, workers, queue=None), [task])
     if task.waits_for is WaitsFor.SIGNAL:
         end = "" if wake_at is None else f"; its time ends{in_time}"
         what = f"{step} waits for a signal{end}"
@@ -250,12 +252,12 @@ def _suspended(run: RunRecord, task: TaskRecord, workers: Sequence[Worker], now:
 
 
 def _no_host(what: str, run: RunRecord, workers: Sequence[Worker], *, queue: str | None) -> Cause:
-    alive = _alive(workers)
+    alive = running_workers(workers)
     others = sorted({served.version for each in alive for served in each.record.flows if served.slug == run.flow})
     if others:
         have = f"hosts that run have version {', '.join(others)}; a run stays with the version it was started with"
     elif alive:
-        have = f"{len(alive)} hosts run, none with that flow"
+        have = f"{_hosts(alive)} {'runs' if len(alive) == 1 else 'run'}, none with that flow"
     else:
         have = "no host runs at all"
     served = "" if queue is None or queue == "default" else f" --queue {queue}"
@@ -276,15 +278,19 @@ def _of(cause: Cause, tasks: Sequence[TaskRecord]) -> Cause:
     return _cause(cause.kind, tasks, cause.what, cause.remedy, until=cause.until)
 
 
-def _alive(workers: Sequence[Worker]) -> list[Worker]:
-    return [each for each in workers if each.state is WorkerState.RUNNING]
+def _code_of(run: RunRecord) -> str:
+    return f"flow {run.flow!r} in version {run.version}"
 
 
 def _busy(able: Sequence[Worker], waited: timedelta) -> str:
     slots = sum(each.record.slots for each in able)
     if waited <= SOON:
-        return f"one of {len(able)} hosts claims it in a moment"
-    return f"one of the {slots:,} slots of {len(able)} hosts becomes free; more of them would take it sooner"
+        return "the host claims it in a moment" if len(able) == 1 else f"one of {len(able)} hosts claims it in a moment"
+    return f"one of the {slots:,} slots of {_hosts(able)} becomes free; more of them would take it sooner"
+
+
+def _hosts(workers: Sequence[Worker]) -> str:
+    return "1 host" if len(workers) == 1 else f"{len(workers)} hosts"
 
 
 def _tasks(tasks: Sequence[TaskRecord]) -> str:

@@ -21,6 +21,8 @@ TRACEBACK_LENGTH_MAX = 16_000
 FRAMES_MAX = 50
 """Frames of a traceback that are formatted, innermost: enough for any handler, bounded for a recursion."""
 
+PROBLEM_LENGTH_MAX = 1_000
+"""Characters that are kept of a problem, with a sink or with what is scheduled."""
 
 _OURS = f"{__name__.partition('.')[0]}."
 """How the modules of Fairlead begin."""
@@ -96,6 +98,11 @@ def decode_failure(record: bytes) -> Failure:
 def with_exceeded(record: bytes, exceeded: Exceeded) -> bytes:
     """The record of the last failure of a map, as that of the map."""
     return msgspec.json.encode(replace(decode_failure(record), exceeded=exceeded))
+
+
+def problem_of(error: BaseException) -> str:
+    """An exception in a line, as it is kept beside what could not be done."""
+    return readable(f"{_class_name(error)}: {message_of(error)}", PROBLEM_LENGTH_MAX)
 
 
 def message_of(error: BaseException) -> str:

@@ -23,7 +23,6 @@ from .api.retention import Pruning
 from .api.scheduling import Scheduling
 from .api.signals import Signals
 from .api.subscriptions import Subscribing
-from .api.workers import Workers
 from .arguments import checked_page_limit
 from .commands import (
     CancelledRun,
@@ -66,7 +65,6 @@ class Kernel(
     Signals,
     Subscribing,
     Annotating,
-    Workers,
 ):
     """Decides what happens to flows, runs, steps and tasks; everything else it asks of its ports.
 
@@ -264,7 +262,7 @@ class Kernel(
         """End a run and everything in it that has not ended. It need not be one of this kernel's flows.
 
         When this returns, nothing of the run begins any more and no result is recorded. Handlers that are running
-        learn of it by the next heartbeat of their host: async ones are cancelled, `ctx.cancelled` is raised.
+        learn of it by the next heartbeat of their host: async ones are cancelled, and `ctx.cancelled` is true.
 
         Args:
             run_id: of the run.

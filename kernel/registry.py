@@ -89,19 +89,21 @@ class Registry:
                 return flow
             if mine is not None:
                 raise ForeignFlow(flow.slug, flow.version)
-            raise UnknownFlow(flow.slug, flow.version, self._known())
+            raise UnknownFlow(flow.slug, flow.version, self.known)
         candidates = [each for each in self._flows.values() if each.slug == flow]
         if version is not None:
             candidates = [each for each in candidates if each.version == str(version)]
         if not candidates:
-            raise UnknownFlow(flow, None if version is None else str(version), self._known())
+            raise UnknownFlow(flow, None if version is None else str(version), self.known)
         return newest(candidates)
 
     def registered_flow(self, flow: Flow[Any]) -> RegisteredFlow:
         """What registration made of one of this kernel's flows."""
         return self._by_id[self._ids[flow.slug, flow.version]]
 
-    def _known(self) -> tuple[str, ...]:
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The flows and their versions, in words."""
         return tuple(f"{slug} (version {version})" for slug, version in self._flows)
 
 

@@ -20,7 +20,7 @@ from ..ports.reading import (
     StepRecord,
     TaskRecord,
 )
-from ..ports.statuses import TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus
+from ..ports.statuses import SETTLED_WELL, TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus
 from .arguments import checked_seconds
 from .codec import SIZE_UNLIMITED, JsonValue
 from .codec import decode as decode_json
@@ -52,9 +52,6 @@ PAGE_OUTPUTS_MAX = 5_000
 
 PAGE_BYTES_MAX = 4 * 1024 * 1024
 """Bytes of them together."""
-
-
-SETTLED_WELL = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
 
 
 DETAILS_LOGS_MAX = 1_000

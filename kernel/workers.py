@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from attrs import frozen
@@ -48,6 +49,21 @@ class Worker:
             return lease_worker == own
         head, _, call = lease_worker.rpartition("-")
         return head == own and call.isdecimal()
+
+
+def running_workers(workers: Sequence[Worker]) -> list[Worker]:
+    """Those that were heard of a moment ago."""
+    return [each for each in workers if each.state is WorkerState.RUNNING]
+
+
+def able_workers(workers: Sequence[Worker], flow: str, version: str) -> list[Worker]:
+    """Those that run and have the code of a flow's version."""
+    return [each for each in running_workers(workers) if each.serves(flow, version)]
+
+
+def serving_workers(workers: Sequence[Worker], queue: str) -> list[Worker]:
+    """Those that take tasks from a queue."""
+    return [each for each in workers if queue in each.record.queues]
 
 
 def as_worker(record: WorkerRecord, now: datetime) -> Worker:

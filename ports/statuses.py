@@ -47,5 +47,7 @@ TERMINAL_STEP = frozenset(
     {StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.SKIPPED, StepStatus.CANCELLED},
 )
 TERMINAL_TASK = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
+SETTLED_WELL = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
+"""How the steps of a completed run have ended."""
 LIVE_TASK = frozenset(TaskStatus) - TERMINAL_TASK
 LIVE_STEP = frozenset(StepStatus) - TERMINAL_STEP

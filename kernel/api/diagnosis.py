@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from ..diagnosing import (
     COUNTED_MAX,
-    ROWS_SHOWN_MAX,
     Diagnosis,
-    Finding,
     Severity,
     broken_references,
+    findings_of_blobs,
     findings_of_clock,
     findings_of_health,
     findings_of_invariants,
     findings_of_sinks,
 )
 from ..explaining import Explanation, explain
-from ..workers import as_worker
-from .commanding import Commanding
+from .workers import Workers
 
 
-class Diagnosing(Commanding):
+class Diagnosing(Workers):
     """What a kernel can tell an operator."""
 
     async def doctor(self, *, blobs: bool = False) -> Diagnosis:
@@ -29,31 +27,23 @@ class Diagnosing(Commanding):
 
         Args:
             blobs: also read every blob that is referred to, and compare its length and digest.
+
+        Raises:
+            AdapterError: a store failed.
         """
         ports = self.ports
         await ports.clock.synchronise()
         found = [*findings_of_clock(ports.clock.uncertainty_s)]
         broken = await ports.persistence.check_invariants()
         now = ports.clock.now()
-        workers = [as_worker(record, now) for record in await ports.persistence.read_workers()]
+        workers = await self.workers()
         found += findings_of_invariants(broken)
         found += findings_of_sinks(await ports.persistence.read_sinks(count_max=COUNTED_MAX))
         found += findings_of_health(await ports.persistence.read_health(now), workers, now)
         checks = ["clock", "invariants", "hosts", "leases", "waits", "deadlines", "commands", "events", "sinks"]
         if blobs:
             checks.append("blobs")
-            lines = [line async for line in broken_references(ports)]
-            if lines:
-                found.append(
-                    Finding(
-                        severity=Severity.BROKEN,
-                        name="I28_references_resolve",
-                        what=f"{len(lines):,} payloads cannot be read from {ports.blobs}",
-                        remedy="is this the blob store that hosts use? Otherwise restore these blobs from a backup",
-                        rows=tuple(lines[:ROWS_SHOWN_MAX]),
-                        count=len(lines),
-                    )
-                )
+            found += findings_of_blobs([line async for line in broken_references(ports)], str(ports.blobs))
         found.sort(key=lambda finding: finding.severity is not Severity.BROKEN)
         return Diagnosis(findings=tuple(found), checks=tuple(checks))
 
@@ -64,8 +54,7 @@ class Diagnosing(Commanding):
 
         Raises:
             RunNotFound: there is no such run.
+            AdapterError: the store failed.
         """
         details = await self.run(run_id).details()
-        now = self.ports.clock.now()
-        workers = [as_worker(record, now) for record in await self.ports.persistence.read_workers()]
-        return explain(details, workers, now)
+        return explain(details, await self.workers(), self.ports.clock.now())

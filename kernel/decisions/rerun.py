@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from ...ports.records import RunRow, Snapshot, StepRow
-from ...ports.statuses import TERMINAL_RUN, StepStatus
+from ...ports.statuses import SETTLED_WELL, TERMINAL_RUN, StepStatus
 from ..commands import RerunRun, RestartedRun
 from ..errors import NothingToRerun, RunNotEnded
 from ..plan import Plan
@@ -24,8 +24,6 @@ from .handover import HandOver
 from .progress import RunProgress
 from .settled import Settled, steps_by_run
 from .state import NotLoaded, RunState, StepState, loaded_steps
-
-SETTLED_WELL = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
 
 
 def restart_of(command: RerunRun, run: RunRow, steps: Mapping[str, StepRow], plan: Plan) -> RestartedRun:

@@ -20,6 +20,7 @@ from .shape import Shape
 from .site import Site
 from .step import Step
 from .steps import Steps
+from .waiting import NotGiven
 
 T = TypeVar("T")
 
@@ -29,11 +30,7 @@ VERSION_MAX: Final = 2**31 - 1
 """The largest integer that every store holds."""
 
 
-class _Absent:
-    """Stands for an argument that was not given."""
-
-
-_ABSENT: Final = _Absent()
+_ABSENT: Final = NotGiven()
 
 
 class Flow(Group, Generic[T]):
@@ -83,7 +80,7 @@ class Flow(Group, Generic[T]):
         _check_names(site)
         self._version = _checked_version(version, site)
         parsed = _parsed(options, site)
-        declared = None if isinstance(input, _Absent) else _declared_input(input, site, names_in_sight())
+        declared = None if isinstance(input, NotGiven) else _declared_input(input, site, names_in_sight())
         self._draft = Draft(site, self._version, parsed, declared)
         self._branches = ()
 

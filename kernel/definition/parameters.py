@@ -164,7 +164,7 @@ def _marked(parameter: Parameter, site: Site) -> object | None:
         return held
     if any(_is_mark(part) for part in parts(annotation)):
         where = f"parameter {parameter.name!r}"
-        if _is_union(annotation):
+        if is_union(annotation):
             raise site.error(
                 f"{where}: a resource is always there, so Resource[…] cannot be one side of a union; "
                 "write Resource[T] alone"
@@ -191,7 +191,7 @@ def _is_context(parameter: Parameter, site: Site) -> bool:
     annotation = parameter.annotation
     if parameter.name == CTX and annotation in _UNTYPED:
         return True
-    alternatives = parts(annotation) if _is_union(annotation) else iter((annotation,))
+    alternatives = parts(annotation) if is_union(annotation) else iter((annotation,))
     if any(each is Context for each in alternatives):
         if parameter.name != CTX:
             _refuse_known(parameter.name, "the Context", site)
@@ -224,7 +224,8 @@ def _is_mark(annotation: object) -> bool:
     return any(isinstance(extra, ResourceMark) for extra in typing.get_args(annotation)[1:])
 
 
-def _is_union(annotation: object) -> bool:
+def is_union(annotation: object) -> bool:
+    """Whether an annotation is a union, however it is written."""
     return typing.get_origin(annotation) in (typing.Union, types.UnionType)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 import typing
 from typing import Any
 
@@ -11,7 +10,7 @@ from attrs import frozen
 from ..schema_types import type_name, union
 from ..suspend import is_suspend
 from .handler import Unannotated
-from .parameters import parts
+from .parameters import is_union, parts
 from .site import Site
 
 
@@ -38,7 +37,7 @@ def read_returns(annotation: object, site: Site) -> Returns:
     Raises:
         FlowDefinitionError: `Suspend` is all of it, or stands somewhere inside.
     """
-    sides = typing.get_args(annotation) if _is_union(annotation) else (annotation,)
+    sides = typing.get_args(annotation) if is_union(annotation) else (annotation,)
     given = [side for side in sides if not is_suspend(side)]
     if any(is_suspend(part) for side in given for part in parts(side)):
         raise site.error("the return value: Suspend[…] must be one side of the union, as in Report | Suspend[Batch]")
@@ -52,7 +51,3 @@ def read_returns(annotation: object, site: Site) -> Returns:
     states = [state for side in sides if is_suspend(side) for state in typing.get_args(side) or (Unannotated,)]
     state = Unannotated if Unannotated in states else union(states)
     return Returns(output=union(given), suspends=True, state=state)
-
-
-def _is_union(annotation: object) -> bool:
-    return typing.get_origin(annotation) in (typing.Union, types.UnionType)

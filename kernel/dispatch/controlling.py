@@ -6,13 +6,12 @@ from datetime import datetime
 
 from attrs import frozen
 
-from ...ports.records import LoadRequest, RunRow, Snapshot
+from ...ports.records import LoadRequest, Snapshot
 from ..commands import RerunRun, RestartedRun
 from ..decisions.handover import NOBODY, HandOver
 from ..decisions.rerun import rerun_run, restart_of
 from ..decisions.settled import Settled
-from ..errors import RunNotFound, UnknownFlow
-from ..plan import Plan
+from ..errors import RunNotFound
 from .deciding import decide_and_apply
 from .means import Handlers, Means
 
@@ -56,7 +55,7 @@ class Controlling:
             run = snapshot.runs.get(run_id)
             if run is None:
                 raise RunNotFound(run_id)
-            plan = self._plan_of(run)
+            plan = means.plan_of(run)
             rows = await transaction.load_steps([(run_id, slug) for slug in plan.steps])
             answer = restart_of(command, run, {row.slug: row for row in rows}, plan)
             if command.dry_run:
@@ -71,12 +70,6 @@ class Controlling:
             settled = await decide_and_apply(transaction, whole, means.plans, decide)
         await means.wake_for(settled.changes, snapshot.runs, now)
         return answer
-
-    def _plan_of(self, run: RunRow) -> Plan:
-        plan = self._means.plans.get(run.flow_id)
-        if plan is None:
-            raise UnknownFlow(run.flow, None, tuple(plan.slug for plan in self._means.plans.values()))
-        return plan
 
     async def _until_over(self, run_id: str) -> None:
         """Wait for a transaction that may still hold the run: then it is known what became of it."""

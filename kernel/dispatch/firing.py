@@ -27,7 +27,7 @@ from ..cron import Cron
 from ..decisions.firing import FAILURES_MAX, fire_ticks, retry_at
 from ..entries import entry_of
 from ..errors import IdempotencyConflict, RunNotFound, ScheduleNotFound, UnknownFlow
-from ..failures import decode_failure, failure_of
+from ..failures import problem_of
 from ..registry import RegisteredFlow, rank
 from ..schedules import (
     CancelEntry,
@@ -52,10 +52,8 @@ FIRE_CLAIM = timedelta(seconds=10)
 """How long a command belongs to the host that carries it out: as long as a host may take, and as long as a command of
 one that died waits for another."""
 
-PROBLEM_LENGTH_MAX = 1_000
-"""Characters of a problem that are kept."""
-
 NEVER = "it never ticks again"
+"""The problem of a schedule that is over."""
 
 
 class Firing:
@@ -112,8 +110,7 @@ class Firing:
 
     async def _put_off(self, kept: KeptCommand, error: Exception, tally: _Tally) -> None:
         """Keep the problem of a command that could not be carried out, and hold it or try it again later."""
-        failure = decode_failure(failure_of(error))
-        problem = f"{failure.type}: {failure.message}"[:PROBLEM_LENGTH_MAX]
+        problem = problem_of(error)
         failures = kept.scheduled.failures + 1
         held = self._is_final(kept, error, failures)
         due_at = None if held else retry_at(self._means.clock.now(), failures)

@@ -13,6 +13,7 @@ from ...ports.records import RunRow
 from ...ports.transport import Job
 from ..commands import Command
 from ..decisions.state import ChangeSet
+from ..errors import UnknownFlow
 from ..plan import Plan
 from ..registry import Registry
 from .announcing import jobs_of_changes
@@ -48,6 +49,17 @@ class Means:
     def flow_ids(self) -> tuple[int, ...]:
         """The ids of the registered flows."""
         return tuple(self.registry.by_id)
+
+    def plan_of(self, run: RunRow) -> Plan:
+        """The plan of a run.
+
+        Raises:
+            UnknownFlow: this kernel does not have its flow in that version and shape.
+        """
+        plan = self.plans.get(run.flow_id)
+        if plan is None:
+            raise UnknownFlow(run.flow, None, self.registry.known)
+        return plan
 
     async def from_the_top(self, transact: Callable[[], Awaitable[Done]], *, patience_s: float = float("inf")) -> Done:
         """Run one transaction, again where it got into another's way: its rollback left no trace."""

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from attrs import define
 
 from ...ports.outbox import EventRecord
-from ..failures import message_of, readable
+from ..failures import problem_of, readable
 from ..sinks import NamedSink
 
 PUBLISHED_TOGETHER_MAX = 500
 """Events in one call of a sink."""
 
-PROBLEM_LENGTH_MAX = 1_000
-"""Characters that are kept of what a sink raised."""
+ANSWER_NAME_LENGTH_MAX = 100
+"""Characters that are told of the name of a class that a sink answered with."""
 
 
 @define
@@ -35,9 +35,10 @@ class Offering:
         try:
             answer = await self._sink.caller.call(self._sink.sink.publish, batch, timeout_s=self._timeout_s)
         except Exception as error:  # the sink is user code: whatever it raises concerns this run alone
-            return self._refused(f"{type(error).__name__}: {message_of(error)}")
+            return self._refused(problem_of(error))
         if isinstance(answer, bool) or not isinstance(answer, int):
-            return self._refused(f"the sink answered {type(answer).__name__}, not how many events it accepted")
+            name = readable(type(answer).__name__, ANSWER_NAME_LENGTH_MAX)
+            return self._refused(f"the sink answered {name}, not how many events it accepted")
         if not 0 <= answer <= len(batch):
             return self._refused(f"the sink says that it accepted {answer} of {len(batch)} events")
         if not answer:
@@ -47,6 +48,6 @@ class Offering:
         return answer
 
     def _refused(self, problem: str) -> int:
-        self.problem = readable(problem, PROBLEM_LENGTH_MAX)
+        self.problem = problem
         self.refused_in_a_row += 1
         return 0

@@ -13,10 +13,10 @@ from datetime import datetime
 import msgspec
 
 from ...ports.blobs import BlobInfo
-from ...ports.records import TaskKey, TaskPhase, TaskRow
+from ...ports.records import TaskKey
 from ...ports.scheduler import ScheduledCommand
-from ...ports.statuses import TERMINAL_TASK, TaskStatus
 from ..commands import ClaimChore, CollectBlobs, CollectedBlobs, Pruned, PruneRuns
+from ..decisions.keeping import may_be_referred_to
 from ..references import RUNS, BlobOwner, owner_of, run_prefix
 from ..templates import TEMPLATES, kept_blobs
 from .means import Handlers, Means
@@ -32,7 +32,7 @@ BLOBS_TOGETHER = 1_000
 
 
 class Retaining:
-    """Carries out `PruneRuns` and `CollectBlobs`."""
+    """Carries out `PruneRuns`, `CollectBlobs` and `ClaimChore`."""
 
     def __init__(self, means: Means) -> None:
         self._means = means
@@ -118,22 +118,14 @@ class Retaining:
             blob
             for blob, owner in owned
             if owner.run_id not in runs
-            or (owner.task is not None and not _may_be_referred_to(tasks.get(owner.task), owner.token))
+            or (owner.task is not None and not may_be_referred_to(tasks.get(owner.task), owner.token))
         ]
 
 
 class _Chore(msgspec.Struct, frozen=True):
+    """When a chore was last given to a host."""
+
     given_at: datetime
-
-
-def _may_be_referred_to(task: TaskRow | None, token: int) -> bool:
-    """Whether what an attempt wrote is its task's output or state, or may become so."""
-    if task is None:
-        return False
-    if task.status in TERMINAL_TASK:
-        return task.status is TaskStatus.COMPLETED and task.settled_token == token
-    # The state that a step keeps for its check may be of any earlier attempt.
-    return task.token == token or task.phase is TaskPhase.CHECK
 
 
 def _together(tasks: dict[str, int]) -> Iterable[list[str]]:

@@ -18,7 +18,7 @@ from ..decisions.settled import Settled
 from ..decisions.signal import Reception, deliver_signal, keep_signal, receive, sent
 from ..decisions.state import ChangeSet
 from ..decisions.wake import wake_tasks
-from ..errors import RunNotFound, SignalNotAwaited, UnknownFlow
+from ..errors import RunNotFound, SignalNotAwaited
 from .deciding import decide_and_apply, neighbours
 from .means import Handlers, Means
 
@@ -107,9 +107,7 @@ class Waiting:
             run = snapshot.runs.get(run_id)
             if run is None:
                 raise RunNotFound(run_id)
-            plan = means.plans.get(run.flow_id)
-            if plan is None:
-                raise UnknownFlow(run.flow, None, tuple(plan.slug for plan in means.plans.values()))
+            plan = means.plan_of(run)
             signals = (await transaction.load_signals([run_id])).get(run_id, ())
             now = means.clock.now()
             step = snapshot.steps.get((run_id, command.step))

@@ -124,7 +124,7 @@ def only(found: Explanation) -> Cause:
     ("hosts", "told"),
     [
         ((), "no host runs at all"),
-        ((host(flows=(ServedFlow("letters", "1"),)),), "1 hosts run, none with that flow"),
+        ((host(flows=(ServedFlow("letters", "1"),)),), "1 host runs, none with that flow"),
         ((host(flows=(ServedFlow("orders", "2"), ServedFlow("orders", "4"))),), "hosts that run have version 2, 4"),
         ((host(seen_at=NOW - 2 * SILENT_AFTER),), "no host runs at all"),
     ],
@@ -144,7 +144,7 @@ def test_a_pending_run_that_hosts_could_take() -> None:
     cause = only(why(status=RunStatus.PENDING))
 
     assert (cause.kind, cause.what) == (CauseKind.SLOT, "nobody has claimed the run yet, for 60 min")
-    assert cause.remedy == "one of the 50 slots of 1 hosts becomes free; more of them would take it sooner"
+    assert cause.remedy == "one of the 50 slots of 1 host becomes free; more of them would take it sooner"
 
 
 def test_a_task_that_is_worked_on() -> None:
