@@ -184,7 +184,7 @@ def test_runs_are_cancelled(app: Commands) -> None:
         f"run {running}: cancelled, it was running",
         f"run {ended}: had ended before: completed",
     ]
-    assert again == {"runs": [{"id": running, "cancelled": False, "found": "cancelled"}]}
+    assert again["runs"] == [{"id": running, "cancelled": False, "found": "cancelled"}]
     assert (shown["run"]["status"], shown["run"]["reason"]) == ("cancelled", "wrong input")
     assert "cancelled: wrong input" in app("runs", "watch", running).stdout
 
