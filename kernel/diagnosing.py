@@ -7,19 +7,14 @@ something for an operator.
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from ..ports import Ports
-from ..ports.blobs import BlobCorrupt
 from ..ports.health import Health, Overdue
 from ..ports.outbox import SinkRecord
-from ..ports.reading import OutputRequest, RunCursor, RunFilter
 from .commands import CLOCK_SKEW_MAX
-from .fetching import fetch_blob
-from .references import is_reference, read_reference
 from .workers import Worker, able_workers, serving_workers
 
 PATIENCE = timedelta(minutes=1)
@@ -33,9 +28,6 @@ ROWS_SHOWN_MAX = 20
 
 COUNTED_MAX = 100_000
 """What waits for a sink is counted so far."""
-
-RUNS_TOGETHER = 100
-"""Runs whose payloads are looked at together."""
 
 
 class Severity(enum.StrEnum):
@@ -182,39 +174,3 @@ def findings_of_clock(uncertainty_s: float) -> Iterator[Finding]:
             what=f"this process's clock may be {uncertainty_s:.1f} s wrong",
             remedy="a host with such a clock takes no leases: look at the network between it and the database",
         )
-
-
-async def broken_references(ports: Ports) -> AsyncIterator[str]:
-    """I28: each reference to a payload that does not resolve with its length and digest, as a line.
-
-    Every blob that is referred to is read whole.
-    """
-    after: RunCursor | None = None
-    while True:
-        page = await ports.persistence.list_runs(RunFilter(), limit=RUNS_TOGETHER, after=after)
-        for run in page.runs:
-            async for line in _broken_references_of(ports, run.id):
-                yield line
-        after = page.next
-        if after is None:
-            return
-
-
-async def _broken_references_of(ports: Ports, run_id: str) -> AsyncIterator[str]:
-    tasks = [task.key for task in await ports.persistence.read_tasks(run_id) if task.has_output]
-    requests = [OutputRequest(run_id, step) for step in dict.fromkeys(key.step for key in tasks)]
-    read = await ports.persistence.read_payloads([run_id], requests)
-    stored = [(f"input of run {run_id}", run.input) for run in read.runs.values()]
-    stored += [
-        (f"output of {request.step}[{element}] in run {run_id}", output)
-        for request, found in read.outputs.items()
-        for element, output in enumerate(found.outputs)
-        if output is not None
-    ]
-    for name, payload in stored:
-        if is_reference(payload):
-            try:
-                for blob in read_reference(payload).blobs():
-                    await fetch_blob(ports.blobs, blob)
-            except BlobCorrupt as error:
-                yield f"{name}: {error}"

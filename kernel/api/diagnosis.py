@@ -6,7 +6,6 @@ from ..diagnosing import (
     COUNTED_MAX,
     Diagnosis,
     Severity,
-    broken_references,
     findings_of_blobs,
     findings_of_clock,
     findings_of_health,
@@ -14,6 +13,7 @@ from ..diagnosing import (
     findings_of_sinks,
 )
 from ..explaining import Explanation, explain
+from ..resolving import broken_references
 from .workers import Workers
 
 

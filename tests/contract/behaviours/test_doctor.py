@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from attrs import evolve
 
 from fairlead.adapters.memory import CollectingSink, ManualClock
 from fairlead.hosts.node import NodeHost
-from fairlead.kernel import Diagnosis, Flow, Kernel, Severity
+from fairlead.kernel import Diagnosis, EventRecord, Flow, Kernel, Severity, Suspend
 from fairlead.ports import Ports
 from tests.support.hands import Hands
 from tests.support.large_payloads import World
@@ -95,3 +96,43 @@ async def test_the_doctor_needs_no_code(world: Ports, sink: CollectingSink) -> N
     await Hands(kernel).drain("one")
 
     assert (await Kernel(flows=[], ports=evolve(world, sink=None)).doctor()).healthy
+
+
+async def test_what_waits_with_payloads_that_are_gone_is_broken(watched: World) -> None:
+    """Invariant I28 holds of the states of suspended steps too, of kept signals, and of inputs that wait."""
+    flow = Flow("patient", version=1, input=str)
+
+    @flow.step
+    def submit(input: str) -> str | Suspend[str]:
+        return Suspend(state=input, check_after=3600)
+
+    @flow.check(submit)
+    def is_done(state: str) -> str:
+        return state
+
+    answer = flow.signal("answer", str, after=[submit])
+    suspended = asyncio.Event()
+
+    async def notice(_: EventRecord) -> None:
+        suspended.set()
+
+    kernel, large = watched.kernel(flow), "x" * 100_000
+    kernel.subscribe("step.suspended", notice, name="test")
+    await kernel.schedule(flow, cron="@yearly", input=large)
+    async with NodeHost(kernel):
+        run = await kernel.start(flow, large)
+        async with asyncio.timeout(PATIENCE_S):
+            await suspended.wait()
+        await run.signal(answer, large)
+    assert (await kernel.doctor(blobs=True)).healthy
+    for key in await watched.blobs.keys():
+        await watched.blobs.delete(key)
+
+    (finding,) = (await kernel.doctor(blobs=True)).findings
+
+    assert [row.partition(":")[0] for row in finding.rows] == [
+        f"input of run {run.id}",
+        f"state of submit[0] in run {run.id}",
+        f"signal for answer in run {run.id}",
+        "input of cron/patient",
+    ]
