@@ -51,12 +51,7 @@ def test_requests_are_combined() -> None:
     assert combine_annotations(many, b'{"k0":2,"x":1,"y":1}')[1] == 2
 
 
-_scalars = (
-    st.none()
-    | st.booleans()
-    | st.integers(-3, 3)
-    | st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=3)
-)
+_scalars = st.none() | st.booleans() | st.integers(-3, 3) | st.text('ab"é\n ', max_size=3)
 _values = st.dictionaries(st.sampled_from("abcdef"), _scalars)
 
 
