@@ -112,11 +112,15 @@ def explain(details: RunDetails, workers: Sequence[Worker], now: datetime) -> Ex
 def _ended(run: RunRecord) -> Cause:
     error = "" if run.error is None else _said(run.error)
     why = f" ({run.reason})" if run.reason else ""
-    remedy = (
-        "it is done"
-        if run.status is RunStatus.COMPLETED
-        else f"begin again where it stopped: fairlead runs retry {run.id}"
-    )
+    if run.status is RunStatus.COMPLETED:
+        remedy = "it is done"
+    elif run.reason == BLOB_CORRUPT:
+        remedy = (
+            f"bring the blob back, then fairlead runs retry {run.id}; or make it anew: fairlead runs rerun {run.id} "
+            "--from the step whose output it is; where it is the run's input, start a new run"
+        )
+    else:
+        remedy = f"begin again where it stopped: fairlead runs retry {run.id}"
     return Cause(kind=CauseKind.ENDED, what=f"the run is {run.status}{why}{error}", remedy=remedy)
 
 

@@ -7,12 +7,13 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
 from attrs import evolve
+from msgspec.structs import replace
 
 from ..ports import CallerConnection, Ports
 from ..ports.notes import AnnotationValue
 from ..ports.persistence import Persistence
 from ..ports.reading import RunCursor, RunFilter, RunPage
-from .annotations import encode_annotations
+from .annotations import decode_annotations, encode_annotations
 from .api.blocking import Blocking
 from .api.control import Control
 from .api.deferred import Deferred, deferred_of
@@ -309,7 +310,8 @@ class Kernel(
         """
         checked_page_limit(limit, RUNS_PER_PAGE_MAX, what="runs per page")
         if chosen is not None and chosen.annotations:
-            encode_annotations(chosen.annotations, removing=False, what="annotations of the filter")
+            plain = encode_annotations(chosen.annotations, removing=False, what="annotations of the filter")
+            chosen = replace(chosen, annotations=decode_annotations(plain))  # whatever subclasses were given
         return await self.ports.persistence.list_runs(chosen or RunFilter(), limit=limit, after=after)
 
 

@@ -32,6 +32,7 @@ class SinkKeeping:
             parameters = {"names": list(unknown), "now": now, "sinks_max": SINKS_MAX}
             async with self._database.transaction() as connection:
                 await self._database.fetch(connection, "lock_sinks")
+                await self._database.fetch(connection, "publish_leftovers")
                 await self._database.fetch(connection, "register_sinks", parameters)
             unknown = await self._unknown(names)
         return unknown

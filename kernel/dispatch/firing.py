@@ -20,16 +20,17 @@ from typing import Any, TypeVar
 from attrs import define, evolve, field
 from msgspec.structs import replace
 
-from ...ports.errors import AdapterError, UsageError
+from ...ports.errors import AdapterError, Contention, UsageError
 from ...ports.scheduler import KeptCommand, ScheduledCommand
 from ..commands import CancelRun, Command, Fired, FireScheduled, SendSignal, TriggerSchedule, Trouble
 from ..cron import Cron
 from ..decisions.firing import FAILURES_MAX, fire_ticks, retry_at
-from ..entries import entry_of
+from ..entries import entry_of, read_entries
 from ..errors import IdempotencyConflict, RunNotFound, ScheduleNotFound, UnknownFlow
 from ..failures import problem_of
 from ..registry import RegisteredFlow, rank
 from ..schedules import (
+    START_PREFIX,
     CancelEntry,
     CronEntry,
     LeftOut,
@@ -209,8 +210,30 @@ class Firing:
         try:
             tally.cancelled += bool(await self._dispatch(CancelRun(entry.run_id, entry.reason)))
         except RunNotFound:  # it is pruned, or not started yet, and is not to be any more
-            await self._scheduler.cancel(start_name(entry.run_id, "", None))
+            await self._withdraw_start(entry.run_id)
         await self._scheduler.ack(kept)
+
+    async def _withdraw_start(self, run_id: str) -> None:
+        """Forget the deferred start of a run, if there is one; with a key it stands under that, and has to be looked
+        for.
+
+        Raises:
+            Contention: another host carries it out at this moment; the cancel is tried again.
+        """
+        kept = await self._scheduler.read(start_name(run_id, "", None))
+        if kept is None:
+            found = (
+                each
+                async for each, entry in read_entries(self._scheduler, START_PREFIX)
+                if isinstance(entry, StartEntry) and entry.run_id == run_id
+            )
+            kept = await anext(found, None)
+        if kept is None:
+            return
+        claimed = kept.claimed_until is not None and kept.claimed_until > self._means.clock.now()
+        if claimed or not await self._scheduler.ack(kept):
+            raise Contention(f"the start of run {run_id} is being carried out")
+        await discard_template(self._ports, entry_of(kept, StartEntry).template)
 
     async def _fire_signal(self, kept: KeptCommand, entry: SignalEntry, tally: _Tally) -> None:
         signal = SendSignal(

@@ -31,7 +31,7 @@ class Offering:
 
     async def offer(self, events: Sequence[EventRecord]) -> int:
         """How many of these events it accepts, from the first on; 0 means that it refuses."""
-        batch = events[:PUBLISHED_TOGETHER_MAX]
+        batch = tuple(events[:PUBLISHED_TOGETHER_MAX])  # a sink may do with a list what it likes
         try:
             answer = await self._sink.caller.call(self._sink.sink.publish, batch, timeout_s=self._timeout_s)
         except Exception as error:  # the sink is user code: whatever it raises concerns this run alone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import json
 from typing import Any
 
@@ -359,3 +360,30 @@ async def test_annotating_and_settling_share_a_sequence(world: Ports) -> None:
         "step.completed",
         "run.completed",
     ]
+
+
+class Colour(enum.StrEnum):
+    """A kind of text."""
+
+    RED = "red"
+
+
+class Size(enum.IntEnum):
+    """A kind of number."""
+
+    SMALL = 1
+
+
+@pytest.mark.parametrize("value", [Colour.RED, Size.SMALL], ids=repr)
+async def test_values_of_subclasses_are_found_as_what_they_are(world: Ports, value: Any) -> None:
+    """What is equal as JSON is equal, on every store."""
+    flow = Flow("coloured", version=1)
+
+    @flow.step
+    def work() -> None: ...
+
+    kernel = Kernel(flows=[flow], ports=world)
+    run = await kernel.start(flow, None, annotations={"kind": value})
+
+    found = await kernel.list_runs(RunFilter(annotations={"kind": value}))
+    assert [each.id for each in found.runs] == [run.id]

@@ -176,16 +176,20 @@ async def test_a_run_has_one_deadline(kernel: Kernel, flow: Flow[Any], clock: Ma
     assert await run.status() is RunStatus.PENDING
 
 
-async def test_the_deadline_of_a_run_that_has_not_started_withdraws_its_start(world: Ports, clock: ManualClock) -> None:
+@pytest.mark.parametrize("key", [None, "mail-7"])
+async def test_the_deadline_of_a_run_that_has_not_started_withdraws_its_start(
+    world: Ports, clock: ManualClock, key: str | None
+) -> None:
     """No host with the code came by until then; and a run that is pruned is forgotten."""
     kernel = Kernel(flows=[mail_flow()], ports=world)
-    deferred = await kernel.start_later("mail", Mail("ada"), after=60)
+    deferred = await kernel.start_later("mail", Mail("ada"), after=60, key=key)
+    await kernel.start_later("mail", Mail("bob"), after=6000, key="another")
     await kernel.cancel_later(deferred.run.id, after=120)
     clock.advance(300)
     await Hands(Kernel(flows=[], ports=world)).fire()
 
     assert (await Hands(kernel).fire()).claimed == 0
-    assert await kernel.deferred() == []
+    assert len(await kernel.deferred()) == 1
     assert (await kernel.list_runs()).runs == []
 
 
