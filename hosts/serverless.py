@@ -319,9 +319,9 @@ class _Call:
         self._unfinished = 0
 
     def begin(self) -> None:
-        """Settle, beat and watch the time from now on."""
-        self._settling = asyncio.create_task(self.worker.settler.run())
+        """Beat, settle and watch the time from now on; where there is no thread to be had, none of it."""
         self._beside.start()
+        self._settling = asyncio.create_task(self.worker.settler.run())
         if self._time.bounded:
             self._watch_time()
 

@@ -64,7 +64,8 @@ def postgres_ports(
         sink: where events are published: one sink, or several by name; nowhere where None.
         blobs: where payloads are that are too large for a row, and closed with the rest; where None, in the database.
             Every host and client of one database needs the same.
-        pool_size: most connections at a time, not counting the one that listens and the heartbeats' own.
+        pool_size: most connections at a time, not counting the one that listens, the heartbeats' own, and the one that
+            a host's notes are written on.
         pool_wait_s: how long a caller waits for a connection before `PoolExhausted`.
         deadline_s: how long one exchange with the server may take before its connection is given up.
         lock_wait_s: how long a transaction waits for another's lock where it waits at all.

@@ -21,7 +21,8 @@ from .waiting import WaitKeeping
 from .workers import WorkerKeeping
 
 DEDICATED_CONNECTIONS = 2
-"""A second handle serves one thread's heartbeats: one statement at a time, and one while that one is stuck."""
+"""A second handle serves one duty in a thread, heartbeats or notes: one statement at a time, and one while that one is
+stuck."""
 
 
 class PostgresPersistence(

@@ -359,3 +359,26 @@ async def test_options_out_of_bounds_are_refused(make_kernel: MakeKernel, option
         ServerlessHost(make_kernel(_sums()), **{option: value})  # type: ignore[arg-type]
 
     assert raised.value.option == option
+
+
+async def test_a_call_that_gets_no_thread_leaves_nothing_behind(
+    make_kernel: MakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails before it claims anything, and the next call does its work."""
+
+    def refused(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    flow = _sums()
+    kernel = make_kernel(flow)
+    run = await kernel.start(flow, [1, 2])
+    async with ServerlessHost(kernel) as host:
+        tasks = asyncio.all_tasks()
+        with monkeypatch.context() as crowded, pytest.raises(RuntimeError, match="new thread"):
+            crowded.setattr(threading.Thread, "start", refused)
+            await host.process_available_jobs(10)
+        left = asyncio.all_tasks() - tasks
+        await host.process_available_jobs(10)
+
+    assert not left
+    assert await run.result() == {"total": 5}
