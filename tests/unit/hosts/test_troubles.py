@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -18,6 +19,7 @@ from fairlead.adapters.system import SystemClock
 from fairlead.hosts import ticks
 from fairlead.hosts.node import NodeHost
 from fairlead.kernel import Flow, Kernel, Start
+from fairlead.kernel.commands import FlushOutbox
 from fairlead.ports.errors import AdapterError, CommitUnknown, Unavailable
 from fairlead.ports.outbox import EventRecord
 from fairlead.ports.persistence import Persistence
@@ -163,7 +165,7 @@ async def test_a_sink_in_trouble_holds_up_nothing_but_events(
     nothing_left_open: None, monkeypatch: pytest.MonkeyPatch, mood: str
 ) -> None:
     """Runs complete while the sink hangs (it is timed out) or raises; once it is well it gets every event in order."""
-    monkeypatch.setattr(ticks, "FLUSH_LEASE", timedelta(seconds=0.05))
+    monkeypatch.setattr(ticks, "FlushOutbox", partial(FlushOutbox, publish_timeout=timedelta(seconds=0.1)))
     sink = MoodySink()
     sink.mood = mood
     kernel = Kernel(flows=[_flow()], ports=memory_ports(sink=sink))

@@ -36,7 +36,7 @@ GENERATIONS = 4
 """How often runs that have ended begin anew in one long course, besides."""
 
 
-SEEDS_MAX = 400
+SEEDS_MAX = 200
 SEEDS_AT_ONCE = 50
 
 
