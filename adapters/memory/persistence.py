@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
-from heapq import merge
-from itertools import islice
 
 from ...ports.errors import Unavailable
 from ...ports.health import Health
@@ -61,14 +59,12 @@ from ...ports.records import (
     TaskRow,
 )
 from ...ports.retention import PrunablePage
-from ...ports.statuses import TaskStatus
 from ...ports.transport import Job
 from ...ports.workers import WorkerRecord
-from . import forgetting, notes, reading
+from . import forgetting, leasing, notes, reading
 from . import sinks as sink_keeping
 from .health import read_health
 from .invariants import broken_invariants
-from .rows import Task
 from .snapshot import Table, snapshot_of
 from .store import Store
 from .transaction import MemoryTransaction
@@ -144,87 +140,13 @@ class MemoryPersistence:
 
     async def claim_tasks(self, claim: TaskClaim) -> Sequence[ClaimedTask]:
         """Lease queued tasks."""
-        store = self._store
-        with store.mutex:
-            if claim.only is None:
-                tasks = store.queued.take(
-                    claim.queue,
-                    claim.flow_ids,
-                    limit=claim.limit,
-                    lost_limit=claim.lost_limit,
-                    until=claim.now,
-                    is_locked=store.locks.is_locked,
-                )
-            else:
-                tasks = self._claimable(claim.only, claim)
-            return [self._lease(task, claim) for task in tasks]
-
-    def _claimable(self, names: Sequence[TaskKey], claim: TaskClaim) -> list[Task]:
-        """Those of the named tasks that can be claimed, in order."""
-        found = [task for name in dict.fromkeys(names) if (task := self._task(name)) is not None]
-        found.sort(key=lambda task: (-task.priority, task.ready_at, task.key))
-        taken: list[Task] = []
-        lost_limit = claim.lost_limit
-        for task in found:
-            lost = task.losses > 0
-            if (
-                len(taken) < claim.limit
-                and task.status is TaskStatus.QUEUED
-                and task.queue == claim.queue
-                and task.flow_id in claim.flow_ids
-                and task.ready_at <= claim.now
-                and (not lost or lost_limit > 0)
-                and not self._store.locks.is_locked(task.key)
-            ):
-                taken.append(task)
-                lost_limit -= lost
-        return taken
-
-    def _lease(self, task: Task, claim: TaskClaim) -> ClaimedTask:
-        task.status = TaskStatus.RUNNING
-        task.entry = None
-        task.token += 1
-        task.attempts += 1
-        task.worker = claim.worker
-        task.lease_until = claim.lease_until
-        task.started_at = claim.now
-        self._store.leased.put(task)
-        return ClaimedTask(
-            key=task.key,
-            flow_id=task.flow_id,
-            token=task.token,
-            attempt=task.attempts,
-            losses=task.losses,
-            phase=task.phase,
-            lease_until=claim.lease_until,
-            priority=task.priority,
-        )
+        with self._store.mutex:
+            return leasing.claim_tasks(self._store, claim)
 
     async def extend_leases(self, leases: Sequence[Lease], until: datetime) -> LeaseAnswer:
         """Set the leases of running tasks to `until` where their token is still the same."""
-        extended: list[Lease] = []
-        lost: list[Lease] = []
-        cancelled: list[Lease] = []
         with self._store.mutex:
-            for lease in leases:
-                if self._store.locks.is_locked(lease.key):
-                    continue
-                task = self._task(lease.key)
-                if task is None or task.token != lease.token:
-                    lost.append(lease)
-                elif task.status is TaskStatus.CANCELLED:
-                    cancelled.append(lease)
-                elif task.status is not TaskStatus.RUNNING:
-                    lost.append(lease)
-                else:
-                    task.lease_until = until
-                    self._store.leased.put(task)
-                    extended.append(lease)
-        return LeaseAnswer(frozenset(extended), frozenset(lost), frozenset(cancelled))
-
-    def _task(self, key: TaskKey) -> Task | None:
-        run = self._store.runs.get(key.run_id)
-        return None if run is None else run.tasks.get(key)
+            return leasing.extend_leases(self._store, leases, until)
 
     async def find_expired(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[TaskRow]:
         """Running tasks of these flows whose lease ended before `before`, earliest first."""
@@ -260,22 +182,7 @@ class MemoryPersistence:
     async def find_unclaimed(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[Job]:
         """Jobs for pending runs created, and for queued tasks ready, before `before`; oldest first."""
         with self._store.mutex:
-            runs = self._store.pending.oldest(before, flow_ids, limit)
-            tasks = self._store.queued.oldest(before, flow_ids, limit)
-            of_runs = [
-                (created_at, run_id, Job(run_id=run_id, queue="", flow_id=self._store.runs[run_id].row.flow_id))
-                for created_at, run_id in runs
-            ]
-        of_tasks = (
-            (
-                task.ready_at,
-                task.key.run_id,
-                Job(run_id=task.key.run_id, queue=task.queue, task=task.key, flow_id=task.flow_id),
-            )
-            for task in tasks
-        )
-        oldest = merge(of_runs, of_tasks, key=lambda found: found[:2])
-        return [job for _, _, job in islice(oldest, limit)]
+            return leasing.find_unclaimed(self._store, before, flow_ids, limit)
 
     async def due(
         self,
@@ -287,23 +194,14 @@ class MemoryPersistence:
         expired_before: datetime,
     ) -> Due:
         """Whether any of a host's ticks would find something."""
-        store = self._store
-        with store.mutex:
-            ready_at = store.queued.first_ready_at(queues, flow_ids)
-            wake_at = store.waiting.first(flow_ids)
-            deadline_at = store.deadlines.first()
-            scheduled_at = store.scheduled.first_ready_at(store.slugs_of(flow_ids))
-            owed, owed_at = store.outbox.due(sinks, now)
-            times = [at for at in (ready_at, wake_at, deadline_at, scheduled_at, owed_at) if at is not None]
-            return Due(
-                runs=store.pending.any(flow_ids),
-                tasks=ready_at is not None and ready_at <= now,
-                expired=bool(store.leased.expired(expired_before, flow_ids, 1)),
-                outbox=frozenset(owed),
-                waits=wake_at is not None and wake_at <= now,
-                overdue=deadline_at is not None and deadline_at <= now,
-                scheduled=scheduled_at is not None and scheduled_at <= now,
-                next_at=min((at for at in times if at > now), default=None),
+        with self._store.mutex:
+            return leasing.find_due(
+                self._store,
+                flow_ids=flow_ids,
+                queues=queues,
+                sinks=sinks,
+                now=now,
+                expired_before=expired_before,
             )
 
     # Outbox
@@ -424,7 +322,7 @@ class MemoryPersistence:
     async def find_tasks(self, tasks: Sequence[TaskKey]) -> Mapping[TaskKey, TaskRow]:
         """Those of some tasks that exist."""
         with self._store.mutex:
-            return {key: task.loaded() for key in tasks if (task := self._task(key)) is not None}
+            return {key: task.loaded() for key in tasks if (task := leasing.find_task(self._store, key)) is not None}
 
     # Notes
 
