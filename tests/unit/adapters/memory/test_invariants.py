@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from attrs import evolve
@@ -14,30 +13,12 @@ from fairlead.adapters.memory import CollectingSink, ManualClock, MemoryPersiste
 from fairlead.adapters.memory.invariants import INVARIANTS, broken_invariants
 from fairlead.adapters.memory.rows import Run, Step, StoredRun, Task
 from fairlead.adapters.memory.store import Store
-from fairlead.kernel import Flow, Kernel
+from fairlead.kernel import Kernel
 from fairlead.ports.outbox import DeadLetter, DeadLetterKey, EventRecord, HeldRun, shard_of
 from fairlead.ports.records import FlowRow, Lease
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
 from tests.support.hands import LEASE, Hands
-
-
-def survey() -> Flow[Any]:
-    """A step, a map over it with two attempts for each task, and a step behind the map."""
-    flow = Flow("survey", version=1)
-
-    @flow.step
-    def read(input: object) -> object:
-        return input
-
-    @flow.map(over="read", max_attempts=2)
-    def weigh(item: object) -> object:
-        return item
-
-    @flow.step
-    def total(weigh: list[object]) -> object:
-        return weigh
-
-    return flow
+from tests.support.survey import survey
 
 
 class World:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager
-from datetime import datetime
+from collections.abc import Generator
 from typing import Any
 
 import psycopg
 import pytest
 
-from fairlead.adapters.postgres.adaptation import adapt
-from fairlead.adapters.postgres.statements import Statements
+from tests.support.plans import Plan, nodes_of, plan_of, rows_read
 
-from .conftest import create_tables
+from .conftest import Filled
 
 RUNS = 100_000
 
@@ -37,39 +34,16 @@ ANALYZE;
 """Each customer has 20 runs, each tier a third of all, and each order is one."""
 
 
-def _fill(url: str) -> None:
-    create_tables(url)
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(FILL.encode())
-
-
 @pytest.fixture
-def filled(
-    database_factory: Callable[[str], AbstractContextManager[str]],
-    template_factory: Callable[[str, Callable[[str], None]], str],
-) -> Generator[psycopg.Connection[Any]]:
+def filled(filled_database: Filled) -> Generator[psycopg.Connection[Any]]:
     """A connection to a database with 100,000 annotated runs."""
-    with (
-        database_factory(template_factory("annotated", _fill)) as url,
-        psycopg.connect(url, autocommit=True) as connection,
-    ):
-        adapt(connection)
+    with filled_database("annotated", FILL) as connection:
         yield connection
 
 
-def _explained(connection: psycopg.Connection[Any], annotations: dict[str, object]) -> dict[str, Any]:
+def _plan(connection: psycopg.Connection[Any], annotations: dict[str, object]) -> Plan:
     """The plan of a search as it was carried out."""
-    statement = Statements()["list_annotated_runs"]
-    nothing: dict[str, datetime | str | None] = dict.fromkeys(statement.names)
-    parameters = {**nothing, "annotations": json.dumps(annotations), "limit": 101}
-    cursor = psycopg.RawCursor(connection)
-    cursor.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + statement.text, statement.arguments(parameters))
-    found: dict[str, Any] = cursor.fetchall()[0][0][0]
-    return found
-
-
-def _nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    return [plan, *(node for each in plan.get("Plans", []) for node in _nodes(each))]
+    return plan_of(connection, "list_annotated_runs", {"annotations": json.dumps(annotations), "limit": 101})
 
 
 @pytest.mark.parametrize(
@@ -80,17 +54,13 @@ def test_runs_are_found_by_the_index(
     filled: psycopg.Connection[Any], annotations: dict[str, object], runs: int
 ) -> None:
     """Its entries, and then the rows of the runs that it found."""
-    plan = _explained(filled, annotations)["Plan"]
-    nodes = _nodes(plan)
-    read = [node for node in nodes if node.get("Relation Name") in ("runs", "run_annotations")]
+    plan = _plan(filled, annotations)
 
     assert plan["Actual Rows"] == pytest.approx(runs, abs=1)
-    assert "run_annotations_searched" in {node.get("Index Name") for node in nodes}
-    assert all(node["Actual Rows"] * node["Actual Loops"] <= 21 for node in read)
+    assert "run_annotations_searched" in {node.get("Index Name") for node in nodes_of(plan)}
+    assert max(rows_read(plan).values(), default=0) <= 21
 
 
 def test_a_page_of_what_a_third_of_all_runs_have_is_found_soon(filled: psycopg.Connection[Any]) -> None:
     """Where nearly any run will do, the newest are looked at one by one, or all sorted: a page either way."""
-    found = _explained(filled, {"tier": 2})
-
-    assert found["Plan"]["Actual Rows"] == 101
+    assert _plan(filled, {"tier": 2})["Actual Rows"] == 101

@@ -18,6 +18,7 @@ from fairlead.adapters.postgres.database import Database, DatabaseSettings, Row,
 from fairlead.adapters.postgres.statements import Statements
 from fairlead.ports.records import Changes, NewRun, RunClaim, TaskKey, TaskUpdate
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
+from tests.support.plans import plan_of, rows_read
 from tests.support.records import START, events, load_request, new_run, new_tasks, run_update, step_write
 from tests.support.scenes import register
 
@@ -190,13 +191,8 @@ def test_a_claim_gets_its_limit_under_any_plan(filled: psycopg.Connection[Any], 
 def test_what_cannot_be_claimed_is_not_looked_at(filled: psycopg.Connection[Any], planner: str, name: str) -> None:
     """A claim of 50 among 81,000 tasks reads some hundred index entries."""
     filled.execute(PLANNERS[planner].encode())
-    statement = Statements()[name]
-    cursor = psycopg.RawCursor(filled)
-    cursor.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + statement.text, statement.arguments(CLAIM))
-    plan = cursor.fetchall()[0][0]
-    scanned = _scanned(plan[0]["Plan"])
 
-    assert sum(scanned) < 50 * 6
+    assert rows_read(plan_of(filled, name, CLAIM))["tasks"] < 50 * 6
 
 
 CLAIM = {
@@ -212,12 +208,3 @@ CLAIM = {
     "lease_until": START + timedelta(days=3651),
     "expired_before": START,
 }
-
-
-def _scanned(node: dict[str, Any]) -> list[float]:
-    """How many rows of the table each scan of a plan produced or threw away."""
-    found = [rows for child in node.get("Plans", ()) for rows in _scanned(child)]
-    if node.get("Relation Name") == "tasks" and node["Node Type"] != "ModifyTable":
-        rows = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-        found.append(rows * node["Actual Loops"])
-    return found

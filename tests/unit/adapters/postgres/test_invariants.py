@@ -16,28 +16,10 @@ from fairlead.adapters.memory.invariants import INVARIANTS
 from fairlead.adapters.postgres import PostgresPersistence, migration_sql, postgres_ports
 from fairlead.adapters.postgres.database import Database, DatabaseSettings
 from fairlead.adapters.postgres.invariants import invariant_names
-from fairlead.kernel import Flow, Kernel, RunFilter
+from fairlead.kernel import Kernel, RunFilter
 from fairlead.ports.persistence import Persistence
 from tests.support.hands import LEASE, Hands
-
-
-def survey() -> Flow[object]:
-    """A step, a map over it with two attempts for each task, and a step behind the map."""
-    flow = Flow[object]("survey", version=1)
-
-    @flow.step
-    def read(input: object) -> object:
-        return input
-
-    @flow.map(over="read", max_attempts=2)
-    def weigh(item: object) -> object:
-        return item
-
-    @flow.step
-    def total(weigh: list[object]) -> object:
-        return weigh
-
-    return flow
+from tests.support.survey import survey
 
 
 async def _work(url: str) -> None:

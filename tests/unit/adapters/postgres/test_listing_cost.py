@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
-from fairlead.adapters.postgres.adaptation import adapt
 from fairlead.adapters.postgres.arrays import texts
-from fairlead.adapters.postgres.statements import Statements
+from tests.support.plans import plan_of, rows_read
 
-from .conftest import create_tables
+from .conftest import Filled
 
 BEGAN = datetime(2036, 2, 27, 12, tzinfo=UTC)
 
@@ -32,27 +30,15 @@ ANALYZE;
 """A tenth of the runs is of a flow that nobody starts any more, a tenth of one that is new, the rest lies between."""
 
 PAGE = 50
+NOBODY = "00000000-0000-0000-0000-000000000000"
 
 Rows = Mapping[str, object]
 
 
-def _fill(url: str) -> None:
-    create_tables(url)
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(FILL.encode())
-
-
 @pytest.fixture
-def filled(
-    database_factory: Callable[[str], AbstractContextManager[str]],
-    template_factory: Callable[[str, Callable[[str], None]], str],
-) -> Generator[psycopg.Connection[Any]]:
+def filled(filled_database: Filled) -> Generator[psycopg.Connection[Any]]:
     """A connection to a database with runs of three flows, one after the other."""
-    with (
-        database_factory(template_factory("three_flows", _fill)) as url,
-        psycopg.connect(url, autocommit=True) as connection,
-    ):
-        adapt(connection)
+    with filled_database("three_flows", FILL) as connection:
         yield connection
 
 
@@ -78,19 +64,8 @@ def test_no_run_of_another_flow_is_read(
     filled: psycopg.Connection[Any], name: str, wanted: Rows, found: int, read_most: int
 ) -> None:
     """A page is as many rows of the index as it has, wherever in time the flow's runs are."""
-    statement = Statements()[name]
-    nothing: dict[str, object | None] = dict.fromkeys(statement.names)
-    named: dict[str, object] = {**nothing, "ended_before": BEGAN + timedelta(days=9), "limit": PAGE, **wanted}
-    if named.get("after_created_at") is not None:
-        named["after_id"] = "00000000-0000-0000-0000-000000000000"
-    cursor = psycopg.RawCursor(filled)
-    cursor.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + statement.text, statement.arguments(named))
-    plan: dict[str, Any] = cursor.fetchall()[0][0][0]["Plan"]
-    (scan,) = (node for node in _nodes(plan) if node.get("Relation Name") == "runs")
+    place = {"after_id": NOBODY} if "after_created_at" in wanted else {}
+    plan = plan_of(filled, name, {"ended_before": BEGAN + timedelta(days=9), "limit": PAGE, **wanted, **place})
 
     assert plan["Actual Rows"] == found
-    assert scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0) <= read_most
-
-
-def _nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    return [plan, *(node for each in plan.get("Plans", []) for node in _nodes(each))]
+    assert rows_read(plan)["runs"] <= read_most

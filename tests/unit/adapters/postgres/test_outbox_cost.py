@@ -9,7 +9,7 @@ import pytest
 
 from fairlead.adapters.postgres.adaptation import adapt
 from fairlead.adapters.postgres.arrays import ints, texts
-from fairlead.adapters.postgres.statements import Statements
+from tests.support.plans import plan_of, rows_read
 from tests.support.records import START
 
 AUDIT, MAIL = 0, 1
@@ -74,21 +74,7 @@ def parameters(connection: psycopg.Connection[Any], sink: int) -> dict[str, obje
 @pytest.mark.parametrize("name", ["lease_shards", "read_fresh", "due"])
 def test_a_flush_reads_what_it_needs(filled: psycopg.Connection[Any], name: str, sink: int) -> None:
     """Some rows for each shard, and the rows of its page for each mask; never the backlog of others."""
-    statement = Statements()[name]
     named = {**parameters(filled, sink), "sink": sink if name == "read_fresh" else ("audit", "mail")[sink]}
-    named["sinks"] = texts([("audit", "mail")[sink]])
-    cursor = psycopg.RawCursor(filled)
-    cursor.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + statement.text, statement.arguments(named))
-    scanned = _scanned(cursor.fetchall()[0][0][0]["Plan"])
+    read = rows_read(plan_of(filled, name, {**named, "sinks": texts([("audit", "mail")[sink]])}))
 
-    assert scanned
-    assert sum(scanned) <= 64 * 4 + 2 * 50
-
-
-def _scanned(node: dict[str, Any]) -> list[float]:
-    """How many rows of the outbox and its troubles each scan of a plan produced or threw away."""
-    found = [rows for child in node.get("Plans", ()) for rows in _scanned(child)]
-    if node.get("Relation Name") in ("outbox", "held_runs") and node["Node Type"] != "ModifyTable":
-        rows = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-        found.append(rows * node["Actual Loops"])
-    return found
+    assert 0 < read["outbox"] + read["held_runs"] <= 64 * 4 + 2 * 50

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
-from typing import Any
 
 import psycopg
 import pytest
@@ -13,12 +12,13 @@ from attrs import evolve
 from fairlead.adapters.memory import ManualClock, MemoryWakeups
 from fairlead.adapters.postgres import migrate, migrating, postgres_ports
 from fairlead.adapters.postgres.migrating import migrations
-from fairlead.kernel import Flow, Kernel, RunFilter
+from fairlead.kernel import Kernel, RunFilter
 from fairlead.ports import Ports
 from fairlead.ports.records import TaskKey
 from tests.support.hands import LEASE, Hands
 from tests.support.records import at
 from tests.support.scenes import register
+from tests.support.survey import survey
 from tests.support.waits import run_that_waits
 
 EARLIER = [migration.version for migration in migrations()][:-1]
@@ -29,25 +29,6 @@ FROM information_schema.columns
 WHERE table_schema = 'fairlead' AND is_generated = 'NEVER' AND table_name NOT IN ('migrations', 'outbox_shards')
 ORDER BY table_name, ordinal_position
 """
-
-
-def survey() -> Flow[Any]:
-    """A step, a map over it with two attempts for each task, and a step behind the map."""
-    flow = Flow("survey", version=1)
-
-    @flow.step
-    def read(input: object) -> object:
-        return input
-
-    @flow.map(over="read", max_attempts=2)
-    def weigh(item: object) -> object:
-        return item
-
-    @flow.step
-    def total(weigh: list[object]) -> object:
-        return weigh
-
-    return flow
 
 
 class World:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -14,15 +13,13 @@ from attrs import evolve
 
 from fairlead.adapters.memory import ManualClock, MemoryWakeups
 from fairlead.adapters.postgres import postgres_ports
-from fairlead.adapters.postgres.adaptation import adapt
 from fairlead.adapters.postgres.arrays import ints, texts
-from fairlead.adapters.postgres.database import PLAN_BY_KEY
-from fairlead.adapters.postgres.statements import Statements
 from fairlead.kernel import Flow, Kernel
 from tests.support.hands import Hands
+from tests.support.plans import plan_of, rows_read
 from tests.support.records import START
 
-from .conftest import create_tables
+from .conftest import Filled, create_tables
 
 NOW = START + timedelta(days=3650)
 
@@ -72,23 +69,10 @@ READ_MAX = 10
 """Rows that a question may read to learn that nothing is due: the first of each flow, and a look at each index."""
 
 
-def _fill(url: str) -> None:
-    create_tables(url)
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(ONE_AFTER_THE_OTHER + FILL)
-
-
 @pytest.fixture
-def filled(
-    database_factory: Callable[[str], AbstractContextManager[str]],
-    template_factory: Callable[[str, Callable[[str], None]], str],
-) -> Generator[psycopg.Connection[Any]]:
+def filled(filled_database: Filled) -> Generator[psycopg.Connection[Any]]:
     """A connection to a database in which much waits."""
-    with (
-        database_factory(template_factory("much_waits", _fill)) as url,
-        psycopg.connect(url, autocommit=True) as connection,
-    ):
-        adapt(connection)
+    with filled_database("much_waits", ONE_AFTER_THE_OTHER + FILL) as connection:
         yield connection
 
 
@@ -97,7 +81,7 @@ def test_what_is_not_due_is_not_read(filled: psycopg.Connection[Any], planner: s
     """An idle host's probe, its claims and its looks at waits read a few index entries among 100,000."""
     filled.execute(planner.encode())
     asked = [("due", False), ("due", True), ("claim_tasks", False), ("find_waits", True), ("find_overdue", True)]
-    read = {(name, by_key): _rows_read(filled, name, by_key=by_key) for name, by_key in asked}
+    read = {(name, by_key): rows_read(plan_of(filled, name, PARAMETERS, by_key=by_key)) for name, by_key in asked}
 
     assert {question: rows for question, rows in read.items() if rows.total() > READ_MAX} == {}
     assert read["due", True] == read["due", False] == {"tasks": 3, "runs": 1, "scheduled": 1}
@@ -107,33 +91,8 @@ def test_the_first_of_many_that_are_due_are_found_alone(filled: psycopg.Connecti
     """Of each flow as many as are asked for, in the order of the index; nothing is sorted but these."""
     late = {**PARAMETERS, "before": NOW + timedelta(days=365)}
 
-    assert _rows_read(filled, "find_waits", late, by_key=True) == {"tasks": 150}
-    assert _rows_read(filled, "find_overdue", late, by_key=True) == {"runs": 50}
-
-
-def _rows_read(
-    connection: psycopg.Connection[Any], name: str, parameters: Mapping[str, object] = PARAMETERS, *, by_key: bool
-) -> Counter[str]:
-    """How many rows of each table the scans of a statement produced or threw away."""
-    statement = Statements()[name]
-    with connection.transaction(force_rollback=True):
-        if by_key:
-            connection.execute(PLAN_BY_KEY.text)
-        cursor = psycopg.RawCursor(connection)
-        cursor.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + statement.text, statement.arguments(parameters))
-        plan = cursor.fetchall()[0][0]
-    found: Counter[str] = Counter()
-    _count(plan[0]["Plan"], found)
-    return +found
-
-
-def _count(node: dict[str, Any], found: Counter[str]) -> None:
-    table = node.get("Relation Name")
-    if table is not None and node["Node Type"] != "ModifyTable":
-        rows = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-        found[table] += round(rows * node["Actual Loops"])
-    for child in node.get("Plans", ()):
-        _count(child, found)
+    assert rows_read(plan_of(filled, "find_waits", late, by_key=True)) == {"tasks": 150}
+    assert rows_read(plan_of(filled, "find_overdue", late, by_key=True)) == {"runs": 50}
 
 
 UPDATES = """
