@@ -15,10 +15,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
 from .blobs import BlobStore
+from .changes import NewRun
 from .errors import UsageError
 from .persistence import Persistence
 from .record import Record
-from .records import NewRun, StartedRun
+from .records import StartedRun
 from .scheduler import ScheduledCommand
 from .statuses import RunStatus, StepStatus
 

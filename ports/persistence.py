@@ -23,6 +23,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
+from .changes import Changes, NewRun, ResumeToken
 from .health import Health
 from .notes import Notes
 from .outbox import Outbox
@@ -43,7 +44,6 @@ from .reading import (
     WorkInHand,
 )
 from .records import (
-    Changes,
     ClaimedTask,
     ElementRequest,
     FlowRow,
@@ -51,9 +51,7 @@ from .records import (
     LeaseAnswer,
     LoadRequest,
     NewFlow,
-    NewRun,
     PendingRun,
-    ResumeToken,
     RunClaim,
     SignalRow,
     Snapshot,

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 
+from ...ports.changes import NewRun, ResumeToken
 from ...ports.errors import Unavailable
 from ...ports.health import Health
 from ...ports.notes import LogRecord, NewLogEntry, ProgressRecord
@@ -50,8 +51,6 @@ from ...ports.records import (
     Lease,
     LeaseAnswer,
     NewFlow,
-    NewRun,
-    ResumeToken,
     SignalRow,
     StartedRun,
     TaskClaim,

@@ -15,22 +15,11 @@ from typing import TypeAlias
 
 import msgspec
 
+from ...ports.changes import EventBatch, NewAttempt
 from ...ports.notes import LogRecord, ProgressRecord
 from ...ports.outbox import OutboxRow
 from ...ports.reading import GenerationRecord, RunRecord, StepRecord, TaskRecord
-from ...ports.records import (
-    EventBatch,
-    Lease,
-    NewAttempt,
-    PendingRun,
-    RunRow,
-    SignalRow,
-    StepRow,
-    TaskKey,
-    TaskPhase,
-    TaskRow,
-    WaitsFor,
-)
+from ...ports.records import Lease, PendingRun, RunRow, SignalRow, StepRow, TaskKey, TaskPhase, TaskRow, WaitsFor
 from ...ports.statuses import RunStatus, StepStatus, TaskStatus
 from .locks import SignalKey, StepKey
 

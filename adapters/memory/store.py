@@ -11,8 +11,9 @@ from bisect import insort
 from collections.abc import Sequence
 from datetime import datetime
 
+from ...ports.changes import NewRun, ResumeToken
 from ...ports.errors import UnstorableValue
-from ...ports.records import FlowRow, NewFlow, NewRun, ResumeToken, StartedRun
+from ...ports.records import FlowRow, NewFlow, StartedRun
 from ...ports.statuses import TERMINAL_RUN, RunStatus, TaskStatus
 from .locks import Locks
 from .outbox import Deliveries

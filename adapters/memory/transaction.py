@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TypeVar
 
+from ...ports.changes import Changes
 from ...ports.errors import Contention
 from ...ports.records import (
-    Changes,
     ElementRequest,
     LoadRequest,
     PendingRun,

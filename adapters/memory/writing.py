@@ -8,28 +8,24 @@ from operator import attrgetter
 
 from msgspec.structs import replace
 
-from ...ports.errors import CorruptionError
-from ...ports.records import (
+from ...ports.changes import (
     AnnotationsWrite,
     Cancellation,
     Changes,
     ConsumedSignal,
     EventBatch,
-    Lease,
     NewAttempt,
     NewSignal,
     NewTasks,
     Rerun,
     Resumption,
     RunUpdate,
-    SignalRow,
     StepWrite,
     Suspension,
-    TaskKey,
-    TaskPhase,
     TaskUpdate,
-    WaitsFor,
 )
+from ...ports.errors import CorruptionError
+from ...ports.records import Lease, SignalRow, TaskKey, TaskPhase, WaitsFor
 from ...ports.statuses import LIVE_STEP, LIVE_TASK, TERMINAL_RUN, StepStatus, TaskStatus
 from .locks import Holder, LockKey, SignalKey, StepKey
 from .rows import Run, Step, StoredRun, Task, Uncommitted, in_order_of_sending, stored_batch

@@ -6,17 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ...ports.records import (
-    ClaimedTask,
-    PendingRun,
-    RunRow,
-    SignalRow,
-    StepRow,
-    TaskKey,
-    TaskPhase,
-    TaskRow,
-    WaitsFor,
-)
+from ...ports.records import ClaimedTask, PendingRun, RunRow, SignalRow, StepRow, TaskKey, TaskPhase, TaskRow, WaitsFor
 from ...ports.statuses import RunStatus, StepStatus, TaskStatus
 from .arrays import ints, texts, uuids
 

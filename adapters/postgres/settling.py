@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ...ports.errors import CorruptionError
-from ...ports.outbox import shard_of
-from ...ports.records import (
+from ...ports.changes import (
     AnnotationsWrite,
     Cancellation,
     Changes,
@@ -26,6 +24,8 @@ from ...ports.records import (
     Suspension,
     TaskUpdate,
 )
+from ...ports.errors import CorruptionError
+from ...ports.outbox import shard_of
 from .arrays import Column, documents, ints, texts, times, uuids
 from .database import Row, Sent
 from .rows import key_columns

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from ...ports.changes import AnnotationsWrite, NewRun
 from ...ports.errors import Contention
 from ...ports.outbox import shard_of
-from ...ports.records import AnnotationsWrite, FlowRow, NewFlow, NewRun, StartedRun
+from ...ports.records import FlowRow, NewFlow, StartedRun
 from .arrays import documents, ints, texts, times, uuids
 from .database import Database, Parameters, Row
 from .settling import annotations_columns

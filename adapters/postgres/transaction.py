@@ -11,9 +11,9 @@ from types import TracebackType
 
 from psycopg import AsyncCursor
 
+from ...ports.changes import Changes
 from ...ports.errors import CorruptionError, FairleadError
 from ...ports.records import (
-    Changes,
     ElementRequest,
     LoadRequest,
     PendingRun,

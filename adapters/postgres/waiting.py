@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from ...ports.records import ResumeToken, TaskRow
+from ...ports.changes import ResumeToken
+from ...ports.records import TaskRow
 from .arrays import ints, texts, times, uuids
 from .database import Database, Row
 from .rows import keyed_task_row

@@ -7,7 +7,8 @@ from datetime import datetime
 
 import msgspec
 
-from ...ports.records import AnnotationsWrite, Changes, RunRow, Snapshot
+from ...ports.changes import AnnotationsWrite, Changes
+from ...ports.records import RunRow, Snapshot
 from ...ports.statuses import TERMINAL_RUN, TaskStatus
 from ..annotations import merge_annotations
 from ..commands import Annotation, AnnotationVerdict

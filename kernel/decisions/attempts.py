@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from ...ports.records import Lease, NewAttempt, Snapshot, Suspension, TaskPhase, TaskRow, TaskUpdate
+from ...ports.changes import NewAttempt, Suspension, TaskUpdate
+from ...ports.records import Lease, Snapshot, TaskPhase, TaskRow
 from ...ports.statuses import TaskStatus
 from ..arrays import missing_arrays
 from ..commands import Outcome, OutcomeKind, Verdict

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ...ports.records import Changes, RunRow
+from ...ports.changes import Changes
+from ...ports.records import RunRow
 from ...ports.statuses import TERMINAL_RUN
 from ..events import RunCancelled
 from ..transitions import RunTrigger

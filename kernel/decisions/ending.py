@@ -6,7 +6,8 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from ...ports.records import Cancellation, RunRow
+from ...ports.changes import Cancellation
+from ...ports.records import RunRow
 from ..events import Event
 from ..transitions import RunTrigger, run_after
 from .rows import event_batch, run_kept

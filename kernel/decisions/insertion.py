@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from ...ports.records import ClaimedTask, ElementRequest, NewTasks, TaskKey
+from ...ports.changes import NewTasks
+from ...ports.records import ClaimedTask, ElementRequest, TaskKey
 from ..plan import StepPlan
 from .handover import HandOver
 from .retrying import later

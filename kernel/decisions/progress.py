@@ -11,14 +11,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from ...ports.records import (
-    Cancellation,
-    ElementRequest,
-    SignalRow,
-    TaskKey,
-    TaskRow,
-    WaitsFor,
-)
+from ...ports.changes import Cancellation
+from ...ports.records import ElementRequest, SignalRow, TaskKey, TaskRow, WaitsFor
 from ...ports.statuses import RunStatus, StepStatus
 from ..arrays import MissingArray
 from ..elements import Kind

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from ...ports.records import EventBatch, Rerun, RunRow, RunUpdate, StepWrite
+from ...ports.changes import EventBatch, Rerun, RunUpdate, StepWrite
+from ...ports.records import RunRow
 from ..events import Event, encode_events
 from .state import RunState, StepState
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ...ports.callers import SeenRun
-from ...ports.records import NewSignal, RunRow, SignalRow, Snapshot, StepRow
+from ...ports.changes import NewSignal
+from ...ports.records import RunRow, SignalRow, Snapshot, StepRow
 from ...ports.statuses import TERMINAL_RUN, TERMINAL_STEP, StepStatus
 from ..commands import SendSignal, SentSignal, SignalFate
 from ..errors import NotASignal, ResumeTokenExpired, SignalConflict, SignalNotAwaited, SignalWaiting

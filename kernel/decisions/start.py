@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from ...ports.records import EventBatch, NewRun
+from ...ports.changes import EventBatch, NewRun
 from ..commands import RunRequest
 from ..events import RunAnnotated, RunCreated, encode_events
 from ..plan import Plan

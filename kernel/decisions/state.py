@@ -8,26 +8,22 @@ from datetime import datetime
 import msgspec
 from attrs import Factory, define
 
-from ...ports.records import (
+from ...ports.changes import (
     Cancellation,
     Changes,
-    ClaimedTask,
     ConsumedSignal,
     EventBatch,
     NewAttempt,
     NewSignal,
     NewTasks,
-    PendingRun,
     Rerun,
     Resumption,
-    RunRow,
     RunUpdate,
-    StepRow,
     StepWrite,
     Suspension,
-    TaskRow,
     TaskUpdate,
 )
+from ...ports.records import ClaimedTask, PendingRun, RunRow, StepRow, TaskRow
 from ...ports.statuses import RunStatus, StepStatus
 from ..plan import Plan
 

@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from ...ports.records import (
-    ConsumedSignal,
-    NewTasks,
-    Resumption,
-    SignalRow,
-    TaskKey,
-    TaskRow,
-    WaitsFor,
-)
+from ...ports.changes import ConsumedSignal, NewTasks, Resumption
+from ...ports.records import SignalRow, TaskKey, TaskRow, WaitsFor
 from ...ports.statuses import StepStatus, TaskStatus
 from ..facts import time_in
 from ..failures import encode_failure

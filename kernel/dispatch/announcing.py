@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from ...ports.records import NewRun, NewTasks, Resumption, TaskKey, TaskUpdate
+from ...ports.changes import NewRun, NewTasks, Resumption, TaskUpdate
+from ...ports.records import TaskKey
 from ...ports.statuses import TaskStatus
 from ...ports.transport import Job
 from ..decisions.state import ChangeSet

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...ports.callers import CallerConnection, CallerConnections
+from ...ports.changes import NewRun
 from ...ports.errors import CorruptionError
-from ...ports.records import NewRun
 from ...ports.scheduler import ScheduledCommand
 from ..commands import CancelRun, Deferral, RequestCancel, RequestSignal, RunStart, StartRunsOn
 from ..errors import ConnectionsUnsupported, RunNotFound, SignalConflict

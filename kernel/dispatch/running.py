@@ -7,7 +7,8 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from ...ports.records import LoadRequest, NewRun, StartedRun
+from ...ports.changes import NewRun
+from ...ports.records import LoadRequest, StartedRun
 from ...ports.statuses import RunStatus
 from ..commands import CancelledRun, CancelRun, RunRequest, RunStart, StartRuns
 from ..decisions.cancel import cancel_run

@@ -8,8 +8,9 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from ...ports.changes import ResumeToken
 from ...ports.persistence import Transaction
-from ...ports.records import LoadRequest, ResumeToken, Snapshot
+from ...ports.records import LoadRequest, Snapshot
 from ...ports.statuses import TERMINAL_RUN
 from ..commands import ExpireRuns, MintResumeToken, SendSignal, SentSignal, WakeTasks
 from ..decisions.expire import expire_runs

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from fairlead.ports.changes import Changes
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import AttemptRecord, OutputRequest
-from fairlead.ports.records import Changes, FlowRow, TaskKey, TaskPhase
+from fairlead.ports.records import FlowRow, TaskKey, TaskPhase
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
 from tests.support.records import (
     at,

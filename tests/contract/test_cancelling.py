@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from fairlead.ports.changes import Changes
 from fairlead.ports.persistence import Persistence
-from fairlead.ports.records import Changes, FlowRow, TaskKey
+from fairlead.ports.records import FlowRow, TaskKey
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
 from tests.support.records import (
     at,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from fairlead.ports.changes import Changes
 from fairlead.ports.persistence import Persistence
-from fairlead.ports.records import Changes, FlowRow, PendingRun, RunClaim
+from fairlead.ports.records import FlowRow, PendingRun, RunClaim
 from fairlead.ports.statuses import RunStatus
 from tests.support.records import at, load_request, new_run, run_claim, run_id, run_update
 from tests.support.scenes import register, start

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
+from fairlead.ports.changes import Changes
 from fairlead.ports.persistence import Persistence
-from fairlead.ports.records import Changes, ClaimedTask, FlowRow, TaskClaim, TaskKey, TaskPhase
+from fairlead.ports.records import ClaimedTask, FlowRow, TaskClaim, TaskKey, TaskPhase
 from fairlead.ports.statuses import TaskStatus
 from tests.support.records import (
     at,

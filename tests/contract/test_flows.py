@@ -7,8 +7,9 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from fairlead.ports.changes import Changes
 from fairlead.ports.persistence import Persistence
-from fairlead.ports.records import Changes, FlowRow
+from fairlead.ports.records import FlowRow
 from fairlead.ports.statuses import RunStatus
 from tests.support.records import at, new_flow, new_run, run_id, run_update
 from tests.support.scenes import apply, complete_run, run_with_tasks, start

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import pytest
 
+from fairlead.ports.changes import Changes
 from fairlead.ports.errors import CorruptionError
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import GenerationRecord, OutputPage, OutputRequest
-from fairlead.ports.records import Changes, ElementRequest, FlowRow, TaskKey
+from fairlead.ports.records import ElementRequest, FlowRow, TaskKey
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
 from tests.support.records import (
     START,

@@ -7,9 +7,10 @@ from contextlib import suppress
 import pytest
 from msgspec.structs import replace
 
+from fairlead.ports.changes import Changes
 from fairlead.ports.errors import CorruptionError, FairleadError
 from fairlead.ports.persistence import Persistence
-from fairlead.ports.records import Changes, FlowRow, TaskKey
+from fairlead.ports.records import FlowRow, TaskKey
 from fairlead.ports.statuses import TaskStatus
 from tests.support.records import (
     at,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from fairlead.ports.changes import Changes
 from fairlead.ports.persistence import Persistence
-from fairlead.ports.records import Changes, FlowRow
+from fairlead.ports.records import FlowRow
 from fairlead.ports.statuses import RunStatus, StepStatus
 from tests.support.records import (
     at,

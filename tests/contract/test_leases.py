@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
+from fairlead.ports.changes import Changes
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import WorkInHand
-from fairlead.ports.records import Changes, FlowRow, Lease, LeaseAnswer, TaskKey
+from fairlead.ports.records import FlowRow, Lease, LeaseAnswer, TaskKey
 from fairlead.ports.statuses import TaskStatus
 from tests.support.records import at, cancellation, completed, keys, lease_of, load_request, retried, run_id, task_claim
 from tests.support.scenes import apply, claim_all, claim_one, look_at_task, lose_lease, register, run_with_tasks

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from fairlead.ports.changes import Changes
 from fairlead.ports.persistence import Persistence
-from fairlead.ports.records import Changes, FlowRow, RunRow, StepRow, TaskKey, TaskPhase, TaskRow
+from fairlead.ports.records import FlowRow, RunRow, StepRow, TaskKey, TaskPhase, TaskRow
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
 from tests.support.records import (
     at,

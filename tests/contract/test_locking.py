@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
+from fairlead.ports.changes import Changes
 from fairlead.ports.errors import Contention
 from fairlead.ports.persistence import Persistence
-from fairlead.ports.records import Changes, FlowRow, Snapshot, TaskKey
+from fairlead.ports.records import FlowRow, Snapshot, TaskKey
 from fairlead.ports.statuses import TaskStatus
 from tests.support.records import (
     at,

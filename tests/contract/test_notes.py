@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from fairlead.ports.changes import AnnotationsWrite, Changes
 from fairlead.ports.errors import UnstorableValue
 from fairlead.ports.notes import AnnotationValue, LogLevel, LogRecord, NewLogEntry, ProgressRecord
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import RunFilter
-from fairlead.ports.records import AnnotationsWrite, Changes, FlowRow, TaskKey
+from fairlead.ports.records import FlowRow, TaskKey
 from fairlead.ports.statuses import RunStatus
 from tests.support.records import at, events, load_request, new_run, run_id, run_update
 from tests.support.scenes import complete_run

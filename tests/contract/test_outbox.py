@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
+from fairlead.ports.changes import Changes
 from fairlead.ports.outbox import FIRST_PLACE, OUTBOX_SHARDS, OutboxPlace, OutboxRow, ShardLease, shard_of
 from fairlead.ports.persistence import Persistence
-from fairlead.ports.records import Changes, FlowRow
+from fairlead.ports.records import FlowRow
 from tests.support.records import START, at, events, load_request, new_run, run_id, run_update
 from tests.support.scenes import apply, start
 from tests.support.sharing import APART, TOGETHER

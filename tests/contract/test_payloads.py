@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from fairlead.ports.changes import Changes
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import OutputPage, OutputRequest, RunPayload, StepOutput
-from fairlead.ports.records import Changes, FlowRow
+from fairlead.ports.records import FlowRow
 from fairlead.ports.statuses import RunStatus, StepStatus
 from tests.support.records import (
     completed,

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from fairlead.ports.changes import Changes
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import OutputRequest, Payloads, RunCursor, RunFilter, RunRecord
-from fairlead.ports.records import Changes, FlowRow, Lease, Snapshot, TaskKey
+from fairlead.ports.records import FlowRow, Lease, Snapshot, TaskKey
 from fairlead.ports.statuses import RunStatus, StepStatus
 from tests.support.records import (
     at,

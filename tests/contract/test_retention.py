@@ -7,10 +7,11 @@ from datetime import timedelta
 
 import pytest
 
+from fairlead.ports.changes import Changes, NewSignal, ResumeToken
 from fairlead.ports.outbox import shard_of
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import RunCursor, RunFilter
-from fairlead.ports.records import Changes, FlowRow, NewSignal, ResumeToken, TaskKey
+from fairlead.ports.records import FlowRow, TaskKey
 from fairlead.ports.retention import PrunablePage, PrunableRun
 from fairlead.ports.statuses import RunStatus
 from tests.support.records import START, at, events, load_request, new_run, run_id, run_update

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
+from fairlead.ports.changes import Changes, ConsumedSignal
 from fairlead.ports.errors import CorruptionError, UnstorableValue
 from fairlead.ports.persistence import Persistence
-from fairlead.ports.records import Changes, ConsumedSignal, FlowRow, SignalRow, TaskKey
+from fairlead.ports.records import FlowRow, SignalRow, TaskKey
 from fairlead.ports.statuses import RunStatus
 from tests.support.records import at, load_request, new_run, run_claim, run_id
 from tests.support.scenes import apply, look_at_run, run_with_tasks, start

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from fairlead.ports.changes import Changes
 from fairlead.ports.outbox import (
     OUTBOX_SHARDS,
     SINKS_MAX,
@@ -22,7 +23,7 @@ from fairlead.ports.outbox import (
     ShardLeases,
 )
 from fairlead.ports.persistence import Persistence
-from fairlead.ports.records import Changes, FlowRow
+from fairlead.ports.records import FlowRow
 from tests.support.records import START, at, events, run_id, run_update
 from tests.support.scenes import apply, start
 from tests.support.sharing import TOGETHER

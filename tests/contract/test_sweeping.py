@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from fairlead.ports.changes import Changes
 from fairlead.ports.outbox import HeldRun, Holdings
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import Due
-from fairlead.ports.records import Changes, FlowRow, TaskKey
+from fairlead.ports.records import FlowRow, TaskKey
 from tests.support.records import at, completed, keys, new_run, new_tasks, retried, run_id, task_claim
 from tests.support.scenes import apply, claim_one, complete_run, lose_lease, register, run_with_tasks, start
 

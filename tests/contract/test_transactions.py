@@ -9,10 +9,11 @@ from typing import TypeVar
 
 import pytest
 
+from fairlead.ports.changes import Changes
 from fairlead.ports.errors import Unavailable
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import RunFilter
-from fairlead.ports.records import Changes, FlowRow, LeaseAnswer
+from fairlead.ports.records import FlowRow, LeaseAnswer
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
 from tests.support.records import (
     at,

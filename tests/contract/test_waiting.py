@@ -6,20 +6,11 @@ from contextlib import suppress
 
 import pytest
 
+from fairlead.ports.changes import Cancellation, Changes, Resumption
 from fairlead.ports.errors import CorruptionError
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import OutputRequest, TaskRecord
-from fairlead.ports.records import (
-    Cancellation,
-    Changes,
-    FlowRow,
-    Lease,
-    Resumption,
-    TaskKey,
-    TaskPhase,
-    TaskRow,
-    WaitsFor,
-)
+from fairlead.ports.records import FlowRow, Lease, TaskKey, TaskPhase, TaskRow, WaitsFor
 from fairlead.ports.statuses import StepStatus, TaskStatus
 from tests.support.records import at, cancellation, load_request, new_tasks, run_id, step_cancellation, step_write
 from tests.support.scenes import apply, claim_one, look_at_task, run_with_tasks

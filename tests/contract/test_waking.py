@@ -7,9 +7,10 @@ from datetime import datetime
 import pytest
 
 from fairlead.ports import Ports
+from fairlead.ports.changes import Changes
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import Due, RunFilter
-from fairlead.ports.records import Changes, FlowRow, TaskKey, WaitsFor
+from fairlead.ports.records import FlowRow, TaskKey, WaitsFor
 from fairlead.ports.scheduler import ScheduledCommand
 from fairlead.ports.statuses import RunStatus
 from tests.support.records import (

@@ -14,31 +14,33 @@ import msgspec
 from attrs import Factory, define
 from msgspec.structs import replace
 
-from fairlead.ports.records import (
+from fairlead.ports.changes import (
     Cancellation,
     Changes,
-    ClaimedTask,
     ConsumedSignal,
-    ElementRequest,
     EventBatch,
-    Lease,
     NewRun,
     NewSignal,
     NewTasks,
-    PendingRun,
     Rerun,
     Resumption,
-    RunRow,
     RunUpdate,
+    StepWrite,
+    Suspension,
+    TaskUpdate,
+)
+from fairlead.ports.records import (
+    ClaimedTask,
+    ElementRequest,
+    Lease,
+    PendingRun,
+    RunRow,
     SignalRow,
     Snapshot,
     StepRow,
-    StepWrite,
-    Suspension,
     TaskKey,
     TaskPhase,
     TaskRow,
-    TaskUpdate,
     WaitsFor,
 )
 from fairlead.ports.statuses import LIVE_STEP, LIVE_TASK, TERMINAL_RUN, TERMINAL_TASK, RunStatus, StepStatus, TaskStatus

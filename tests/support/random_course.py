@@ -28,19 +28,9 @@ from fairlead.kernel.decisions.wake import wake_tasks
 from fairlead.kernel.dispatch.announcing import jobs_of_changes
 from fairlead.kernel.plan import INPUT, NO_QUESTIONS, Plan, StepKind
 from fairlead.kernel.sleeps import missing_times
+from fairlead.ports.changes import Changes, Suspension, TaskUpdate
 from fairlead.ports.errors import UsageError
-from fairlead.ports.records import (
-    Changes,
-    ClaimedTask,
-    Lease,
-    RunRow,
-    Snapshot,
-    StepRow,
-    Suspension,
-    TaskKey,
-    TaskUpdate,
-    WaitsFor,
-)
+from fairlead.ports.records import ClaimedTask, Lease, RunRow, Snapshot, StepRow, TaskKey, WaitsFor
 from fairlead.ports.statuses import TERMINAL_RUN, RunStatus, StepStatus, TaskStatus
 
 from .model import Model

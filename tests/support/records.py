@@ -9,26 +9,28 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from fairlead.ports.records import (
+from fairlead.ports.changes import (
     Cancellation,
-    ClaimedTask,
-    ElementRequest,
     EventBatch,
-    FlowRow,
-    Lease,
-    LoadRequest,
     NewAttempt,
-    NewFlow,
     NewRun,
     NewTasks,
     Rerun,
-    RunClaim,
     RunUpdate,
     StepWrite,
+    TaskUpdate,
+)
+from fairlead.ports.records import (
+    ClaimedTask,
+    ElementRequest,
+    FlowRow,
+    Lease,
+    LoadRequest,
+    NewFlow,
+    RunClaim,
     TaskClaim,
     TaskKey,
     TaskRow,
-    TaskUpdate,
 )
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
 

@@ -9,18 +9,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from fairlead.ports.changes import Changes, NewAttempt
 from fairlead.ports.persistence import Persistence
-from fairlead.ports.records import (
-    Changes,
-    ClaimedTask,
-    FlowRow,
-    NewAttempt,
-    RunRow,
-    Snapshot,
-    StepRow,
-    TaskKey,
-    TaskRow,
-)
+from fairlead.ports.records import ClaimedTask, FlowRow, RunRow, Snapshot, StepRow, TaskKey, TaskRow
 from fairlead.ports.statuses import RunStatus, StepStatus
 
 from .records import (

@@ -11,9 +11,10 @@ from attrs import evolve
 from fairlead.adapters.memory import ManualClock
 from fairlead.kernel import Flow, Kernel
 from fairlead.ports import Ports
+from fairlead.ports.changes import Changes, NewRun
 from fairlead.ports.errors import Contention, UnstorableValue
 from fairlead.ports.persistence import Transaction
-from fairlead.ports.records import Changes, LoadRequest, NewRun, Snapshot, StartedRun
+from fairlead.ports.records import LoadRequest, Snapshot, StartedRun
 
 
 class PatientClock(ManualClock):

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from fairlead.ports.persistence import Persistence
-from fairlead.ports.records import (
+from fairlead.ports.changes import (
     Changes,
     ConsumedSignal,
-    FlowRow,
     NewSignal,
     NewTasks,
     ResumeToken,
     Resumption,
     RunUpdate,
     Suspension,
-    TaskKey,
-    WaitsFor,
 )
+from fairlead.ports.persistence import Persistence
+from fairlead.ports.records import FlowRow, TaskKey, WaitsFor
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
 
 from .records import START, at, events, new_run, new_tasks, run_claim, run_id, step_write

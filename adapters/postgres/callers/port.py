@@ -11,10 +11,11 @@ from msgspec.structs import replace
 
 from ....ports import BlobStore
 from ....ports.callers import CallerConnection, InvalidConnection, SeenRun
+from ....ports.changes import NewRun
 from ....ports.errors import Contention
 from ....ports.outbox import shard_of
 from ....ports.persistence import Persistence
-from ....ports.records import NewRun, StartedRun
+from ....ports.records import StartedRun
 from ....ports.scheduler import ScheduledCommand
 from ....ports.statuses import RunStatus, StepStatus
 from ..database import Database

@@ -14,9 +14,10 @@ from fairlead.kernel import AdapterError, Flow, Kernel, LimitExceeded, Start
 from fairlead.kernel.commands import START_BATCH_MAX
 from fairlead.kernel.dispatch.means import CONTENTION_TRIES_MAX
 from fairlead.ports import Ports
+from fairlead.ports.changes import NewRun
 from fairlead.ports.errors import CommitUnknown, Unavailable
 from fairlead.ports.reading import RunRecord
-from fairlead.ports.records import NewRun, StartedRun
+from fairlead.ports.records import StartedRun
 
 
 class Failing(MemoryPersistence):

@@ -10,7 +10,7 @@ from fairlead.adapters.memory import (
     SequentialIds,
     memory_ports,
 )
-from fairlead.ports.records import Changes
+from fairlead.ports.changes import Changes
 from tests.support.records import START, at, load_request, retried, run_update, task_claim
 from tests.support.scenes import claim_one, complete_run, register, run_with_tasks, start
 from tests.support.waits import resume_token, run_that_waits

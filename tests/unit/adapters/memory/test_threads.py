@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from fairlead.adapters.memory import ManualClock, MemoryPersistence, MemoryTransport, MemoryWakeups
 from fairlead.adapters.memory.store import Store
-from fairlead.ports.records import Changes, Lease, TaskKey
+from fairlead.ports.changes import Changes
+from fairlead.ports.records import Lease, TaskKey
 from fairlead.ports.transport import Job, JobTransport
 from tests.support.records import at, load_request, run_update, task_claim
 from tests.support.scenes import register, run_with_tasks, start

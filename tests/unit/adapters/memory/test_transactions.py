@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from fairlead.adapters.memory import MemoryPersistence
 from fairlead.adapters.memory.store import Store
+from fairlead.ports.changes import Changes, RunUpdate
 from fairlead.ports.errors import Contention, CorruptionError, Unavailable, UnstorableValue
-from fairlead.ports.records import Changes, ClaimedTask, RunUpdate, TaskKey
+from fairlead.ports.records import ClaimedTask, TaskKey
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
 from tests.support.records import (
     attempt,

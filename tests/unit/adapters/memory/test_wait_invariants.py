@@ -11,7 +11,8 @@ from fairlead.adapters.memory import MemoryPersistence
 from fairlead.adapters.memory.invariants import broken_invariants
 from fairlead.adapters.memory.rows import StoredRun, Task
 from fairlead.adapters.memory.store import Store
-from fairlead.ports.records import Lease, NewAttempt, SignalRow, TaskKey, TaskPhase, WaitsFor
+from fairlead.ports.changes import NewAttempt
+from fairlead.ports.records import Lease, SignalRow, TaskKey, TaskPhase, WaitsFor
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
 from tests.support.records import START, at, run_id
 from tests.support.scenes import register

@@ -7,7 +7,8 @@ import pytest
 from fairlead.adapters.memory import MemoryPersistence
 from fairlead.adapters.memory.store import Store
 from fairlead.adapters.memory.waiting import ENTRIES_MIN
-from fairlead.ports.records import Changes, FlowRow, TaskKey
+from fairlead.ports.changes import Changes
+from fairlead.ports.records import FlowRow, TaskKey
 from fairlead.ports.statuses import RunStatus
 from tests.support.records import START, at, new_run, run_id, task_claim
 from tests.support.scenes import apply, register, start

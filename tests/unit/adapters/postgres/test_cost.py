@@ -16,7 +16,8 @@ from fairlead.adapters.postgres.arrays import ints, texts
 from fairlead.adapters.postgres.connecting import Connection
 from fairlead.adapters.postgres.database import Database, DatabaseSettings, Row, Sent
 from fairlead.adapters.postgres.statements import Statements
-from fairlead.ports.records import Changes, NewRun, RunClaim, TaskKey, TaskUpdate
+from fairlead.ports.changes import Changes, NewRun, TaskUpdate
+from fairlead.ports.records import RunClaim, TaskKey
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
 from tests.support.plans import plan_of, rows_read
 from tests.support.records import START, events, load_request, new_run, new_tasks, run_update, step_write

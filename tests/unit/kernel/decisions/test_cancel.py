@@ -7,7 +7,8 @@ import json
 import pytest
 
 from fairlead.kernel.decisions.cancel import cancel_run
-from fairlead.ports.records import Cancellation, Changes, RunRow, RunUpdate
+from fairlead.ports.changes import Cancellation, Changes, RunUpdate
+from fairlead.ports.records import RunRow
 from fairlead.ports.statuses import TERMINAL_RUN, RunStatus
 from tests.support.deciding import Deciding, capacity, flow, lengths, map_over, step
 from tests.support.model_invariants import check_changed, check_rows
