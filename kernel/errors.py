@@ -195,6 +195,21 @@ class SignalConflict(UsageError):
         )
 
 
+class SignalSpent(UsageError):
+    """The key of a signal, or the resume token, was used in an earlier generation of the run, and its step waits again
+    or is about to. Nothing was changed.
+    """
+
+    def __init__(self, *, run_id: str, step: str, key: str) -> None:
+        self.run_id = run_id
+        self.step = step
+        self.key = key
+        super().__init__(
+            f"step {step!r} of run {run_id} waits again, in a new generation; what was sent with key {key!r} was used "
+            "by an earlier generation and counts no more: answer with another key, or with a new resume token"
+        )
+
+
 class ResumeTokenUnknown(UsageError):
     """Nobody has ever made that resume token, or its run is no longer kept."""
 

@@ -62,6 +62,8 @@ class SeenRun(Record, frozen=True, kw_only=True):
     """Of the step that was asked about; None where the run was not claimed yet."""
     signal_digest: str | None
     """Of the signal that this step was sent with the key that was asked about; None where there was none."""
+    signal_used: bool = False
+    """Whether that signal was consumed, in whatever generation."""
 
 
 class CallerConnections(Protocol):

@@ -111,6 +111,7 @@ class Signals(Commanding):
             NotASignal: the step takes no signal.
             InvalidSignal: payload or key do not fit; every problem is listed with its path.
             SignalConflict: the key was used with another payload.
+            SignalSpent: an earlier generation of the run has used the signal of that key, and the step waits again.
             SignalWaiting: the step does not wait yet, and a signal with another key is kept for it.
             SignalNotAwaited: the step, or the whole run, is over.
             AdapterError: a store failed, and the signal was not sent; after `CommitUnknown` it may have been, which the

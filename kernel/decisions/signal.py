@@ -1,7 +1,8 @@
 """Signals: whether one that was sent is accepted, and what it does.
 
 A signal is accepted while its step waits, and then ends the wait; or before that, and then it is kept until the step
-waits. Its key makes a repetition recognisable whatever has become of the step since.
+waits. Its key makes a repetition recognisable whatever has become of the step since. Only where a rerun lets the step
+wait again is there nothing to confirm: what an earlier generation has used does not count for this one.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from ...ports.changes import NewSignal
 from ...ports.records import RunRow, SignalRow, Snapshot, StepRow
 from ...ports.statuses import TERMINAL_RUN, TERMINAL_STEP, StepStatus
 from ..commands import SendSignal, SentSignal, SignalFate
-from ..errors import NotASignal, ResumeTokenExpired, SignalConflict, SignalNotAwaited, SignalWaiting
+from ..errors import NotASignal, ResumeTokenExpired, SignalConflict, SignalNotAwaited, SignalSpent, SignalWaiting
 from ..plan import Plan, StepKind
 from .handover import HandOver
 from .rows import run_kept
 from .settled import Settled, progress_of, steps_by_run
 from .state import ChangeSet, NotLoaded, loaded_steps
+
+_UNANSWERED = frozenset({StepStatus.CREATED, StepStatus.SUSPENDED})
+"""Of a signal step that has no answer yet, and may still get one."""
 
 
 class Reception(enum.Enum):
@@ -46,6 +50,7 @@ def receive(
         now: the time of the transaction.
 
     Raises:
+        SignalSpent: its key was used by an earlier generation, and its step waits again, or is to.
         SignalConflict: another payload was sent with its key.
         ResumeTokenExpired: the token it was sent with has expired.
         NotASignal: its step takes none.
@@ -54,6 +59,8 @@ def receive(
     """
     earlier = next((each for each in signals if (each.step, each.key) == (command.step, command.key)), None)
     if earlier is not None:
+        if earlier.consumed_at is not None and step is not None and step.status in _UNANSWERED:
+            raise SignalSpent(run_id=run.id, step=command.step, key=command.key)
         if earlier.request_digest != command.digest:
             raise SignalConflict(run_id=run.id, step=command.step, key=command.key)
         return Reception.REPEATED
@@ -77,9 +84,12 @@ def foreseen(command: SendSignal, seen: SeenRun) -> bool:
     """Whether a signal was accepted before, as far as the transaction of whoever asks for it can see.
 
     Raises:
+        SignalSpent: its key was used by an earlier generation, and its step waits again, or is to.
         SignalConflict: another payload was sent with its key.
         SignalNotAwaited: its step, or the run, is over.
     """
+    if seen.signal_used and seen.step_status in _UNANSWERED:
+        raise SignalSpent(run_id=command.run_id, step=command.step, key=command.key)
     if seen.signal_digest is not None and seen.signal_digest != command.digest:
         raise SignalConflict(run_id=command.run_id, step=command.step, key=command.key)
     if seen.signal_digest is not None:

@@ -84,7 +84,7 @@ class PostgresCallers:
         rows = await self._rows(lent, "see_run", {"run": run_id, "step": _storable(step), "key": _storable(key)})
         if not rows:
             return None
-        flow, version, fingerprint, status, step_status, digest = rows[0]
+        flow, version, fingerprint, status, step_status, digest, used = rows[0]
         return SeenRun(
             flow=flow,
             version=version,
@@ -92,6 +92,7 @@ class PostgresCallers:
             status=RunStatus(status),
             step_status=None if step_status is None else StepStatus(step_status),
             signal_digest=digest,
+            signal_used=bool(used),
         )
 
     def after_commit(self, connection: CallerConnection, act: Callable[[], Awaitable[None]]) -> bool:

@@ -27,6 +27,7 @@ from fairlead.kernel import (
     RunStatus,
     SignalConflict,
     SignalNotAwaited,
+    SignalSpent,
     Start,
     TransactionFailed,
 )
@@ -317,6 +318,23 @@ async def test_a_signal_is_repeatable_by_its_key(kernel: Kernel, caller: Caller,
     await caller.execute("SELECT 1")
     await caller.commit()
     assert await kernel.deferred() == []
+
+
+async def test_a_signal_that_was_used_before_a_rerun_is_refused(
+    kernel: Kernel, caller: Caller, waiting: RunHandle
+) -> None:
+    """The step waits again, and for another one."""
+    await waiting.signal("approval", Approval("ada"), key="k")
+    await waiting.cancel()
+    await waiting.rerun("approval")
+
+    with pytest.raises(SignalSpent):
+        await kernel.signal(waiting.id, "approval", Approval("ada"), key="k", connection=caller.connection)
+    await kernel.signal(waiting.id, "approval", Approval("bob"), key="another", connection=caller.connection)
+    await caller.commit()
+    await Hands(kernel).fire()
+
+    assert await waiting.output("approval") == Approval("bob")
 
 
 async def test_what_cannot_be_signalled_is_told_at_once(kernel: Kernel, caller: Caller, waiting: RunHandle) -> None:

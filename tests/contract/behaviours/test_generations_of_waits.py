@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 
 from fairlead.adapters.memory import ManualClock
-from fairlead.kernel import Flow, Kernel, RunHandle, RunStatus, SignalFate, SignalNotAwaited, Suspend
+from fairlead.kernel import (
+    Flow,
+    Kernel,
+    RunHandle,
+    RunStatus,
+    SignalConflict,
+    SignalFate,
+    SignalNotAwaited,
+    SignalSpent,
+    Suspend,
+)
 from fairlead.ports import Ports
 from fairlead.ports.records import TaskPhase
 from tests.support.hands import Hands
@@ -79,16 +89,61 @@ async def test_what_waited_waits_anew(world: Ports, clock: ManualClock) -> None:
 
 
 async def test_an_answer_that_was_used_is_not_used_again(world: Ports, clock: ManualClock) -> None:
-    """The new generation waits for another one; the same call again is recognised as the one before."""
+    """Its sender is told so, as long as the new generation waits; with another answer there, it was just repeated."""
     hands, run = await begun(world)
     await to_the_end(hands, run, clock, "first", "old")
     await run.rerun("answer")
 
-    again = await hands.kernel.signal(run.id, "answer", "old", key="first")
+    with pytest.raises(SignalSpent, match="waits again") as refusal:
+        await run.signal("answer", "old", key="first")
+    with pytest.raises(SignalSpent):
+        await run.signal("answer", "new", key="first")
 
-    assert again.repeated
+    assert (refusal.value.run_id, refusal.value.step, refusal.value.key) == (run.id, "answer", "first")
     steps = {(step.slug, step.generation): str(step.status) for step in (await run.details()).steps}
     assert steps["answer", 2] == "suspended"
+    await run.signal("answer", "new", key="second")
+    assert (await run.signal("answer", "old", key="first")).repeated
+    with pytest.raises(SignalConflict):
+        await run.signal("answer", "new", key="first")
+    assert await run.output("answer") == "new"
+
+
+async def test_an_answer_that_was_used_is_not_kept_for_a_step_that_is_to_wait_again(world: Ports) -> None:
+    """What is before it is done again, too, and comes first."""
+    flow = Flow("early", version=1)
+
+    @flow.step
+    def before() -> None: ...
+
+    flow.signal("answer", str, after=[before])
+    kernel = Kernel(flows=[flow], ports=world)
+    hands = Hands(kernel)
+    run = await kernel.start("early", None)
+    await hands.drain(None)
+    await run.signal("answer", "old", key="first")
+    await run.result()
+    await run.rerun(before)
+
+    with pytest.raises(SignalSpent):
+        await run.signal("answer", "old", key="first")
+    assert (await run.signal("answer", "new", key="second")).fate is SignalFate.KEPT
+
+
+async def test_a_token_answers_one_generation(world: Ports, clock: ManualClock) -> None:
+    """One that was used is refused where its step waits again; one that was not used, or is new, answers."""
+    hands, run = await begun(world)
+    used, unused = [await run.resume_token("answer") for _ in range(2)]
+    await hands.kernel.resume(used, "old")
+    assert (await hands.kernel.resume(used, "old")).repeated
+    await run.cancel()
+    await run.rerun("answer")
+
+    with pytest.raises(SignalSpent):
+        await hands.kernel.resume(used, "old")
+    await hands.kernel.resume(unused, "new")
+
+    assert await run.output("answer") == "new"
 
 
 async def test_an_answer_that_was_kept_is_used_by_the_next_generation(world: Ports, clock: ManualClock) -> None:

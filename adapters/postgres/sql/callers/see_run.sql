@@ -8,10 +8,7 @@ SELECT
         ORDER BY s.generation DESC
         LIMIT 1
     ),
-    (
-        SELECT g.request_digest
-        FROM fairlead.signals AS g
-        WHERE g.run_id = r.id AND g.step = wanted.step AND g.key = wanted.key
-    )
+    g.request_digest, g.consumed_at IS NOT NULL
 FROM json_to_record(CAST(CAST(%(given)s AS text) AS json)) AS wanted (run uuid, step text, key text)
-JOIN fairlead.runs AS r ON r.id = wanted.run;
+JOIN fairlead.runs AS r ON r.id = wanted.run
+LEFT JOIN fairlead.signals AS g ON g.run_id = r.id AND g.step = wanted.step AND g.key = wanted.key;
