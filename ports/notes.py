@@ -74,10 +74,15 @@ class Notes(Protocol):
     """The part of the store that keeps notes."""
 
     async def write_notes(self, entries: Sequence[NewLogEntry], progress: Sequence[ProgressRecord]) -> None:
-        """Put down what was noted, atomically. Repeatable; no run and no task is locked.
+        """Put down what was noted, atomically. Repeatable; it waits for nobody who settles, and nobody for it.
+
+        What an attempt noted counts until its lease ended: always where it holds its lease, or where its outcome is
+        the last that its task was settled with; else what it noted, by `at`, not after it was cancelled or lost its
+        lease, or ended otherwise. Whatever else is dropped, and so are notes of runs and tasks that do not exist. A run
+        that is removed meanwhile leaves nothing behind.
 
         An entry that is there already is left as it is. Progress takes the place of what its task has, unless that is
-        of a higher token, or of the same and later. Notes of runs that do not exist are dropped.
+        of a higher token, or of the same and later.
 
         The entries of a run are numbered in their order here. Numbers are given so that whoever reads one will never
         find an unread one below it.

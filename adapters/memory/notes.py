@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...ports.notes import LogRecord, NewLogEntry, ProgressRecord
+from ...ports.records import Lease
+from ...ports.statuses import TaskStatus
+from .rows import StoredRun
 from .store import Store, check_text
 
 
@@ -47,7 +50,7 @@ def read_annotations(store: Store, runs: Sequence[str]) -> Mapping[str, bytes]:
 def _add_entry(store: Store, entry: NewLogEntry) -> None:
     stored = store.runs.get(entry.key.run_id)
     name = (entry.key, entry.token, entry.sequence)
-    if stored is None or name in stored.logs:
+    if stored is None or name in stored.logs or not _counts(stored, entry):
         return
     stored.logs[name] = LogRecord(
         number=len(stored.logs) + 1,
@@ -63,8 +66,21 @@ def _add_entry(store: Store, entry: NewLogEntry) -> None:
 
 def _keep_progress(store: Store, told: ProgressRecord) -> None:
     stored = store.runs.get(told.key.run_id)
-    if stored is None:
+    if stored is None or not _counts(stored, told):
         return
     current = stored.progress.get(told.key)
     if current is None or (current.token, current.at) <= (told.token, told.at):
         stored.progress[told.key] = told
+
+
+def _counts(stored: StoredRun, noted: NewLogEntry | ProgressRecord) -> bool:
+    """Whether an attempt noted something before its lease ended."""
+    task = stored.tasks.get(noted.key)
+    if task is None:
+        return False
+    if noted.token == task.settled_token or (noted.token == task.token and task.status is TaskStatus.RUNNING):
+        return True
+    if noted.token == task.token and task.ended_at is not None:
+        return noted.at <= task.ended_at
+    attempt = stored.attempts.get(Lease(noted.key, noted.token))
+    return attempt is not None and noted.at <= attempt.ended_at

@@ -17,8 +17,8 @@ from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import RunFilter
 from fairlead.ports.records import FlowRow, TaskKey
 from fairlead.ports.statuses import RunStatus
-from tests.support.records import at, events, load_request, new_run, run_id, run_update
-from tests.support.scenes import complete_run
+from tests.support.records import at, events, load_request, new_run, retried, run_id, run_update, task_claim
+from tests.support.scenes import apply, complete_run, run_with_tasks, take_over
 
 
 def key(run: int = 1, *, step: str = "pack", generation: int = 1, element: int = 0) -> TaskKey:
@@ -52,8 +52,9 @@ def messages(found: Any) -> list[str]:
 
 @pytest.fixture
 async def runs(store: Persistence, flow: FlowRow) -> Persistence:
-    """A store with two runs."""
-    await store.insert_runs([new_run(flow, 1), new_run(flow, 2)])
+    """A store with two runs, whose tasks all run under their first tokens."""
+    for number in (1, 2):
+        await run_with_tasks(store, flow, number, steps={"pack": 12}, worker="worker-1", lease_until=at(60))
     return store
 
 
@@ -68,25 +69,29 @@ async def test_a_run_has_no_logs_at_first(runs: Persistence) -> None:
 
 
 @pytest.mark.parametrize("level", LogLevel)
-async def test_an_entry_is_read_as_it_was_written(runs: Persistence, level: LogLevel) -> None:
+async def test_an_entry_is_read_as_it_was_written(store: Persistence, flow: FlowRow, level: LogLevel) -> None:
     """Byte for byte, with its task and attempt and a number."""
+    await run_with_tasks(store, flow, steps={"caf\u00e9": 3})
+    (task,) = await store.claim_tasks(task_claim(flow, only=[key(step="caf\u00e9", element=2)]))
+    await apply(store, run_id(1), Changes(tasks=(replace(retried(task, ready_at=at(0)), attempts=0),)))
+    await store.claim_tasks(task_claim(flow, only=[task.key]))
     noted = entry(
         7,
-        of=key(step="caf\u00e9", generation=3, element=12_345),
-        token=9,
-        attempt=4,
+        of=task.key,
+        token=2,
+        attempt=1,
         message="a 'quoted'\nline \U0001f680",
         level=level,
         fields=b'{"b":1e22,"a":-0.0}',
     )
-    await runs.write_notes([noted], [])
+    await store.write_notes([noted], [])
 
-    assert list(await runs.read_logs(run_id(1), limit=10)) == [
+    assert list(await store.read_logs(run_id(1), limit=10)) == [
         LogRecord(
             number=1,
             key=noted.key,
-            token=9,
-            attempt=4,
+            token=2,
+            attempt=1,
             at=noted.at,
             level=level,
             message=noted.message,
@@ -137,11 +142,13 @@ async def test_an_entry_is_kept_once(runs: Persistence) -> None:
     assert [each.number for each in found] == sorted({each.number for each in found})
 
 
-async def test_attempts_are_told_apart(runs: Persistence) -> None:
+async def test_attempts_are_told_apart(runs: Persistence, flow: FlowRow) -> None:
     """The same sequence number under another token, or of another task, is another entry."""
-    await runs.write_notes([entry(), entry(token=2), entry(of=key(element=1)), entry(of=key(generation=2))], [])
+    await take_over(runs, flow, key(), seconds=5)
+    await runs.write_notes([entry(), entry(token=2), entry(of=key(element=1))], [])
 
-    assert len(await runs.read_logs(run_id(1), limit=10)) == 4
+    found = await runs.read_logs(run_id(1), limit=10)
+    assert [(each.key.element, each.token) for each in found] == [(0, 1), (0, 2), (1, 1)]
 
 
 async def test_notes_of_runs_that_are_gone_are_dropped(runs: Persistence) -> None:
@@ -198,10 +205,10 @@ async def test_a_reader_who_follows_misses_nothing(runs: Persistence) -> None:
     assert list(await runs.read_logs(run_id(1), limit=1_000)) == seen
 
 
-async def test_writing_notes_waits_for_nobody_who_holds_the_run(runs: Persistence) -> None:
-    """Neither runs nor tasks are locked by it."""
+async def test_writing_notes_waits_for_nobody_who_settles(runs: Persistence) -> None:
+    """Whoever holds a run and its tasks goes on with them, and so does the writer."""
     async with runs.transaction() as transaction:
-        await transaction.load(load_request(run_id(1)))
+        await transaction.load(load_request(run_id(1), tasks=[key()], lock_tasks=True))
         async with asyncio.timeout(5):
             await runs.write_notes([entry()], [progress()])
 
@@ -231,9 +238,10 @@ async def test_the_latest_progress_of_a_task_stands(runs: Persistence) -> None:
     assert [each.done for each in await runs.read_progress(run_id(1), limit=10)] == [3]
 
 
-async def test_progress_of_an_attempt_that_lost_its_lease_changes_nothing(runs: Persistence) -> None:
+async def test_progress_of_the_attempt_before_changes_nothing(runs: Persistence, flow: FlowRow) -> None:
     """The higher token counts, whatever the clocks of the two hosts say."""
     await runs.write_notes([], [progress(50, token=1, seconds=10)])
+    await take_over(runs, flow, key(), seconds=30)
     await runs.write_notes([], [progress(1, token=2, seconds=5)])
     await runs.write_notes([], [progress(60, token=1, seconds=20)])
 

@@ -86,11 +86,6 @@ async def open_store(migrated: Migrated, lock_wait_s: float) -> AsyncGenerator[S
     """A store of its own."""
     async with migrated.ports(lock_wait_s) as (url, ports):
 
-        async def until_waiting() -> None:
-            async with asyncio.timeout(10), await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-                while (await (await connection.execute(WAITING)).fetchall())[0][0] == 0:
-                    pass
-
         @asynccontextmanager
         async def hold_task(key: TaskKey) -> AsyncGenerator[None]:
             async with await psycopg.AsyncConnection.connect(url) as connection:
@@ -102,7 +97,15 @@ async def open_store(migrated: Migrated, lock_wait_s: float) -> AsyncGenerator[S
             async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
                 await connection.execute(SEVER)
 
-        yield StoreSubject(store=ports.persistence, until_waiting=until_waiting, hold_task=hold_task, sever=sever)
+        waiting = partial(until_waiting, url)
+        yield StoreSubject(store=ports.persistence, until_waiting=waiting, hold_task=hold_task, sever=sever)
+
+
+async def until_waiting(url: str) -> None:
+    """Return once somebody in that database waits for a lock that another one holds."""
+    async with asyncio.timeout(10), await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        while (await (await connection.execute(WAITING)).fetchall())[0][0] == 0:
+            pass
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from fairlead.ports.statuses import RunStatus, StepStatus
 
 from .records import (
     START,
+    at,
     completed,
     events,
     load_request,
@@ -161,6 +162,14 @@ async def complete_run(store: Persistence, flow: FlowRow, number: int = 1, *, ou
         ),
     )
     return run
+
+
+async def take_over(
+    store: Persistence, flow: FlowRow, key: TaskKey, *, seconds: float = 0, worker: str = "worker-2"
+) -> None:
+    """Take a running task from its holder at a time, and lease it to somebody else, under the next token."""
+    await lose_lease(store, key, ready_at=at(seconds))
+    await store.claim_tasks(task_claim(flow, only=[key], now=at(seconds), worker=worker))
 
 
 async def lose_lease(store: Persistence, key: TaskKey, *, ready_at: datetime = START) -> None:

@@ -240,26 +240,36 @@ async def test_a_serverless_call_leaves_no_note_behind(sound: Ports) -> None:
 
 
 async def test_a_cancelled_attempt_keeps_its_log(sound: Ports) -> None:
-    """What it noted until it was stopped; nothing is annotated after the cancel."""
+    """What it noted until the cancel, written or not; nothing is noted after it."""
     flow: Flow[Any] = Flow("cancelled", version=1)
+    asked, answered, stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     @flow.step
     async def work(ctx: Context) -> None:
+        ctx.progress(1)
         ctx.log("began")
         try:
+            await asked.wait()
+            ctx.log("went on")
+            answered.set()
             await asyncio.sleep(60)
         finally:
             ctx.log("stopped")
+            ctx.progress(2)
             ctx.annotate(ghost=True)
+            stopped.set()
 
     kernel = Kernel(flows=[flow], ports=sound)
     async with NodeHost(kernel, lease_duration=1, heartbeat_interval=0.05):
         run = await kernel.start(flow, None)
         await found(run.logs)
+        asked.set()
+        await asyncio.wait_for(answered.wait(), PATIENCE_S)
         await run.cancel()
-        await until(run.logs, lambda logs: len(logs) == 2)
+        await asyncio.wait_for(stopped.wait(), PATIENCE_S)
 
-    assert said(await run.logs()) == ["began", "stopped"]
+    assert said(await run.logs()) == ["began", "went on"]
+    assert [each.done for each in await run.progress()] == [1]
     assert await run.annotations() == {}
 
 
