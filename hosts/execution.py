@@ -169,6 +169,11 @@ class Execution:
         """What its host does at the moment."""
         return self._attempts.errands
 
+    @property
+    def threads(self) -> HandlerThreads:
+        """Where its handler runs, if that is a plain function."""
+        return self._attempts.threads
+
     def new_backoff(self) -> Backoff:
         """Pauses for one operation on behalf of this attempt."""
         return Backoff(self._attempts.random)

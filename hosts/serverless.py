@@ -33,6 +33,7 @@ from .errors import HostOptionError
 from .jobs import Message, is_served, job_of
 from .options import checked_count, checked_duration, checked_heartbeats, checked_queues, checked_worker, queues_of
 from .resources import Resources, check_resources, opened
+from .threads import HandlerThreads, NewThreads
 from .ticks import TickReport, Ticks, isolated
 from .worker import Worker, WorkerOptions
 
@@ -86,6 +87,7 @@ class ServerlessHost:
             elsewhere when a function is killed.
         heartbeats: `"thread"`, which ends with its call, or `"loop"` where threads are not allowed; then a handler
             that blocks the event loop for longer than a lease loses it.
+        new_threads: makes the threads in which plain functions run; tests in virtual time have their own.
         claim_margin: with less time left than this, a call takes on nothing new.
         stop_margin: with less time left than this, it stops its handlers and gives their tasks back.
 
@@ -103,6 +105,7 @@ class ServerlessHost:
         worker: str | None = None,
         lease_duration: Duration = timedelta(seconds=30),
         heartbeats: HeartbeatsIn = "thread",
+        new_threads: NewThreads = HandlerThreads,
         claim_margin: Duration = timedelta(seconds=10),
         stop_margin: Duration = timedelta(seconds=3),
     ) -> None:
@@ -122,6 +125,7 @@ class ServerlessHost:
             queues=checked_queues("queues", queues) or queues_of(kernel),
             lease_duration=timedelta(seconds=checked_duration("lease_duration", lease_duration, least_s=0.1)),
             cancel_grace_s=self._stop_margin_s / 3,
+            new_threads=new_threads,
         )
         self._announcer = Announcer(
             kernel,

@@ -15,7 +15,7 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +64,10 @@ class HandlerThreads:
                     self._idle += 1
                 raise
         self._work.put(item)
+
+    def wait_for(self, future: concurrent.futures.Future[Result]) -> Result:
+        """In one of these threads: wait for what the event loop was asked to do."""
+        return future.result()
 
     async def call(self, function: Callable[[], Result]) -> Result:
         """Let a function of the host's own compute in a thread, and return its result; errors as for `submit`."""
@@ -137,3 +141,7 @@ class HandlerThreads:
             with self._lock:
                 self._busy.discard(threading.current_thread())
                 self._idle += 1
+
+
+NewThreads: TypeAlias = Callable[[str], HandlerThreads]
+"""Makes the threads of one worker, whose names begin as given."""

@@ -12,6 +12,7 @@ from ..ports.errors import AdapterError
 from .backoff import Backoff
 from .errands import Errands
 from .errors import StreamInLoop
+from .threads import HandlerThreads
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,11 @@ class Ongoing(Protocol):
     @property
     def errands(self) -> Errands:
         """What its host does at the moment."""
+        ...
+
+    @property
+    def threads(self) -> HandlerThreads:
+        """Where its handler runs, if that is a plain function."""
         ...
 
     def new_backoff(self) -> Backoff:
@@ -99,7 +105,7 @@ def call_in_loop(attempt: Ongoing, operation: Callable[[], Coroutine[Any, Any, R
         coroutine.close()
         raise Abandoned("the host has ended") from error
     try:
-        return future.result()
+        return attempt.threads.wait_for(future)
     except concurrent.futures.CancelledError as error:
         raise Abandoned("the attempt is over" if attempt.over else "the host has ended") from error
 

@@ -31,7 +31,7 @@ from .payloads import Payloads
 from .settling import Settler
 from .slots import Slots
 from .spilling import Spilling
-from .threads import HandlerThreads
+from .threads import HandlerThreads, NewThreads
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ class WorkerOptions:
     cancel_grace_s: float
     """How long a handler that was stopped may take to end before its slot is given to another."""
     kept_bytes_max: int = field(default=KEPT_BYTES_MAX)
+    new_threads: NewThreads = field(default=HandlerThreads)
 
 
 class Worker:
@@ -87,7 +88,7 @@ class Worker:
         self.resources = resources
         self.loop = asyncio.get_running_loop()
         self.random = Random(options.worker)
-        self.threads = HandlerThreads(f"fairlead-{options.worker}")
+        self.threads = options.new_threads(f"fairlead-{options.worker}")
         self.slots = Slots(options.concurrency, attempts_max=attempts_max)
         self.held: dict[Lease, Execution] = {}
         """Changed by this worker's loop alone."""

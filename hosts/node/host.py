@@ -20,6 +20,7 @@ from ..duties import beside
 from ..errors import HostOptionError
 from ..options import checked_count, checked_duration, checked_heartbeats, checked_queues, checked_worker, queues_of
 from ..resources import Resources, check_resources, opened
+from ..threads import HandlerThreads, NewThreads
 from ..worker import Worker, WorkerOptions
 from .running import Running
 from .signals import StopSignals
@@ -46,6 +47,7 @@ class NodeHost:
         heartbeat_interval: time between heartbeats; None for a third of the lease.
         heartbeats: `"thread"`, or `"loop"` where threads are not allowed; then a handler that blocks the event loop
             for longer than a lease loses it.
+        new_threads: makes the threads in which plain functions run; tests in virtual time have their own.
         poll_interval: the longest pause between two looks at the store when nothing wakes the host.
         drain_timeout: how long running handlers may take to end when the host stops.
         cancel_grace: how long a handler that was stopped may take to end before its slot is given to another.
@@ -66,6 +68,7 @@ class NodeHost:
         lease_duration: Duration = timedelta(seconds=30),
         heartbeat_interval: Duration | None = None,
         heartbeats: HeartbeatsIn = "thread",
+        new_threads: NewThreads = HandlerThreads,
         poll_interval: Duration = timedelta(seconds=1),
         drain_timeout: Duration = timedelta(seconds=30),
         cancel_grace: Duration = timedelta(seconds=5),
@@ -90,6 +93,7 @@ class NodeHost:
             queues=self._queues,
             lease_duration=timedelta(seconds=lease_s),
             cancel_grace_s=checked_duration("cancel_grace", cancel_grace, least_s=0),
+            new_threads=new_threads,
         )
         self._running: Running | None = None
         self._changing = asyncio.Lock()

@@ -27,6 +27,7 @@ from fairlead.hosts.streams import (
     TextPages,
     read_head,
 )
+from fairlead.hosts.threads import HandlerThreads
 from fairlead.kernel.codec import encode
 from fairlead.kernel.elements import Elements
 from fairlead.kernel.plan import ValuePath
@@ -46,6 +47,7 @@ class Attempt:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.errands = Errands()
+        self.threads = HandlerThreads("test")
 
     def new_backoff(self) -> Backoff:
         return Backoff(Random(1), first_s=0.001)

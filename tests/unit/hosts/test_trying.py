@@ -11,6 +11,7 @@ import pytest
 from fairlead.hosts.backoff import Backoff
 from fairlead.hosts.errands import Errands
 from fairlead.hosts.errors import StreamInLoop
+from fairlead.hosts.threads import HandlerThreads
 from fairlead.hosts.trying import Abandoned, call_in_loop, try_on
 from fairlead.ports.errors import AdapterError, Unavailable
 
@@ -22,6 +23,7 @@ class Attempt:
         self.loop = loop
         self.over = False
         self.errands = Errands()
+        self.threads = HandlerThreads("test")
 
     def new_backoff(self) -> Backoff:
         return Backoff(Random(1), first_s=0.001)

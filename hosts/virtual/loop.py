@@ -1,0 +1,358 @@
+"""The event loop: ready lists of processes, a heap of timers, and a clock that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+import itertools
+import logging
+import sys
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from contextlib import suppress
+from random import Random
+from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
+from weakref import WeakSet
+
+from .isolated import Isolated
+from .process import Process, current_process
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+CANCELLED_MAX = 100
+"""Cancelled timers that are kept until their time comes, however few others there are."""
+
+
+class Deadlock(RuntimeError):
+    """Everybody waits for somebody else, and no timer will wake anyone."""
+
+    def __init__(self, waiting: list[str]) -> None:
+        self.waiting = waiting
+        super().__init__("every task waits for another one, and no time will wake them: " + "; ".join(waiting[:10]))
+
+
+class VirtualLoop(Isolated):
+    """An event loop in virtual time.
+
+    Args:
+        random: decides which process goes on; None for the order in which they became ready.
+    """
+
+    def __init__(self, random: Random | None = None) -> None:
+        self._random = random
+        self._now_s = 0.0
+        self._main = Process("main")
+        """Of all that belongs to no other."""
+        self._processes: dict[Process, None] = {}
+        """All that ever began a task."""
+        self._ready: list[Process] = []
+        """Processes that can go on, each once."""
+        self._timers: list[tuple[float, int, asyncio.TimerHandle, Process]] = []
+        self._cancelled = 0
+        """About how many of them were cancelled."""
+        self._numbers = itertools.count()
+        self._outside: deque[tuple[asyncio.Handle, Process]] = deque()
+        """What other threads have handed in."""
+        self._stopping = False
+        self._closed = False
+        self._thread: int | None = None
+        self._generators: WeakSet[AsyncGenerator[Any, Any]] = WeakSet()
+        self._exception_handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None = None
+        self._task_factory: Any = None
+
+    # Time
+
+    def time(self) -> float:
+        """Virtual seconds since the loop was made."""
+        return self._now_s
+
+    def call_soon(
+        self,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Handle:
+        """Call after everything of the same process that is ready."""
+        self._check_open()
+        handle = asyncio.Handle(callback, args, self, context)
+        self._enqueue(handle, current_process(context) or self._main)
+        return handle
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Call after `delay` virtual seconds."""
+        return self.call_at(self._now_s + delay, callback, *args, context=context)
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Call at a virtual time."""
+        self._check_open()
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, next(self._numbers), handle, current_process(context) or self._main))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Forget cancelled timers before they outnumber the others: few of a host's timeouts ever come."""
+        self._cancelled += 1
+        if self._cancelled > CANCELLED_MAX and self._cancelled * 2 > len(self._timers):
+            self._timers = [timer for timer in self._timers if not timer[2].cancelled()]
+            heapq.heapify(self._timers)
+            self._cancelled = 0
+
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Handle:
+        """Call soon, from any thread."""
+        self._check_open()
+        handle = asyncio.Handle(callback, args, self, context)
+        self._outside.append((handle, current_process(context) or self._main))
+        return handle
+
+    def resume(self, process: Process) -> None:
+        """Let a process that stands still go on."""
+        process.paused = False
+        if process.ready and process not in self._ready:
+            self._ready.append(process)
+
+    def _enqueue(self, handle: asyncio.Handle, process: Process) -> None:
+        if not process.alive:
+            return
+        if not process.ready and not process.paused:
+            self._ready.append(process)
+        process.ready.append(handle)
+
+    # Running
+
+    def run_forever(self) -> None:
+        """Run until stopped."""
+        self._check_open()
+        if self._thread is not None:
+            raise RuntimeError("this event loop is already running")
+        hooks = sys.get_asyncgen_hooks()
+        self._thread = threading.get_ident()
+        self._stopping = False
+        asyncio._set_running_loop(self)
+        sys.set_asyncgen_hooks(firstiter=self._generators.add, finalizer=self._finalize)
+        try:
+            while not self._stopping:
+                self._run_next()
+        finally:
+            self._thread = None
+            asyncio._set_running_loop(None)
+            sys.set_asyncgen_hooks(*hooks)
+
+    def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
+        """Run until a future is done, and return its result.
+
+        Raises:
+            Deadlock: it never will be.
+        """
+        self._check_open()
+        work = asyncio.ensure_future(cast("Awaitable[T]", future), loop=self)
+
+        def stop(_: object) -> None:
+            self.stop()
+
+        work.add_done_callback(stop)
+        try:
+            self.run_forever()
+        finally:
+            work.remove_done_callback(stop)
+        return work.result()
+
+    def _run_next(self) -> None:
+        """Run one callback, of some process; with none ready, let the time pass."""
+        if self._outside:
+            self._let_in()
+        ready = self._ready
+        if not ready:
+            self._pass_time()
+            return
+        place = 0 if self._random is None or len(ready) == 1 else self._random.randrange(len(ready))
+        process = ready[place]
+        if process.paused or not process.ready:
+            del ready[place]
+            return
+        handle = process.ready.popleft()
+        if not process.ready:
+            del ready[place]
+        elif self._random is None:
+            ready.append(ready.pop(0))
+        if not handle.cancelled():
+            handle._run()
+
+    def _let_in(self) -> None:
+        """Take over what threads have handed in."""
+        while self._outside:
+            self._enqueue(*self._outside.popleft())
+
+    def _pass_time(self) -> None:
+        """Jump to the next timer, and make ready what is due then."""
+        timers = self._timers
+        while timers and (timers[0][2].cancelled() or not timers[0][3].alive):
+            heapq.heappop(timers)
+        if not timers:
+            raise Deadlock([_place(task) for task in self.living_tasks()])
+        self._now_s = max(self._now_s, timers[0][0])
+        while timers and timers[0][0] <= self._now_s:
+            _, _, handle, process = heapq.heappop(timers)
+            if not handle.cancelled():
+                self._enqueue(handle, process)
+
+    def stop(self) -> None:
+        """End `run_forever` after the callback that runs."""
+        self._stopping = True
+
+    def is_running(self) -> bool:
+        """Whether it runs."""
+        return self._thread is not None
+
+    def is_closed(self) -> bool:
+        """Whether it can never run again."""
+        return self._closed
+
+    def living_tasks(self) -> list[asyncio.Task[Any]]:
+        """The tasks that have not ended, those of the killed apart, in order of their names."""
+        dead = {task for process in self._processes if not process.alive for task in process.tasks}
+        return sorted(asyncio.all_tasks(self) - dead, key=lambda task: task.get_name())
+
+    def end(self) -> None:
+        """Cancel whatever is alive, let it end, and close."""
+        try:
+            for task in self.living_tasks():
+                task.cancel()
+            with suppress(Deadlock):
+                while living := self.living_tasks():
+                    self.run_until_complete(asyncio.wait(living))
+                self.run_until_complete(self.shutdown_asyncgens())
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Never run again. What was not ended is dropped, and none of its code runs."""
+        if self.is_running():
+            raise RuntimeError("a running event loop cannot be closed")
+        self._closed = True
+        self._timers.clear()
+        self._ready.clear()
+        self._outside.clear()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("Event loop is closed")
+
+    # Tasks and futures
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """A future of this loop."""
+        return asyncio.Future(loop=self)
+
+    def create_task(
+        self, coro: Any, *, name: str | None = None, context: contextvars.Context | None = None
+    ) -> asyncio.Task[Any]:
+        """A task of this loop, in the process of its context."""
+        if self._task_factory is not None:
+            task: asyncio.Task[Any] = self._task_factory(self, coro)
+        else:
+            task = asyncio.Task(coro, loop=self, name=name, context=context)
+        process = current_process(context) or self._main
+        self._processes[process] = None
+        process.remember(task)
+        return task
+
+    def set_task_factory(self, factory: Any) -> None:
+        """Make tasks by another constructor."""
+        self._task_factory = factory
+
+    def get_task_factory(self) -> Any:
+        """What makes tasks; None for the usual."""
+        return self._task_factory
+
+    def run_in_executor(self, executor: Any, func: Callable[[Unpack[Ts]], T], *args: *Ts) -> asyncio.Future[T]:
+        """Call a function here and now: no other thread is needed where no time passes."""
+        future: asyncio.Future[T] = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    # Ends and errors
+
+    def _finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """A generator was dropped unfinished: end it in the loop, as asyncio does."""
+        self._generators.discard(generator)
+        if not self._closed:
+            self.call_soon_threadsafe(self.create_task, generator.aclose())
+
+    async def shutdown_asyncgens(self) -> None:
+        """End all async generators."""
+        for generator in list(self._generators):
+            with suppress(RuntimeError):
+                await generator.aclose()
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """There is none."""
+
+    def get_exception_handler(self) -> Any:
+        """Who hears of errors that nobody handled; None for the log."""
+        return self._exception_handler
+
+    def set_exception_handler(self, handler: Any) -> None:
+        """Choose who hears of errors that nobody handled."""
+        self._exception_handler = handler
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """Write an error that nobody handled into the log."""
+        logger.error(context["message"], exc_info=context.get("exception"))
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Tell of an error that nobody handled; of what a closed loop dropped there is nothing to tell."""
+        if self._closed:
+            return
+        if self._exception_handler is not None:
+            self._exception_handler(self, context)
+        else:
+            self.default_exception_handler(context)
+
+    def get_debug(self) -> bool:
+        """False: there is no debug mode."""
+        return False
+
+    def set_debug(self, enabled: bool) -> None:
+        """There is no debug mode."""
+
+
+def _place(task: asyncio.Task[Any]) -> str:
+    """A task, and where it waits."""
+    frames = task.get_stack(limit=1)
+    where = f" in {frames[-1].f_code.co_qualname}, line {frames[-1].f_lineno}" if frames else ""
+    return f"{task.get_name()}{where}"
+
+
+def run_virtually(main: Coroutine[Any, Any, T], *, random: Random | None = None) -> T:
+    """Run a coroutine to its end in virtual time."""
+    loop = VirtualLoop(random)
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        loop.end()
