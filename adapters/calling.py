@@ -16,6 +16,8 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+from ..ports.sink import EarlierCallStuck
+
 CANCEL_GRACE_S = 1.0
 """How long a cancelled coroutine may take to end before it is left alone."""
 
@@ -31,15 +33,21 @@ class PatientCaller:
         self._abandoned = 0
         """Calls that were given up and have not ended."""
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a call that was given up has not ended yet."""
+        return self._abandoned > 0
+
     async def call(self, function: Callable[..., object], *arguments: object, timeout_s: float) -> object:
         """Call a function and return what it returns, within a time.
 
         Raises:
-            TimeoutError: it took longer, or an earlier call that did has not ended yet.
+            TimeoutError: it took longer.
+            EarlierCallStuck: an earlier call that did has not ended yet.
             Exception: whatever the function raised; `RuntimeError` for what is no `Exception`.
         """
-        if self._abandoned:
-            raise TimeoutError("an earlier call that took too long has not ended yet")
+        if self.is_stuck:
+            raise EarlierCallStuck
         deadline_s = asyncio.get_running_loop().time() + timeout_s
         if _is_async(function):
             return await self._finished(cast("Awaitable[object]", function(*arguments)), timeout_s)

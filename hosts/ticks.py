@@ -34,6 +34,7 @@ from ..ports.records import TaskKey
 from ..ports.transport import Delivery
 from .caring import Caretaker
 from .jobs import is_served
+from .sink_log import SinkLog
 from .worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ class Ticks:
         self._kernel = worker.kernel
         self._ports = worker.kernel.ports
         self._sweep_after = sweep_after
+        self._sink_log = SinkLog(worker.kernel.ports.clock)
         self._told_of_the_clock = False
         self._in_doubt_since: datetime | None = None
         """When the first claim began whose commit is unknown; None where every claim was answered."""
@@ -285,19 +287,7 @@ class Ticks:
             worker=self._worker.options.worker, lease_duration=FLUSH_LEASE, sink=name, limit=FLUSH_BATCH
         )
         flushed = await self._kernel.dispatch(command)
-        if flushed.dead:
-            logger.error("%d events that sink %r never accepted are dead letters now", flushed.dead, name)
-        if flushed.paused:
-            logger.warning("sink %r accepts nothing and is given a pause: %s", name, flushed.held_back[-1][1])
-        elif flushed.held_back:
-            run_id, problem = flushed.held_back[0]
-            logger.warning(
-                "sink %r: the events of %d runs are held back, first of run %s: %s",
-                name,
-                len(flushed.held_back),
-                run_id,
-                problem,
-            )
+        self._sink_log.note(name, flushed)
         return flushed
 
     # Maintenance

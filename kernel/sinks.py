@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from attrs import frozen
 
 from ..ports import Ports
 from ..ports.clock import Clock
-from ..ports.outbox import SINKS_MAX
+from ..ports.outbox import SINKS_MAX, EventRecord
 from ..ports.persistence import Persistence
-from ..ports.sink import Caller, EventSink
+from ..ports.sink import Caller, EventSink, MayStick
 from .arguments import checked_text
 from .errors import InvalidArgument, KernelInUse, LimitExceeded
 
@@ -25,6 +25,19 @@ class NamedSink:
     name: str
     sink: EventSink
     caller: Caller
+    types: Collection[str] | None = None
+    """Of the events that it asks for; None for all. It has what it does not ask for without being called."""
+    attempts_max: int | None = None
+    """How often it is offered an event; None for `ATTEMPTS_MAX`."""
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a call of it that was given up in this process has not ended yet."""
+        return self.caller.is_stuck or (isinstance(self.sink, MayStick) and self.sink.is_stuck)
+
+    def asks_for(self, event: EventRecord) -> bool:
+        """Whether it is to be given an event."""
+        return self.types is None or event.type in self.types
 
 
 class Sinks:
@@ -47,8 +60,10 @@ class Sinks:
         """All sinks."""
         return self._sinks
 
-    def add(self, name: str, sink: EventSink) -> None:
-        """Add a sink.
+    def add(
+        self, name: str, sink: EventSink, *, types: Collection[str] | None = None, attempts_max: int | None = None
+    ) -> None:
+        """Add a sink, with what `NamedSink` says of it.
 
         Raises:
             KernelInUse: the kernel was used before.
@@ -59,7 +74,7 @@ class Sinks:
         checked_text("name", name, SINK_NAME_LENGTH_MAX)
         if name in self._sinks:
             raise InvalidArgument("name", f"a name of its own; the kernel has the sinks {', '.join(self._sinks)}", name)
-        self._sinks[name] = NamedSink(name, sink, self._ports.new_caller())
+        self._sinks[name] = NamedSink(name, sink, self._ports.new_caller(), types=types, attempts_max=attempts_max)
 
     async def register(self, persistence: Persistence, clock: Clock) -> None:
         """Make the sinks known to the store; repeating it costs nothing.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from ..ports.clock import Clock
 from ..ports.outbox import EventRecord
@@ -17,13 +17,12 @@ TURN_S = 1.0
 
 
 class Subscription:
-    """`EventSink` that calls a function for each event of some types, and accepts all others.
+    """`EventSink` that calls a function for each event.
 
     It accepts event by event: what was done before an event that failed is not done again.
 
     Args:
         function: async, or plain, which is called in a thread. What it raises refuses the event.
-        types: of the events; None for all.
         caller: how it is called.
         clock: for its turns.
     """
@@ -31,26 +30,27 @@ class Subscription:
     def __init__(
         self,
         function: Callable[[EventRecord], object],
-        types: Collection[str] | None,
         *,
         caller: Caller,
         clock: Clock,
     ) -> None:
         self._function = function
-        self._types = types
         self._caller = caller
         self._clock = clock
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the function was given up for an earlier event, and has not ended yet."""
+        return self._caller.is_stuck
+
     async def publish(self, batch: Sequence[EventRecord]) -> int:
-        """Call the function for events of its types, for one turn.
+        """Call the function for one event after the other, for one turn.
 
         Raises:
             Exception: whatever the function raised for the first event.
         """
         ends_s = self._clock.monotonic() + TURN_S
         for place, event in enumerate(batch):
-            if self._types is not None and event.type not in self._types:
-                continue
             if place and self._clock.monotonic() >= ends_s:
                 return place
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .outbox import EventRecord
 
@@ -36,15 +36,33 @@ class EventSink(Protocol):
         ...
 
 
-class Caller(Protocol):
+class EarlierCallStuck(TimeoutError):
+    """No call was begun, since an earlier one that was given up has not ended. Nothing is said of what was to be called
+    for."""
+
+    def __init__(self) -> None:
+        super().__init__("an earlier call that took too long has not ended yet")
+
+
+@runtime_checkable
+class MayStick(Protocol):
+    """Whatever calls code that cannot be ended. A sink that does so by itself tells it with this property."""
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a call that was given up has not ended yet, so that no further one is begun."""
+        ...
+
+
+class Caller(MayStick, Protocol):
     """Calls code of others, which may hang. One for each piece of code, since it remembers calls that never ended."""
 
     async def call(self, function: Callable[..., object], *arguments: object, timeout_s: float) -> object:
         """Call an async function in the event loop, or a plain one in a thread of its own, and return what it returns.
 
         Raises:
-            TimeoutError: it took longer than `timeout_s` seconds; it was cancelled, or left alone in its thread. Or an
-                earlier call that timed out has not ended yet, and no further one was begun.
+            TimeoutError: it took longer than `timeout_s` seconds; it was cancelled, or left alone in its thread.
+            EarlierCallStuck: an earlier call that timed out has not ended yet, and no further one was begun.
             Exception: whatever the function raised; `RuntimeError` for what is no `Exception`.
         """
         ...

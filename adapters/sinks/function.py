@@ -23,6 +23,11 @@ class CallableSink:
         self._function = function
         self._caller = PatientCaller()
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the function was given up in an earlier call, which has not ended yet."""
+        return self._caller.is_stuck
+
     async def publish(self, batch: Sequence[EventRecord]) -> int:
         """Call the function.
 

@@ -47,7 +47,7 @@ _LIMITS = {
         ("kernel", "PUBLISHED_TOGETHER_MAX", "events in one call of a sink"),
         ("kernel", "ATTEMPTS_MAX", "attempts of an event before it is a dead letter"),
         ("kernel", "RETRY_DELAY_MAX_S", "seconds between two of them"),
-        ("kernel", "REFUSED_IN_A_ROW_MAX", "refusals in a row before a sink is paused"),
+        ("kernel", "REFUSED_IN_A_ROW_MAX", "runs that a sink refuses one after the other before it is paused"),
         ("kernel", "PAUSE_MAX_S", "seconds of such a pause"),
         ("kernel", "REPLAYS_PER_SHARD_MAX", "dead letters of a shard replayed in one flush"),
     ),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from ...ports.outbox import DeadLetter, DeadLetterCursor, DeadLetterFilter, EventRecord, SinkRecord
 from ..arguments import checked_page_limit, checked_text
 from ..commands import RemoveSink, ReplayDeadLetters
+from ..decisions.holding import ATTEMPTS_MAX
 from ..errors import InvalidArgument
 from ..events import EVENT_TYPES
 from ..hints import closest
@@ -30,30 +31,42 @@ class Subscribing(Commanding):
         return tuple(self._sinks.by_name)
 
     def subscribe(
-        self, types: str | Iterable[str], handler: Callable[[EventRecord], object], *, name: str | None = None
+        self,
+        types: str | Iterable[str],
+        handler: Callable[[EventRecord], object],
+        *,
+        name: str | None = None,
+        max_attempts: int = ATTEMPTS_MAX,
     ) -> None:
         """Let a function be called for events of some types, at least once each, by one of the hosts of this kernel.
 
         It is called after the event was committed, outside every transaction, for the events of one run in order. What
         it raises, or does not end within `CALL_TIMEOUT_S`, is tried again with a growing delay, and holds back the
-        later events of that run alone; other subscribers do not notice. `event.run_id` and `event.sequence` together
-        name an event, for those who must not do a thing twice.
+        later events of that run alone; other subscribers do not notice. After `max_attempts`, or at once where it
+        raises `GiveUp`, the event is a dead letter. `event.run_id` and `event.sequence` together name an event, for
+        those who must not do a thing twice.
 
         Args:
             types: such as `"run.completed"`, one or several, or `"*"` for all; `event.lost` is told to those who ask.
             handler: async, or a plain function, which is called in a thread. It is given the `EventRecord`.
             name: of the subscriber. It stands for it in the store: another name is another subscriber, and the old one
                 is owed its events until it is removed. Where None, the handler's module and qualified name.
+            max_attempts: how often the handler is tried with an event, at least 1. The second time comes a second after
+                the first, and each further one after twice the time, up to ten minutes.
 
         Raises:
             KernelInUse: the kernel was used before.
-            InvalidArgument: there is no such type, the handler cannot be called or has no name, or the name is taken.
+            InvalidArgument: there is no such type, the handler cannot be called or has no name, the name is taken, or
+                `max_attempts` is no such number.
         """
         chosen = _checked_types(types)
         if not callable(handler):  # pyright: ignore[reportUnnecessaryComparison]
             raise InvalidArgument("handler", "a function that takes an event", handler)
-        subscription = Subscription(handler, chosen, caller=self.ports.new_caller(), clock=self.ports.clock)
-        self._sinks.add(_name_of(handler) if name is None else name, subscription)
+        if isinstance(max_attempts, bool) or not isinstance(max_attempts, int) or max_attempts < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidArgument("max_attempts", "a whole number from 1 on", max_attempts)
+        subscription = Subscription(handler, caller=self.ports.new_caller(), clock=self.ports.clock)
+        name = _name_of(handler) if name is None else name
+        self._sinks.add(name, subscription, types=chosen, attempts_max=max_attempts)
 
     async def sinks(self) -> Sequence[SinkRecord]:
         """All sinks that the store knows, of this kernel or not, by name, with what waits for them.

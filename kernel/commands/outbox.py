@@ -47,6 +47,11 @@ class Flushed(Record, frozen=True, kw_only=True):
     """Dead letters that the sink accepted."""
     paused: bool = False
     """Whether the sink is given a pause, since it accepted nothing."""
+    stuck: bool = False
+    """Whether a call of the sink that took too long has not ended in this process, so that it is given
+    nothing here."""
+    problem: str = ""
+    """What the sink raised or did the last time that it refused in this process."""
 
     @property
     def accepted(self) -> int:

@@ -60,13 +60,22 @@ def accepted(held: HeldRun, count: int) -> HeldRun:
     return replace(held, next_sequence=held.next_sequence + count, lost=False, attempts=0, problem="")
 
 
-def refused(held: HeldRun, problem: str, now: datetime) -> HeldRun:
+def refused(
+    held: HeldRun, problem: str, now: datetime, *, attempts_max: int | None = None, gave_up: bool = False
+) -> HeldRun:
     """Where a sink stands once it has refused the next event, or the announcement of its loss.
 
     The event has become a dead letter with this where it is `lost` now and was not before.
+
+    Args:
+        held: where it stood.
+        problem: what it raised or did.
+        now: the time.
+        attempts_max: how often it is offered an event; None for `ATTEMPTS_MAX`.
+        gave_up: whether it says that no further attempt can help.
     """
     attempts = held.attempts + 1
-    if attempts < ATTEMPTS_MAX:
+    if not gave_up and attempts < (ATTEMPTS_MAX if attempts_max is None else attempts_max):
         again = now + retry_delay(held.run_id, attempts)
         return replace(held, attempts=attempts, not_before=again, problem=problem)
     if held.lost:

@@ -6,7 +6,11 @@ order of their sequence, and what was accepted is recorded: often, so that a slo
 publishes little again. A run whose events the sink refuses is held back alone (`decisions.holding`).
 
 A sink that refuses one run after the other, and accepts none, is down: it is given a pause instead of being asked for
-every run, so that an outage spends the attempts of few of them.
+every run, so that an outage spends the attempts of few of them. That is counted from one flush to the next, and only
+where the sink was called: what it does not ask for it has anyway.
+
+A sink that is stuck, since a call that took too long has not ended, is this process's trouble alone. Here nothing more
+is leased for it, and no attempt is spent, nor is it given a pause: other processes go on with its events.
 
 Time. Nothing new is begun after half the lease, and no call of a sink lasts longer than its timeout, which is less than
 the other half. So a flusher's lease outlasts its last call, and two of them never interleave a run; only one that stood
@@ -36,7 +40,7 @@ from ...ports.persistence import Persistence
 from ..commands.outbox import Flushed, FlushOutbox
 from ..decisions.holding import accepted, beginning, offered, pause, refused, resuming
 from ..sinks import NamedSink
-from .offering import Offering
+from .offering import Answer, Offering
 
 SHARDS_PER_FLUSH_MAX = 16
 """Shards leased at once: few enough that several flushers share the work, enough for one to keep up."""
@@ -59,30 +63,30 @@ RETRIES_PER_SHARD_MAX = 100
 REPLAYS_PER_SHARD_MAX = 100
 """Dead letters of a shard that are replayed in one flush: a replay of 100,000 goes on beside what is fresh."""
 
-REFUSED_IN_A_ROW_MAX = 10
-"""Runs that a sink may refuse one after the other before it is given a pause."""
 
-
-async def flush(persistence: Persistence, sink: NamedSink, clock: Clock, command: FlushOutbox) -> Flushed:
+async def flush(persistence: Persistence, offering: Offering, clock: Clock, command: FlushOutbox) -> Flushed:
     """Publish what waits for a sink in some shards, until all is read or half the lease is over.
 
     Args:
         persistence: whose outbox it is.
-        sink: who takes the events; whatever it raises concerns the run whose events it was given.
+        offering: to the sink, whatever it raises concerns the run whose events it was given.
         clock: for the lease.
         command: who flushes, and with which patience.
     """
+    if offering.is_stuck:
+        return Flushed(published=0, stuck=True, problem=offering.problem)
     now = clock.now()
     began_s = clock.monotonic()
     lease_s = command.lease_duration.total_seconds()
     leased = await persistence.lease_shards(
-        sink.name, command.worker, now=now, until=now + command.lease_duration, limit=SHARDS_PER_FLUSH_MAX
+        command.sink, command.worker, now=now, until=now + command.lease_duration, limit=SHARDS_PER_FLUSH_MAX
     )
     flushing = _Flushing(
         persistence=persistence,
         clock=clock,
-        sink=sink.name,
-        offering=Offering(sink, command.publish_timeout.total_seconds()),
+        sink=offering.sink,
+        offering=offering,
+        publish_timeout_s=command.publish_timeout.total_seconds(),
         limit=command.limit,
         retries_until_s=began_s + lease_s * RETRY_FRACTION,
         until_s=began_s + lease_s * LEASE_FRACTION,
@@ -107,8 +111,9 @@ class _Flushing:
 
     persistence: Persistence
     clock: Clock
-    sink: str
+    sink: NamedSink
     offering: Offering
+    publish_timeout_s: float
     limit: int
     retries_until_s: float
     until_s: float
@@ -116,6 +121,9 @@ class _Flushing:
     _replayed: int = 0
     _dead: int = 0
     _paused: bool = False
+    _took_any: bool = False
+    """Whether the sink dealt with any event that it was called for."""
+    _refused_any: bool = False
     _held_back: dict[str, str] = field(factory=dict[str, str])
     """Why a run waits, by run id."""
     _delivered: list[OutboxRow] = field(factory=list[OutboxRow])
@@ -127,7 +135,7 @@ class _Flushing:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing new is begun any more: half the lease is gone, or the sink is down."""
+        """Whether nothing new is begun any more: half the lease is gone, or the sink is down or stuck."""
         return self._is_over(self.until_s)
 
     async def flush_shard(self, lease: ShardLease, *, held: bool, asked: bool) -> None:
@@ -149,15 +157,17 @@ class _Flushing:
 
     async def pause_or_resume(self, pauses: int) -> None:
         """Say that the sink is down, or well again."""
-        in_a_row, problem = self.offering.refused_in_a_row, self.offering.problem
+        name, problem = self.sink.name, self.offering.problem
         late = self.clock.monotonic() >= self.until_s
-        if in_a_row >= REFUSED_IN_A_ROW_MAX or (late and in_a_row and not self.offering.accepted_any):
+        down = self.offering.is_down or (late and self._refused_any and not self._took_any)
+        if down and not self.offering.is_stuck:
             self._paused = True
-            pauses = 1 if self.offering.accepted_any else pauses + 1
+            self.offering.begin_anew()
+            pauses = 1 if self._took_any else pauses + 1
             until = self.clock.now() + pause(pauses)
-            await self.persistence.pause_sink(self.sink, pauses=pauses, not_before=until, problem=problem)
-        elif pauses and self.offering.accepted_any:
-            await self.persistence.pause_sink(self.sink, pauses=0, not_before=None, problem=None)
+            await self.persistence.pause_sink(name, pauses=pauses, not_before=until, problem=problem)
+        elif pauses and self._took_any:
+            await self.persistence.pause_sink(name, pauses=0, not_before=None, problem=None)
 
     def report(self) -> Flushed:
         """What was done."""
@@ -167,6 +177,8 @@ class _Flushing:
             dead=self._dead,
             replayed=self._replayed,
             paused=self._paused,
+            stuck=self.offering.is_stuck,
+            problem=self.offering.problem,
         )
 
     # What was refused before
@@ -230,25 +242,30 @@ class _Flushing:
         """Offer a run's events from where it stands, as long as the sink accepts some and there is time."""
         events = offered(held, rows)
         while events:
-            count = await self.offering.offer(events)
-            if not count:
-                held = self._refuse(held, events[0], self.offering.problem)
-                break
-            held = accepted(held, count)
-            del events[:count]
-            if self.is_over:
+            answer = await self._answer(events)
+            if answer.refused:
+                held = self._refuse(held, events[0], answer)
+            held = accepted(held, answer.accepted)
+            del events[: answer.accepted]
+            if not answer.accepted or self.is_over:
                 break
         self._delivered += [row for row in rows if row.first_sequence + row.count <= held.next_sequence]
         return held
 
-    def _refuse(self, held: HeldRun, event: EventRecord, problem: str) -> HeldRun:
-        now = self.clock.now()
-        stands = refused(held, problem, now)
+    async def _answer(self, events: Sequence[EventRecord]) -> Answer:
+        answer = await self.offering.offer(events, self.publish_timeout_s)
+        self._took_any |= answer.took_it
+        self._refused_any |= answer.refused
+        return answer
+
+    def _refuse(self, held: HeldRun, event: EventRecord, answer: Answer) -> HeldRun:
+        now, problem = self.clock.now(), answer.problem
+        stands = refused(held, problem, now, attempts_max=self.sink.attempts_max, gave_up=answer.gave_up)
         self._held_back[held.run_id] = problem
         if stands.lost and not held.lost:
             self._dead += 1
             self._letters.append(
-                DeadLetter(sink=self.sink, event=event, attempts=held.attempts + 1, problem=problem, died_at=now)
+                DeadLetter(sink=self.sink.name, event=event, attempts=held.attempts + 1, problem=problem, died_at=now)
             )
         return stands
 
@@ -258,7 +275,7 @@ class _Flushing:
         return bool(rows) and held.next_sequence < rows[-1].first_sequence + rows[-1].count
 
     def _is_over(self, until_s: float) -> bool:
-        return self.offering.refused_in_a_row >= REFUSED_IN_A_ROW_MAX or self.clock.monotonic() >= until_s
+        return self.offering.is_down or self.offering.is_stuck or self.clock.monotonic() >= until_s
 
     # Replaying
 
@@ -270,10 +287,11 @@ class _Flushing:
             if self.is_over:
                 break
             key = DeadLetterKey(letter.event.run_id, letter.event.sequence)
-            if await self.offering.offer([letter.event]):
+            answer = await self._answer([letter.event])
+            if answer.accepted:
                 done.append(key)
-            else:
-                refusals.append((key, self.offering.problem))
+            elif answer.refused:
+                refusals.append((key, answer.problem))
         if (done or refusals) and await self.persistence.record_replays(lease, accepted=done, refused=refusals):
             self._replayed += len(done)
 

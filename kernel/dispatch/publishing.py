@@ -9,6 +9,7 @@ from ..errors import InvalidArgument
 from ..sinks import Sinks
 from .flushing import flush
 from .means import Handlers, Means
+from .offering import Offering
 
 
 class Publishing:
@@ -17,6 +18,7 @@ class Publishing:
     def __init__(self, means: Means, sinks: Sinks) -> None:
         self._means = means
         self._sinks = sinks
+        self._offerings: dict[str, Offering] = {}
 
     @property
     def handlers(self) -> Handlers:
@@ -28,7 +30,8 @@ class Publishing:
         if sink is None:
             names = ", ".join(map(repr, self._sinks.by_name)) or "none"
             raise InvalidArgument("sink", f"the name of one of the kernel's sinks, which are {names}", command.sink)
-        return await flush(self._means.persistence, sink, self._means.clock, command)
+        offering = self._offerings.setdefault(sink.name, Offering(sink))
+        return await flush(self._means.persistence, offering, self._means.clock, command)
 
     async def _replay(self, command: ReplayDeadLetters) -> int:
         persistence = self._means.persistence

@@ -15,9 +15,6 @@ APP = """
 from pathlib import Path
 
 from fairlead.kernel import EventRecord, Flow, Kernel, Ports
-from fairlead.kernel.decisions import holding
-
-holding.ATTEMPTS_MAX = 1  # what a sink refuses once is a dead letter
 
 greet = Flow("greet", version=1)
 
@@ -37,7 +34,7 @@ async def count(event: EventRecord) -> None:
 
 def kernel(ports: Ports) -> Kernel:
     kernel = Kernel(flows=[greet], ports=ports)
-    kernel.subscribe("run.completed", mail, name="mail")
+    kernel.subscribe("run.completed", mail, name="mail", max_attempts=1)
     kernel.subscribe(["run.completed", "run.failed"], count, name="count")
     return kernel
 """
