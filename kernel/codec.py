@@ -37,7 +37,7 @@ from .payload_faults import DEPTH_MAX, depth, repeats_a_key, text_faults, value_
 from .pydantic_models import dumped, is_model
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
-"""What `decode` returns."""
+"""A value as JSON has it."""
 
 PAYLOAD_SIZE_BYTES_MAX: Final = 256 * 1024 * 1024
 """Largest payload in bytes of canonical JSON. It is held in memory several times over while a task runs; larger data

@@ -32,6 +32,7 @@ PROGRESS_MESSAGE_LENGTH_MAX = 500
 """Characters of a message of progress that are kept: a line."""
 
 Level: TypeAlias = LogLevel | Literal["debug", "info", "warning", "error"]
+"""How much a log entry matters, as a member or as its word."""
 
 
 class Noting(Protocol):

@@ -120,8 +120,11 @@ class RunFilter(Record, frozen=True, kw_only=True):
     """Which runs to list; every field that is set must hold."""
 
     flow: str | None = None
+    """The slug of their flow, in whatever version."""
     statuses: frozenset[RunStatus] | None = None
+    """One of which they have."""
     key: str | None = None
+    """The idempotency key that they were started with."""
     created_from: datetime | None = None
     """Inclusive."""
     created_before: datetime | None = None

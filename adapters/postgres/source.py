@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 Source: TypeAlias = "str | Engine | AsyncEngine"
+"""Where a database is: `postgresql://…`, or an engine of SQLAlchemy with that URL."""
 
 KEEPALIVES = {
     "connect_timeout": "10",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 _SECTION = re.compile(r"^(Args|Returns|Raises|Yields):$", re.MULTILINE)
 _ITEM = re.compile(r"^ {4}(\*{0,2}\w[\w, .]*): ", re.MULTILINE)
@@ -21,13 +21,32 @@ def first_sentence(documented: object) -> str:
     return " ".join(_text(documented).split("\n\n")[0].split())
 
 
+def named_arguments(documented: object) -> Mapping[str, str]:
+    """What a docstring says of each argument, by its name."""
+    _, *parts = _SECTION.split(_text(documented))
+    bodies = dict(zip(parts[::2], parts[1::2], strict=True))
+    return {name.strip(): meaning for names, meaning in _items(bodies.get("Args", "")) for name in names.split(",")}
+
+
 def markdown(documented: object) -> Iterator[str]:
     """A docstring with its sections: arguments as a list, what is returned and raised as paragraphs and lists."""
-    text, *sections = _SECTION.split(_text(documented))
-    yield from text.strip().splitlines()
-    for name, body in zip(sections[::2], sections[1::2], strict=True):
-        yield ""
-        yield from _section(name, body.rstrip())
+    yield from prose(documented)
+    told = list(sections(documented))
+    if told:
+        yield from ("", *told[:-1])
+
+
+def sections(documented: object, *, arguments: bool = True) -> Iterator[str]:
+    """The sections of a docstring, each with a blank line after it.
+
+    Args:
+        documented: what has the docstring.
+        arguments: whether that of the arguments is wanted; else they are told with the fields that they become.
+    """
+    _, *parts = _SECTION.split(_text(documented))
+    for name, body in zip(parts[::2], parts[1::2], strict=True):
+        if arguments or name != "Args":
+            yield from (*_section(name, body.rstrip()), "")
 
 
 def _section(name: str, body: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ PUBLIC = (
     "fairlead.adapters.postgres.embedded",
     "fairlead.adapters.memory",
     "fairlead.adapters.s3",
+    "fairlead.adapters.sinks",
     "fairlead.hosts.node",
     "fairlead.hosts.serverless",
 )
@@ -38,9 +39,17 @@ def text(lines: Iterable[str]) -> str:
 
 def home(named: Any) -> str:
     """The module that users import something from."""
-    return next(
-        (each for each in PUBLIC if getattr(import_module(each), named.__name__, None) is named), named.__module__
-    )
+    return exporting(named.__name__, named) or named.__module__
+
+
+def exporting(name: str, value: object) -> str | None:
+    """The first public module that has a value under a name for others; None where none has."""
+    for place in PUBLIC:
+        module = import_module(place)
+        exported = name in module.__all__ if hasattr(module, "__all__") else getattr(value, "__module__", None) == place
+        if exported and getattr(module, name, None) is value:
+            return place
+    return None
 
 
 def signature(called: Callable[..., Any], name: str, *, bound: bool = False) -> Iterator[str]:
@@ -81,7 +90,9 @@ def _parameters(arguments: ast.arguments, known: Mapping[str, object]) -> Iterat
         yield _parameter(each, default, known)
         if number + 1 == len(arguments.posonlyargs):
             yield "/"
-    if arguments.kwonlyargs:
+    if arguments.vararg is not None:
+        yield f"*{_written(arguments.vararg)}"
+    elif arguments.kwonlyargs:
         yield "*"
     for each, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
         yield _parameter(each, default, known)
@@ -90,10 +101,14 @@ def _parameters(arguments: ast.arguments, known: Mapping[str, object]) -> Iterat
 
 
 def _parameter(parameter: ast.arg, default: ast.expr | None, known: Mapping[str, object]) -> str:
-    written = parameter.arg if parameter.annotation is None else f"{parameter.arg}: {ast.unparse(parameter.annotation)}"
+    written = _written(parameter)
     if default is None:
         return written
     shown = ast.unparse(default)
     if isinstance(default, ast.Name) and shown.isupper():
         shown = "..." if shown == _ABSENT else repr(known[shown])
     return f"{written} = {shown}"
+
+
+def _written(parameter: ast.arg) -> str:
+    return parameter.arg if parameter.annotation is None else f"{parameter.arg}: {ast.unparse(parameter.annotation)}"

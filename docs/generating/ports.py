@@ -20,7 +20,7 @@ from fairlead.ports.workers import Workers
 from .docstrings import markdown
 from .page import head, signature, text
 
-_PORTS: tuple[type, ...] = (
+PORTS: tuple[type, ...] = (
     Persistence,
     Transaction,
     Outbox,
@@ -39,7 +39,7 @@ _PORTS: tuple[type, ...] = (
 def ports_page() -> str:
     """Every port with its methods."""
     return text(
-        [*head("Ports", "the Protocols of ports/"), *_INTRODUCTION, *(line for each in _PORTS for line in _port(each))]
+        [*head("Ports", "the Protocols of ports/"), *_INTRODUCTION, *(line for each in PORTS for line in _port(each))]
     )
 
 
@@ -71,5 +71,5 @@ def _port(port: type) -> Iterator[str]:
 def _members(module: Any, port: type) -> Iterator[type]:
     """The ports that a module defines; its docstring is told with the first."""
     return (
-        each for each in _PORTS if getattr(module, each.__name__, None) is each and each.__module__ == port.__module__
+        each for each in PORTS if getattr(module, each.__name__, None) is each and each.__module__ == port.__module__
     )

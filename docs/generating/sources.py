@@ -28,13 +28,14 @@ def defining(place: str, constant: str) -> ModuleType:
 
 
 @cache
-def _tree(module: ModuleType) -> ast.Module:
+def parsed(module: ModuleType) -> ast.Module:
+    """The source of a module, parsed."""
     return ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
 
 
 def constant_texts(module: ModuleType) -> Mapping[str, str]:
     """The text below each constant of a module, by name."""
-    return dict(_texts(_tree(module).body))
+    return dict(_texts(parsed(module).body))
 
 
 def field_texts(owner: type) -> Mapping[str, str]:
@@ -44,6 +45,69 @@ def field_texts(owner: type) -> Mapping[str, str]:
         if each.__module__.startswith("fairlead."):
             found.update(_texts(_definition(each).body))
     return found
+
+
+def field_defaults(owner: type) -> Mapping[str, str]:
+    """What the fields of a class are where nothing is given for them, as it is written, by name."""
+    found: dict[str, str] = {}
+    for each in reversed(owner.__mro__):
+        if each.__module__.startswith("fairlead."):
+            for statement in _definition(each).body:
+                match statement:
+                    case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                        found[name] = _default(value)
+                    case ast.AnnAssign(target=ast.Name(id=name)):
+                        found.pop(name, None)
+                    case _:
+                        pass
+    return {name: written for name, written in found.items() if written}
+
+
+def _default(value: ast.expr) -> str:
+    """A default, also one that is made anew each time; nothing where a field is described otherwise."""
+    if not isinstance(value, ast.Call):
+        return ast.unparse(value)
+    made = {each.arg: each.value for each in value.keywords}
+    factory = made.get("factory") or made.get("default_factory")
+    if factory is not None:
+        return _EMPTY.get(ast.unparse(factory).partition("[")[0], "")
+    return ast.unparse(made["default"]) if "default" in made else ""
+
+
+_EMPTY = {"dict": "{}", "list": "[]", "tuple": "()", "frozenset": "frozenset()"}
+
+
+def made_attributes(owner: type) -> Iterator[tuple[str, str, str]]:
+    """The public attributes that the `__init__` of a class makes: name, type where it is told, and the text below.
+
+    A type is that of the argument, or of the argument's field, which the attribute is.
+    """
+    constructor = next(
+        (each for each in _definition(owner).body if isinstance(each, ast.FunctionDef) and each.name == "__init__"),
+        None,
+    )
+    if constructor is None:
+        return
+    arguments = [*constructor.args.args, *constructor.args.kwonlyargs]
+    types = {each.arg: ast.unparse(each.annotation) for each in arguments if each.annotation is not None}
+    for statement, below in pairwise([*constructor.body, ast.Pass()]):
+        match statement:
+            case ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"), attr=name)], value=ast.Name(id=given)):
+                kind = types.get(given, "")
+            case ast.Assign(
+                targets=[ast.Attribute(value=ast.Name(id="self"), attr=name)],
+                value=ast.Attribute(value=ast.Name(id=given), attr=part),
+            ):
+                holder = vars(inspect.getmodule(owner)).get(types.get(given, ""))
+                kind = getattr(holder, "__annotations__", {}).get(part, "")
+            case ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"), attr=name)]):
+                kind = ""
+            case ast.AnnAssign(target=ast.Attribute(value=ast.Name(id="self"), attr=name), annotation=annotation):
+                kind = ast.unparse(annotation)
+            case _:
+                continue
+        if not name.startswith("_"):
+            yield name, kind, _text(below)
 
 
 def kept_fields(error: type) -> list[tuple[str, str]]:
@@ -71,17 +135,24 @@ def kept_fields(error: type) -> list[tuple[str, str]]:
 def _definition(owner: type) -> ast.ClassDef:
     module: Any = inspect.getmodule(owner)
     return next(
-        each for each in ast.walk(_tree(module)) if isinstance(each, ast.ClassDef) and each.name == owner.__name__
+        each for each in ast.walk(parsed(module)) if isinstance(each, ast.ClassDef) and each.name == owner.__name__
     )
 
 
 def _texts(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
     for statement, below in pairwise(body):
-        name = _assigned(statement)
-        if name and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-            text = below.value.value
-            if isinstance(text, str):
-                yield name, " ".join(inspect.cleandoc(text).split())
+        name, text = _assigned(statement), _text(below)
+        if name and text:
+            yield name, text
+
+
+def _text(statement: ast.stmt) -> str:
+    """What a statement says that is nothing but text."""
+    match statement:
+        case ast.Expr(value=ast.Constant(value=str(text))):
+            return " ".join(inspect.cleandoc(text).split())
+        case _:
+            return ""
 
 
 def _assigned(statement: ast.stmt) -> str | None:
