@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypeAlias
 
 from attrs import frozen
 
@@ -14,7 +14,8 @@ from ..kernel.facts import facts_of
 from ..kernel.plan import INPUT, Questions, StepKind, ValuePath
 from ..kernel.schema import Schema
 from ..ports.errors import CorruptionError
-from ..ports.records import TaskPhase
+from ..ports.records import ClaimedTask, TaskPhase
+from .resources import check_resources
 
 
 class NothingToCall(CorruptionError):
@@ -83,6 +84,22 @@ class Executables:
         self._kernel = kernel
         self._made: dict[tuple[int, str, TaskPhase], Executable] = {}
 
+    def check(self, resources: Mapping[str, object], *, queues: Iterable[str]) -> None:
+        """See that every handler gets the resources it asks for, before the first is called.
+
+        Raises:
+            ResourceProblem: names or classes do not fit; all problems are listed.
+        """
+        check_resources(self._kernel.flows, resources, queues=queues)
+
+    def of(self, task: ClaimedTask) -> Executable:
+        """What is called for a claimed task.
+
+        Raises:
+            NothingToCall: its step is not run in its phase.
+        """
+        return self.find(task.flow_id, task.key.step, task.phase)
+
     def find(self, flow_id: int, slug: str, phase: TaskPhase = TaskPhase.RUN) -> Executable:
         """The executable for a step of a registered flow.
 
@@ -126,6 +143,10 @@ class Executables:
             arrays=flow.arrays_read_in_parts(slug),
             completed=certain(step, flow.steps),
         )
+
+
+NewExecutables: TypeAlias = Callable[[Kernel], Executables]
+"""Makes the executables of one kernel."""
 
 
 def _called(step: Step[Any], phase: TaskPhase) -> tuple[Binding, Schema | None]:

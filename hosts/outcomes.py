@@ -44,7 +44,7 @@ SERVING: Mapping[type[BaseException], Judgement] = {
 }
 """What is raised where a host serves a handler, before, while or after it runs, and so is none of the handler's own."""
 
-CALLERS = frozenset({__package__, Outcome.__module__.rpartition(".")[0]})
+CALLERS = frozenset({__package__, f"{__package__}.testing", Outcome.__module__.rpartition(".")[0]})
 """The packages whose frames stand between a host's loop and a handler; they tell nobody where a handler failed."""
 
 

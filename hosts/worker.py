@@ -21,7 +21,7 @@ from ..kernel.failures import decode_failure
 from ..ports.records import ClaimedTask, Lease, PendingRun
 from .backoff import Backoff
 from .errands import Errands
-from .executables import Executables
+from .executables import Executables, NewExecutables
 from .execution import Execution, Stop
 from .kept import KEPT_BYTES_MAX
 from .loading import Loading
@@ -63,6 +63,7 @@ class WorkerOptions:
     """How long a handler that was stopped may take to end before its slot is given to another."""
     kept_bytes_max: int = field(default=KEPT_BYTES_MAX)
     new_threads: NewThreads = field(default=HandlerThreads)
+    new_executables: NewExecutables = field(default=Executables)
 
 
 class Worker:
@@ -105,7 +106,7 @@ class Worker:
         """Whether nothing may be handed over any more, because it could not be finished."""
         self._clock = kernel.ports.clock
         self._lease_s = options.lease_duration.total_seconds()
-        self._executables = Executables(kernel)
+        self._executables = options.new_executables(kernel)
         self._payloads = Payloads(kernel.ports.persistence, kernel.ports.blobs, size_bytes_max=options.kept_bytes_max)
         self.spilling = Spilling(kernel, self._payloads, self.threads)
         self.errands = Errands()
@@ -197,7 +198,7 @@ class Worker:
 
     def _take_on(self, task: ClaimedTask, lease: Lease, ends_s: float) -> Execution | None:
         """Hold one task and begin its attempt; answers it where its input has to be read first."""
-        executable = self._executables.find(task.flow_id, task.key.step, task.phase)
+        executable = self._executables.of(task)
         execution = Execution(task, lease, executable, self)
         execution.lease_ends_s = ends_s
         self._hold(lease, execution)

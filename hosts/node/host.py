@@ -18,8 +18,9 @@ from ..announcing import Announcer
 from ..beside import HeartbeatsIn
 from ..duties import beside
 from ..errors import HostOptionError
+from ..executables import Executables, NewExecutables
 from ..options import checked_count, checked_duration, checked_heartbeats, checked_queues, checked_worker, queues_of
-from ..resources import Resources, check_resources, opened
+from ..resources import Resources, opened
 from ..threads import HandlerThreads, NewThreads
 from ..worker import Worker, WorkerOptions
 from .running import Running
@@ -48,6 +49,7 @@ class NodeHost:
         heartbeats: `"thread"`, or `"loop"` where threads are not allowed; then a handler that blocks the event loop
             for longer than a lease loses it.
         new_threads: makes the threads in which plain functions run; tests in virtual time have their own.
+        new_executables: makes what is called for the tasks of a kernel; tests put stubs in the place of handlers.
         poll_interval: the longest pause between two looks at the store when nothing wakes the host.
         drain_timeout: how long running handlers may take to end when the host stops.
         cancel_grace: how long a handler that was stopped may take to end before its slot is given to another.
@@ -69,6 +71,7 @@ class NodeHost:
         heartbeat_interval: Duration | None = None,
         heartbeats: HeartbeatsIn = "thread",
         new_threads: NewThreads = HandlerThreads,
+        new_executables: NewExecutables = Executables,
         poll_interval: Duration = timedelta(seconds=1),
         drain_timeout: Duration = timedelta(seconds=30),
         cancel_grace: Duration = timedelta(seconds=5),
@@ -94,6 +97,7 @@ class NodeHost:
             lease_duration=timedelta(seconds=lease_s),
             cancel_grace_s=checked_duration("cancel_grace", cancel_grace, least_s=0),
             new_threads=new_threads,
+            new_executables=new_executables,
         )
         self._running: Running | None = None
         self._changing = asyncio.Lock()
@@ -113,6 +117,11 @@ class NodeHost:
     def running(self) -> bool:
         """Whether it has been started and not stopped."""
         return self._running is not None
+
+    @property
+    def held(self) -> int:
+        """How many tasks it has at hand: their handlers run, or what came of them is not recorded yet."""
+        return 0 if self._running is None else self._running.held
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -144,7 +153,7 @@ class NodeHost:
         await self.kernel.ports.clock.synchronise()
         async with AsyncExitStack() as stack:
             resources = await stack.enter_async_context(opened(self._resources))
-            check_resources(self.kernel.flows, resources, queues=self._queues)
+            self._options.new_executables(self.kernel).check(resources, queues=self._queues)
             self._running = self._begin(resources, stack)
 
     def _begin(self, resources: Mapping[str, object], opened: AsyncExitStack) -> Running:

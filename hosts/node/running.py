@@ -76,6 +76,11 @@ class Running:
         worker.settler.when_settled = self._flush_soon
         worker.when_put_off = self._watch.hurry
 
+    @property
+    def held(self) -> int:
+        """How many tasks the worker has at hand."""
+        return len(self._worker.held)
+
     def start(self) -> None:
         """Begin."""
         self._beside.start()

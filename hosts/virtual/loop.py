@@ -11,7 +11,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from random import Random
 from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
 from weakref import WeakSet
@@ -144,6 +144,31 @@ class VirtualLoop(Isolated):
 
     def run_forever(self) -> None:
         """Run until stopped."""
+        with self._running():
+            while not self._stopping:
+                self._run_next()
+
+    def run_ready(self, most: int) -> bool:
+        """Run what can go on without any time passing.
+
+        Args:
+            most: how many callbacks at most, since code that never waits never ends.
+
+        Returns:
+            Whether nothing is left that could go on at this time.
+        """
+        with self._running():
+            for _ in range(most):
+                if not self._ready and not self._outside:
+                    self._wake_due()
+                    if not self._ready:
+                        return True
+                self._run_next()
+        return False
+
+    @contextmanager
+    def _running(self) -> Generator[None]:
+        """This thread runs the loop."""
         self._check_open()
         if self._thread is not None:
             raise RuntimeError("this event loop is already running")
@@ -153,8 +178,7 @@ class VirtualLoop(Isolated):
         asyncio._set_running_loop(self)
         sys.set_asyncgen_hooks(firstiter=self._generators.add, finalizer=self._finalize)
         try:
-            while not self._stopping:
-                self._run_next()
+            yield
         finally:
             self._thread = None
             asyncio._set_running_loop(None)
@@ -207,12 +231,36 @@ class VirtualLoop(Isolated):
 
     def _pass_time(self) -> None:
         """Jump to the next timer, and make ready what is due then."""
+        next_s = self.next_timer_s
+        if next_s is None:
+            raise self.deadlock()
+        self.jump(next_s)
+        self._wake_due()
+
+    @property
+    def next_timer_s(self) -> float | None:
+        """When the next timer is due, in seconds of this loop; None where there is none."""
         timers = self._timers
         while timers and (timers[0][2].cancelled() or not timers[0][3].alive):
             heapq.heappop(timers)
-        if not timers:
-            raise Deadlock([_place(task) for task in self.living_tasks()])
-        self._now_s = max(self._now_s, timers[0][0])
+        return timers[0][0] if timers else None
+
+    def waits_for_time(self, process: Process | None = None) -> bool:
+        """Whether a process, or what belongs to none, has a timer."""
+        process = process or self._main
+        return any(owner is process and not handle.cancelled() for _, _, handle, owner in self._timers)
+
+    def jump(self, to_s: float) -> None:
+        """Let it be a later time at once. Timers of the time between run then, each late and once."""
+        self._now_s = max(self._now_s, to_s)
+
+    def deadlock(self) -> Deadlock:
+        """What is raised where everybody waits and no timer will wake anyone."""
+        return Deadlock([_place(task) for task in self.living_tasks()])
+
+    def _wake_due(self) -> None:
+        """Make ready what is due by now."""
+        timers = self._timers
         while timers and timers[0][0] <= self._now_s:
             _, _, handle, process = heapq.heappop(timers)
             if not handle.cancelled():

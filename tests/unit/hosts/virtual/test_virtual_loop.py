@@ -184,3 +184,46 @@ def test_what_asyncio_offers_works() -> None:
 
     assert run_virtually(main()) == 6
     assert closed == ["numbers"]
+
+
+def test_who_drives_the_loop_decides_when_time_passes() -> None:
+    """What is ready runs at its time; a jump makes all that was due meanwhile due at once, each timer once."""
+    loop = VirtualLoop()
+    seen: list[tuple[str, float]] = []
+
+    async def ticks(name: str, pause_s: float) -> None:
+        while True:
+            seen.append((name, loop.time()))
+            await asyncio.sleep(pause_s)
+
+    tasks = [loop.create_task(ticks("often", 1)), loop.create_task(ticks("seldom", 60))]
+
+    assert loop.run_ready(100)
+    assert (seen, loop.next_timer_s) == ([("often", 0.0), ("seldom", 0.0)], 1.0)
+    loop.jump(3600)
+    assert loop.run_ready(100)
+    assert seen[2:] == [("often", 3600.0), ("seldom", 3600.0)]
+    assert loop.waits_for_time()
+    assert not loop.waits_for_time(Process("another"))
+    for task in tasks:
+        task.cancel()
+    assert loop.run_ready(100)
+    assert (loop.next_timer_s, loop.waits_for_time()) == (None, False)
+    loop.end()
+
+
+def test_what_never_waits_is_left_after_so_many_callbacks() -> None:
+    """Code that always goes on does not keep who drives the loop from looking at the clock."""
+    loop = VirtualLoop()
+    turns: list[int] = []
+
+    async def spins() -> None:
+        while True:
+            turns.append(len(turns))
+            await asyncio.sleep(0)
+
+    task = loop.create_task(spins())
+
+    assert not loop.run_ready(1000)
+    assert (len(turns), task.done()) == (1000, False)
+    loop.end()
