@@ -14,7 +14,9 @@ from attrs import frozen
 
 from ..ports.health import Health, Overdue
 from ..ports.outbox import SinkRecord
+from .amounts import counted, moment
 from .commands import CLOCK_SKEW_MAX
+from .proposals import KERNEL, proposed
 from .workers import Worker, able_workers, serving_workers
 
 PATIENCE = timedelta(minutes=1)
@@ -90,28 +92,31 @@ def findings_of_health(health: Health, workers: Sequence[Worker], now: datetime)
         serving = able if work.queue is None else serving_workers(able, work.queue)
         if serving or now - work.since < PATIENCE:
             continue
-        what = f"{work.count:,} {'runs' if work.queue is None else 'tasks'} of {work.flow} (version {work.version})"
-        if able:
-            what += f" wait in queue {work.queue!r}, which no host that runs serves"
-            remedy = f"start one that does: fairlead worker … --queue {work.queue}"
+        what = f"{counted(work.count, 'run' if work.queue is None else 'task')} of {work.flow} (version {work.version})"
+        what += " waits" if work.count == 1 else " wait"
+        if able and work.queue is not None:
+            what += f" in queue {work.queue!r}, which no host that runs serves"
+            remedy = f"start one that does: {proposed('worker', KERNEL, '--queue', work.queue)}"
         else:
-            what += " wait, and no host that runs has that version"
-            remedy = "start a host that has it; a run stays with the version it was started with"
+            what += ", and no host that runs has that version"
+            served = () if work.queue in (None, "default") else ("--queue", work.queue)
+            remedy = f"start a host that has it: {proposed('worker', KERNEL, *served)}; a run stays with its version"
         yield Finding(severity=Severity.TROUBLE, name="no_host", what=what, remedy=remedy, count=work.count)
-    late = "hosts do this by themselves: is one running, and can it keep up? fairlead workers"
-    overdue: Iterable[tuple[str, Overdue, timedelta, str]] = (
-        ("leases", health.leases, CLOCK_SKEW_MAX + PATIENCE, "leases have ended and were not taken back"),
-        ("waits", health.waits, PATIENCE, "suspended tasks should have been woken"),
-        ("deadlines", health.deadlines, PATIENCE, "runs have passed their deadline"),
-        ("commands", health.commands, PATIENCE, "scheduled commands are due"),
-        ("events", health.events, EVENTS_PATIENCE, "groups of events are not published"),
+    late = f"hosts do this by themselves: is one running, and can it keep up? {proposed('workers')}"
+    overdue: Iterable[tuple[str, Overdue, timedelta, str, str]] = (
+        ("leases", health.leases, CLOCK_SKEW_MAX + PATIENCE, "lease", "ended and not taken back"),
+        ("waits", health.waits, PATIENCE, "suspended task", "due to be woken"),
+        ("deadlines", health.deadlines, PATIENCE, "run", "past the deadline"),
+        ("commands", health.commands, PATIENCE, "scheduled command", "due"),
+        ("events", health.events, EVENTS_PATIENCE, "group of events", "not published"),
     )
-    for name, found, patience, what in overdue:
+    for name, found, patience, one, how in overdue:
         if found.since is not None and now - found.since >= patience:
+            many = "groups of events" if name == "events" else None
             yield Finding(
                 severity=Severity.TROUBLE,
                 name=f"overdue_{name}",
-                what=f"{found.count:,} {what}, the first since {found.since:%Y-%m-%d %H:%M:%S}Z",
+                what=f"{counted(found.count, one, many)} {how}, the first since {moment(found.since)}",
                 remedy=late,
                 count=found.count,
             )
@@ -119,9 +124,10 @@ def findings_of_health(health: Health, workers: Sequence[Worker], now: datetime)
         yield Finding(
             severity=Severity.TROUBLE,
             name="held_commands",
-            what=f"{health.held:,} scheduled commands could not be carried out, and are held",
-            remedy="fairlead schedules list and fairlead deferred list say why; put it right and resume or retry them, "
-            "or remove or withdraw them",
+            what=f"{counted(health.held, 'scheduled command')} could not be carried out, and "
+            f"{'is' if health.held == 1 else 'are'} held",
+            remedy=f"{proposed('schedules', 'list')} and {proposed('deferred', 'list')} say why; put it right and "
+            "resume or retry them, or remove or withdraw them",
             count=health.held,
         )
 
@@ -141,8 +147,9 @@ def findings_of_sinks(sinks: Sequence[SinkRecord]) -> Iterator[Finding]:
             yield Finding(
                 severity=Severity.TROUBLE,
                 name="dead_letters",
-                what=f"sink {sink.name!r} has {sink.dead_letters:,} dead letters: events that it kept refusing",
-                remedy="fairlead outbox dead shows them, fairlead outbox replay offers them again",
+                what=f"sink {sink.name!r} has {counted(sink.dead_letters, 'dead letter')}, which it kept refusing",
+                remedy=f"{proposed('outbox', 'dead', '--sink', sink.name)} shows them, "
+                f"{proposed('outbox', 'replay', '--sink', sink.name)} offers them again",
                 count=sink.dead_letters,
             )
 
@@ -158,7 +165,7 @@ def findings_of_blobs(broken: Sequence[str], store: str) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.BROKEN,
             name="I28_references_resolve",
-            what=f"{len(broken):,} payloads cannot be read from {store}",
+            what=f"{counted(len(broken), 'payload')} cannot be read from {store}",
             remedy="is this the blob store that hosts use? Otherwise restore these blobs from a backup",
             rows=tuple(broken[:ROWS_SHOWN_MAX]),
             count=len(broken),

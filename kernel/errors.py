@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from ..ports.errors import UsageError
+from .proposals import proposed
 
 
 class FlowDefinitionError(UsageError):
@@ -166,7 +167,9 @@ class SignalNotAwaited(UsageError):
         self.step = step
         self.status = status
         what = f"run {run_id}" if step is None else f"step {step!r} of run {run_id}"
-        super().__init__(f"{what} is {status} and takes no signal any more; `fairlead runs show {run_id}` tells why")
+        super().__init__(
+            f"{what} is {status} and takes no signal any more; {proposed('runs', 'show', run_id)} tells why"
+        )
 
 
 class SignalWaiting(UsageError):

@@ -15,8 +15,11 @@ from attrs import frozen
 from ..ports.reading import AttemptRecord, RunRecord, TaskRecord
 from ..ports.records import TaskPhase, WaitsFor
 from ..ports.statuses import TERMINAL_RUN, TERMINAL_TASK, RunStatus, StepStatus, TaskStatus
+from .amounts import coming, counted, lasting, moment, times
 from .commands import CLOCK_SKEW_MAX
 from .failures import decode_failure
+from .host_words import code_of, heard_of, hosts_there_are, last_heard
+from .proposals import KERNEL, proposed
 from .runs import RunDetails
 from .workers import Worker, WorkerState, able_workers, running_workers, serving_workers
 
@@ -50,6 +53,8 @@ class CauseKind(enum.StrEnum):
     """It waits for a signal."""
     SLEEP = "sleep"
     """It waits for a time."""
+    DEADLINE = "deadline"
+    """It goes on, and its `run_timeout` ends it where it is not over by then."""
     DEFECT = "defect"
     """Nothing that is stored says how it could go on."""
 
@@ -67,7 +72,7 @@ class Cause:
     tasks: int = 0
     """How many tasks of the step it concerns."""
     until: datetime | None = None
-    """When it is over by itself, if that is known."""
+    """When it is over by itself, or looked at again, if that is known."""
 
 
 @frozen(kw_only=True)
@@ -83,6 +88,9 @@ class Explanation:
 
 NEEDING_SOMEBODY = (CauseKind.DEFECT, CauseKind.NO_HOST, CauseKind.SIGNAL)
 """Kinds of causes that do not pass by themselves."""
+
+TELLING_OF_HOSTS = (CauseKind.NO_HOST, CauseKind.LEASE, CauseKind.WORKING, CauseKind.DEFECT)
+"""Kinds of causes that say what a host has to do with it, or that none could help."""
 
 
 def explain(details: RunDetails, workers: Sequence[Worker], now: datetime) -> Explanation:
@@ -110,27 +118,30 @@ def explain(details: RunDetails, workers: Sequence[Worker], now: datetime) -> Ex
 
 
 def _ended(run: RunRecord) -> Cause:
+    at = "" if run.ended_at is None else f", and ended at {moment(run.ended_at)}"
     error = "" if run.error is None else _said(run.error)
     why = f" ({run.reason})" if run.reason else ""
+    retry = proposed("runs", "retry", run.id, "--kernel", KERNEL)
     if run.status is RunStatus.COMPLETED:
-        remedy = "it is done"
+        remedy = f"nothing is left to be done; its outputs: {proposed('runs', 'show', run.id, '--payloads')}"
     elif run.reason == BLOB_CORRUPT:
+        rerun = proposed("runs", "rerun", run.id, "--from", "STEP", "--kernel", KERNEL)
         remedy = (
-            f"bring the blob back, then fairlead runs retry {run.id}; or make it anew: fairlead runs rerun {run.id} "
-            "--from the step whose output it is; where it is the run's input, start a new run"
+            f"bring the blob back, then {retry}; or make it anew, where STEP is the step whose output it is: {rerun}; "
+            "where it is the run's input, start a new run"
         )
     else:
-        remedy = f"begin again where it stopped: fairlead runs retry {run.id}"
-    return Cause(kind=CauseKind.ENDED, what=f"the run is {run.status}{why}{error}", remedy=remedy)
+        remedy = f"nothing happens any more, unless somebody lets it begin again where it stopped: {retry}"
+    return Cause(kind=CauseKind.ENDED, what=f"the run is {run.status}{why}{at}{error}", remedy=remedy)
 
 
 def _pending(run: RunRecord, workers: Sequence[Worker], now: datetime) -> Cause:
     able = able_workers(workers, run.flow, run.version)
     waited = now - run.created_at
     if not able:
-        return _no_host(f"no host that runs has {_code_of(run)}", run, workers, queue=None)
-    what = f"nobody has claimed the run yet, {_for(waited)}"
-    return Cause(kind=CauseKind.SLOT, what=what, remedy=_busy(able, waited))
+        return _no_host(f"no host that runs has {code_of(run)}", run, workers, now)
+    what = f"nobody has claimed the run yet, for {lasting(waited)}"
+    return Cause(kind=CauseKind.SLOT, what=what, remedy=_busy(able, waited, now))
 
 
 def _running(details: RunDetails, workers: Sequence[Worker], now: datetime) -> Iterator[Cause]:
@@ -139,20 +150,36 @@ def _running(details: RunDetails, workers: Sequence[Worker], now: datetime) -> I
     for task in details.tasks:
         if task.status not in TERMINAL_TASK:
             live.setdefault(task.key.step, []).append(task)
-    for tasks in live.values():
-        yield from _of_step(details, tasks, workers, now)
+    causes = [cause for tasks in live.values() for cause in _of_step(details, tasks, workers, now)]
     if not live:
-        yield Cause(
-            kind=CauseKind.DEFECT,
-            what="the run is running, and no task of it is live",
-            remedy="fairlead doctor says which rule is broken; please report it",
+        report = f"{proposed('doctor')} says which rule is broken; please report it"
+        causes.append(Cause(kind=CauseKind.DEFECT, what="the run is running, and no task of it is live", remedy=report))
+    causes += _deadline(run, workers, now)
+    yield from causes
+    told = any(cause.kind in TELLING_OF_HOSTS for cause in causes)
+    if not told and not able_workers(workers, run.flow, run.version):
+        yield _no_host(
+            f"whatever its time, nothing of it happens while no host runs that has {code_of(run)}", run, workers, now
         )
-    if run.deadline_at is not None and run.deadline_at <= now:
-        yield Cause(
-            kind=CauseKind.NO_HOST if not running_workers(workers) else CauseKind.WORKING,
-            what=f"its deadline has passed, {_for(now - run.deadline_at)}",
-            remedy="any host that runs ends it as timed_out within seconds",
-        )
+
+
+def _deadline(run: RunRecord, workers: Sequence[Worker], now: datetime) -> Iterator[Cause]:
+    """The end that a run's `run_timeout` puts to it, to come or overdue; any host does it, whatever code it has."""
+    if run.deadline_at is None:
+        return
+    if run.deadline_at > now:
+        what = f"its run_timeout ends {coming(run.deadline_at, now)}: it fails as timed_out if it is not over by then"
+        remedy = "what it waits for comes before, or it has to be started anew"
+        yield Cause(kind=CauseKind.DEADLINE, what=what, remedy=remedy, until=run.deadline_at)
+        return
+    what = f"its deadline has passed, for {lasting(now - run.deadline_at)}"
+    alive = running_workers(workers)
+    if alive:
+        remedy = f"a host ends it as timed_out within seconds ({last_heard(alive, now)})"
+        yield Cause(kind=CauseKind.DEADLINE, what=what, remedy=remedy)
+    else:
+        remedy = f"any host ends it as timed_out; none runs: {proposed('worker', KERNEL)}"
+        yield Cause(kind=CauseKind.NO_HOST, what=what, remedy=remedy)
 
 
 def _of_step(
@@ -163,47 +190,66 @@ def _of_step(
     by_status: dict[TaskStatus, list[TaskRecord]] = {}
     for task in tasks:
         by_status.setdefault(task.status, []).append(task)
-    yield from _leased(by_status.get(TaskStatus.RUNNING, ()), workers, now)
+    yield from _leased(run, by_status.get(TaskStatus.RUNNING, ()), workers, now)
     queued = by_status.get(TaskStatus.QUEUED, ())
     ready = [task for task in queued if task.ready_at <= now]
     if ready:
         yield _ready(run, ready, workers, now)
     early = [task for task in queued if task.ready_at > now]
     if early:
-        yield _early(early, details.attempts, now)
+        yield _early(run, early, details.attempts, workers, now)
     for task in by_status.get(TaskStatus.SUSPENDED, ()):
         yield _suspended(run, task, workers, now)
 
 
-def _leased(tasks: Iterable[TaskRecord], workers: Sequence[Worker], now: datetime) -> Iterator[Cause]:
+def _leased(run: RunRecord, tasks: Iterable[TaskRecord], workers: Sequence[Worker], now: datetime) -> Iterator[Cause]:
     by_worker: dict[str, list[TaskRecord]] = {}
     for task in tasks:
         by_worker.setdefault(task.worker or "?", []).append(task)
     for worker, held in by_worker.items():
-        first = min(held, key=lambda task: task.lease_until or now)
-        until = first.lease_until or now
-        what = f"{_tasks(held)} with {worker}, attempt {first.attempts}"
-        ended = until <= now
         known = next((each for each in workers if each.holds(worker)), None)
-        gone = known is not None and known.state is not WorkerState.RUNNING
-        if ended or gone:
-            state = "whose lease ended" if ended else f"which is {known.state if known else 'gone'}; its lease ends"
-            when = f"{_length(now - until)} ago" if ended else f"in {_length(until - now)}"
-            rest = (
-                "a host takes it back within seconds"
-                if running_workers(workers)
-                else "a host has to run: fairlead worker"
-            )
-            yield _cause(CauseKind.LEASE, held, f"{what}, {state} {when}", rest, until=until + CLOCK_SKEW_MAX)
+        first = min(held, key=lambda task: task.lease_until or now)
+        ended = first.lease_until is None or first.lease_until <= now
+        if ended or (known is not None and known.state is not WorkerState.RUNNING):
+            yield _left_behind(run, held, first, known, workers, now)
         else:
-            since = "" if first.started_at is None else f", {_for(now - first.started_at)}"
-            phase = "checked" if first.phase is TaskPhase.CHECK else "worked on"
-            yield _cause(
-                CauseKind.WORKING,
-                held,
-                f"{what}: {phase}{since}",
-                "its handler ends, or is stopped by its timeout; its lease is renewed until then",
-            )
+            yield _worked_on(held, first, known, now)
+
+
+def _left_behind(
+    run: RunRecord,
+    held: Sequence[TaskRecord],
+    first: TaskRecord,
+    known: Worker | None,
+    workers: Sequence[Worker],
+    now: datetime,
+) -> Cause:
+    """Tasks whose host is gone."""
+    until = first.lease_until or now
+    if until <= now:
+        state = f"whose lease ended {lasting(now - until)} ago"
+    else:
+        state = f"which is {known.state if known else 'gone'}; its lease ends {coming(until, now)}"
+    what = f"{_tasks(held)} with {first.worker}, attempt {first.attempts}, {state}"
+    able = able_workers(workers, run.flow, run.version)
+    if able:
+        remedy = f"a host takes it back within seconds of that ({last_heard(able, now)})"
+    else:
+        remedy = f"a host that has {code_of(run)} has to run, and none does: {proposed('worker', KERNEL)}"
+    return _cause(CauseKind.LEASE, held, what, remedy, until=until + CLOCK_SKEW_MAX)
+
+
+def _worked_on(held: Sequence[TaskRecord], first: TaskRecord, known: Worker | None, now: datetime) -> Cause:
+    """Tasks whose lease lasts, with a host that is not known to be gone."""
+    since = "" if first.started_at is None else f", for {lasting(now - first.started_at)}"
+    phase = "checked" if first.phase is TaskPhase.CHECK else "worked on"
+    seen = "it has announced nothing" if known is None else heard_of(known, now)
+    what = f"{_tasks(held)} with {first.worker} ({seen}), attempt {first.attempts}: {phase}{since}"
+    lease = (
+        "" if first.lease_until is None else f"; if that host is gone, its lease ends {coming(first.lease_until, now)}"
+    )
+    remedy = f"its handler ends, or is stopped by its timeout{lease}"
+    return _cause(CauseKind.WORKING, held, what, remedy)
 
 
 def _ready(run: RunRecord, tasks: Sequence[TaskRecord], workers: Sequence[Worker], now: datetime) -> Cause:
@@ -211,25 +257,34 @@ def _ready(run: RunRecord, tasks: Sequence[TaskRecord], workers: Sequence[Worker
     waited = now - min(task.ready_at for task in tasks)
     able = able_workers(workers, run.flow, run.version)
     serving = serving_workers(able, queue)
-    what = f"{_tasks(tasks)} ready in queue {queue!r}, {_for(waited)}"
+    what = f"{_tasks(tasks)} ready in queue {queue!r}, for {lasting(waited)}"
     if not able:
-        return _of(_no_host(f"{what}; no host that runs has {_code_of(run)}", run, workers, queue=queue), tasks)
+        return _of(_no_host(f"{what}; no host that runs has {code_of(run)}", run, workers, now, queue=queue), tasks)
     if not serving:
-        remedy = f"start one that does: fairlead worker … --queue {queue}"
+        remedy = f"start one that does: {_worker_for(queue)}"
         return _cause(CauseKind.NO_HOST, tasks, f"{what}; no host that runs serves that queue", remedy)
-    return _cause(CauseKind.SLOT, tasks, what, _busy(serving, waited))
+    return _cause(CauseKind.SLOT, tasks, what, _busy(serving, waited, now))
 
 
-def _early(tasks: Sequence[TaskRecord], attempts: Sequence[AttemptRecord], now: datetime) -> Cause:
+def _early(
+    run: RunRecord,
+    tasks: Sequence[TaskRecord],
+    attempts: Sequence[AttemptRecord],
+    workers: Sequence[Worker],
+    now: datetime,
+) -> Cause:
     first = min(tasks, key=lambda task: task.ready_at)
     until = first.ready_at
+    able = able_workers(workers, run.flow, run.version)
+    remedy = _time_passes(able, now)
+    if able and not serving_workers(able, first.queue):
+        remedy = f"no host that runs serves queue {first.queue!r}; start one by then: {_worker_for(first.queue)}"
     last = next((each for each in reversed(attempts) if each.key == first.key), None)
     if last is None:
-        what = f"{_tasks(tasks)} held back by a start delay for {_length(until - now)}"
-        return _cause(CauseKind.DELAY, tasks, what, "the time passes", until=until)
+        what = f"{_tasks(tasks)} held back by a start delay that ends {coming(until, now)}"
+        return _cause(CauseKind.DELAY, tasks, what, remedy, until=until)
     error = "" if last.error is None else _said(last.error)
-    what = f"{_tasks(tasks)} tried again in {_length(until - now)}; attempt {last.attempt} ended {last.reason}{error}"
-    remedy = "the time passes"
+    what = f"{_tasks(tasks)} tried again {coming(until, now)}; attempt {last.attempt} ended {last.reason}{error}"
     if last.reason == BLOB_CORRUPT:
         remedy += "; hosts must all use the blob store that the payload was written to (--blobs)"
     return _cause(CauseKind.RETRY, tasks, what, remedy, until=until)
@@ -237,38 +292,52 @@ def _early(tasks: Sequence[TaskRecord], attempts: Sequence[AttemptRecord], now: 
 
 def _suspended(run: RunRecord, task: TaskRecord, workers: Sequence[Worker], now: datetime) -> Cause:
     step, wake_at = task.key.step, task.wake_at
-    in_time = "" if wake_at is None else f" in {_length(wake_at - now)}"
+    able = able_workers(workers, run.flow, run.version)
     if wake_at is not None and wake_at + SOON < now:
-        what = f"{step} should have been woken {_length(now - wake_at)} ago"
-        if able_workers(workers, run.flow, run.version):
-            return _cause(CauseKind.DEFECT, [task], what, "fairlead doctor says whether a rule is broken")
-        return _of(_no_host(f"{what}; no host that runs has {_code_of(run)}", run, workers, queue=None), [task])
+        what = f"{step} should have been woken {lasting(now - wake_at)} ago"
+        if able:
+            remedy = (
+                f"{last_heard(able, now)}; where that is no longer true, start one: {proposed('worker', KERNEL)}; "
+                f"otherwise {proposed('doctor')} says whether a rule is broken"
+            )
+            return _cause(CauseKind.DEFECT, [task], what, remedy)
+        return _of(_no_host(f"{what}; no host that runs has {code_of(run)}", run, workers, now), [task])
     if task.waits_for is WaitsFor.SIGNAL:
-        end = "" if wake_at is None else f"; its time ends{in_time}"
-        what = f"{step} waits for a signal{end}"
-        remedy = f"somebody answers: fairlead signal {run.id} {step} '…', or with a resume token"
-        return _cause(CauseKind.SIGNAL, [task], what, remedy, until=wake_at)
+        return _awaiting_signal(run, task, now)
     if task.waits_for is WaitsFor.TIME:
-        return _cause(CauseKind.SLEEP, [task], f"{step} sleeps, and wakes{in_time}", "the time passes", until=wake_at)
-    give_up = "" if task.give_up_at is None else f"; it gives up in {_length(task.give_up_at - now)}"
-    what = f"{step} waits for outside work: next check{in_time}, {task.checks + 1} so far{give_up}"
-    return _cause(CauseKind.CHECK, [task], what, "a check finds it ready", until=wake_at)
+        when = "" if wake_at is None else f" {coming(wake_at, now)}"
+        what = f"{step} sleeps, and wakes{when}"
+        return _cause(CauseKind.SLEEP, [task], what, _time_passes(able, now), until=wake_at)
+    return _awaiting_check(task, able, now)
 
 
-def _no_host(what: str, run: RunRecord, workers: Sequence[Worker], *, queue: str | None) -> Cause:
-    alive = running_workers(workers)
-    others = sorted({served.version for each in alive for served in each.record.flows if served.slug == run.flow})
-    if others:
-        have = f"hosts that run have version {', '.join(others)}; a run stays with the version it was started with"
-    elif alive:
-        have = f"{_hosts(alive)} {'runs' if len(alive) == 1 else 'run'}, none with that flow"
-    else:
-        have = "no host runs at all"
-    served = "" if queue is None or queue == "default" else f" --queue {queue}"
+def _awaiting_signal(run: RunRecord, task: TaskRecord, now: datetime) -> Cause:
+    step, wake_at = task.key.step, task.wake_at
+    end = ", for as long as it takes"
+    if wake_at is not None:
+        end = f"; its time ends {coming(wake_at, now)}: then it fails as timed_out, or is skipped by its on_timeout"
+    answer = proposed("signal", run.id, step, "PAYLOAD", "--kernel", KERNEL)
+    remedy = f"somebody answers, with JSON: {answer}; or with a resume token"
+    return _cause(CauseKind.SIGNAL, [task], f"{step} waits for a signal{end}", remedy, until=wake_at)
+
+
+def _awaiting_check(task: TaskRecord, able: Sequence[Worker], now: datetime) -> Cause:
+    step, wake_at, give_up_at = task.key.step, task.wake_at, task.give_up_at
+    checked = f"not ready when checked {times(task.checks)}" if task.checks else "not checked yet"
+    what = f"{step} waits for outside work, {checked}"
+    if wake_at is not None and wake_at != give_up_at:
+        what += f"; its next check is {coming(wake_at, now)}"
+    if give_up_at is not None:
+        what += f"; it gives up {coming(give_up_at, now)}: it fails as timed_out, or is skipped by its on_exhausted"
+    remedy = f"a check finds it ready; {_time_passes(able, now)}"
+    return _cause(CauseKind.CHECK, [task], what, remedy, until=wake_at)
+
+
+def _no_host(what: str, run: RunRecord, workers: Sequence[Worker], now: datetime, *, queue: str | None = None) -> Cause:
     return Cause(
         kind=CauseKind.NO_HOST,
-        what=f"{what} ({have})",
-        remedy=f"start a host that has it: fairlead worker MODULE:KERNEL{served}",
+        what=f"{what} ({hosts_there_are(run, workers, now)})",
+        remedy=f"start a host that has it: {_worker_for(queue)}",
     )
 
 
@@ -282,19 +351,25 @@ def _of(cause: Cause, tasks: Sequence[TaskRecord]) -> Cause:
     return _cause(cause.kind, tasks, cause.what, cause.remedy, until=cause.until)
 
 
-def _code_of(run: RunRecord) -> str:
-    return f"flow {run.flow!r} in version {run.version}"
+def _worker_for(queue: str | None) -> str:
+    """The command that starts a host; one without `--queue` serves all queues of its flows."""
+    named = () if queue is None or queue == "default" else ("--queue", queue)
+    return proposed("worker", KERNEL, *named)
 
 
-def _busy(able: Sequence[Worker], waited: timedelta) -> str:
-    slots = sum(each.record.slots for each in able)
+def _time_passes(able: Sequence[Worker], now: datetime) -> str:
+    """What it takes for a time to have its effect."""
+    if not able:
+        return "a host has to run by then, and none that has the flow does"
+    return f"the time passes, and a host is there by then ({last_heard(able, now)})"
+
+
+def _busy(able: Sequence[Worker], waited: timedelta, now: datetime) -> str:
+    heard = last_heard(able, now)
     if waited <= SOON:
-        return "the host claims it in a moment" if len(able) == 1 else f"one of {len(able)} hosts claims it in a moment"
-    return f"one of the {slots:,} slots of {_hosts(able)} becomes free; more of them would take it sooner"
-
-
-def _hosts(workers: Sequence[Worker]) -> str:
-    return "1 host" if len(workers) == 1 else f"{len(workers)} hosts"
+        return f"{'the host' if len(able) == 1 else f'one of {len(able):,} hosts'} claims it in a moment ({heard})"
+    slots = sum(each.record.slots for each in able)
+    return f"one of {counted(slots, 'slot')} becomes free; more of them would take it sooner ({heard})"
 
 
 def _tasks(tasks: Sequence[TaskRecord]) -> str:
@@ -308,19 +383,3 @@ def _tasks(tasks: Sequence[TaskRecord]) -> str:
 def _said(error: bytes) -> str:
     failure = decode_failure(error)
     return f": {failure.type}: {failure.message:.200}"
-
-
-def _for(length: timedelta) -> str:
-    return f"for {_length(length)}"
-
-
-def _length(length: timedelta) -> str:
-    """A length of time for people, to the second or better."""
-    seconds = max(0.0, length.total_seconds())
-    if seconds < 120:
-        return f"{seconds:.3g} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 2 * 86400:
-        return f"{seconds / 3600:.0f} h"
-    return f"{seconds / 86400:.0f} days"

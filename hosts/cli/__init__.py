@@ -6,6 +6,7 @@ they share:
 
 - `command` options and how commands fail, `exit_codes`, `failing`, `extras`;
 - `database` which database, `blobs` and their store, `serving` a kernel on it, `reading` it without any flow;
+- `proposals` commands that messages propose, completed;
 - `loading` MODULE:KERNEL, `flow_sources` and MODULE:FLOW, `run_names` and `moments` what people type;
 - `output` tables, JSON and colours, `records` runs as JSON, `details` and `payloads` runs as text, `flow_words` flows;
 - `watching` a run until it ends, shown by `displays` or `picture`, its events in `event_words`;

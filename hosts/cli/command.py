@@ -126,6 +126,18 @@ def kernel_option(of: str) -> Callable[[Body], Body]:
     )
 
 
+def proposing_option(command: Body) -> Body:
+    """Add `--kernel` to a command that needs no code, for the commands that it proposes; `proposals` reads it."""
+
+    @wraps(command)
+    def without_target(*args: object, target: str | None, **named: object) -> object:
+        return command(*args, **named)
+
+    return click.option(
+        "--kernel", "target", metavar="MODULE:KERNEL", help="Put into commands that are proposed; it is not imported."
+    )(without_target)
+
+
 def _ignore_further_output() -> None:
     """Whoever read our output has gone; what is still buffered must not fail at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

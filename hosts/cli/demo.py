@@ -141,6 +141,7 @@ async def _survey(wanted: Wanted, concurrency: int | None, database: Database, d
     """Start or resume the survey, work on it (unless `concurrency` is None), show it. None where a signal ended it."""
     from ..demo import kernel as make_kernel
     from ..node.signals import StopSignals
+    from .proposals import completed
     from .survey_words import Survey
     from .surveying import read_findings, start_or_resume
     from .watching import watch_shown
@@ -153,7 +154,7 @@ async def _survey(wanted: Wanted, concurrency: int | None, database: Database, d
             if resumed:
                 display.say("what a killed worker had in its hands follows when its leases end, within some seconds")
             if concurrency is None:
-                display.say("waiting for a worker: fairlead worker fairlead.hosts.demo:kernel")
+                display.say(completed("waiting for a worker: `fairlead worker fairlead.hosts.demo:kernel`"))
             host = None if concurrency is None else _host(kernel, concurrency)
             ended = None
             try:

@@ -9,12 +9,14 @@ import click
 
 from ...kernel import AnnotationValue
 from ...kernel.failures import Failure
+from ...kernel.proposals import proposed
 from ...kernel.runs import RunDetails
 from ...ports.reading import AttemptRecord, GenerationRecord, RunRecord, StepRecord, TaskRecord
 from ...ports.statuses import StepStatus, TaskStatus
 from .annotation_words import annotation_line
 from .log_words import log_line, progress_words
 from .output import coloured, print_table, printable, shown_duration, shown_time
+from .proposals import completed
 from .records import ended_tasks, error_words, failure_of
 from .wait_words import print_waits
 
@@ -204,7 +206,7 @@ def _print_logs(details: RunDetails, everything: bool) -> None:
     for entry in entries:
         click.echo(log_line(entry))
     if entries[0].number > 1:
-        click.echo(f"… and entries before these: fairlead runs logs {details.run.id}")
+        click.echo(completed(f"… and entries before these: {proposed('runs', 'logs', details.run.id)}"))
 
 
 def _first(items: Sequence[T], everything: bool) -> Sequence[T]:

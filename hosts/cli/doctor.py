@@ -6,15 +6,17 @@ import click
 
 from ...kernel import Kernel
 from ...kernel.diagnosing import Diagnosis, Finding, Severity
-from .command import DatabaseChoice, FairleadCommand, common_options, ports_options
+from .command import DatabaseChoice, FairleadCommand, common_options, ports_options, proposing_option
 from .database import tell
 from .exit_codes import ExitCode
 from .output import print_json, printable
+from .proposals import completed
 from .reading import read
 
 
 @click.command(cls=FairleadCommand, short_help="Check every rule of what is stored, and what should have been done.")
 @click.option("--payloads", is_flag=True, help="Also read every large payload, and compare its length and digest.")
+@proposing_option
 @ports_options
 @common_options
 @click.pass_context
@@ -25,7 +27,8 @@ def doctor(ctx: click.Context, /, payloads: bool, as_json: bool, choice: Databas
     whether anything is overdue that hosts should have dealt with: leases, waits, deadlines, scheduled commands, events,
     work that no host can take. All rows are read once, so on a large database it takes a while.
 
-    The exit code is 0 where all is well, 1 where something needs somebody, and 70 where a rule is broken.
+    What is in capitals in a command that is proposed is for you to fill in; --kernel fills in MODULE:KERNEL. The exit
+    code is 0 where all is well, 1 where something needs somebody, and 70 where a rule is broken.
 
     \b
     fairlead doctor
@@ -56,7 +59,7 @@ def _print(finding: Finding) -> None:
         click.echo(f"    {printable(row)}")
     if finding.rows and finding.count > len(finding.rows):
         click.echo(f"    … and {finding.count - len(finding.rows):,} more")
-    click.echo(f"  → {printable(finding.remedy)}")
+    click.echo(f"  → {printable(completed(finding.remedy))}")
 
 
 def _as_json(finding: Finding) -> dict[str, object]:
@@ -64,7 +67,7 @@ def _as_json(finding: Finding) -> dict[str, object]:
         "severity": finding.severity,
         "name": finding.name,
         "what": finding.what,
-        "remedy": finding.remedy,
+        "remedy": completed(finding.remedy),
         "rows": finding.rows,
         "count": finding.count,
     }

@@ -10,6 +10,7 @@ from ...kernel.errors import UnknownFlow
 from ...ports.errors import FairleadError
 from .exit_codes import ExitCode, exit_code_of
 from .output import json_line, printable
+from .proposals import completed
 
 
 def tell_failure(error: Exception, *, as_json: bool, debug: bool) -> ExitCode:
@@ -41,7 +42,7 @@ def sentence(error: Exception) -> str:
     if isinstance(error, UnknownFlow):
         return f"{error}{_nearest_flow(error)}"
     if isinstance(error, FairleadError):
-        return str(error)
+        return completed(str(error))
     if isinstance(error, OSError):
         place = "" if error.filename is None else f"{_text(error.filename)}: "
         return f"{place}{error.strerror or error}"

@@ -10,6 +10,7 @@ import click
 
 from ...kernel import Kernel, RunDetails
 from ...kernel.kernel import RUNS_PER_PAGE_MAX
+from ...kernel.proposals import proposed
 from ...ports.reading import RunCursor, RunFilter, RunPage, RunRecord
 from ...ports.statuses import RunStatus
 from .command import DatabaseChoice, FairleadCommand, common_options, database_options, ports_options
@@ -19,6 +20,7 @@ from .logs import annotate_command, logs_command
 from .moments import cursor, write_cursor
 from .output import print_json, print_table, shown_duration, shown_time
 from .program import NamingGroup
+from .proposals import completed
 from .reading import read
 from .run_filters import filter_options
 from .run_names import find_run, nearest_flow
@@ -159,7 +161,7 @@ def watch_command(
         raise
     if ended.status is not RunStatus.COMPLETED:
         if not as_json:
-            click.echo(f"more of it: fairlead runs show {ended.id}", err=True)
+            click.echo(completed(f"more of it: {proposed('runs', 'show', ended.id)}"), err=True)
         ctx.exit(ExitCode.RUN)
 
 

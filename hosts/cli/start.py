@@ -109,7 +109,7 @@ def start(
         raise click.UsageError("--input and --config cannot both be read from stdin")
     if watch and as_json:
         raise click.UsageError(
-            "--watch is for people; with --json give --wait, or `fairlead runs watch --json` beside it"
+            "--watch is for people; with --json give --wait, or `fairlead runs watch RUN --json` beside it"
         )
     input_value = read_json("--input", input_source)
     config = None if config_source is None else read_config(config_source)

@@ -8,9 +8,11 @@ from typing import Protocol
 import click
 from attrs import asdict, frozen
 
+from ...kernel.proposals import proposed
 from ..demo import Request
 from .crashing import LOST, Crash, Repeated, WorkerProcess
 from .output import print_table, shown_seconds, shown_size
+from .proposals import completed
 from .surveying import Findings
 
 DUPLICATES_SHOWN_MAX = 3
@@ -111,7 +113,7 @@ class CrashedSurvey:
             f"{len(crash.repeated):,} task{' was' if len(crash.repeated) == 1 else 's were'} executed again, "
             f"the others once ({shown_seconds(took_s)})"
         )
-        click.echo(f"every attempt: fairlead runs show {findings.run_id} --all")
+        click.echo(completed(f"every attempt: {proposed('runs', 'show', findings.run_id, '--all')}"))
         click.echo(f"report: {request.report}")
 
     def _print_repeated(self) -> None:
@@ -159,7 +161,8 @@ def _print_totals(findings: Findings) -> None:
     print_table(["LANGUAGE", ">FILES", ">LINES", ">WORDS", ">SIZE"], rows)
     click.echo()
     if totals.unread:
-        click.echo(f"not measured: {totals.unread:,}; why is told by fairlead runs show {findings.run_id}")
+        show = proposed("runs", "show", findings.run_id)
+        click.echo(completed(f"not measured: {totals.unread:,}; why is told by {show}"))
     click.echo(
         f"duplicates: {len(totals.duplicates):,} contents more than once, {shown_size(totals.wasted_bytes)} too many"
     )

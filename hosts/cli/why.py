@@ -6,23 +6,28 @@ import click
 
 from ...kernel import Kernel
 from ...kernel.explaining import NEEDING_SOMEBODY, Cause, Explanation
-from .command import DatabaseChoice, FairleadCommand, common_options, database_options
-from .output import coloured, print_json, printable, shown_time
+from .command import DatabaseChoice, FairleadCommand, common_options, database_options, proposing_option
+from .output import coloured, print_json, printable
+from .proposals import completed
 from .reading import read
 from .run_names import find_run
 
 
 @click.command(cls=FairleadCommand, short_help="Say why a run is not moving, and what would move it.")
 @click.argument("run")
+@proposing_option
 @database_options
 @common_options
 def why(run: str, as_json: bool, choice: DatabaseChoice) -> None:
     """Say why RUN stands where it does: what it waits for, until when, and what or who would move it.
 
-    RUN is a run's id; the end or the beginning of one, as far as no other run has it too; or `latest`.
+    RUN is a run's id; the end or the beginning of one, as far as no other run has it too; or `latest`. A host counts
+    as running for a minute and a half after it was last heard of, so it is told when that was. What is in capitals in a
+    command that is proposed is for you to fill in; --kernel fills in MODULE:KERNEL.
 
     \b
     fairlead why latest
+    fairlead why latest --kernel myapp.flows:kernel
     fairlead why 6f2a10 --json
     """
 
@@ -50,9 +55,8 @@ def why(run: str, as_json: bool, choice: DatabaseChoice) -> None:
 
 def _print(cause: Cause) -> None:
     mark = click.style("!", fg="yellow") if cause.kind in NEEDING_SOMEBODY else "·"
-    until = "" if cause.until is None else f" (until {shown_time(cause.until)})"
-    click.echo(f"  {mark} {printable(cause.what)}{until}")
-    click.echo(f"      → {printable(cause.remedy)}")
+    click.echo(f"  {mark} {printable(cause.what)}")
+    click.echo(f"      → {printable(completed(cause.remedy))}")
 
 
 def _as_json(cause: Cause) -> dict[str, object]:
@@ -61,6 +65,6 @@ def _as_json(cause: Cause) -> dict[str, object]:
         "step": cause.step,
         "tasks": cause.tasks,
         "what": cause.what,
-        "remedy": cause.remedy,
+        "remedy": completed(cause.remedy),
         "until": cause.until,
     }

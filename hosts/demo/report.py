@@ -173,7 +173,7 @@ def _not_surveyed(listing: Listing, unread: list[str]) -> Iterator[str]:
     if lines:
         yield "## Not surveyed"
         yield ""
-        yield "Why a file could not be read is told by `fairlead runs show`."
+        yield "Why a file could not be read is told by `fairlead runs show RUN --all`."
         yield from _fenced(lines)
 
 

@@ -7,12 +7,13 @@ from datetime import datetime
 
 from ...ports.records import RunRow
 from ...ports.statuses import RunStatus
+from ..amounts import moment
 from ..events import RunFailed, as_raw
 from ..failures import encode_failure
 from ..transitions import RunTrigger
 from .ending import end_run
 from .state import ChangeSet
-from .waits import TIMED_OUT, moment
+from .waits import TIMED_OUT
 
 
 def expire_runs(runs: Iterable[RunRow], *, now: datetime) -> ChangeSet:

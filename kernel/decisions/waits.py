@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from ...ports.changes import ConsumedSignal, NewTasks, Resumption
 from ...ports.records import SignalRow, TaskKey, TaskRow, WaitsFor
 from ...ports.statuses import StepStatus, TaskStatus
+from ..amounts import moment
 from ..facts import time_in
 from ..failures import encode_failure
 from ..plan import INPUT, StepKind, StepPlan
@@ -144,8 +145,3 @@ def no_signal(task: TaskRow) -> bytes:
     assert task.wake_at is not None, "a wait without end does not time out"
     message = f"no signal for step {task.key.step!r} came by {moment(task.wake_at)}"
     return encode_failure(type="WaitTimedOut", message=message)
-
-
-def moment(time: datetime) -> str:
-    """A time, as messages say it."""
-    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -59,7 +61,7 @@ def test_why_a_run_does_not_move(app: Commands) -> None:
     completed = start(app, "Ada", "--wait", "--timeout", "60")
     worker.send_signal(signal.SIGTERM)
     worker.communicate(timeout=PATIENCE_S)
-    (after,) = causes(app, run)
+    nobody, after = causes(app, run)
     (done,) = causes(app, completed)
     told = app.ok("why", run)
 
@@ -67,11 +69,34 @@ def test_why_a_run_does_not_move(app: Commands) -> None:
         "no_host",
         "no host that runs has flow 'greet' in version 1 (no host runs at all)",
     )
+    assert nobody["kind"] == "no_host"
+    assert "nothing of it happens while no host runs" in nobody["what"]
+    assert " ended " in nobody["what"]
     assert after["kind"] == "retry"
     assert "ValueError: there is nobody to greet" in after["what"]
-    assert (done["kind"], done["what"]) == ("ended", "the run is completed")
+    assert done["kind"] == "ended"
+    assert done["what"].startswith("the run is completed, and ended at ")
+    assert "nothing is left to be done" in done["remedy"]
     assert f"run {run} of greet (version 1): running" in told
     assert "behind that: bye" in told
+
+
+def test_a_command_that_is_proposed_does_what_it_says(app: Commands, migrated_url: str) -> None:
+    """It is typed as it is printed, with the kernel and the database that its reader gave."""
+    run = start(app, "nobody")
+    parts = urlsplit(migrated_url)
+    address = f"postgresql://{parts.username}@{parts.hostname}:{parts.port}{parts.path}"
+    del app.environment["DATABASE_URL"]
+    app.environment["PGPASSWORD"] = parts.password or ""
+    remedy = app.ok("why", run, "--kernel", "app:kernel", "--database", address).rpartition("`fairlead ")[2]
+    worker = app.begin(*shlex.split(remedy.partition("`")[0]))
+    start(app, "Ada", "--wait", "--timeout", "60", "--database", address)
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=PATIENCE_S)
+    unknown = app("runs", "show", "ffffffff", "--database", address)
+
+    assert remedy.startswith(f"worker app:kernel --database {address}`")
+    assert f"`fairlead runs list --database {address}`" in unknown.stderr
 
 
 def test_why_of_nothing(app: Commands) -> None:

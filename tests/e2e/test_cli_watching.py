@@ -102,7 +102,7 @@ def test_a_run_that_fails_is_told_by_the_exit_code(app: Commands) -> None:
 
     assert (people.returncode, programs.returncode) == (3, 3)
     assert "run failed (handler_failed): ValueError: no legs" in people.stdout
-    assert people.stderr == f"more of it: fairlead runs show {run}\n"
+    assert people.stderr == f"more of it: `fairlead runs show {run}`\n"
     assert [each["kind"] for each in found] == ["event"] * (len(found) - 1) + ["run"]
     assert found[-1]["error"]["message"] == "no legs"
     assert programs.stderr == ""

@@ -74,7 +74,7 @@ def test_what_is_overdue(name: str) -> None:
     (found,) = findings_of_health(health(**{name: Overdue(3, LONG_AGO)}), [], NOW)
 
     assert (found.name, found.severity, found.count) == (f"overdue_{name}", Severity.TROUBLE, 3)
-    assert "since 2026-05-04 11:00:00Z" in found.what
+    assert "since 2026-05-04 11:00:00 UTC" in found.what
     assert list(findings_of_health(health(**{name: Overdue(3, NOW - timedelta(seconds=30))}), [], NOW)) == []
 
 

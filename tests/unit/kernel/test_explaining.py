@@ -144,7 +144,9 @@ def test_a_pending_run_that_hosts_could_take() -> None:
     cause = only(why(status=RunStatus.PENDING))
 
     assert (cause.kind, cause.what) == (CauseKind.SLOT, "nobody has claimed the run yet, for 60 min")
-    assert cause.remedy == "one of the 50 slots of 1 host becomes free; more of them would take it sooner"
+    assert cause.remedy == (
+        "one of 50 slots becomes free; more of them would take it sooner (host-1 was last heard of 0 s ago)"
+    )
 
 
 def test_a_task_that_is_worked_on() -> None:
@@ -154,7 +156,8 @@ def test_a_task_that_is_worked_on() -> None:
 
     cause = only(found)
     assert (cause.kind, cause.step, cause.tasks) == (CauseKind.WORKING, "pack", 1)
-    assert cause.what == "pack with host-1, attempt 2: worked on, for 90 s"
+    assert cause.what == "pack with host-1 (last heard of 0 s ago), attempt 2: worked on, for 90 s"
+    assert cause.remedy.endswith("if that host is gone, its lease ends in 20 s (2026-05-04 12:00:20 UTC)")
     assert found.behind == ("ship",)
 
 
@@ -169,7 +172,13 @@ def test_a_task_that_is_worked_on() -> None:
         ),
         ((host(), host("host-2", seen_at=ago(3600))), 20, "which is silent; its lease ends", "a host takes it back"),
         ((host(),), -30, "whose lease ended 30 s ago", "a host takes it back within seconds"),
-        ((), -30, "whose lease ended", "a host has to run: fairlead worker"),
+        ((), -30, "whose lease ended", "has to run, and none does: `fairlead worker MODULE:KERNEL`"),
+        (
+            (host(flows=(ServedFlow("letters", "1"),)),),
+            -30,
+            "whose lease ended",
+            "has to run, and none does: `fairlead worker MODULE:KERNEL`",
+        ),
     ],
 )
 def test_a_task_whose_host_is_gone(hosts: tuple[Worker, ...], lease_s: float, told: str, remedy: str) -> None:
@@ -204,7 +213,11 @@ def test_a_task_that_waits_for_its_retry() -> None:
     cause = only(why(waiting, attempts=(attempt,)))
 
     assert (cause.kind, cause.until) == (CauseKind.RETRY, at)
-    assert cause.what == "pack[4] tried again in 40 s; attempt 1 ended handler_failed: ValueError: no stock"
+    assert cause.remedy == "the time passes, and a host is there by then (host-1 was last heard of 0 s ago)"
+    assert (
+        cause.what
+        == "pack[4] tried again in 40 s (2026-05-04 12:00:40 UTC); attempt 1 ended handler_failed: ValueError: no stock"
+    )
 
 
 def test_a_blob_that_cannot_be_read() -> None:
@@ -221,16 +234,29 @@ def test_a_task_that_is_held_back_by_a_start_delay() -> None:
     """Nothing has been tried yet."""
     cause = only(why(task(TaskStatus.QUEUED, attempts=0, ready_at=NOW + timedelta(hours=3))))
 
-    assert (cause.kind, cause.what) == (CauseKind.DELAY, "pack held back by a start delay for 3 h")
+    assert cause.kind is CauseKind.DELAY
+    assert cause.what == "pack held back by a start delay that ends in 3 h (2026-05-04 15:00:00 UTC)"
 
 
 @pytest.mark.parametrize(
     ("waits_for", "wake_s", "kind", "told"),
     [
-        (WaitsFor.SIGNAL, None, CauseKind.SIGNAL, "pack waits for a signal"),
-        (WaitsFor.SIGNAL, 3 * 86400, CauseKind.SIGNAL, "pack waits for a signal; its time ends in 3 days"),
-        (WaitsFor.TIME, 600, CauseKind.SLEEP, "pack sleeps, and wakes in 10 min"),
-        (WaitsFor.CHECK, 30, CauseKind.CHECK, "pack waits for outside work: next check in 30 s, 3 so far"),
+        (WaitsFor.SIGNAL, None, CauseKind.SIGNAL, "pack waits for a signal, for as long as it takes"),
+        (
+            WaitsFor.SIGNAL,
+            3 * 86400,
+            CauseKind.SIGNAL,
+            "pack waits for a signal; its time ends in 3 days (2026-05-07 12:00:00 UTC): then it fails as timed_out, "
+            "or is skipped by its on_timeout",
+        ),
+        (WaitsFor.TIME, 600, CauseKind.SLEEP, "pack sleeps, and wakes in 10 min (2026-05-04 12:10:00 UTC)"),
+        (
+            WaitsFor.CHECK,
+            30,
+            CauseKind.CHECK,
+            "pack waits for outside work, not ready when checked 2 times; its next check is in 30 s "
+            "(2026-05-04 12:00:30 UTC)",
+        ),
     ],
 )
 def test_a_step_that_waits(waits_for: WaitsFor, wake_s: float | None, kind: CauseKind, told: str) -> None:
@@ -240,7 +266,87 @@ def test_a_step_that_waits(waits_for: WaitsFor, wake_s: float | None, kind: Caus
 
     assert (cause.kind, cause.what, cause.until) == (kind, told, wake_at)
     if kind is CauseKind.SIGNAL:
-        assert f"fairlead signal {RUN} pack" in cause.remedy
+        assert f"`fairlead signal {RUN} pack PAYLOAD --kernel MODULE:KERNEL`" in cause.remedy
+    else:
+        assert "host-1 was last heard of 0 s ago" in cause.remedy
+
+
+@pytest.mark.parametrize(
+    ("wake_s", "next_check"), [(30, "; its next check is in 30 s (2026-05-04 12:00:30 UTC)"), (1200, "")]
+)
+def test_a_wait_that_gives_up(wake_s: float, next_check: str) -> None:
+    """When, and what happens then; what is looked at next may be that very time."""
+    wake_at, give_up_at = (NOW + timedelta(seconds=seconds) for seconds in (wake_s, 1200))
+    cause = only(
+        why(task(TaskStatus.SUSPENDED, waits_for=WaitsFor.CHECK, wake_at=wake_at, give_up_at=give_up_at, checks=0))
+    )
+
+    assert cause.what == (
+        f"pack waits for outside work, not checked yet{next_check}; it gives up in 20 min (2026-05-04 12:20:00 UTC): "
+        "it fails as timed_out, or is skipped by its on_exhausted"
+    )
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        task(TaskStatus.SUSPENDED, waits_for=WaitsFor.TIME, wake_at=NOW + timedelta(hours=3)),
+        task(TaskStatus.SUSPENDED, waits_for=WaitsFor.SIGNAL),
+        task(TaskStatus.SUSPENDED, waits_for=WaitsFor.CHECK, wake_at=NOW + timedelta(hours=3)),
+        task(TaskStatus.QUEUED, attempts=0, ready_at=NOW + timedelta(hours=3)),
+    ],
+    ids=["sleep", "signal", "check", "delay"],
+)
+def test_time_alone_moves_nothing_where_no_host_runs(waiting: TaskRecord) -> None:
+    """It is said before all else, with the command that starts one."""
+    gone = host(seen_at=NOW - 2 * SILENT_AFTER)
+    (first, *others) = sorted(why(waiting, hosts=(gone,)).causes, key=lambda each: each.kind is not CauseKind.NO_HOST)
+
+    assert first.what == (
+        "whatever its time, nothing of it happens while no host runs that has flow 'orders' in version 3 (no host runs "
+        "at all; the last, host-1, was last heard of 3 min ago)"
+    )
+    assert first.remedy == "start a host that has it: `fairlead worker MODULE:KERNEL`"
+    assert not any("the time passes" in each.remedy for each in others)
+    assert CauseKind.NO_HOST not in [each.kind for each in why(waiting).causes]
+
+
+def test_a_retry_in_a_queue_that_no_host_serves() -> None:
+    """The time alone does not do it."""
+    cause = only(why(task(TaskStatus.QUEUED, queue="mail", attempts=0, ready_at=NOW + timedelta(hours=3))))
+
+    assert cause.remedy == (
+        "no host that runs serves queue 'mail'; start one by then: `fairlead worker MODULE:KERNEL --queue mail`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("hosts", "told"),
+    [
+        ((host(seen_at=ago(25)),), "(host-1 was last heard of 25 s ago)"),
+        (
+            (host(seen_at=ago(70)),),
+            "(host-1 was last heard of 70 s ago, though it announces itself every 30 s)",
+        ),
+        (
+            (host(seen_at=ago(70), kind=HostKind.SERVERLESS),),
+            "(host-1 was last heard of 70 s ago)",
+        ),
+        ((host(seen_at=ago(70)), host("host-2", seen_at=ago(5))), "(2 hosts were last heard of 5 s to 70 s ago)"),
+    ],
+)
+def test_a_host_is_believed_no_further_than_it_was_heard_of(hosts: tuple[Worker, ...], told: str) -> None:
+    """One that was killed a minute ago still counts as running, so it is told when it was heard of."""
+    assert told in only(why(status=RunStatus.PENDING, hosts=hosts)).remedy
+
+
+def test_a_serverless_host_between_its_calls() -> None:
+    """It has the code, and does nothing by itself."""
+    between = host(seen_at=ago(600), kind=HostKind.SERVERLESS)
+    cause = only(why(status=RunStatus.PENDING, hosts=(between,)))
+
+    assert cause.kind is CauseKind.NO_HOST
+    assert "serverless host-1 was last heard of 10 min ago; it works only while it is called" in cause.what
 
 
 def test_a_wait_that_nobody_looks_at() -> None:
@@ -267,9 +373,13 @@ def test_a_run_that_has_ended() -> None:
     failed = only(why(status=RunStatus.FAILED, reason="handler_failed", error=error, ended_at=NOW))
     completed = only(why(status=RunStatus.COMPLETED, ended_at=NOW))
 
-    assert failed.what == "the run is failed (handler_failed): ValueError: no stock"
-    assert "fairlead runs retry" in failed.remedy
-    assert (completed.kind, completed.what) == (CauseKind.ENDED, "the run is completed")
+    assert failed.what == (
+        "the run is failed (handler_failed), and ended at 2026-05-04 12:00:00 UTC: ValueError: no stock"
+    )
+    assert f"`fairlead runs retry {RUN} --kernel MODULE:KERNEL`" in failed.remedy
+    assert completed.kind is CauseKind.ENDED
+    assert completed.what == "the run is completed, and ended at 2026-05-04 12:00:00 UTC"
+    assert completed.remedy == f"nothing is left to be done; its outputs: `fairlead runs show {RUN} --payloads`"
 
 
 def test_a_running_run_without_a_live_task_is_a_defect() -> None:
@@ -283,3 +393,15 @@ def test_a_deadline_that_has_passed() -> None:
 
     assert [cause.kind for cause in found.causes] == [CauseKind.SIGNAL, CauseKind.NO_HOST]
     assert "its deadline has passed" in found.causes[1].what
+
+
+def test_a_deadline_to_come() -> None:
+    """Until when, and what happens then; it needs nobody, so what does comes first."""
+    at = NOW + timedelta(hours=3)
+    found = why(task(TaskStatus.SUSPENDED, waits_for=WaitsFor.SIGNAL), deadline_at=at)
+
+    assert [cause.kind for cause in found.causes] == [CauseKind.SIGNAL, CauseKind.DEADLINE]
+    assert found.causes[1].until == at
+    assert found.causes[1].what == (
+        "its run_timeout ends in 3 h (2026-05-04 15:00:00 UTC): it fails as timed_out if it is not over by then"
+    )
