@@ -10,10 +10,11 @@ import logging
 from collections.abc import Iterator
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from ..kernel import Kernel
 from ..kernel.api.retention import ORPHAN_GRACE
-from ..kernel.commands import ClaimChore, CollectBlobs, PruneRuns
-from ..ports.reading import RunCursor
+from ..kernel.commands import ClaimChore, CollectBlobs, Pruned, PruneOutlived
 
 logger = logging.getLogger(__name__)
 
@@ -47,18 +48,26 @@ class Caretaker:
         """
         total = 0
         for slug, retention in self._retentions():
-            ended_before = self._kernel.ports.clock.now() - retention
-            after: RunCursor | None = None
-            batches = 0
-            while batches_max is None or batches < batches_max:
-                pruned = await self._kernel.dispatch(PruneRuns(ended_before=ended_before, flow=slug, after=after))
-                total += pruned.runs
-                batches += pruned.runs > 0
-                after = pruned.next
-                if after is None:
-                    break
+            pruned = await self._prune_flow(slug, retention, batches_max)
+            total += pruned.runs
+            if pruned.dead_letters:
+                logger.warning(
+                    "%d runs of flow %s have been kept as long as it says, and stay since they have dead letters",
+                    pruned.dead_letters,
+                    slug,
+                )
         if total:
             logger.info("%d runs were removed, since they have been kept as long as their flows say", total)
+        return total
+
+    async def _prune_flow(self, slug: str, retention: timedelta, batches_max: int | None) -> Pruned:
+        command = PruneOutlived(flow=slug, retention=retention)
+        total = await self._kernel.dispatch(command)
+        batches = int(total.runs > 0)
+        while total.next is not None and (batches_max is None or batches < batches_max):
+            pruned = await self._kernel.dispatch(replace(command, after=total.next))
+            batches += pruned.runs > 0
+            total = total.and_then(pruned)
         return total
 
     async def collect(self) -> int:

@@ -141,6 +141,11 @@ class Deliveries:
         for sink in self.sinks.values():
             sink.add(batch)
 
+    def has_dead_letters(self, run_id: str) -> bool:
+        """Whether a sink never accepted some event of a run."""
+        shard = shard_of(run_id)
+        return any(key.run_id == run_id for sink in self.sinks.values() for key in sink.shards[shard].letters)
+
     def forget_run(self, run_id: str) -> None:
         """A run is gone that had nothing left to publish, and its dead letters with it."""
         for sink in self.sinks.values():

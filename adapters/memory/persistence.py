@@ -304,14 +304,16 @@ class MemoryPersistence:
     async def find_prunable(
         self, ended_before: datetime, *, flow: str | None, after: RunCursor | None, limit: int
     ) -> PrunablePage:
-        """Terminal runs that ended before `ended_before` and have no unpublished event."""
+        """Runs that ended before `ended_before`, and which of their events keep them."""
         with self._store.mutex:
             return forgetting.find_prunable(self._store, ended_before, flow, after, limit)
 
-    async def delete_runs(self, runs: Sequence[str], *, ended_before: datetime) -> Sequence[str]:
+    async def delete_runs(
+        self, runs: Sequence[str], *, ended_before: datetime, dead_letters: bool = False
+    ) -> Sequence[str]:
         """Remove runs and every row of theirs."""
         with self._store.mutex:
-            return forgetting.delete_runs(self._store, runs, ended_before)
+            return forgetting.delete_runs(self._store, runs, ended_before, dead_letters=dead_letters)
 
     async def find_runs(self, runs: Sequence[str]) -> frozenset[str]:
         """Those of some ids that are ids of runs."""

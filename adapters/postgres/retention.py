@@ -9,7 +9,7 @@ from ...ports.reading import RunCursor
 from ...ports.records import TaskKey, TaskRow
 from ...ports.retention import PrunablePage, PrunableRun
 from .arrays import uuids
-from .database import Database
+from .database import Database, Row
 from .rows import is_run_id, key_columns, task_row
 
 
@@ -21,7 +21,7 @@ class Forgetting:
     async def find_prunable(
         self, ended_before: datetime, *, flow: str | None, after: RunCursor | None, limit: int
     ) -> PrunablePage:
-        """Terminal runs that ended before `ended_before` and have no unpublished event."""
+        """Runs that ended before `ended_before`, and which of their events keep them."""
         parameters: dict[str, object] = {
             "ended_before": ended_before,
             "after_created_at": None if after is None else after.created_at,
@@ -32,15 +32,21 @@ class Forgetting:
             rows = await self._database.read("find_prunable", parameters)
         else:
             rows = await self._database.read("find_prunable_of_flow", {**parameters, "flow": flow})
-        runs = [PrunableRun(id=row[0], flow=row[1], ended_at=row[3], tasks=row[4]) for row in rows if row[5]]
-        return PrunablePage(runs, RunCursor(rows[-1][2], rows[-1][0]) if len(rows) == limit else None)
+        return PrunablePage(
+            runs=[_prunable_run(row) for row in rows if row[4] is not None],
+            last=RunCursor(rows[-1][2], rows[-1][0]) if rows else None,
+            more=len(rows) == limit,
+            next_end=min((row[3] for row in rows if row[4] is None and row[3] is not None), default=None),
+        )
 
-    async def delete_runs(self, runs: Sequence[str], *, ended_before: datetime) -> Sequence[str]:
+    async def delete_runs(
+        self, runs: Sequence[str], *, ended_before: datetime, dead_letters: bool = False
+    ) -> Sequence[str]:
         """Remove runs and every row of theirs, in one transaction."""
         wanted = {"runs": uuids(sorted({run_id for run_id in runs if is_run_id(run_id)}))}
         async with self._database.transaction() as connection:
             locked = await self._database.fetch(connection, "lock_prunable", {**wanted, "ended_before": ended_before})
-            held = {"runs": uuids([row[0] for row in locked])}
+            held = {"runs": uuids([row[0] for row in locked]), "dead_letters": dead_letters}
             return [row[0] for row in await self._database.fetch(connection, "delete_runs", held)] if locked else []
 
     async def find_runs(self, runs: Sequence[str]) -> frozenset[str]:
@@ -54,3 +60,7 @@ class Forgetting:
         rows = await self._database.read("load_tasks", key_columns(keys), by_key=True)
         places: list[int] = [row[0] for row in rows]
         return {keys[place - 1]: task_row(keys[place - 1], row) for place, row in zip(places, rows, strict=True)}
+
+
+def _prunable_run(row: Row) -> PrunableRun:
+    return PrunableRun(id=row[0], flow=row[1], ended_at=row[3], tasks=row[4], unpublished=row[5], dead_letters=row[6])

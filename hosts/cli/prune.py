@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import click
@@ -29,6 +30,11 @@ from .reading import read
     is_flag=True,
     help=f"Also remove blobs that no run refers to, once they are {ORPHAN_GRACE.days} day old. All blobs are listed.",
 )
+@click.option(
+    "--dead-letters",
+    is_flag=True,
+    help="Also remove runs that have dead letters, and these with them. See `outbox`.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @ports_options
 @common_options
@@ -36,15 +42,17 @@ def prune(
     older_than: timedelta | None,
     flow: str | None,
     orphaned_blobs: bool,
+    dead_letters: bool,
     dry_run: bool,
     as_json: bool,
     choice: DatabaseChoice,
 ) -> None:
     """Remove runs that ended long ago, with everything of theirs: steps, tasks, attempts, events, keys and blobs.
 
-    In batches, each of which removes whole runs; it may be stopped at any time and started again. A run stays until all
-    of its events are published. Its idempotency key is free again afterwards. The code of the flows is not needed;
-    hosts do the same by themselves for flows with a `retention`.
+    In batches, each of which removes whole runs; it may be stopped at any time and started again. Its idempotency key
+    is free again afterwards. A run stays until all of its events are published, and while it has dead letters; how many
+    are kept back is said. The code of the flows is not needed; hosts do the same by themselves for flows with a
+    `retention`.
 
     \b
     fairlead prune --older-than 90d --dry-run
@@ -55,9 +63,16 @@ def prune(
         raise click.UsageError("say what is old: --older-than 30d; or give --orphaned-blobs")
     if flow is not None and older_than is None:
         raise click.UsageError("--flow says whose runs are removed, so it needs --older-than")
+    if dead_letters and older_than is None:
+        raise click.UsageError("--dead-letters go with their runs, so it needs --older-than")
 
     async def ask(kernel: Kernel) -> tuple[Pruned | None, CollectedBlobs | None]:
-        pruned = None if older_than is None else await _prune(kernel, older_than, flow, dry_run)
+        pruned = None
+        if older_than is not None:
+            batches = kernel.prune_in_batches(
+                older_than=older_than, flow=flow, dead_letters=dead_letters, dry_run=dry_run
+            )
+            pruned = await _telling(batches)
         return pruned, await kernel.collect_blobs(dry_run=dry_run) if orphaned_blobs else None
 
     pruned, collected = read(choice, ask)
@@ -68,25 +83,37 @@ def prune(
     if pruned is not None:
         blobs = "" if dry_run else f" and {pruned.blobs:,} blobs"
         click.echo(f"{verb}: {pruned.runs:,} runs with {pruned.tasks:,} tasks{blobs}")
+        if pruned.unpublished:
+            click.echo(f"kept back: {pruned.unpublished:,} runs some of whose events are not published yet")
+        if pruned.dead_letters:
+            click.echo(
+                f"kept back: {pruned.dead_letters:,} runs with dead letters: fairlead outbox replay, or --dead-letters"
+            )
     if collected is not None:
         click.echo(f"{verb}: {collected.blobs:,} orphaned blobs, {shown_size(collected.size_bytes)}")
         if collected.foreign:
             click.echo(f"left alone: {collected.foreign:,} blobs that are not Fairlead's", err=True)
 
 
-async def _prune(kernel: Kernel, older_than: timedelta, flow: str | None, dry_run: bool) -> Pruned:
-    runs = tasks = blobs = 0
-    async for batch in kernel.prune_in_batches(older_than=older_than, flow=flow, dry_run=dry_run):
-        runs, tasks, blobs = runs + batch.runs, tasks + batch.tasks, blobs + batch.blobs
+async def _telling(batches: AsyncIterator[Pruned]) -> Pruned:
+    """All batches together, with a word after each."""
+    total = Pruned(runs=0, tasks=0, blobs=0)
+    async for batch in batches:
+        total = total.and_then(batch)
         if batch.runs:
-            tell(f"{runs:,} runs so far")
-    return Pruned(runs=runs, tasks=tasks, blobs=blobs)
+            tell(f"{total.runs:,} runs so far")
+    return total
 
 
 def _as_json(pruned: Pruned | None, collected: CollectedBlobs | None) -> dict[str, object]:
     document: dict[str, object] = {}
     if pruned is not None:
-        document["pruned"] = {"runs": pruned.runs, "tasks": pruned.tasks, "blobs": pruned.blobs}
+        document["pruned"] = {
+            "runs": pruned.runs,
+            "tasks": pruned.tasks,
+            "blobs": pruned.blobs,
+            "kept_back": {"unpublished": pruned.unpublished, "dead_letters": pruned.dead_letters},
+        }
     if collected is not None:
         document["orphans"] = {
             "blobs": collected.blobs,

@@ -11,7 +11,7 @@ from .joining import RequestCancel, RequestSignal, StartRunsOn
 from .notes import ANNOTATE_BATCH_MAX, AnnotateRuns, Annotation, AnnotationVerdict, WriteNotes
 from .outbox import PUBLISH_TIMEOUT, REPLAY_BATCH, Flushed, FlushOutbox, RemoveSink, ReplayDeadLetters
 from .rerun import RerunRun, RestartedRun
-from .retention import PRUNE_BATCH, ClaimChore, CollectBlobs, CollectedBlobs, Pruned, PruneRuns
+from .retention import PRUNE_BATCH, ClaimChore, CollectBlobs, CollectedBlobs, Pruned, PruneOutlived, PruneRuns
 from .runs import (
     REASON_LENGTH_MAX,
     START_BATCH_MAX,
@@ -102,6 +102,7 @@ __all__ = [
     "Outcome",
     "OutcomeKind",
     "PauseSchedule",
+    "PruneOutlived",
     "PruneRuns",
     "Pruned",
     "PutSchedule",

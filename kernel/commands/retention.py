@@ -16,7 +16,7 @@ PRUNE_BATCH = 500
 class PruneRuns(Command["Pruned"], frozen=True, kw_only=True):
     """Remove a batch of runs that ended before a time, with everything of theirs. Repeatable. It needs no code.
 
-    A run whose events are not all published is kept until they are.
+    A run whose events are not all published is kept until they are, and one with dead letters unless these may go.
     """
 
     needs_flows: ClassVar[bool] = False
@@ -27,8 +27,30 @@ class PruneRuns(Command["Pruned"], frozen=True, kw_only=True):
     after: RunCursor | None = None
     """`next` of the batch before; None to begin with the oldest."""
     limit: int = PRUNE_BATCH
+    dead_letters: bool = False
+    """Whether runs go that have dead letters, and these with them."""
     dry_run: bool = False
     """Only tell what would be removed."""
+
+    def __post_init__(self) -> None:
+        at_least("limit", self.limit, 1)
+
+
+class PruneOutlived(Command["Pruned"], frozen=True, kw_only=True):
+    """Remove a batch of a flow's runs that ended longer ago than they are kept. Repeatable. It needs no code.
+
+    As `PruneRuns`, for those who ask again and again: runs that were looked at before are looked at again only when
+    some of them may be old enough. Runs with dead letters stay.
+    """
+
+    needs_flows: ClassVar[bool] = False
+    flow: str
+    """Its slug."""
+    retention: timedelta
+    """How long its runs are kept after their end."""
+    after: RunCursor | None = None
+    """`next` of the batch before; None to begin."""
+    limit: int = PRUNE_BATCH
 
     def __post_init__(self) -> None:
         at_least("limit", self.limit, 1)
@@ -42,8 +64,23 @@ class Pruned(Record, frozen=True, kw_only=True):
     """Of these runs, in all generations."""
     blobs: int
     """What was removed of them; 0 in a dry run, which looks at no blob."""
+    unpublished: int = 0
+    """How many runs are old enough and stay, since some of their events are not published yet."""
+    dead_letters: int = 0
+    """How many others stay, since some of their events are dead letters."""
     next: RunCursor | None = None
     """Where the next batch begins; None where all was looked at."""
+
+    def and_then(self, batch: Pruned) -> Pruned:
+        """This and the next batch together."""
+        return Pruned(
+            runs=self.runs + batch.runs,
+            tasks=self.tasks + batch.tasks,
+            blobs=self.blobs + batch.blobs,
+            unpublished=self.unpublished + batch.unpublished,
+            dead_letters=self.dead_letters + batch.dead_letters,
+            next=batch.next,
+        )
 
 
 class CollectBlobs(Command["CollectedBlobs"], frozen=True, kw_only=True):

@@ -10,13 +10,14 @@ from ..registry import Registry
 from ..sinks import Sinks
 from .advancing import Advancing
 from .claiming import Claiming
+from .collecting import Collecting
 from .controlling import Controlling
 from .firing import Firing
 from .joining import Joining
 from .means import Handlers, Means
 from .noting import Noting
+from .pruning import Pruning
 from .publishing import Publishing
-from .retaining import Retaining
 from .running import Running
 from .scheduling import Scheduling
 from .waiting import Waiting
@@ -47,7 +48,8 @@ class Dispatcher:
             Waiting(means),
             Controlling(means),
             Publishing(means, sinks),
-            Retaining(means),
+            Pruning(means),
+            Collecting(means),
             Noting(means),
             Workers(means),
             Scheduling(means),

@@ -6,9 +6,17 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from fairlead.ports.changes import Changes, NewSignal, ResumeToken
-from fairlead.ports.outbox import shard_of
+from fairlead.ports.outbox import (
+    DeadLetter,
+    DeadLetterFilter,
+    DeadLetterKey,
+    EventRecord,
+    Holdings,
+    shard_of,
+)
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import RunCursor, RunFilter
 from fairlead.ports.records import FlowRow, TaskKey
@@ -49,15 +57,31 @@ def all_of(page: PrunablePage) -> list[str]:
 
 
 async def test_only_what_has_ended_and_is_published_may_go(store: Persistence, flow: FlowRow) -> None:
-    """Neither pending nor running runs, nor those with an event that nobody has got yet."""
+    """Neither pending nor running runs; those with an event that nobody has got yet are told apart."""
     (gone,) = await ended(store, flow, 1)
     await start(store, flow, 2)
     await run_with_tasks(store, flow, 3)
-    await complete_run(store, flow, 4)
+    kept = await complete_run(store, flow, 4)
 
     page = await store.find_prunable(LATER, flow=None, after=None, limit=10)
 
-    assert page == PrunablePage([PrunableRun(id=gone, flow=flow.slug, ended_at=START, tasks=1)], None)
+    free = PrunableRun(id=gone, flow=flow.slug, ended_at=START, tasks=1)
+    assert page == PrunablePage(
+        runs=[free, replace(free, id=kept, unpublished=True)], last=RunCursor(START, kept), more=False
+    )
+
+
+async def test_a_page_tells_when_the_next_of_its_runs_ended(store: Persistence, flow: FlowRow) -> None:
+    """Of those that may not go yet, as far as they have ended: so nobody need look again before their time."""
+    await ended(store, flow, 1)
+    for number, seconds in ((2, 50), (3, 40)):
+        await complete_run(store, flow, number, ended_at=at(seconds))
+    await start(store, flow, 4)
+
+    assert (await store.find_prunable(at(30), flow=None, after=None, limit=10)).next_end == at(40)
+    assert (await store.find_prunable(at(30), flow="orders", after=None, limit=2)).next_end == at(50)
+    assert (await store.find_prunable(at(30), flow=None, after=None, limit=1)).next_end is None
+    assert await store.find_prunable(at(30), flow="others", after=None, limit=9) == PrunablePage(runs=[])
 
 
 async def test_the_time_of_the_end_is_what_counts_and_is_exclusive(store: Persistence, flow: FlowRow) -> None:
@@ -81,8 +105,8 @@ async def test_runs_are_found_page_by_page_oldest_first(store: Persistence, flow
     while True:
         page = await store.find_prunable(LATER, flow=slug, after=after, limit=2)
         pages.append(all_of(page))
-        after = page.next
-        if after is None:
+        after = page.last
+        if not page.more:
             break
 
     assert pages == [[runs[0], runs[1]], [runs[2]], [runs[3]]]
@@ -160,6 +184,57 @@ async def test_what_may_not_go_is_not_deleted_either(store: Persistence, flow: F
 
     assert await store.delete_runs([pending, unpublished, "no id", run_id(99)], ended_before=LATER) == []
     assert await store.delete_runs([young], ended_before=START) == []
+
+
+async def with_dead_letter(store: Persistence, flow: FlowRow, number: int) -> str:
+    """A completed run with an event that the sink never accepted, though it has all others."""
+    run = await complete_run(store, flow, number)
+    (lease,) = (await store.lease_shards("default", "flusher", now=at(0), until=at(60), limit=64)).leases
+    event = EventRecord(
+        run_id=run, flow=flow.slug, generation=1, sequence=4, type="step.completed", step="pack", at=START, data=b"{}"
+    )
+    letter = DeadLetter(sink="default", event=event, attempts=90, problem="never", died_at=START)
+    assert await store.record_holdings(lease, Holdings(dead=(letter,)))
+    await store.release_shards("flusher", [lease])
+    await publish_all(store)
+    return run
+
+
+async def test_a_run_with_dead_letters_goes_only_where_they_may(store: Persistence, flow: FlowRow) -> None:
+    """Nobody has got these events, so they are not thrown away by the way. They go with their run and no other."""
+    (free,) = await ended(store, flow, 1)
+    gone, kept = [await with_dead_letter(store, flow, number) for number in (2, 3)]
+    page = await store.find_prunable(LATER, flow=None, after=None, limit=10)
+
+    assert [(run.id, run.unpublished, run.dead_letters) for run in page.runs] == [
+        (free, False, False),
+        (gone, False, True),
+        (kept, False, True),
+    ]
+    assert await store.delete_runs([free, gone], ended_before=LATER) == [free]
+    assert await store.delete_runs([gone], ended_before=LATER, dead_letters=True) == [gone]
+    left = await store.list_dead_letters(DeadLetterFilter(), limit=10, after=None)
+    assert [letter.event.run_id for letter in left] == [kept]
+
+
+@pytest.mark.parametrize("how", ["replayed", "refused", "the sink is removed"])
+async def test_dead_letters_keep_a_run_until_they_are_gone(store: Persistence, flow: FlowRow, how: str) -> None:
+    """Accepted at last, or nobody's any more. To ask for a replay is not enough."""
+    run = await with_dead_letter(store, flow, 1)
+    if how == "the sink is removed":
+        await store.remove_sink("default")
+    else:
+        await store.ask_for_replay(DeadLetterFilter(), now=at(5), limit=10)
+        assert await store.delete_runs([run], ended_before=LATER) == []
+        (lease,) = (await store.lease_shards("default", "flusher", now=at(5), until=at(60), limit=64)).leases
+        replayed = DeadLetterKey(run, 4)
+        if how == "replayed":
+            assert await store.record_replays(lease, accepted=[replayed], refused=[])
+        else:
+            assert await store.record_replays(lease, accepted=[], refused=[(replayed, "still not")])
+
+    gone = [] if how == "refused" else [run]
+    assert await store.delete_runs([run], ended_before=LATER) == gone
 
 
 async def test_two_prunes_at_once_delete_each_run_once(store: Persistence, flow: FlowRow) -> None:

@@ -141,7 +141,7 @@ def test_prune_removes_what_ended_long_ago(app: Commands) -> None:
 
     assert pruned == {
         "dry_run": False,
-        "pruned": {"runs": 1, "tasks": 2, "blobs": 0},
+        "pruned": {"runs": 1, "tasks": 2, "blobs": 0, "kept_back": {"unpublished": 0, "dead_letters": 0}},
         "orphans": {"blobs": 0, "size_bytes": 0, "kept": 0, "foreign": 0},
     }
     assert [run["id"] for run in json.loads(app.ok("runs", "list", "--json"))["runs"]] == [kept]
@@ -156,6 +156,7 @@ def test_prune_removes_what_ended_long_ago(app: Commands) -> None:
         (("--older-than", "a while"), "'a while' is no length of time; write 45s, 90m, 12h, 30d or 4w"),
         (("--older-than", "9999999w"), "at most 3650 days"),
         (("--orphaned-blobs", "--flow", "greet"), "--flow says whose runs are removed, so it needs --older-than"),
+        (("--orphaned-blobs", "--dead-letters"), "--dead-letters go with their runs, so it needs --older-than"),
     ],
 )
 def test_a_prune_that_makes_no_sense_removes_nothing(app: Commands, arguments: tuple[str, ...], told: str) -> None:

@@ -147,7 +147,9 @@ async def look_at_task(store: Persistence, key: TaskKey) -> TaskRow:
     return (await look(store, key.run_id, tasks=[key])).tasks[key]
 
 
-async def complete_run(store: Persistence, flow: FlowRow, number: int = 1, *, output: bytes = b'"done"') -> str:
+async def complete_run(
+    store: Persistence, flow: FlowRow, number: int = 1, *, output: bytes = b'"done"', ended_at: datetime = START
+) -> str:
     """Take a run of one step and one task from its start to its completion."""
     run = await run_with_tasks(store, flow, number)
     (task,) = await store.claim_tasks(task_claim(flow, only=[TaskKey(run, "pack", 1, 0)]))
@@ -155,9 +157,9 @@ async def complete_run(store: Persistence, flow: FlowRow, number: int = 1, *, ou
         store,
         run,
         Changes(
-            runs=(run_update(run, RunStatus.COMPLETED, next_sequence=6, ended_at=START),),
-            steps=(step_write(run, status=StepStatus.COMPLETED, remaining=0, ended_at=START),),
-            tasks=(completed(task, output=output),),
+            runs=(run_update(run, RunStatus.COMPLETED, next_sequence=6, ended_at=ended_at),),
+            steps=(step_write(run, status=StepStatus.COMPLETED, remaining=0, ended_at=ended_at),),
+            tasks=(completed(task, output=output, ended_at=ended_at),),
             events=(events(run, 4, [("step.completed", {"step": "pack"}), "run.completed"], flow=flow.slug),),
         ),
     )

@@ -1,9 +1,18 @@
 -- Everything of the runs that this transaction holds, children before their run. What still has events to publish stays
--- whole; a terminal run that is locked gets no new ones.
+-- whole, and so does what has dead letters unless they may go; a terminal run that is locked gets no new events, and one
+-- that becomes a dead letter was not published in the snapshot before.
 WITH gone AS MATERIALIZED (
     SELECT held.id
     FROM unnest(%(runs)s) AS held (id)
     WHERE NOT EXISTS (SELECT FROM fairlead.outbox AS o WHERE o.run_id = held.id AND NOT o.published)
+        AND (%(dead_letters)s::boolean OR NOT EXISTS (
+            SELECT
+            FROM fairlead.sinks AS k
+            CROSS JOIN LATERAL (
+                SELECT FROM fairlead.dead_letters AS d WHERE d.sink = k.id AND d.run_id = held.id LIMIT 1
+            ) AS letter
+            WHERE NOT k.removed
+        ))
 ), tasks AS (
     DELETE FROM fairlead.tasks AS t USING gone WHERE t.run_id = gone.id
 ), attempts AS (

@@ -18,6 +18,9 @@ BEGAN = datetime(2036, 2, 27, 12, tzinfo=UTC)
 
 OLD_FROM, YOUNG_FROM = BEGAN, BEGAN + timedelta(seconds=40_000)
 
+LOOKED_UNTIL = YOUNG_FROM + timedelta(seconds=3_000)
+"""Up to there somebody has looked at all runs, and has passed them over."""
+
 FILL = """
 INSERT INTO fairlead.runs
     (id, flow_id, flow, version, fingerprint, request_digest, status, created_at, ended_at, input)
@@ -48,6 +51,12 @@ def filled(filled_database: Filled) -> Generator[psycopg.Connection[Any]]:
         ("find_prunable_of_flow", {"flow": "young"}, PAGE, PAGE),
         ("find_prunable_of_flow", {"flow": "young", "ended_before": YOUNG_FROM}, 0, 0),
         ("find_prunable_of_flow", {"flow": "young", "after_created_at": YOUNG_FROM + timedelta(hours=1)}, PAGE, PAGE),
+        (
+            "find_prunable_of_flow",
+            {"flow": "young", "ended_before": LOOKED_UNTIL, "after_created_at": LOOKED_UNTIL},
+            0,
+            0,
+        ),
         ("list_runs_of_flow", {"flow": "old"}, PAGE, PAGE),
         ("list_runs_of_flow", {"flow": "old", "created_before": OLD_FROM + timedelta(minutes=30)}, PAGE, PAGE),
         ("list_runs_of_flow", {"flow": "old", "created_from": YOUNG_FROM}, 0, 0),

@@ -1,13 +1,12 @@
-"""Forgetting what is old, and blobs that nobody refers to.
+"""Collecting blobs that nobody refers to.
 
-Rows go first, blobs after the commit: a process that dies in between leaves blobs of runs that are gone, and those are
-collected as all orphans are. A blob is removed only where its run is gone, or where the attempt that wrote it can never
-be recorded any more; what this cannot tell is left alone.
+A blob is removed only where its run is gone, or where the attempt that wrote it can never be recorded any more; what
+this cannot tell is left alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -15,14 +14,11 @@ import msgspec
 from ...ports.blobs import BlobInfo
 from ...ports.records import TaskKey
 from ...ports.scheduler import ScheduledCommand
-from ..commands import ClaimChore, CollectBlobs, CollectedBlobs, Pruned, PruneRuns
+from ..commands import ClaimChore, CollectBlobs, CollectedBlobs
 from ..decisions.keeping import may_be_referred_to
-from ..references import RUNS, BlobOwner, owner_of, run_prefix
+from ..references import RUNS, BlobOwner, owner_of
 from ..templates import TEMPLATES, kept_blobs
 from .means import Handlers, Means
-
-TASKS_TOGETHER_MAX = 20_000
-"""Tasks removed in one transaction, unless a single run has more: about a second's work of a database."""
 
 CHORES = "chore/"
 """How the names of chores begin among what is scheduled."""
@@ -31,8 +27,8 @@ BLOBS_TOGETHER = 1_000
 """Blobs whose owners are asked for in one statement."""
 
 
-class Retaining:
-    """Carries out `PruneRuns`, `CollectBlobs` and `ClaimChore`."""
+class Collecting:
+    """Carries out `CollectBlobs` and `ClaimChore`."""
 
     def __init__(self, means: Means) -> None:
         self._means = means
@@ -40,35 +36,7 @@ class Retaining:
     @property
     def handlers(self) -> Handlers:
         """What carries out each command."""
-        return {
-            PruneRuns: self._prune_runs,
-            CollectBlobs: self._collect_blobs,
-            ClaimChore: self._claim_chore,
-        }
-
-    async def _prune_runs(self, command: PruneRuns) -> Pruned:
-        persistence = self._means.persistence
-        page = await persistence.find_prunable(
-            command.ended_before, flow=command.flow, after=command.after, limit=command.limit
-        )
-        tasks = {run.id: run.tasks for run in page.runs}
-        if command.dry_run:
-            return Pruned(runs=len(tasks), tasks=sum(tasks.values()), blobs=0, next=page.next)
-        gone: list[str] = []
-        blobs = 0
-        for together in _together(tasks):
-            deleted = await persistence.delete_runs(together, ended_before=command.ended_before)
-            gone += deleted
-            blobs += await self._delete_blobs_of(deleted)
-        return Pruned(runs=len(gone), tasks=sum(tasks[run_id] for run_id in gone), blobs=blobs, next=page.next)
-
-    async def _delete_blobs_of(self, runs: Iterable[str]) -> int:
-        store, deleted = self._means.ports.blobs, 0
-        for run_id in runs:
-            async for blob in store.list(run_prefix(run_id)):
-                await store.delete(blob.key)
-                deleted += 1
-        return deleted
+        return {CollectBlobs: self._collect_blobs, ClaimChore: self._claim_chore}
 
     async def _collect_blobs(self, command: CollectBlobs) -> CollectedBlobs:
         store = self._means.ports.blobs
@@ -126,20 +94,6 @@ class _Chore(msgspec.Struct, frozen=True):
     """When a chore was last given to a host."""
 
     given_at: datetime
-
-
-def _together(tasks: dict[str, int]) -> Iterable[list[str]]:
-    """Runs in groups that are removed in one transaction each."""
-    group: list[str] = []
-    weight = 0
-    for run_id, count in tasks.items():
-        if group and weight + count > TASKS_TOGETHER_MAX:
-            yield group
-            group, weight = [], 0
-        group.append(run_id)
-        weight += count
-    if group:
-        yield group
 
 
 async def _pages(blobs: AsyncIterator[BlobInfo]) -> AsyncIterator[list[BlobInfo]]:
