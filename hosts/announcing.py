@@ -73,6 +73,7 @@ class Announcer:
                 flows=tuple(ServedFlow(flow.slug, flow.version) for flow in self._kernel.flows),
                 queues=self._queues,
                 slots=self._slots,
+                sinks=self._kernel.sink_names,
                 started_at=self._started_at,
                 ends=ends,
             )

@@ -17,13 +17,11 @@ from ..ports.outbox import SinkRecord
 from .amounts import counted, moment
 from .commands import CLOCK_SKEW_MAX
 from .proposals import KERNEL, proposed
+from .sink_states import SinkState, standing_of
 from .workers import Worker, able_workers, serving_workers
 
 PATIENCE = timedelta(minutes=1)
 """What is overdue for less is dealt with by hosts as they go."""
-
-EVENTS_PATIENCE = timedelta(minutes=5)
-"""Likewise for events: a sink that was down for a moment is asked again after a pause, and then has a backlog."""
 
 ROWS_SHOWN_MAX = 20
 """Rows that break one rule and are named; the rest is counted."""
@@ -108,15 +106,13 @@ def findings_of_health(health: Health, workers: Sequence[Worker], now: datetime)
         ("waits", health.waits, PATIENCE, "suspended task", "due to be woken"),
         ("deadlines", health.deadlines, PATIENCE, "run", "past the deadline"),
         ("commands", health.commands, PATIENCE, "scheduled command", "due"),
-        ("events", health.events, EVENTS_PATIENCE, "group of events", "not published"),
     )
     for name, found, patience, one, how in overdue:
         if found.since is not None and now - found.since >= patience:
-            many = "groups of events" if name == "events" else None
             yield Finding(
                 severity=Severity.TROUBLE,
                 name=f"overdue_{name}",
-                what=f"{counted(found.count, one, many)} {how}, the first since {moment(found.since)}",
+                what=f"{counted(found.count, one)} {how}, the first since {moment(found.since)}",
                 remedy=late,
                 count=found.count,
             )
@@ -132,26 +128,48 @@ def findings_of_health(health: Health, workers: Sequence[Worker], now: datetime)
         )
 
 
-def findings_of_sinks(sinks: Sequence[SinkRecord]) -> Iterator[Finding]:
-    """Sinks that refuse everything, and events that they will not get any more unless somebody asks."""
+def findings_of_sinks(
+    sinks: Sequence[SinkRecord], unpublished: Overdue, workers: Sequence[Worker], now: datetime
+) -> Iterator[Finding]:
+    """Sinks that do not get their events, and events that they will not get any more unless somebody asks.
+
+    Args:
+        sinks: those that the store knows.
+        unpublished: the outbox rows that wait for any.
+        workers: the hosts that are known.
+        now: the time.
+    """
     for sink in sinks:
-        if sink.problem is not None:
+        standing = standing_of(sink, workers, now)
+        at_once = standing.state in (SinkState.GOING, SinkState.PAUSED)
+        if standing.state is not SinkState.WELL and (at_once or standing.overdue(now)):
+            since = sink.oldest_at
+            owed = f" is owed {counted(sink.waiting, 'event')}, the first since {moment(since)}" if since else ""
             yield Finding(
                 severity=Severity.TROUBLE,
-                name="sink_paused",
-                what=f"sink {sink.name!r} accepts nothing: {sink.problem}",
-                remedy="it is tried again by itself; nothing is lost meanwhile",
+                name=f"sink_{standing.state}",
+                what=f"sink {sink.name!r}{owed}: {standing.why}",
+                remedy=standing.remedy,
                 count=sink.waiting,
             )
         if sink.dead_letters:
             yield Finding(
                 severity=Severity.TROUBLE,
                 name="dead_letters",
-                what=f"sink {sink.name!r} has {counted(sink.dead_letters, 'dead letter')}, which it kept refusing",
+                what=f"sink {sink.name!r} has {counted(sink.dead_letters, 'dead letter')}, which it never accepted",
                 remedy=f"{proposed('outbox', 'dead', '--sink', sink.name)} shows them, "
                 f"{proposed('outbox', 'replay', '--sink', sink.name)} offers them again",
                 count=sink.dead_letters,
             )
+    if unpublished.since is not None and not sinks:
+        yield Finding(
+            severity=Severity.TROUBLE,
+            name="events_without_sink",
+            what=f"the outbox has {counted(unpublished.count, 'row')}, the first since {moment(unpublished.since)}, and "
+            "the store knows no sink: an older version left them, or a removal that was interrupted",
+            remedy="start a host that has a sink: with it they become history, and their runs can be pruned",
+            count=unpublished.count,
+        )
 
 
 def findings_of_blobs(broken: Sequence[str], store: str) -> Iterator[Finding]:

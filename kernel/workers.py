@@ -42,6 +42,13 @@ class Worker:
         """Whether it has the code of a flow's version."""
         return any(each.slug == flow and each.version == version for each in self.record.flows)
 
+    def may_have(self, sink: str) -> bool:
+        """Whether it may publish to a sink: it has not ended, and does not say that it has no such one."""
+        called = self.record.kind is HostKind.SERVERLESS and self.state is WorkerState.SILENT
+        if self.state is not WorkerState.RUNNING and not called:
+            return False
+        return self.record.sinks is None or sink in self.record.sinks
+
     def holds(self, lease_worker: str) -> bool:
         """Whether a lease that names `lease_worker` is one of its own."""
         own = self.record.worker

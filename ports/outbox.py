@@ -179,11 +179,13 @@ class SinkRecord(Record, frozen=True, kw_only=True):
     problem: str | None
     """What it raised or did when it was paused."""
     waiting: int
-    """Rows that it has not accepted, counted up to the limit asked for."""
+    """Events of rows that it has not, counted up to the limit asked for."""
     oldest_at: datetime | None
     """The time of the oldest of those that were counted."""
     held_runs: int
     """Runs that are in trouble with it, counted likewise."""
+    worst: HeldRun | None = None
+    """Of these the one whose next event was refused most often; one that merely ran out of time only if all did."""
     dead_letters: int
     """Counted likewise."""
 

@@ -45,6 +45,8 @@ class WorkerRecord(Record, frozen=True, kw_only=True):
     """How many handlers it runs at a time; a serverless host in one call."""
     started_at: datetime
     seen_at: datetime
+    sinks: tuple[str, ...] | None = None
+    """The names of its sinks, subscribers included; None where it does not say, since its code is older."""
     ended_at: datetime | None = None
     """When it said that it ends; None where it did not."""
 

@@ -19,12 +19,13 @@ transaction may have begun before."""
 def I20_sinks_get_prefixes(store: Store) -> Iterator[str]:
     """What a sink received of a run, deduplicated, is a prefix: it has no row behind one that it has not.
 
-    So no published row follows one that is not, and a sink's place in a run is before the first row that it has not.
+    So no published row follows one that is not, unless no sink is known, and a sink's place in a run is before the
+    first row that it has not.
     """
     for run in store.runs.values():
         batches = run.batches()
         for before, after in pairwise(batches):
-            if after.published and not before.published:
+            if store.outbox.sinks and after.published and not before.published:
                 yield f"{_named(after)} is published, the row before it is not"
             for sink in store.outbox.sinks.values():
                 if not after.published and after.delivered & sink.bit and not before.published | _has(sink, before):
@@ -45,7 +46,7 @@ def I21_published_means_accepted(store: Store) -> Iterator[str]:
             owed = [sink for sink in sinks if sink.registered_at + REGISTRATION_GRACE < batch.at]
             if batch.published and not all(_has(sink, batch) for sink in owed):
                 yield f"{_named(batch)} is published, and not every sink has it"
-            if not batch.published and all(_has(sink, batch) for sink in sinks):
+            if sinks and not batch.published and all(_has(sink, batch) for sink in sinks):
                 yield f"{_named(batch)} is not published, although every sink has it"
 
 

@@ -17,7 +17,8 @@ def sink_records(deliveries: Deliveries, count_max: int) -> list[SinkRecord]:
 
 
 def _sink_record(deliveries: Deliveries, sink: Sink, count_max: int) -> SinkRecord:
-    waiting = [batch.at for batch in deliveries.waiting() if not batch.delivered & sink.bit][:count_max]
+    waiting = [batch for batch in deliveries.waiting() if not batch.delivered & sink.bit][:count_max]
+    held = [run for shard in sink.shards for run in shard.held.values()][:count_max]
     return SinkRecord(
         name=sink.name,
         registered_at=sink.registered_at,
@@ -25,10 +26,11 @@ def _sink_record(deliveries: Deliveries, sink: Sink, count_max: int) -> SinkReco
         pauses=sink.pauses,
         not_before=sink.not_before,
         problem=sink.problem,
-        waiting=len(waiting),
-        oldest_at=min(waiting, default=None),
-        held_runs=min(sum(len(shard.held) for shard in sink.shards), count_max),
+        waiting=min(sum(batch.count for batch in waiting), count_max),
+        oldest_at=min((batch.at for batch in waiting), default=None),
+        held_runs=len(held),
         dead_letters=min(sum(len(shard.letters) for shard in sink.shards), count_max),
+        worst=min(held, key=lambda run: (run.problem == "", -run.attempts, run.run_id), default=None),
     )
 
 

@@ -19,7 +19,7 @@ from ...ports.outbox import (
 from .arrays import documents, flags, ints, texts, times, uuids
 from .database import Database, Parameters, Row
 from .rows import is_run_id
-from .sinks import dead_letter
+from .sinks import dead_letter, held_run
 
 
 class OutboxKeeping:
@@ -59,12 +59,7 @@ class OutboxKeeping:
     async def read_held(self, lease: ShardLease, *, now: datetime, limit: int) -> Sequence[HeldRun]:
         """Held runs of a shard that are due, earliest first; none where the lease was lost."""
         rows = await self._database.read("read_held", {**lease._asdict(), "now": now, "limit": limit})
-        return [
-            HeldRun(
-                run_id=row[0], next_sequence=row[1], lost=row[2], attempts=row[3], not_before=row[4], problem=row[5]
-            )
-            for row in rows
-        ]
+        return [held_run(row) for row in rows]
 
     async def read_undelivered(self, lease: ShardLease, held: HeldRun, *, limit: int) -> Sequence[OutboxRow]:
         """The rows of a held run that the sink has not, by sequence; none where the lease was lost."""

@@ -462,6 +462,7 @@ def _workers(metadata: MetaData) -> None:
         _required("started_at", TIME),
         _required("seen_at", TIME),
         Column("ended_at", TIME),
+        Column("sinks", ARRAY(NAME)),
         postgresql_with={"fillfactor": 50},
     )
 

@@ -11,6 +11,7 @@ from ...ports.outbox import (
     DeadLetterCursor,
     DeadLetterFilter,
     EventRecord,
+    HeldRun,
     SinkRecord,
 )
 from .database import Database, Parameters, Row
@@ -68,6 +69,7 @@ class SinkKeeping:
                 oldest_at=row[7],
                 held_runs=row[8],
                 dead_letters=row[9],
+                worst=None if row[10] is None else held_run(row[10:]),
             )
             for row in rows
         ]
@@ -104,6 +106,19 @@ class SinkKeeping:
     async def _unknown(self, names: Sequence[str]) -> list[str]:
         known = {row[0] for row in await self._database.read("known_sinks", {"names": list(names)})}
         return [name for name in names if name not in known]
+
+
+def held_run(row: Row) -> HeldRun:
+    """The record of a row of `held_runs`."""
+    run_id, next_sequence, lost, attempts, not_before, problem = row
+    return HeldRun(
+        run_id=run_id,
+        next_sequence=next_sequence,
+        lost=lost,
+        attempts=attempts,
+        not_before=not_before,
+        problem=problem,
+    )
 
 
 def dead_letter(row: Row) -> DeadLetter:

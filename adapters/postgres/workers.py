@@ -28,6 +28,7 @@ class WorkerKeeping:
             "versions": texts([flow.version for flow in worker.flows]),
             "queues": texts(worker.queues),
             "slots": worker.slots,
+            "sinks": None if worker.sinks is None else texts(worker.sinks),
             "started_at": worker.started_at,
             "seen_at": worker.seen_at,
             "ended_at": worker.ended_at,
@@ -41,7 +42,7 @@ class WorkerKeeping:
 
 
 def _worker_record(row: Row) -> WorkerRecord:
-    worker, kind, host, pid, flows, versions, queues, slots, started_at, seen_at, ended_at = row
+    worker, kind, host, pid, flows, versions, queues, slots, sinks, started_at, seen_at, ended_at = row
     return WorkerRecord(
         worker=worker,
         kind=_KIND[kind],
@@ -50,6 +51,7 @@ def _worker_record(row: Row) -> WorkerRecord:
         flows=tuple(ServedFlow(*each) for each in zip(flows, versions, strict=True)),
         queues=tuple(queues),
         slots=slots,
+        sinks=None if sinks is None else tuple(sinks),
         started_at=started_at,
         seen_at=seen_at,
         ended_at=ended_at,

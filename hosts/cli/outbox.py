@@ -7,21 +7,23 @@ from datetime import UTC, datetime
 
 import click
 
-from ...kernel import DeadLetter, DeadLetterCursor, DeadLetterFilter, Kernel, SinkRecord
+from ...kernel import DeadLetter, DeadLetterCursor, DeadLetterFilter, Kernel
 from ...kernel.api.subscriptions import DEAD_LETTERS_PER_PAGE_MAX, WAITING_COUNTED_MAX
 from ...kernel.events import EVENT_TYPES
+from ...kernel.sink_states import SinkStanding, standing_of
 from ...ports.errors import UsageError
 from .command import Body, DatabaseChoice, FairleadCommand, common_options, database_options
 from .moments import run_id_of
 from .output import print_json, print_table, printable, shown_duration, shown_time
 from .program import NamingGroup
+from .proposals import completed
 from .reading import read
 from .run_names import find_run
 
 PROBLEM_SHOWN_MAX = 80
 """Characters of a problem in a table; `--json` has all of it."""
 
-SINK_COLUMNS = ("SINK", "STATE", ">WAITING", ">OLDEST", ">RUNS HELD", ">DEAD", "PROBLEM")
+SINK_COLUMNS = ("SINK", "STATE", ">WAITING", ">OLDEST", ">RUNS HELD", ">DEAD")
 LETTER_COLUMNS = ("SINK", "RUN", ">EVENT", "TYPE", "FLOW", "DIED", ">ATTEMPTS", "REPLAY", "PROBLEM")
 
 
@@ -52,18 +54,28 @@ def outbox() -> None:
 def status_command(as_json: bool, choice: DatabaseChoice) -> None:
     """Show the sinks that the store knows, subscribers included, and what each is owed.
 
-    A sink is well; or paused for a while, since it accepted nothing; or some runs are held back, since it refused an
-    event of theirs. A sink that nobody has any more is owed more and more: remove it.
+    A sink is well; or paused for a while, since it accepted nothing; or holding, since it refused an event of some
+    runs; or late; or unserved, since no host that runs has it; or going, since its removal was begun. Below the table
+    it says why, and what helps. A sink that nobody has any more is owed more and more: remove it.
 
     \b
     fairlead outbox status
     """
-    sinks = read(choice, lambda kernel: kernel.sinks())
+    now = datetime.now(UTC)
+
+    async def ask(kernel: Kernel) -> list[SinkStanding]:
+        workers = await kernel.workers()
+        return [standing_of(sink, workers, now) for sink in await kernel.sinks()]
+
+    sinks = read(choice, ask)
     if as_json:
         print_json({"sinks": [sink_json(sink) for sink in sinks]})
     elif sinks:
-        now = datetime.now(UTC)
         print_table(SINK_COLUMNS, [_sink_cells(sink, now) for sink in sinks])
+        for standing in sinks:
+            if standing.why:
+                click.echo(f"{printable(standing.sink.name)}: {_one_line(standing.why)}")
+                click.echo(f"  → {printable(completed(standing.remedy))}")
     else:
         click.echo("no sink is known: events are kept with their runs and published nowhere")
 
@@ -218,15 +230,26 @@ async def _chosen(
     return DeadLetterFilter(sink=sink, run_id=run_id, sequence=event, type=kind, flow=flow)
 
 
-def sink_json(sink: SinkRecord) -> dict[str, object]:
+def sink_json(standing: SinkStanding) -> dict[str, object]:
     """A sink as `--json` shows it. What waits is counted up to `WAITING_COUNTED_MAX`."""
+    sink, worst = standing.sink, standing.sink.worst
     return {
         "sink": sink.name,
-        "state": _state(sink),
+        "state": standing.state,
+        "why": standing.why or None,
+        "remedy": completed(standing.remedy) or None,
         "registered_at": sink.registered_at,
         "waiting": sink.waiting,
         "oldest_at": sink.oldest_at,
         "held_runs": sink.held_runs,
+        "worst_held": worst
+        and {
+            "run": worst.run_id,
+            "event": worst.next_sequence,
+            "attempts": worst.attempts,
+            "next_at": worst.not_before,
+            "problem": worst.problem,
+        },
         "dead_letters": sink.dead_letters,
         "paused_until": sink.not_before,
         "problem": sink.problem,
@@ -254,23 +277,15 @@ def letter_json(letter: DeadLetter) -> dict[str, object]:
     }
 
 
-def _state(sink: SinkRecord) -> str:
-    if sink.removed:
-        return "going"
-    if sink.pauses:
-        return "paused"
-    return "holding" if sink.held_runs else "well"
-
-
-def _sink_cells(sink: SinkRecord, now: datetime) -> list[str]:
+def _sink_cells(standing: SinkStanding, now: datetime) -> list[str]:
+    sink = standing.sink
     return [
         printable(sink.name),
-        _state(sink),
+        standing.state,
         _counted(sink.waiting),
         shown_duration(sink.oldest_at, now),
         _counted(sink.held_runs),
         _counted(sink.dead_letters),
-        _short(sink.problem or ""),
     ]
 
 
@@ -294,8 +309,12 @@ def _counted(count: int) -> str:
 
 
 def _short(problem: str) -> str:
-    line = printable(" ".join(problem.split()))
+    line = _one_line(problem)
     return line if len(line) <= PROBLEM_SHOWN_MAX else f"{line[: PROBLEM_SHOWN_MAX - 1]}…"
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
 
 
 def _write_cursor(letter: DeadLetter) -> str:

@@ -56,6 +56,7 @@ def worker_json(worker: Worker) -> dict[str, object]:
         "host": record.host,
         "pid": record.pid,
         "slots": record.slots,
+        "sinks": record.sinks,
         "queues": record.queues,
         "flows": [{"flow": served.slug, "version": served.version} for served in record.flows],
         "started_at": record.started_at,

@@ -38,8 +38,10 @@ class Diagnosing(Workers):
         now = ports.clock.now()
         workers = await self.workers()
         found += findings_of_invariants(broken)
-        found += findings_of_sinks(await ports.persistence.read_sinks(count_max=COUNTED_MAX))
-        found += findings_of_health(await ports.persistence.read_health(now), workers, now)
+        health = await ports.persistence.read_health(now)
+        sinks = await ports.persistence.read_sinks(count_max=COUNTED_MAX)
+        found += findings_of_sinks(sinks, health.events, workers, now)
+        found += findings_of_health(health, workers, now)
         checks = ["clock", "invariants", "hosts", "leases", "waits", "deadlines", "commands", "events", "sinks"]
         if blobs:
             checks.append("blobs")

@@ -21,6 +21,7 @@ class AnnounceWorker(Command[None], frozen=True, kw_only=True):
     flows: tuple[ServedFlow, ...]
     queues: tuple[str, ...]
     slots: int
+    sinks: tuple[str, ...] = ()
     started_at: datetime
     ends: bool = False
     """Whether it takes nothing on any more."""

@@ -34,6 +34,7 @@ class Workers:
             flows=command.flows,
             queues=command.queues,
             slots=command.slots,
+            sinks=command.sinks,
             started_at=command.started_at,
             seen_at=now,
             ended_at=now if command.ends else None,

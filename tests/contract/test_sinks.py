@@ -472,6 +472,30 @@ async def test_counts_are_bounded(store: Persistence, flow: FlowRow, sinks: tupl
     assert [sink.waiting for sink in await store.read_sinks(count_max=5)] == [5, 5]
 
 
+async def test_what_waits_is_told_in_events(store: Persistence, flow: FlowRow, sinks: tuple[str, str]) -> None:
+    """One change may cause several; the bound is one of events too."""
+    await start(store, flow, 1)
+    await tell(store, run_id(1), 2, "run.started", "step.started")
+
+    for count_max, waiting in ((10, 3), (2, 2)):
+        assert [sink.waiting for sink in await store.read_sinks(count_max=count_max)] == [waiting, waiting]
+
+
+async def test_of_the_held_runs_the_worst_is_told(store: Persistence, flow: FlowRow, sinks: tuple[str, str]) -> None:
+    """The one that was refused most often; one that ran out of time only where there is no other."""
+    await start(store, flow, *TOGETHER)
+    mail = await shard_lease(store, "mail")
+    out_of_time = replace(held(ONE), attempts=9, problem="")
+    await store.record_holdings(mail, Holdings(rows=[(ONE, 1)], runs=[out_of_time]))
+    assert [sink.worst for sink in await store.read_sinks(count_max=10)] == [None, out_of_time]
+
+    others = [held(TWO, attempts=2), held(THREE, attempts=5)]
+    await store.record_holdings(mail, Holdings(rows=[(TWO, 1), (THREE, 1)], runs=others))
+
+    found = {sink.name: (sink.held_runs, sink.worst) for sink in await store.read_sinks(count_max=10)}
+    assert found == {"audit": (0, None), "mail": (3, others[1])}
+
+
 async def test_rows_are_owed_to_all_however_they_were_written(
     store: Persistence, flow: FlowRow, sinks: tuple[str, str]
 ) -> None:

@@ -48,6 +48,16 @@ async def test_a_worker_is_read_as_it_was_announced(store: Persistence) -> None:
     assert list(await store.read_workers()) == [served, nothing]
 
 
+async def test_a_worker_tells_its_sinks_or_nothing_of_them(store: Persistence) -> None:
+    """None at all is something else than not to say."""
+    told = [worker("a", sinks=("mail", "audit.log")), worker("b", sinks=()), worker("c", sinks=None)]
+    for each in told:
+        await announce(store, each)
+    await announce(store, told[0])
+
+    assert list(await store.read_workers()) == told
+
+
 async def test_an_announcement_takes_the_place_of_the_one_before(store: Persistence) -> None:
     """One row for each worker id."""
     await announce(store, worker(seen=0))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.support.commands import PATIENCE_S, Commands
@@ -119,3 +120,32 @@ def test_what_is_wrong_is_said(app: Commands, words: list[str], said: str) -> No
 
     assert found.returncode == 2
     assert said in found.stderr
+
+
+def test_status_and_doctor_say_why_events_wait(app: Commands, migrated_url: str) -> None:
+    """No host has the sink; a host has it, and it refuses; its removal was interrupted: each with what helps."""
+    (app.folder / "app.py").write_text(APP.replace(", max_attempts=1", ""))
+    run = json.loads(app.ok("start", "greet", "--kernel", "app:kernel", "--input", '"Ada"', "--json"))["id"]
+    with psycopg.connect(migrated_url) as connection:
+        connection.execute("UPDATE fairlead.outbox SET at = at - interval '1 hour'")
+    unserved, doubted = app.ok("outbox", "status"), app("doctor")
+    assert "mail: no host that runs has it\n  → start a host that has it" in unserved
+    assert doubted.returncode == 1
+    assert "trouble: sink 'mail' is owed 1 event, the first since" in doubted.stdout
+    assert "if nobody has it any more: `fairlead outbox remove" in doubted.stdout
+
+    app.begin("worker", "app:kernel")
+    held = until(lambda: next((sink for sink in asked(app, "status")["sinks"] if sink["state"] == "holding"), None))
+    shown = app.ok("outbox", "status")
+    assert (held["sink"], held["worst_held"]["run"], held["worst_held"]["event"]) == ("mail", run, 5)
+    assert held["worst_held"]["problem"] == "ConnectionError: the mail server is down"
+    assert "mail: 1 run is held back; event 5 of run" in shown
+    assert "ConnectionError: the mail server is down\n  → put right what it says" in shown
+
+    with psycopg.connect(migrated_url) as connection:
+        connection.execute("UPDATE fairlead.sinks SET removed = true WHERE name = 'count'")
+    going = app.ok("outbox", "status")
+    assert "count: its removal has begun and has not ended\n  → unless somebody is at it, finish it: " in going
+    assert "sink 'count': its removal has begun and has not ended" in app("doctor").stdout
+    app.ok("outbox", "remove", "count")
+    assert [sink["sink"] for sink in asked(app, "status")["sinks"]] == ["mail"]

@@ -62,9 +62,9 @@ async def test_what_nobody_deals_with_is_trouble(world: Ports, clock: ManualCloc
 
     found = await kernel.doctor()
 
-    assert named(found) == {"no_host": 1, "overdue_leases": 1, "overdue_events": 3}
+    assert named(found) == {"no_host": 1, "overdue_leases": 1, "sink_unserved": 4}
     assert {finding.severity for finding in found.findings} == {Severity.TROUBLE}
-    assert any("1 runs of greet (version 1) wait, and no host" in finding.what for finding in found.findings)
+    assert any("1 run of greet (version 1) waits, and no host" in finding.what for finding in found.findings)
 
 
 async def test_payloads_that_are_not_what_was_written_are_broken(watched: World) -> None:

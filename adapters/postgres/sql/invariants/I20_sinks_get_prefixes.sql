@@ -1,6 +1,7 @@
 -- What a sink received of a run, deduplicated, is a prefix: it has no row behind one that it has not. So no published row
--- follows one that is not, and a sink's place in a run is before the first row that it has not. Rows are looked at from
--- those that are not published. While a removal goes on, what it has not come to yet is left alone.
+-- follows one that is not, unless no sink is known, and a sink's place in a run is before the first row that it has not.
+-- Rows are looked at from those that are not published. While a removal goes on, what it has not come to yet is left
+-- alone.
 WITH sinks AS (
     SELECT k.id, k.name, 1 << k.id AS bit FROM fairlead.sinks AS k WHERE NOT k.removed
 ), waiting AS (
@@ -11,7 +12,7 @@ SELECT format(
 )
 FROM waiting AS w
 JOIN fairlead.outbox AS o ON o.run_id = w.run_id AND o.first_sequence > w.first_sequence AND o.published
-WHERE NOT EXISTS (SELECT FROM fairlead.sinks AS k WHERE k.removed)
+WHERE EXISTS (SELECT FROM sinks) AND NOT EXISTS (SELECT FROM fairlead.sinks AS k WHERE k.removed)
 UNION ALL
 SELECT format('sink %s has the row at event %s of run %s and not the row before it', s.name, w.first_sequence, w.run_id)
 FROM (

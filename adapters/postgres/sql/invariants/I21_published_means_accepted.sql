@@ -1,5 +1,6 @@
 -- A row is published exactly when every sink has it that is owed it: those that were registered well before it was
--- written, since hosts' clocks differ and a caller's transaction may have begun before.
+-- written, since hosts' clocks differ and a caller's transaction may have begun before. Where no sink is known, what an older
+-- version left is nobody's: the doctor tells of it.
 WITH sinks AS (
     SELECT k.id, 1 << k.id AS bit, k.registered_at FROM fairlead.sinks AS k WHERE NOT k.removed
 ), required AS (
@@ -14,5 +15,5 @@ SELECT format('the row at event %s of run %s is not published, although every si
 FROM fairlead.outbox AS o
 CROSS JOIN required
 WHERE NOT o.published
-    AND (o.delivered & coalesce(required.mask, 0)) = coalesce(required.mask, 0)
+    AND (o.delivered & required.mask) = required.mask
     AND NOT EXISTS (SELECT FROM fairlead.sinks AS k WHERE k.removed);

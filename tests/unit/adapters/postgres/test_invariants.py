@@ -254,7 +254,6 @@ CASES = {
     "I21_published_means_accepted": [
         f"UPDATE fairlead.outbox SET delivered = 1 WHERE run_id = {PENDING}",
         f"UPDATE fairlead.outbox SET published = true, at = at + interval '1 hour' WHERE run_id = {PENDING}",
-        "DELETE FROM fairlead.sinks",
     ],
     "I22_one_run_per_key": [
         "DROP INDEX fairlead.runs_key;" + runs(PENDING, "key = 'running'"),

@@ -12,7 +12,7 @@ from attrs import evolve
 from fairlead.adapters.memory import ManualClock, MemoryWakeups
 from fairlead.adapters.postgres import migrate, migrating, postgres_ports
 from fairlead.adapters.postgres.migrating import migrations
-from fairlead.kernel import Kernel, RunFilter
+from fairlead.kernel import Kernel, RunFilter, Severity
 from fairlead.ports import Ports
 from fairlead.ports.records import TaskKey
 from tests.support.hands import LEASE, Hands
@@ -121,6 +121,28 @@ async def test_runs_of_an_earlier_version_go_on(
         "running": "completed",
         "pending": "completed",
     }
+
+
+async def test_events_that_an_earlier_version_left_are_no_defect(empty_database_url: str) -> None:
+    """What waits while the store knows no sink is trouble with a remedy, and a migration makes history of it."""
+    await migrate(empty_database_url)
+    world = World(empty_database_url, ManualClock())
+    await world.begin()
+    left = "UPDATE fairlead.outbox SET published = false, delivered = 0; TRUNCATE fairlead.sinks, fairlead.held_runs"
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(left)
+        connection.execute("UPDATE fairlead.outbox SET published = true WHERE first_sequence > 1")
+    found = await Kernel(flows=[], ports=world.ports).doctor()
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute("ALTER TABLE fairlead.workers DROP COLUMN sinks")
+        connection.execute("DELETE FROM fairlead.migrations WHERE version = 10")
+    await migrate(empty_database_url)
+    after = await Kernel(flows=[], ports=world.ports).doctor()
+    await world.ports.aclose()
+
+    assert "events_without_sink" in {finding.name for finding in found.findings}
+    assert Severity.BROKEN not in {finding.severity for finding in found.findings}
+    assert "events_without_sink" not in {finding.name for finding in after.findings}
 
 
 async def test_upgraded_tables_keep_what_waits(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
