@@ -24,7 +24,8 @@ PATIENCE = timedelta(minutes=1)
 """What is overdue for less is dealt with by hosts as they go."""
 
 ROWS_SHOWN_MAX = 20
-"""Rows that break one rule and are named; the rest is counted."""
+"""Rows that break one rule and are named. Of a rule that more rows break only that is told: one that every row breaks
+would otherwise bring all of them here."""
 
 COUNTED_MAX = 100_000
 """What waits for a sink is counted so far."""
@@ -52,7 +53,9 @@ class Finding:
     rows: tuple[str, ...] = ()
     """The first rows concerned."""
     count: int = 0
-    """How many there are."""
+    """How many there are; at least, where `more`."""
+    more: bool = False
+    """Whether there are more than were counted."""
 
 
 @frozen(kw_only=True)
@@ -71,15 +74,23 @@ class Diagnosis:
 
 
 def findings_of_invariants(broken: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
-    """A finding for each invariant that does not hold."""
+    """A finding for each invariant that does not hold.
+
+    Args:
+        broken: by name of the invariant a line for each row that breaks it; more than are shown where there are.
+    """
     for name, rows in broken.items():
+        more = len(rows) > ROWS_SHOWN_MAX
+        count = min(len(rows), ROWS_SHOWN_MAX)
+        breaking = f"{'more than ' if more else ''}{counted(count, 'row')} {'breaks' if count == 1 else 'break'}"
         yield Finding(
             severity=Severity.BROKEN,
             name=name,
-            what=f"{len(rows):,} rows break the rule {name.replace('_', ' ')}",
+            what=f"{breaking} the rule {name.replace('_', ' ')}",
             remedy="this is a defect: keep the database as it is and report it, with these rows",
             rows=tuple(rows[:ROWS_SHOWN_MAX]),
-            count=len(rows),
+            count=count,
+            more=more,
         )
 
 
@@ -172,21 +183,22 @@ def findings_of_sinks(
         )
 
 
-def findings_of_blobs(broken: Sequence[str], store: str) -> Iterator[Finding]:
+def findings_of_blobs(first: Sequence[str], count: int, store: str) -> Iterator[Finding]:
     """References that do not resolve.
 
     Args:
-        broken: a line for each, as `broken_references` gives them.
+        first: a line for each of those to be shown, as `broken_references` gives them.
+        count: how many there are.
         store: where the blobs should be.
     """
-    if broken:
+    if count:
         yield Finding(
             severity=Severity.BROKEN,
             name="I28_references_resolve",
-            what=f"{counted(len(broken), 'payload')} cannot be read from {store}",
+            what=f"{counted(count, 'payload')} cannot be read from {store}",
             remedy="is this the blob store that hosts use? Otherwise restore these blobs from a backup",
-            rows=tuple(broken[:ROWS_SHOWN_MAX]),
-            count=len(broken),
+            rows=tuple(first),
+            count=count,
         )
 
 

@@ -7,6 +7,9 @@ from datetime import datetime
 
 from .record import Record
 
+LINES_PER_INVARIANT_MAX = 100
+"""Lines that tell of rows that break one invariant: what is wrong shows in some of them, and all may be millions."""
+
 
 class Overdue(Record, frozen=True):
     """Things that somebody should have dealt with by now."""

@@ -24,7 +24,7 @@ from datetime import datetime
 from typing import Protocol
 
 from .changes import Changes, NewRun, ResumeToken
-from .health import Health
+from .health import LINES_PER_INVARIANT_MAX, Health
 from .notes import Notes
 from .outbox import Outbox
 from .reading import (
@@ -295,8 +295,12 @@ class Persistence(RunReader, Outbox, Retention, Notes, Workers, Protocol):
         """What waits for hosts at `now`, whoever serves it; in one state of the store. Not for a hot path."""
         ...
 
-    async def check_invariants(self) -> Mapping[str, Sequence[str]]:
-        """The invariants of stored rows that do not hold, by name, with a line for each row that breaks one."""
+    async def check_invariants(self, *, lines_max: int = LINES_PER_INVARIANT_MAX) -> Mapping[str, Sequence[str]]:
+        """The invariants of stored rows that do not hold, by name, with lines that tell of the first rows that break it.
+
+        Args:
+            lines_max: how many lines for one invariant, at least 1; no more rows than these leave the store.
+        """
         ...
 
     async def aclose(self) -> None:

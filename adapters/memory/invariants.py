@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 
+from ...ports.health import LINES_PER_INVARIANT_MAX
 from ...ports.records import Lease
 from ...ports.statuses import (
     LIVE_STEP,
@@ -352,9 +354,12 @@ INVARIANTS: Sequence[Callable[[Store], Iterator[str]]] = (
 )
 
 
-def broken_invariants(store: Store) -> Mapping[str, Sequence[str]]:
-    """The invariants that do not hold, by name, with a line for each row that breaks one. Needs the store's mutex."""
-    found = {invariant.__name__: list(invariant(store)) for invariant in INVARIANTS}
+def broken_invariants(store: Store, *, lines_max: int = LINES_PER_INVARIANT_MAX) -> Mapping[str, Sequence[str]]:
+    """The invariants that do not hold, by name, with a line for each of the first rows that break one.
+
+    Needs the store's mutex.
+    """
+    found = {invariant.__name__: list(islice(invariant(store), lines_max)) for invariant in INVARIANTS}
     return {name: lines for name, lines in found.items() if lines}
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from ...ports.changes import NewRun, ResumeToken
 from ...ports.errors import Unavailable
-from ...ports.health import Health
+from ...ports.health import LINES_PER_INVARIANT_MAX, Health
 from ...ports.notes import LogRecord, NewLogEntry, ProgressRecord
 from ...ports.outbox import (
     FIRST_PLACE,
@@ -418,10 +418,10 @@ class MemoryPersistence:
         with self._store.mutex:
             return read_health(self._store, now)
 
-    async def check_invariants(self) -> Mapping[str, Sequence[str]]:
+    async def check_invariants(self, *, lines_max: int = LINES_PER_INVARIANT_MAX) -> Mapping[str, Sequence[str]]:
         """The invariants of stored rows that do not hold; see `invariants`."""
         with self._store.mutex:
-            return broken_invariants(self._store)
+            return broken_invariants(self._store, lines_max=lines_max)
 
     async def aclose(self) -> None:
         """Roll back what is open. The rows stay, and the handle may be used again."""

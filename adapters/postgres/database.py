@@ -80,7 +80,13 @@ class Database:
         return Database(evolve(self.settings, pool_size=size))
 
     async def read(
-        self, name: str, parameters: Parameters = NONE, *, by_key: bool = False, deadline_s: float | None = None
+        self,
+        name: str,
+        parameters: Parameters = NONE,
+        *,
+        by_key: bool = False,
+        deadline_s: float | None = None,
+        rows_max: int | None = None,
     ) -> list[Row]:
         """Run one statement file that changes nothing, and return its rows.
 
@@ -89,12 +95,16 @@ class Database:
             parameters: of the statement, by name.
             by_key: as in `PLAN_BY_KEY`.
             deadline_s: how long it may take; as long as any exchange where None.
+            rows_max: after how many rows it ends; none where None.
         """
-        return await self._single(name, parameters, by_key=by_key, committing=False, deadline_s=deadline_s)
+        statement = self.statements[name]
+        if rows_max is not None:
+            statement, parameters = self.statements.limited(name), {**parameters, "rows_max": rows_max}
+        return await self._single(statement, parameters, by_key=by_key, committing=False, deadline_s=deadline_s)
 
     async def write(self, name: str, parameters: Parameters = NONE, *, by_key: bool = False) -> list[Row]:
         """Run one statement file as a transaction of its own, and return its rows; `by_key` as in `PLAN_BY_KEY`."""
-        return await self._single(name, parameters, by_key=by_key, committing=True)
+        return await self._single(self.statements[name], parameters, by_key=by_key, committing=True)
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection]:
@@ -149,14 +159,13 @@ class Database:
 
     async def _single(
         self,
-        name: str,
+        statement: Statement,
         parameters: Parameters,
         *,
         by_key: bool,
         committing: bool,
         deadline_s: float | None = None,
     ) -> list[Row]:
-        statement = self.statements[name]
         async with self._pool.connection() as connection:
             with translated(committing=committing):
                 async with asyncio.timeout(deadline_s or self.settings.deadline_s):

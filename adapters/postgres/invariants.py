@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
+from ...ports.health import LINES_PER_INVARIANT_MAX
 from .database import Database
 from .sql import invariants as folder
 
@@ -31,11 +32,11 @@ class InvariantChecking:
 
     _database: Database
 
-    async def check_invariants(self) -> Mapping[str, Sequence[str]]:
-        """The invariants that do not hold, by name, with a line for each row that breaks one."""
+    async def check_invariants(self, *, lines_max: int = LINES_PER_INVARIANT_MAX) -> Mapping[str, Sequence[str]]:
+        """The invariants that do not hold, by name, with a line for each of the first rows that break one."""
         broken: dict[str, Sequence[str]] = {}
         for name in invariant_names():
-            rows = await self._database.read(f"invariants/{name}", deadline_s=DEADLINE_S)
+            rows = await self._database.read(f"invariants/{name}", deadline_s=DEADLINE_S, rows_max=lines_max)
             if rows:
                 broken[name] = [str(row[0]) for row in rows]
         return broken

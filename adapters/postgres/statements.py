@@ -86,6 +86,19 @@ class Statements:
             self._texts[name] = found
         return found
 
+    def limited(self, name: str) -> Statement:
+        """A reading statement that ends after `%(rows_max)s` rows, planned as if all of them were wanted.
+
+        A limit beside the query would make the planner expect to be done early; where nothing is found, a plan that
+        relies upon that reads everything in the slowest way.
+        """
+        key = f"{name} limited"
+        found = self._statements.get(key)
+        if found is None:
+            sql = f"WITH found AS MATERIALIZED (\n{self.text(name)}\n)\nSELECT * FROM found LIMIT %(rows_max)s"
+            found = self._statements[key] = numbered(sql)
+        return found
+
     def together(self, names: tuple[str, ...]) -> Statement:
         """Several writing statements, each ending in RETURNING, as one that answers how many rows each wrote.
 

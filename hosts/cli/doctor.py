@@ -57,7 +57,9 @@ def _print(finding: Finding) -> None:
     click.echo(f"{click.style(finding.severity, fg=colour)}: {printable(finding.what)}")
     for row in finding.rows:
         click.echo(f"    {printable(row)}")
-    if finding.rows and finding.count > len(finding.rows):
+    if finding.more:
+        click.echo("    … and more")
+    elif finding.rows and finding.count > len(finding.rows):
         click.echo(f"    … and {finding.count - len(finding.rows):,} more")
     click.echo(f"  → {printable(completed(finding.remedy))}")
 
@@ -70,4 +72,5 @@ def _as_json(finding: Finding) -> dict[str, object]:
         "remedy": completed(finding.remedy),
         "rows": finding.rows,
         "count": finding.count,
+        "more": finding.more,
     }

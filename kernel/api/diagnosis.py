@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..diagnosing import (
     COUNTED_MAX,
+    ROWS_SHOWN_MAX,
     Diagnosis,
     Severity,
     findings_of_blobs,
@@ -34,7 +35,7 @@ class Diagnosing(Workers):
         ports = self.ports
         await ports.clock.synchronise()
         found = [*findings_of_clock(ports.clock.uncertainty_s)]
-        broken = await ports.persistence.check_invariants()
+        broken = await ports.persistence.check_invariants(lines_max=ROWS_SHOWN_MAX + 1)
         now = ports.clock.now()
         workers = await self.workers()
         found += findings_of_invariants(broken)
@@ -45,7 +46,13 @@ class Diagnosing(Workers):
         checks = ["clock", "invariants", "hosts", "leases", "waits", "deadlines", "commands", "events", "sinks"]
         if blobs:
             checks.append("blobs")
-            found += findings_of_blobs([line async for line in broken_references(ports)], str(ports.blobs))
+            first: list[str] = []
+            count = 0
+            async for line in broken_references(ports):
+                count += 1
+                if count <= ROWS_SHOWN_MAX:
+                    first.append(line)
+            found += findings_of_blobs(first, count, str(ports.blobs))
         found.sort(key=lambda finding: finding.severity is not Severity.BROKEN)
         return Diagnosis(findings=tuple(found), checks=tuple(checks))
 

@@ -6,6 +6,7 @@ own, in `tests/unit/adapters`.
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
 from fairlead.ports.changes import Changes
@@ -21,6 +22,7 @@ from tests.support.records import (
     failed,
     keys,
     lease_of,
+    load_request,
     new_flow,
     new_run,
     new_tasks,
@@ -52,6 +54,25 @@ async def test_what_does_not_hold_is_the_only_thing_told(store: Persistence, flo
     await complete_run(store, flow)
 
     assert dict(await store.check_invariants()) == {}
+
+
+@pytest.mark.parametrize(("lines_max", "expected"), [(1, 1), (3, 3), (9, 5)])
+async def test_no_more_rows_are_told_than_are_wanted(
+    store: Persistence, flow: FlowRow, lines_max: int, expected: int
+) -> None:
+    """A rule that every row breaks must not bring all of them; five runs have events here that they do not know of."""
+    runs = [run_id(number) for number in range(1, 6)]
+    await store.insert_runs([new_run(flow, number) for number in range(1, 6)])
+    async with store.transaction() as transaction:
+        await transaction.load(load_request(*runs))
+        await transaction.apply(
+            Changes(runs=tuple(run_update(run, status=RunStatus.PENDING, next_sequence=7) for run in runs))
+        )
+
+    broken = await store.check_invariants(lines_max=lines_max)
+
+    assert len(broken["I19_sequence"]) == expected
+    assert len(set(broken["I19_sequence"])) == expected
 
 
 async def test_pending_runs_are_healthy(store: Persistence, flow: FlowRow) -> None:

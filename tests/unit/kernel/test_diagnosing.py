@@ -80,11 +80,19 @@ def test_what_is_overdue(name: str) -> None:
 
 
 def test_a_broken_rule_names_some_of_its_rows() -> None:
-    """And says how many there are."""
+    """And says that there are more."""
     (found,) = of_invariants({"I11_remaining_tasks": [f"row {number}" for number in range(100)]})
 
-    assert (found.severity, found.count, len(found.rows)) == (Severity.BROKEN, 100, ROWS_SHOWN_MAX)
-    assert found.what == "100 rows break the rule I11 remaining tasks"
+    assert (found.severity, found.count, len(found.rows)) == (Severity.BROKEN, ROWS_SHOWN_MAX, ROWS_SHOWN_MAX)
+    assert (found.what, found.more) == ("more than 20 rows break the rule I11 remaining tasks", True)
+
+
+@pytest.mark.parametrize(("rows", "told"), [(1, "1 row breaks"), (ROWS_SHOWN_MAX, "20 rows break")])
+def test_all_rows_that_break_a_rule(rows: int, told: str) -> None:
+    """Where they can all be shown, their number is exact."""
+    (found,) = of_invariants({"I11_remaining_tasks": ["row"] * rows})
+
+    assert (found.what, found.count, found.more) == (f"{told} the rule I11 remaining tasks", rows, False)
 
 
 @pytest.mark.parametrize(("uncertainty_s", "count"), [(0.1, 0), (60.0, 1)])

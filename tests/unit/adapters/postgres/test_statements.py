@@ -49,6 +49,15 @@ def test_every_statement_can_be_loaded_in_any_schema(name: str) -> None:
     assert not text.endswith(";")
 
 
+def test_a_statement_is_limited_from_outside() -> None:
+    """The limit is no part of the query, which is planned as if all of its rows were read."""
+    statement = Statements().limited("invariants/I22_one_run_per_key")
+
+    assert statement.text.startswith(b"WITH found AS MATERIALIZED (\nSELECT")
+    assert statement.text.endswith(b")\nSELECT * FROM found LIMIT $1")
+    assert statement.names == ("rows_max",)
+
+
 def test_statements_are_put_together() -> None:
     """Several writes become one statement that counts what each wrote."""
     statement = Statements().together(("apply/runs", "apply/events"))
