@@ -176,8 +176,8 @@ def findings_of_sinks(
         yield Finding(
             severity=Severity.TROUBLE,
             name="events_without_sink",
-            what=f"the outbox has {counted(unpublished.count, 'row')}, the first since {moment(unpublished.since)}, and "
-            "the store knows no sink: an older version left them, or a removal that was interrupted",
+            what=f"{counted(unpublished.count, 'row')} of the outbox waiting since {moment(unpublished.since)}, "
+            "and the store knows no sink: an older version left them, or a removal that was interrupted",
             remedy="start a host that has a sink: with it they become history, and their runs can be pruned",
             count=unpublished.count,
         )

@@ -18,7 +18,7 @@ from fairlead.kernel.decisions.holding import ATTEMPTS_MAX
 from fairlead.kernel.dispatch.offering import REFUSED_IN_A_ROW_MAX
 from fairlead.ports import Ports
 from fairlead.ports.outbox import DeadLetterFilter, SinkRecord
-from tests.support.flushing import FLUSHES_FOR_ALL_SHARDS, PATIENCE, flush, flush_all, single
+from tests.support.flushing import FLUSHES_FOR_ALL_SHARDS, LEASE, PATIENCE, flush, flush_all, single
 from tests.support.hands import Hands
 from tests.support.waiting import DEADLINE_S, until
 
@@ -75,24 +75,34 @@ async def test_what_it_did_not_ask_for_is_no_sign_of_life(world: Ports, clock: M
     assert (await flush(kernel, "mail")).idle
     assert mood.calls == REFUSED_IN_A_ROW_MAX
 
+    clock.advance(2)
+    while not (await flush(kernel, "mail")).paused:
+        await complete(kernel)
+    assert (await status(kernel)).pauses == 2
+
     mood.error = None
+    total = len((await kernel.list_runs()).runs)
     for _ in range(2):
-        clock.advance(2)
+        clock.advance(5)
         await flush_all(kernel, "mail")
-    assert len(mood.heard) == REFUSED_IN_A_ROW_MAX + 1
+    assert len(mood.heard) == total
     assert ((await status(kernel)).pauses, (await status(kernel)).waiting) == (0, 0)
 
 
-async def test_what_it_did_not_ask_for_is_no_sign_of_trouble(world: Ports, clock: ManualClock) -> None:
-    """A sink that is down for long, and then is owed only what it does not ask for, is well once it takes one event."""
+async def test_what_it_did_not_ask_for_changes_nothing(world: Ports) -> None:
+    """It has it without being called: one that is well stays so, and one that was paused is not thought well."""
     mood = Mood(ConnectionError("down"))
     kernel = subscribed(world, mood, "run.failed")
-    await complete(kernel, 3 * REFUSED_IN_A_ROW_MAX)
+    await kernel.register()
+    for pauses in (0, 3):
+        problem = "down" if pauses else None
+        await world.persistence.pause_sink("mail", pauses=pauses, not_before=None, problem=problem)
+        await complete(kernel, 3 * REFUSED_IN_A_ROW_MAX)
+        flushed = [await flush(kernel, "mail") for _ in range(FLUSHES_FOR_ALL_SHARDS)]
 
-    flushed = [await flush(kernel, "mail") for _ in range(FLUSHES_FOR_ALL_SHARDS)]
-
-    assert sum(each.published for each in flushed) == 15 * REFUSED_IN_A_ROW_MAX
-    assert not any(each.paused or each.held_back for each in flushed)
+        assert sum(each.published for each in flushed) == 15 * REFUSED_IN_A_ROW_MAX
+        assert not any(each.paused or each.held_back for each in flushed)
+        assert ((await status(kernel)).pauses, (await status(kernel)).problem) == (pauses, problem)
     assert mood.calls == 0
 
 
@@ -159,13 +169,15 @@ async def test_a_subscriber_says_how_often_it_is_tried(world: Ports, clock: Manu
 class Hanging:
     """A plain function that hangs in its thread until it is let go."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: ManualClock | None = None) -> None:
         self.calls = 0
-        self.called, self.let_go = threading.Event(), threading.Event()
+        self.clock = clock
+        self.let_go = threading.Event()
 
     def __call__(self, *_: object) -> None:
         self.calls += 1
-        self.called.set()
+        if self.clock is not None:
+            self.clock.advance(LEASE * 0.6)
         self.let_go.wait(DEADLINE_S)
 
 
@@ -179,8 +191,11 @@ async def let_go(hanging: Hanging) -> None:
 async def test_a_sink_that_is_stuck_in_one_process_is_served_by_others(
     world: Ports, clock: ManualClock, made: str
 ) -> None:
-    """The process in which it hangs leases nothing for it, and charges the one attempt; then it takes part again."""
-    hanging, mood = Hanging(), Mood()
+    """The process in which it hangs leases nothing for it, and charges the one attempt; then it takes part again.
+
+    It may hang for longer than a flush lasts: no pause is given to it for all.
+    """
+    hanging, mood = Hanging(clock if made == "subscriber" else None), Mood()
 
     async def hear(batch: Sequence[EventRecord]) -> None:
         for event in batch:
@@ -196,6 +211,7 @@ async def test_a_sink_that_is_stuck_in_one_process_is_served_by_others(
     runs = await complete(elsewhere, 20)
 
     first = await flush(here, "mail", patience=PATIENCE)
+    begun = await status(here)
     for _ in range(FLUSHES_FOR_ALL_SHARDS):
         again = await flush(here, "mail", patience=PATIENCE)
         assert (again.stuck, again.idle, again.problem) == (True, True, first.problem)
@@ -205,6 +221,7 @@ async def test_a_sink_that_is_stuck_in_one_process_is_served_by_others(
     await let_go(hanging)
 
     assert [problem for _, problem in first.held_back] == ["TimeoutError: it took longer than 0.05 s"]
+    assert (begun.pauses, begun.held_runs, begun.worst and begun.worst.attempts) == (0, 1, 1)
     assert (found.pauses, found.held_runs, found.waiting, hanging.calls) == (0, 0, 0, 1)
     assert len(mood.heard) >= len(runs)
     await complete(here)
