@@ -9,7 +9,7 @@ from ..ports.blobs import BlobCorrupt
 from ..ports.callers import InvalidConnection, TransactionFailed
 from ..ports.errors import AdapterError, CommitUnknown, CorruptionError, FairleadError, UsageError
 from ..ports.notes import AnnotationValue, LogLevel
-from ..ports.outbox import DeadLetter, DeadLetterCursor, DeadLetterFilter, EventRecord, SinkRecord
+from ..ports.outbox import DeadLetter, DeadLetterCursor, DeadLetterFilter, DeadLetterPage, EventRecord, SinkRecord
 from ..ports.reading import (
     AttemptRecord,
     GenerationRecord,
@@ -23,7 +23,7 @@ from ..ports.reading import (
 from ..ports.statuses import RunStatus, StepStatus, TaskStatus
 from .api.control import RunAnswer
 from .api.deferred import Deferred
-from .api.scheduling import Schedule
+from .api.schedule import Schedule
 from .commands import CancelledRun, CollectedBlobs, Pruned, RestartedRun, SentSignal, SignalFate
 from .context import Context
 from .definition import Branch, Flow, Resource, Step
@@ -96,6 +96,7 @@ __all__ = [
     "DeadLetter",
     "DeadLetterCursor",
     "DeadLetterFilter",
+    "DeadLetterPage",
     "Deferred",
     "DeferredNotFound",
     "DeferredRecord",

@@ -16,12 +16,12 @@ from ..ports.reading import RunCursor, RunFilter, RunPage
 from .annotations import decode_annotations, encode_annotations
 from .api.blocking import Blocking
 from .api.control import Control
-from .api.deferred import Deferred, deferred_of
+from .api.deferred import Deferred
 from .api.deferring import Deferring
 from .api.diagnosis import Diagnosing
 from .api.notes import Annotating
 from .api.retention import Pruning
-from .api.scheduling import Scheduling
+from .api.schedules import Schedules
 from .api.signals import Signals
 from .api.subscriptions import Subscribing
 from .arguments import checked_page_limit
@@ -49,7 +49,7 @@ T = TypeVar("T")
 Result = TypeVar("Result")
 
 RUNS_PER_PAGE_MAX = 1_000
-"""Runs in one page of `list_runs`."""
+"""Runs in one page of `runs`."""
 
 INLINE_BYTES_LIMIT = 16 * 1024 * 1024
 """The largest `inline_bytes_max`, in bytes. A host holds the rows of a whole batch in memory, each up to so large: who
@@ -61,7 +61,7 @@ class Kernel(
     Control,
     Diagnosing,
     Pruning,
-    Scheduling,
+    Schedules,
     Deferring,
     Signals,
     Subscribing,
@@ -198,8 +198,9 @@ class Kernel(
         A large input is in blobs before. A rollback leaves them to be collected, which may happen after a day, so a
         commit has to come before. Hosts are woken after the commit of a session of SQLAlchemy; after any other they
         find the run when they look next. Until the commit the handle is good for its `id` and `created`: reading the
-        run or waiting for it raises `RunNotFound`, while `signal` and `cancel` on the same connection find it. A
-        connection that blocks is used in this thread and blocks its event loop; `start_sync` is the same without one.
+        run or waiting for it raises `RunNotFound`, while `request_signal` and `request_cancel` on the same connection
+        find it. A connection that blocks is used in this thread and blocks its event loop; `start_sync` is the same
+        without one.
 
         Raises:
             UnknownFlow: the kernel does not have it.
@@ -251,15 +252,9 @@ class Kernel(
             starts,
             size_bytes_max=self.inline_bytes_max,
         )
-        return [self._handle(answer.run_id, created=answer.created) for answer in answers]
+        return [self.handle_of(answer.run_id, created=answer.created) for answer in answers]
 
-    @overload
-    async def cancel(self, run_id: str, *, reason: str | None = None) -> CancelledRun: ...
-    @overload
-    async def cancel(self, run_id: str, *, reason: str | None = None, connection: CallerConnection) -> Deferred: ...
-    async def cancel(
-        self, run_id: str, *, reason: str | None = None, connection: CallerConnection | None = None
-    ) -> CancelledRun | Deferred:
+    async def cancel(self, run_id: str, *, reason: str | None = None) -> CancelledRun:
         """End a run and everything in it that has not ended. It need not be one of this kernel's flows.
 
         When this returns, nothing of the run begins any more and no result is recorded. Handlers that are running
@@ -268,32 +263,42 @@ class Kernel(
         Args:
             run_id: of the run.
             reason: why, in a few printable words; kept with the run, and told with its `run.cancelled` event.
-            connection: as for `start`: the run is cancelled once the caller's transaction has committed, by the next
-                host to look, and never if it rolls back. The run may have been started in the same transaction.
 
         Returns:
-            What was found. It is true where this call has cancelled the run, and false where the run had ended before.
-            On a connection it is a `Deferred`, since nobody knows yet.
+            What was found, and whether this very call has cancelled the run.
 
         Raises:
             RunNotFound: there is no such run.
             InvalidArgument: the reason is no printable text, or too long.
-            UsageError, AdapterError: on a connection as for `start`.
+            AdapterError: the store failed; the same call may be repeated.
         """
-        if connection is None:
-            return await self.dispatch(CancelRun(run_id, reason))
+        return await self.dispatch(CancelRun(run_id, reason))
+
+    async def request_cancel(self, run_id: str, *, connection: CallerConnection, reason: str | None = None) -> Deferred:
+        """Let a run be cancelled once the caller's transaction has committed, by the next host to look.
+
+        Args:
+            run_id: of the run; it may have been started in the same transaction.
+            connection: as for `start`. If its transaction rolls back, nothing is cancelled.
+            reason: as for `cancel`.
+
+        Raises:
+            RunNotFound: there is no such run that the transaction can see.
+            InvalidArgument: as for `cancel`.
+            UsageError, AdapterError: as for `start` on a connection.
+        """
         deferral = await self.dispatch(RequestCancel(connection=connection, run_id=run_id, reason=reason))
-        return deferred_of(self, deferral, self.ports.clock.now())
+        return Deferred(self, deferral.record, created=deferral.created)
 
     # Reading
 
     def _joining(self, connection: CallerConnection) -> Callable[[StartRuns], Awaitable[tuple[RunStart, ...]]]:
         return lambda command: self.dispatch(StartRunsOn(connection, command.requests))
 
-    def _handle(self, run_id: str, *, created: bool) -> RunHandle:
+    def handle_of(self, run_id: str, *, created: bool) -> RunHandle:
         return RunHandle(run_id, kernel=self, created=created)
 
-    async def list_runs(
+    async def runs(
         self, chosen: RunFilter | None = None, *, limit: int = 100, after: RunCursor | None = None
     ) -> RunPage:
         """Runs, newest first, in pages that stay stable while new runs are started.

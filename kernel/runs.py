@@ -129,7 +129,7 @@ class RunHandle(RunNotes):
     def __repr__(self) -> str:
         return f"RunHandle({self.id!r})"
 
-    async def record(self) -> RunRecord:
+    async def read(self) -> RunRecord:
         """The run's row as it stands.
 
         Raises:
@@ -142,11 +142,11 @@ class RunHandle(RunNotes):
 
     async def status(self) -> RunStatus:
         """The run's status as it stands."""
-        return (await self.record()).status
+        return (await self.read()).status
 
     async def details(self) -> RunDetails:
         """Everything that is kept of the run."""
-        record = await self.record()
+        record = await self.read()
         events = [event for row in await self._persistence.read_events(self.id) for event in event_records(row)]
         order = await read_step_order(self._persistence, record)
         return RunDetails(
@@ -370,7 +370,7 @@ class RunHandle(RunNotes):
         return values
 
     async def _flow(self) -> Flow[Any]:
-        return self._flow_of(await self.record())
+        return self._flow_of(await self.read())
 
     def _flow_of(self, record: RunRecord) -> Flow[Any]:
         flow = self._kernel.find_flow(record.flow, record.version)
@@ -425,7 +425,7 @@ class RunHandle(RunNotes):
         began = clock.monotonic()
         pause_s = POLL_FIRST_S
         while True:
-            record = await self.record()
+            record = await self.read()
             if await done(record) or record.status in TERMINAL_RUN:
                 return record
             waited_s = clock.monotonic() - began

@@ -21,8 +21,10 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from ..ports.errors import CorruptionError
+from ..ports.notes import AnnotationValue
 from ..ports.record import Record
 from ..ports.scheduler import ScheduledCommand
+from .annotations import decode_annotations
 from .codec import JsonValue, decode
 
 CatchUp: TypeAlias = Literal["none", "last", "all"]
@@ -37,6 +39,7 @@ CRON_PREFIX: Final = "cron/"
 START_PREFIX: Final = "start/"
 CANCEL_PREFIX: Final = "cancel/"
 SIGNAL_PREFIX: Final = "signal/"
+DEFERRED_PREFIXES: Final = (CANCEL_PREFIX, SIGNAL_PREFIX, START_PREFIX)
 
 
 class LeftOut(msgspec.Struct, frozen=True):
@@ -59,6 +62,8 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
     config: str | None = None
     """JSON as it was given: the version that starts the run merges it with its own defaults."""
     priority: int = 0
+    annotations: str | None = None
+    """A canonical JSON object, not empty."""
 
 
 class CronEntry(msgspec.Struct, frozen=True, kw_only=True, tag="cron"):
@@ -143,6 +148,8 @@ class ScheduleRecord(Record, frozen=True, kw_only=True):
     """Runs that its ticks have started."""
     priority: int
     config: Mapping[str, JsonValue] | None
+    annotations: Mapping[str, AnnotationValue]
+    """What its runs are found by."""
     created_at: datetime
     """When it got the definition that it has."""
     failures: int
@@ -159,15 +166,16 @@ class DeferredRecord(Record, frozen=True, kw_only=True):
     name: str
     kind: Literal["start", "cancel", "signal"]
     run_id: str
-    """The run that it starts, cancels or signals."""
+    """The run that it starts, cancels or signals; of a start with a key, unless that comes to another (`Deferred.run`).
+    """
     flow: str | None
     """The flow whose code it takes; None for a cancel, which takes none."""
     key: str | None
     """Of the start, or of the signal."""
     due_at: datetime | None
     """When it is carried out, or tried again; None where it is held."""
-    failures: int
-    problem: str | None
+    failures: int = 0
+    problem: str | None = None
     """Why it could not be carried out, the last time."""
 
     @property
@@ -239,6 +247,7 @@ def schedule_record(command: ScheduledCommand, entry: CronEntry) -> ScheduleReco
         started=entry.started,
         priority=entry.template.priority,
         config=None if entry.template.config is None else _config(entry.template.config),
+        annotations=annotations_of(entry.template),
         created_at=entry.created_at,
         failures=command.failures,
         problem=command.problem,
@@ -263,6 +272,11 @@ def deferred_record(command: ScheduledCommand, entry: DeferredEntry) -> Deferred
         failures=command.failures,
         problem=command.problem,
     )
+
+
+def annotations_of(template: Template) -> dict[str, AnnotationValue]:
+    """What the runs of a template are annotated with."""
+    return decode_annotations(None if template.annotations is None else template.annotations.encode())
 
 
 def _config(stored: str) -> dict[str, JsonValue]:

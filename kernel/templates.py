@@ -16,13 +16,14 @@ from msgspec.structs import replace
 
 from ..ports import Ports
 from ..ports.errors import AdapterError
+from ..ports.notes import AnnotationValue
 from ..ports.scheduler import Scheduler
 from .codec import SIZE_UNLIMITED, decode, encode
 from .definition import Flow
 from .entries import read_entries
 from .fetching import fetch_payload
 from .references import is_reference, read_reference
-from .schedules import CRON_PREFIX, START_PREFIX, CronEntry, StartEntry, Template
+from .schedules import CRON_PREFIX, START_PREFIX, CronEntry, StartEntry, Template, annotations_of
 from .spilling import Spill, write_blob
 from .starting import Start, run_request
 
@@ -34,15 +35,22 @@ _NOT_REGISTERED = 0
 
 
 def checked_template(
-    flow: Flow[Any], input: object, config: Mapping[str, object] | None, *, priority: int, key: str | None = None
+    flow: Flow[Any],
+    input: object,
+    config: Mapping[str, object] | None,
+    *,
+    priority: int,
+    annotations: Mapping[str, AnnotationValue] | None,
+    key: str | None = None,
 ) -> Template:
     """What a run would be started with; its input stands in it, however large.
 
     Raises:
-        InvalidInput: input, config, key or priority do not fit; every problem is listed with its path.
+        InvalidInput: input, config, key, priority or annotations do not fit; every problem is listed with its path.
     """
-    start = Start(input=input, key=key, priority=priority, config=config)
-    data = run_request(flow, _NOT_REGISTERED, start).input
+    start = Start(input=input, key=key, priority=priority, config=config, annotations=annotations)
+    request = run_request(flow, _NOT_REGISTERED, start)
+    data = request.input
     given = None if config is None else encode(config, what="config")
     return Template(
         flow=flow.slug,
@@ -51,11 +59,12 @@ def checked_template(
         digest=template_digest(data, given, priority),
         config=None if given is None else given.decode(),
         priority=priority,
+        annotations=None if request.annotations is None else request.annotations.decode(),
     )
 
 
 def template_digest(input: bytes, config: bytes | None, priority: int) -> str:
-    """By what two templates are compared."""
+    """By what two templates are compared. Annotations are no part of it, as with the key of a start."""
     digest = hashlib.sha256(input)
     digest.update(b"\0" + (config or b""))
     digest.update(b"\0%d" % priority)
@@ -111,4 +120,5 @@ def start_of(template: Template, key: str | None) -> Start:
     """The start that a loaded template asks for."""
     config: Any = None if template.config is None else decode(template.config.encode(), what="config")
     value = decode(template.input.encode(), size_bytes_max=SIZE_UNLIMITED, what="input")
-    return Start(input=value, key=key, priority=template.priority, config=config)
+    annotations = annotations_of(template) or None
+    return Start(input=value, key=key, priority=template.priority, config=config, annotations=annotations)

@@ -141,6 +141,13 @@ class DeadLetterCursor(NamedTuple):
     sequence: int
 
 
+class DeadLetterPage(Record, frozen=True):
+    """Dead letters by sink, run and sequence, and where the next page begins (None at the end)."""
+
+    letters: Sequence[DeadLetter]
+    next: DeadLetterCursor | None
+
+
 class DeadLetterFilter(Record, frozen=True, kw_only=True):
     """Which dead letters; every field that is set must hold."""
 

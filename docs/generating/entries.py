@@ -20,7 +20,7 @@ _FOR_HOSTS: dict[type, frozenset[str]] = {
     Flow: frozenset(
         ("arrays_read_in_parts", "input_schema", "merge_config", "on", "plan", "seal", "shape", "step_named", "tell")
     ),
-    Kernel: frozenset(("dispatch", "flow_ids", "flow_of", "inline_bytes_max", "on", "plan_of")),
+    Kernel: frozenset(("dispatch", "flow_ids", "flow_of", "handle_of", "inline_bytes_max", "on", "plan_of")),
 }
 """Members that hosts and the kernel use, and nobody else needs."""
 

@@ -31,7 +31,7 @@ _LIMITS = {
         ("kernel", "KEY_LENGTH_MAX", "characters of a key"),
         ("kernel", "PRIORITY_MAX", "a priority, up or down"),
         ("kernel", "START_BATCH_MAX", "runs in one `start_many`"),
-        ("kernel", "RUNS_PER_PAGE_MAX", "runs in one page of `list_runs`"),
+        ("kernel", "RUNS_PER_PAGE_MAX", "runs in one page of `runs`"),
     ),
     "Schedules": (
         ("kernel", "SCHEDULE_NAME_LENGTH_MAX", "characters of a schedule's name"),

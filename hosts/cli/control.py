@@ -110,7 +110,7 @@ def cancel_command(wanted: Wanted, reason: str | None, choice: DatabaseChoice) -
 
     async def ask(kernel: Kernel) -> None:
         async def one(run_id: str, dry_run: bool) -> CancelledRun:
-            found = (await kernel.run(run_id).record()).status
+            found = (await kernel.run(run_id).read()).status
             if dry_run:
                 return CancelledRun(run_id=run_id, found=found, took_effect=False)
             return await kernel.cancel(run_id, reason=reason)
@@ -286,7 +286,7 @@ def _restarted_json(answer: RestartedRun) -> dict[str, object]:
 
 def _restarted_words(answer: RestartedRun) -> str:
     steps = ", ".join(_step_words(slug, answer) for slug in answer.steps)
-    verb = "begins anew" if answer else "would begin anew"
+    verb = "begins anew" if answer.took_effect else "would begin anew"
     return f"it was {coloured(answer.found)}, and {verb} in generation {answer.generation}: {steps}"
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import click
 
-from ...kernel import DeferredRecord, Kernel
+from ...kernel import DeferredNotFound, DeferredRecord, Kernel
 from .command import DatabaseChoice, FairleadCommand, common_options, database_options, ports_options
 from .exit_codes import ExitCode
 from .moments import age, due_time
@@ -41,7 +41,7 @@ def list_command(as_json: bool, choice: DatabaseChoice) -> None:
     fairlead deferred list
     fairlead deferred list --json
     """
-    records = read(choice, lambda kernel: kernel.deferred())
+    records = [deferred.record for deferred in read(choice, lambda kernel: kernel.deferred())]
     if as_json:
         print_json({"deferred": [deferred_json(record) for record in records]})
         return
@@ -103,7 +103,7 @@ def withdraw_command(ctx: click.Context, /, names: Sequence[str], as_json: bool,
     """
 
     async def ask(kernel: Kernel) -> dict[str, bool]:
-        return {name: await kernel.withdraw(name) for name in names}
+        return {name: await _withdraw(kernel, name) for name in names}
 
     withdrawn = read(choice, ask)
     if as_json:
@@ -127,7 +127,8 @@ def retry_command(names: Sequence[str], as_json: bool, choice: DatabaseChoice) -
     """
 
     async def ask(kernel: Kernel) -> list[DeferredRecord]:
-        return [await kernel.retry_deferred(name) for name in names]
+        found = [await kernel.find_deferred(name) for name in names]
+        return [await deferred.retry() for deferred in found]
 
     records = read(choice, ask)
     if as_json:
@@ -135,6 +136,13 @@ def retry_command(names: Sequence[str], as_json: bool, choice: DatabaseChoice) -
         return
     for record in records:
         click.echo(f"{record.name} is carried out by the next worker that can")
+
+
+async def _withdraw(kernel: Kernel, name: str) -> bool:
+    try:
+        return await (await kernel.find_deferred(name)).withdraw()
+    except DeferredNotFound:
+        return False
 
 
 def deferred_json(record: DeferredRecord) -> Mapping[str, object]:

@@ -53,7 +53,7 @@ def logs_command(
 
     async def show(kernel: Kernel) -> None:
         handle = kernel.run(await find_run(kernel, run))
-        await handle.record()
+        await handle.read()
         after = await _before_the_last(kernel, handle.id, last)
         entries = handle.follow_logs(after=after) if follow else _all(kernel, handle.id, after)
         async for entry in entries:

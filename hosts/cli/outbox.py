@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from ...kernel import DeadLetter, DeadLetterCursor, DeadLetterFilter, Kernel
+from ...kernel import DeadLetter, DeadLetterCursor, DeadLetterFilter, DeadLetterPage, Kernel
 from ...kernel.api.subscriptions import DEAD_LETTERS_PER_PAGE_MAX, WAITING_COUNTED_MAX
 from ...kernel.events import EVENT_TYPES
 from ...kernel.sink_states import SinkStanding, standing_of
@@ -131,11 +131,11 @@ def dead_command(
     fairlead outbox dead --run 6f2a10 --json
     """
 
-    async def ask(kernel: Kernel) -> Sequence[DeadLetter]:
+    async def ask(kernel: Kernel) -> DeadLetterPage:
         return await kernel.dead_letters(await _chosen(kernel, sink, run, event, kind, flow), limit=limit, after=after)
 
-    letters = read(choice, ask)
-    following = _write_cursor(letters[-1]) if len(letters) == limit else None
+    page = read(choice, ask)
+    letters, following = page.letters, None if page.next is None else _write_cursor(page.next)
     if as_json:
         print_json({"dead_letters": [letter_json(letter) for letter in letters], "next": following})
     elif letters:
@@ -178,7 +178,7 @@ def replay_command(
         raise click.UsageError("--event is a number within a run, so it needs --run")
 
     async def ask(kernel: Kernel) -> int:
-        return await kernel.replay(await _chosen(kernel, sink, run, event, kind, flow), dry_run=dry_run)
+        return await kernel.replay_dead_letters(await _chosen(kernel, sink, run, event, kind, flow), dry_run=dry_run)
 
     count = read(choice, ask)
     if as_json:
@@ -317,5 +317,5 @@ def _one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
-def _write_cursor(letter: DeadLetter) -> str:
-    return f"{letter.event.run_id}/{letter.event.sequence}/{letter.sink}"
+def _write_cursor(cursor: DeadLetterCursor) -> str:
+    return f"{cursor.run_id}/{cursor.sequence}/{cursor.sink}"

@@ -61,7 +61,7 @@ async def find_run(kernel: Kernel, text: str) -> str:
     except ValueError:
         pass
     if text == LATEST:
-        newest = await kernel.list_runs(limit=1)
+        newest = await kernel.runs(limit=1)
         if not newest.runs:
             raise RunNotNamed(text, "is no run, since none was ever started")
         return newest.runs[0].id
@@ -83,7 +83,7 @@ async def nearest_flow(kernel: Kernel, slug: str) -> str | None:
     """The flow among the newest runs that a misspelt slug probably means; None where there is none, or the very one."""
     from difflib import get_close_matches
 
-    page = await kernel.list_runs(limit=RUNS_PER_PAGE_MAX)
+    page = await kernel.runs(limit=RUNS_PER_PAGE_MAX)
     close = get_close_matches(slug, {run.flow for run in page.runs}, n=1)
     return close[0] if close and close[0] != slug else None
 
@@ -93,7 +93,7 @@ async def _with_part(kernel: Kernel, part: str) -> list[RunRecord]:
     found: list[RunRecord] = []
     after = None
     for _ in range(RUNS_SEARCHED_MAX // RUNS_PER_PAGE_MAX):
-        page = await kernel.list_runs(limit=RUNS_PER_PAGE_MAX, after=after)
+        page = await kernel.runs(limit=RUNS_PER_PAGE_MAX, after=after)
         for run in page.runs:
             digits = run.id.replace("-", "")
             if digits.endswith(part) or digits.startswith(part):

@@ -67,7 +67,7 @@ def list_command(
     """
 
     async def ask(kernel: Kernel) -> tuple[RunPage, Mapping[str, bytes]]:
-        page = await kernel.list_runs(chosen, limit=limit, after=after)
+        page = await kernel.runs(chosen, limit=limit, after=after)
         wanted = [run.id for run in page.runs] if as_json else []
         return page, await kernel.ports.persistence.read_annotations(wanted)
 

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import click
 
-from ...kernel import Kernel, Schedule, ScheduleRecord
+from ...kernel import AnnotationValue, Kernel, Schedule, ScheduleRecord
 from ...kernel.schedules import CATCH_UPS, CatchUp
+from .annotation_words import annotation_line, annotation_values
 from .command import (
     DatabaseChoice,
     FairleadCommand,
@@ -64,6 +65,14 @@ def schedules() -> None:
 )
 @click.option("--config", "config_source", metavar="JSON|@FILE|-", help="Settings by step, in the same forms.")
 @click.option("--priority", type=int, default=0, show_default=True, help="Higher is worked on first.")
+@click.option(
+    "--annotation",
+    "annotations",
+    multiple=True,
+    callback=annotation_values,
+    metavar="KEY=VALUE",
+    help="What the runs are found by; may be given several times.",
+)
 @click.option("--name", help="What it is called. Default: the flow's slug.")
 @ports_options
 @common_options
@@ -76,6 +85,7 @@ def add_command(
     input_source: str,
     config_source: str | None,
     priority: int,
+    annotations: Mapping[str, AnnotationValue],
     name: str | None,
     as_json: bool,
     choice: DatabaseChoice,
@@ -108,6 +118,7 @@ def add_command(
                 catch_up=catch_up,
                 config=config,
                 priority=priority,
+                annotations=annotations or None,
                 name=name,
             )
             return made.record
@@ -164,7 +175,7 @@ def pause_command(names: Sequence[str], as_json: bool, choice: DatabaseChoice) -
     \b
     fairlead schedules pause report
     """
-    _change(choice, names, Kernel.pause_schedule, as_json=as_json)
+    _change(choice, names, Schedule.pause, as_json=as_json)
 
 
 @schedules.command("resume", cls=FairleadCommand, short_help="Let paused or held schedules go on.")
@@ -177,7 +188,7 @@ def resume_command(names: Sequence[str], as_json: bool, choice: DatabaseChoice) 
     \b
     fairlead schedules resume report
     """
-    _change(choice, names, Kernel.resume_schedule, as_json=as_json)
+    _change(choice, names, Schedule.resume, as_json=as_json)
 
 
 @schedules.command("trigger", cls=FairleadCommand, short_help="Start a run as a tick would, now.")
@@ -194,7 +205,8 @@ def trigger_command(name: str, as_json: bool, choice: DatabaseChoice) -> None:
     """
 
     async def ask(kernel: Kernel) -> str:
-        return (await kernel.trigger_schedule(name)).id
+        schedule = await kernel.find_schedule(name)
+        return (await schedule.trigger()).id
 
     run_id = read(choice, ask)
     if as_json:
@@ -215,10 +227,8 @@ def remove_command(names: Sequence[str], as_json: bool, choice: DatabaseChoice) 
     """
 
     async def ask(kernel: Kernel) -> None:
-        for name in names:
-            await kernel.find_schedule(name)
-        for name in names:
-            await kernel.remove_schedule(name)
+        for schedule in [await kernel.find_schedule(name) for name in names]:
+            await schedule.remove()
 
     read(choice, ask)
     if as_json:
@@ -243,6 +253,7 @@ def schedule_json(record: ScheduleRecord) -> Mapping[str, object]:
         "runs": record.started,
         "priority": record.priority,
         "config": record.config,
+        "annotations": record.annotations,
         "created_at": record.created_at,
         "failures": record.failures,
         "problem": record.problem,
@@ -253,16 +264,15 @@ def schedule_json(record: ScheduleRecord) -> Mapping[str, object]:
 def _change(
     choice: DatabaseChoice,
     names: Sequence[str],
-    change: Callable[[Kernel, str], Awaitable[Schedule]],
+    change: Callable[[Schedule], Awaitable[ScheduleRecord]],
     *,
     as_json: bool,
 ) -> None:
     """Change schedules of which each exists, and show how they stand."""
 
     async def ask(kernel: Kernel) -> list[ScheduleRecord]:
-        for name in names:
-            await kernel.find_schedule(name)
-        return [(await change(kernel, name)).record for name in names]
+        found = [await kernel.find_schedule(name) for name in names]
+        return [await change(schedule) for schedule in found]
 
     records = read(choice, ask)
     if as_json:
@@ -296,6 +306,8 @@ def _show(record: ScheduleRecord, *, as_json: bool) -> None:
     click.echo(f"  next       {shown_time(record.next_at)}")
     click.echo(f"  last tick  {shown_time(record.last_tick)}")
     click.echo(f"  runs       {record.started:,}")
+    if record.annotations:
+        click.echo(f"  annotated  {annotation_line(record.annotations)}")
     if record.left_out is not None:
         click.echo(f"  left out   {shown_time(record.left_out.first)} to {shown_time(record.left_out.last)}")
     if record.problem is not None:

@@ -103,8 +103,6 @@ def start(
     later = after is not None or at is not None
     if later and (wait or watch):
         raise click.UsageError("a run that is put off cannot be waited for; give --wait or --watch without a time")
-    if later and annotations:
-        raise click.UsageError("a run that is put off cannot be annotated before it is there; leave --annotation out")
     if input_source == "-" and config_source == "-":
         raise click.UsageError("--input and --config cannot both be read from stdin")
     if watch and as_json:
@@ -200,13 +198,14 @@ async def _defer(
             key=begin.key,
             priority=begin.priority,
             config=begin.config,
+            annotations=begin.annotations,
         )
     return {
-        "id": deferred.run.id,
+        "id": deferred.record.run_id,
         "flow": found.slug,
         "created": deferred.created,
         "command": deferred.name,
-        "due_at": deferred.due_at,
+        "due_at": deferred.record.due_at,
     }
 
 

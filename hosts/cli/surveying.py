@@ -95,7 +95,7 @@ async def _find_unfinished(kernel: Kernel, wanted: Wanted) -> RunHandle | None:
     unfinished = RunFilter(
         flow=survey_folder.slug, statuses=frozenset({RunStatus.PENDING, RunStatus.RUNNING}), created_from=None
     )
-    page = await kernel.list_runs(unfinished, limit=UNFINISHED_MAX)
+    page = await kernel.runs(unfinished, limit=UNFINISHED_MAX)
     ids: Sequence[str] = [run.id for run in page.runs if run.version == survey_folder.version and run.key is None]
     stored = (await kernel.ports.persistence.read_payloads(ids, ())).runs
     payload = survey_folder.input_schema.encode(wanted.request)

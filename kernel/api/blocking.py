@@ -91,14 +91,14 @@ class Blocking(Commanding):
                 connection=connection,
             ),
         )
-        return self._handle(started.id, created=started.created)
+        return self.handle_of(started.id, created=started.created)
 
     @overload
-    def signal_sync(
+    def request_signal_sync(
         self, run_id: str, step: Step[T], payload: T, *, connection: CallerConnection, key: str | None = None
     ) -> Deferred: ...
     @overload
-    def signal_sync(
+    def request_signal_sync(
         self,
         run_id: str,
         step: Step[None],
@@ -108,10 +108,10 @@ class Blocking(Commanding):
         key: str | None = None,
     ) -> Deferred: ...
     @overload
-    def signal_sync(
+    def request_signal_sync(
         self, run_id: str, step: str, payload: object = None, *, connection: CallerConnection, key: str | None = None
     ) -> Deferred: ...
-    def signal_sync(
+    def request_signal_sync(
         self,
         run_id: str,
         step: Step[Any] | str,
@@ -120,35 +120,37 @@ class Blocking(Commanding):
         connection: CallerConnection,
         key: str | None = None,
     ) -> Deferred:
-        """As `signal` on a connection, for a thread without an event loop.
+        """As `request_signal`, for a thread without an event loop.
 
         Args:
-            run_id, step, payload, key: as for `signal`.
+            run_id, step, payload, key: as for `request_signal`.
             connection: as for `start_sync`.
 
         Raises:
             InvalidConnection: as for `start_sync`.
-            UsageError, AdapterError: as for `signal`.
+            UsageError, AdapterError: as for `request_signal`.
         """
         return self._owned(
             self._blocking(
-                connection, lambda kernel: kernel.signal(run_id, step, payload, key=key, connection=connection)
+                connection, lambda kernel: kernel.request_signal(run_id, step, payload, key=key, connection=connection)
             )
         )
 
-    def cancel_sync(self, run_id: str, *, connection: CallerConnection, reason: str | None = None) -> Deferred:
-        """As `cancel` on a connection, for a thread without an event loop.
+    def request_cancel_sync(self, run_id: str, *, connection: CallerConnection, reason: str | None = None) -> Deferred:
+        """As `request_cancel`, for a thread without an event loop.
 
         Args:
-            run_id, reason: as for `cancel`.
+            run_id, reason: as for `request_cancel`.
             connection: as for `start_sync`.
 
         Raises:
             InvalidConnection: as for `start_sync`.
-            UsageError, AdapterError: as for `cancel`.
+            UsageError, AdapterError: as for `request_cancel`.
         """
         return self._owned(
-            self._blocking(connection, lambda kernel: kernel.cancel(run_id, reason=reason, connection=connection))
+            self._blocking(
+                connection, lambda kernel: kernel.request_cancel(run_id, connection=connection, reason=reason)
+            )
         )
 
     def _blocking(self, connection: CallerConnection, act: Callable[[Kernel], Coroutine[Any, Any, Result]]) -> Result:
@@ -159,8 +161,7 @@ class Blocking(Commanding):
 
     def _owned(self, deferred: Deferred) -> Deferred:
         """A handle that outlives the call, in place of one over ports that are closed."""
-        run = self.run(deferred.run.id)
-        return Deferred(self, name=deferred.name, run=run, due_at=deferred.due_at, created=deferred.created)
+        return Deferred(self, deferred.record, created=deferred.created)
 
     @abstractmethod
     def _over(self, ports: Ports) -> Kernel:

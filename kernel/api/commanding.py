@@ -58,8 +58,8 @@ class Commanding(ABC):
         Raises:
             InvalidArgument: `run_id` is no text.
         """
-        return self._handle(checked_run_id(run_id), created=False)
+        return self.handle_of(checked_run_id(run_id), created=False)
 
     @abstractmethod
-    def _handle(self, run_id: str, *, created: bool) -> RunHandle:
+    def handle_of(self, run_id: str, *, created: bool) -> RunHandle:
         """A handle on a run, which is served by all areas together."""

@@ -113,7 +113,7 @@ class Control(Commanding):
             yield each
 
     def _run(self, run: RunRecord) -> RunHandle:
-        return self._handle(run.id, created=False)
+        return self.handle_of(run.id, created=False)
 
     async def _answers(
         self, chosen: RunFilter, ask: Callable[[RunRecord], Awaitable[Answer]]

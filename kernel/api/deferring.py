@@ -6,23 +6,17 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, overload
 
+from ...ports.notes import AnnotationValue
 from ..arguments import checked_seconds, checked_text
-from ..commands import CancelRun, DeferCancel, DeferStart, RetryDeferred, WithdrawDeferred
+from ..commands import CancelRun, DeferCancel, DeferStart
 from ..definition import Flow
 from ..durations import Duration
 from ..entries import deferred_entry_of, read_entries
-from ..errors import InvalidArgument
-from ..schedules import (
-    CANCEL_PREFIX,
-    SCHEDULE_NAME_LENGTH_MAX,
-    SIGNAL_PREFIX,
-    START_PREFIX,
-    DeferredRecord,
-    deferred_record,
-)
+from ..errors import DeferredNotFound, InvalidArgument
+from ..schedules import DEFERRED_PREFIXES, SCHEDULE_NAME_LENGTH_MAX, deferred_record
 from ..templates import checked_template
 from .commanding import Commanding
-from .deferred import Deferred, deferred_of
+from .deferred import Deferred
 
 T = TypeVar("T")
 
@@ -41,6 +35,7 @@ class Deferring(Commanding):
         key: str | None = None,
         priority: int = 0,
         config: Mapping[str, object] | None = None,
+        annotations: Mapping[str, AnnotationValue] | None = None,
     ) -> Deferred: ...
     @overload
     async def start_later(
@@ -53,6 +48,7 @@ class Deferring(Commanding):
         key: str | None = None,
         priority: int = 0,
         config: Mapping[str, object] | None = None,
+        annotations: Mapping[str, AnnotationValue] | None = None,
     ) -> Deferred: ...
     async def start_later(
         self,
@@ -64,8 +60,11 @@ class Deferring(Commanding):
         key: str | None = None,
         priority: int = 0,
         config: Mapping[str, object] | None = None,
+        annotations: Mapping[str, AnnotationValue] | None = None,
     ) -> Deferred:
-        """Start a run at a time. When this returns, the start is durable, and the run's id is known.
+        """Start a run at a time. When this returns, the start is durable.
+
+        The run gets the id that `Deferred.record` tells; but with a key it may come to another run, see `Deferred.run`.
 
         Args:
             flow: as for `start`; the run is one of the newest version that the host has which starts it.
@@ -75,6 +74,7 @@ class Deferring(Commanding):
             key: makes the call repeatable, as for `start`; the time is no part of what is compared.
             priority: as for `start`.
             config: as for `start`.
+            annotations: as for `start`.
 
         Raises:
             UnknownFlow, ForeignFlow, InvalidInput, IdempotencyConflict: as for `start`.
@@ -83,8 +83,9 @@ class Deferring(Commanding):
         """
         found = self._registry.find(flow)
         due_at = self._due_at(at, after)
-        template = checked_template(found, input, config, priority=priority, key=key)
-        return deferred_of(self, await self.dispatch(DeferStart(template=template, key=key, due_at=due_at)), due_at)
+        template = checked_template(found, input, config, priority=priority, annotations=annotations, key=key)
+        deferral = await self.dispatch(DeferStart(template=template, key=key, due_at=due_at))
+        return Deferred(self, deferral.record, created=deferral.created)
 
     async def cancel_later(
         self,
@@ -109,34 +110,30 @@ class Deferring(Commanding):
         CancelRun(run_id, reason)  # refused, if it is, before its time
         checked_text("run_id", run_id, SCHEDULE_NAME_LENGTH_MAX)
         due_at = self._due_at(at, after)
-        return deferred_of(self, await self.dispatch(DeferCancel(run_id=run_id, reason=reason, due_at=due_at)), due_at)
+        deferral = await self.dispatch(DeferCancel(run_id=run_id, reason=reason, due_at=due_at))
+        return Deferred(self, deferral.record, created=deferral.created)
 
-    async def deferred(self) -> list[DeferredRecord]:
+    async def deferred(self) -> list[Deferred]:
         """All deferred commands that are not carried out yet, by name."""
         return [
-            deferred_record(kept.scheduled, deferred_entry_of(kept))
-            for prefix in (CANCEL_PREFIX, SIGNAL_PREFIX, START_PREFIX)
+            Deferred(self, deferred_record(kept.scheduled, deferred_entry_of(kept)))
+            for prefix in DEFERRED_PREFIXES
             async for kept, _ in read_entries(self.ports.scheduler, prefix)
         ]
 
-    async def withdraw(self, name: str) -> bool:
-        """Forget a deferred command.
+    async def find_deferred(self, name: str) -> Deferred:
+        """The deferred command of that name.
 
         Args:
-            name: of the command, as `deferred` and `Deferred` tell it.
-
-        Returns:
-            False where it is too late: it was carried out, a host is just doing so, or there never was one.
-        """
-        return await self.dispatch(WithdrawDeferred(_checked_entry(name)))
-
-    async def retry_deferred(self, name: str) -> DeferredRecord:
-        """Carry a deferred command out as soon as a host can, whatever its time is and however often it has failed.
+            name: as `deferred` tells it.
 
         Raises:
-            DeferredNotFound: there is no such command (any more).
+            DeferredNotFound: there is none: it was carried out or withdrawn, or never was.
         """
-        return await self.dispatch(RetryDeferred(_checked_entry(name)))
+        kept = await self.ports.scheduler.read(_checked_entry(name))
+        if kept is None:
+            raise DeferredNotFound(name)
+        return Deferred(self, deferred_record(kept.scheduled, deferred_entry_of(kept)))
 
     def _due_at(self, at: object, after: object) -> datetime:
         if (at is None) == (after is None):
@@ -152,7 +149,6 @@ class Deferring(Commanding):
 
 
 def _checked_entry(name: object) -> str:
-    prefixes = (START_PREFIX, CANCEL_PREFIX, SIGNAL_PREFIX)
-    if not isinstance(name, str) or not name.startswith(prefixes) or not name.isprintable():
+    if not isinstance(name, str) or not name.startswith(DEFERRED_PREFIXES) or not name.isprintable():
         raise InvalidArgument("name", "the name of a deferred command", name)
     return name

@@ -13,7 +13,7 @@ class Annotating(Commanding):
     """What runs are found by."""
 
     async def annotate(self, run_id: str, annotations: Mapping[str, AnnotationValue | None]) -> None:
-        """Annotate a run, so that it is found by it: `list_runs(RunFilter(annotations={"customer": "acme"}))`.
+        """Annotate a run, so that it is found by it: `runs(RunFilter(annotations={"customer": "acme"}))`.
 
         An annotation takes the place of one with the same key, and None takes it away. An event tells of what changes.
         The run need not be one of this kernel's flows, and may be pending.

@@ -14,7 +14,7 @@ from ...ports.errors import AdapterError, CommitUnknown, FairleadError
 from ...ports.reading import RunRecord
 from ..arguments import checked_run_id, checked_seconds
 from ..arrays import missing_arrays
-from ..commands import RESUME_TOKEN_LIFETIME, Deferral, MintResumeToken, RequestSignal, SendSignal, SentSignal
+from ..commands import RESUME_TOKEN_LIFETIME, MintResumeToken, RequestSignal, SendSignal, SentSignal
 from ..decisions.signal import foreseen, signals_of
 from ..definition import Flow, Step
 from ..definition.unknown_fields import unknown_fields
@@ -33,12 +33,12 @@ from ..errors import (
 from ..facts import facts_of
 from ..plan import StepKind
 from ..references import digest_of, read_reference, signal_prefix
-from ..schedules import requested_signal_name
+from ..schedules import DeferredRecord, requested_signal_name
 from ..sleeps import missing_times
 from ..spilling import Spill, write_blob
 from ..starting import key_problems
 from .commanding import Commanding
-from .deferred import Deferred, deferred_of
+from .deferred import Deferred
 
 T = TypeVar("T")
 Answer = TypeVar("Answer")
@@ -58,33 +58,9 @@ class Signals(Commanding):
     ) -> SentSignal: ...
     @overload
     async def signal(self, run_id: str, step: str, payload: object = None, *, key: str | None = None) -> SentSignal: ...
-    @overload
     async def signal(
-        self, run_id: str, step: Step[T], payload: T, *, key: str | None = None, connection: CallerConnection
-    ) -> Deferred: ...
-    @overload
-    async def signal(
-        self,
-        run_id: str,
-        step: Step[None],
-        payload: None = None,
-        *,
-        key: str | None = None,
-        connection: CallerConnection,
-    ) -> Deferred: ...
-    @overload
-    async def signal(
-        self, run_id: str, step: str, payload: object = None, *, key: str | None = None, connection: CallerConnection
-    ) -> Deferred: ...
-    async def signal(
-        self,
-        run_id: str,
-        step: Step[Any] | str,
-        payload: object = None,
-        *,
-        key: str | None = None,
-        connection: CallerConnection | None = None,
-    ) -> SentSignal | Deferred:
+        self, run_id: str, step: Step[Any] | str, payload: object = None, *, key: str | None = None
+    ) -> SentSignal:
         """Answer a signal step of a run. The payload becomes its output.
 
         Where the step waits, it goes on at once; where it does not wait yet, the signal is kept until it does. When
@@ -95,13 +71,9 @@ class Signals(Commanding):
             step: the step, or its slug.
             payload: a value of the step's type, or JSON that fits it.
             key: makes the call repeatable: the same key and payload for the same step count once.
-            connection: as for `start`: the signal is sent once the caller's transaction has committed, by the next host
-                to look, and never if it rolls back. The run may have been started in the same transaction.
 
         Returns:
-            What became of it: `delivered` or `kept`, and whether it is the repetition of an earlier one. On a
-            connection it is a `Deferred`, since nobody knows yet: whatever refuses the signal in the end is its
-            `problem`, with which it is held.
+            What became of it: `delivered` or `kept`, and whether it is the repetition of an earlier one.
 
         Raises:
             RunNotFound: there is no such run.
@@ -117,19 +89,54 @@ class Signals(Commanding):
             AdapterError: a store failed, and the signal was not sent; after `CommitUnknown` it may have been, which the
                 same call with the same key finds.
         """
-        if connection is not None:
-            return await self._signal_on(connection, run_id, step, payload, key)
         record = await self._record(run_id)
         flow, found = self._signal_step(record, step, record.id)
         problems = [*unknown_fields(found.output, payload), *key_problems(key)]
         return await self._send(flow, found, record.id, payload, key or self.ports.new_id(), problems=problems)
 
-    async def _signal_on(
-        self, connection: CallerConnection, run_id: object, step: Step[Any] | str, payload: object, key: str | None
+    @overload
+    async def request_signal(
+        self, run_id: str, step: Step[T], payload: T, *, connection: CallerConnection, key: str | None = None
+    ) -> Deferred: ...
+    @overload
+    async def request_signal(
+        self,
+        run_id: str,
+        step: Step[None],
+        payload: None = None,
+        *,
+        connection: CallerConnection,
+        key: str | None = None,
+    ) -> Deferred: ...
+    @overload
+    async def request_signal(
+        self, run_id: str, step: str, payload: object = None, *, connection: CallerConnection, key: str | None = None
+    ) -> Deferred: ...
+    async def request_signal(
+        self,
+        run_id: str,
+        step: Step[Any] | str,
+        payload: object = None,
+        *,
+        connection: CallerConnection,
+        key: str | None = None,
     ) -> Deferred:
-        """Put a signal down for a host to send, unless the caller's transaction sees that none would be accepted."""
+        """Let a signal step of a run be answered once the caller's transaction has committed, by the next host to look.
+
+        What refuses the signal then is its `problem`, with which it is held. What the caller's transaction can see is
+        refused at once.
+
+        Args:
+            run_id: of the run; it may have been started in the same transaction.
+            step, payload, key: as for `signal`.
+            connection: as for `start`. If its transaction rolls back, no signal is sent.
+
+        Raises:
+            UsageError: as for `signal`, and for `start` on a connection.
+            AdapterError: as for `start` on a connection.
+        """
         callers = callers_of(self.ports.callers)
-        if not isinstance(run_id, str):
+        if not isinstance(run_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArgument("run_id", "text", run_id)
         signal_key = key if key is not None and not [*key_problems(key)] else self.ports.new_id()
         slug = step if isinstance(step, str) else step.slug
@@ -140,16 +147,22 @@ class Signals(Commanding):
         problems = [*unknown_fields(found.output, payload), *key_problems(key)]
         signal = _checked(flow, found, run_id, payload, signal_key, problems=problems)
         if foreseen(signal, seen):
-            name = requested_signal_name(run_id, found.slug, signal_key)
-            deferral = Deferral(name=name, run_id=run_id, created=False)
-        else:
-            deferral = await self._sent_or_stored(
-                flow,
-                signal,
-                lambda stored: self.dispatch(RequestSignal(connection=connection, signal=stored, flow=flow.slug)),
-                kept=lambda answer: answer.created,
+            record = DeferredRecord(
+                name=requested_signal_name(run_id, found.slug, signal_key),
+                kind="signal",
+                run_id=run_id,
+                flow=flow.slug,
+                key=signal_key,
+                due_at=self.ports.clock.now(),
             )
-        return deferred_of(self, deferral, self.ports.clock.now())
+            return Deferred(self, record)
+        deferral = await self._sent_or_stored(
+            flow,
+            signal,
+            lambda stored: self.dispatch(RequestSignal(connection=connection, signal=stored, flow=flow.slug)),
+            kept=lambda answer: answer.created,
+        )
+        return Deferred(self, deferral.record, created=deferral.created)
 
     async def resume_token(
         self, run_id: str, step: Step[Any] | str, *, expires_in: Duration = RESUME_TOKEN_LIFETIME

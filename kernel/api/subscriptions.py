@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ...ports.outbox import DeadLetter, DeadLetterCursor, DeadLetterFilter, EventRecord, SinkRecord
+from ...ports.outbox import DeadLetterCursor, DeadLetterFilter, DeadLetterPage, EventRecord, SinkRecord
 from ..arguments import checked_page_limit, checked_text
 from ..commands import RemoveSink, ReplayDeadLetters
 from ..decisions.holding import ATTEMPTS_MAX
@@ -90,22 +90,28 @@ class Subscribing(Commanding):
 
     async def dead_letters(
         self, chosen: DeadLetterFilter | None = None, *, limit: int = 100, after: DeadLetterCursor | None = None
-    ) -> Sequence[DeadLetter]:
-        """Events that a sink never accepted, by sink, run and sequence.
+    ) -> DeadLetterPage:
+        """Events that a sink never accepted, by sink, run and sequence, in pages.
 
         Args:
             chosen: which; None for all.
-            limit: at most so many, 1 to `DEAD_LETTERS_PER_PAGE_MAX`.
-            after: the last one of the page before.
+            limit: dead letters per page, 1 to `DEAD_LETTERS_PER_PAGE_MAX`.
+            after: `next` of the page before.
 
         Raises:
             InvalidArgument, LimitExceeded: `limit` is out of bounds.
             AdapterError: the store failed.
         """
         checked_page_limit(limit, DEAD_LETTERS_PER_PAGE_MAX, what="dead letters per page")
-        return await self.ports.persistence.list_dead_letters(chosen or DeadLetterFilter(), limit=limit, after=after)
+        wanted = chosen or DeadLetterFilter()
+        found = await self.ports.persistence.list_dead_letters(wanted, limit=limit + 1, after=after)
+        letters = found[:limit]
+        if len(found) == len(letters):
+            return DeadLetterPage(letters, None)
+        last = letters[-1]
+        return DeadLetterPage(letters, DeadLetterCursor(last.sink, last.event.run_id, last.event.sequence))
 
-    async def replay(self, chosen: DeadLetterFilter, *, dry_run: bool = False) -> int:
+    async def replay_dead_letters(self, chosen: DeadLetterFilter, *, dry_run: bool = False) -> int:
         """Let dead letters be published again, in order per run and a bounded number at a time, beside what is new.
 
         The hosts that have their sinks do it. One that is refused again stays a dead letter; ask again. Asking twice

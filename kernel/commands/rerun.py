@@ -26,7 +26,7 @@ class RerunRun(Command["RestartedRun"], frozen=True, kw_only=True):
 
 
 class RestartedRun(Record, frozen=True, kw_only=True):
-    """What a rerun or retry did, or would do. True where it took effect."""
+    """What a rerun or retry did, or would do."""
 
     run_id: str
     found: RunStatus
@@ -39,6 +39,3 @@ class RestartedRun(Record, frozen=True, kw_only=True):
     """For the maps among them that keep what they have completed, by slug: how many elements run again."""
     took_effect: bool
     """False for a dry run."""
-
-    def __bool__(self) -> bool:
-        return self.took_effect

@@ -70,7 +70,7 @@ class CancelRun(Command["CancelledRun"], frozen=True):
 
 
 class CancelledRun(Record, frozen=True, kw_only=True):
-    """What became of a cancel. True where it took effect."""
+    """What became of a cancel."""
 
     run_id: str
     found: RunStatus
@@ -78,9 +78,6 @@ class CancelledRun(Record, frozen=True, kw_only=True):
     took_effect: bool
     """Whether the run is cancelled by this very call. False where it had ended, also where somebody else had cancelled
     it before."""
-
-    def __bool__(self) -> bool:
-        return self.took_effect
 
 
 def require_startable(runs: int) -> None:

@@ -74,8 +74,8 @@ class DeferCancel(Command["Deferral"], frozen=True, kw_only=True):
 class Deferral(Record, frozen=True, kw_only=True):
     """What became of a command that was deferred."""
 
-    name: str
-    run_id: str
+    record: DeferredRecord
+    """The command, or the one that was deferred before."""
     created: bool
     """False where the same was deferred before, with the same key, or carried out already."""
 

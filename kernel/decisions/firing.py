@@ -40,7 +40,7 @@ is tried for as long as it takes."""
 
 
 @frozen
-class Firing:
+class DueTicks:
     """What one look at a schedule comes to."""
 
     ticks: Sequence[datetime]
@@ -53,7 +53,7 @@ class Firing:
     """The ticks that are left out."""
 
 
-def fire_ticks(cron: Cron, after: datetime, now: datetime, catch_up: CatchUp) -> Firing:
+def fire_ticks(cron: Cron, after: datetime, now: datetime, catch_up: CatchUp) -> DueTicks:
     """Decide on the ticks after `after`, up to `now`."""
     missed_until = max(after, now - ON_TIME)
     on_time = list(cron.between(missed_until, now))
@@ -61,7 +61,7 @@ def fire_ticks(cron: Cron, after: datetime, now: datetime, catch_up: CatchUp) ->
     left_out = _left_out(cron, after, caught_up[0] if caught_up else missed_until, inclusive=not caught_up)
     ticks = [*caught_up, *on_time][:FIRE_TICKS_MAX]
     done = max(ticks[-1] if ticks else after, left_out.last if left_out else after)
-    return Firing(ticks, done, cron.after(done), left_out)
+    return DueTicks(ticks, done, cron.after(done), left_out)
 
 
 def _caught_up(cron: Cron, after: datetime, until: datetime, catch_up: CatchUp, *, any_on_time: bool) -> list[datetime]:

@@ -14,9 +14,10 @@ from ..schedules import CronEntry, Template, cron_name, write_entry
 
 def is_defined_so(scheduled: ScheduledCommand, entry: CronEntry, command: PutSchedule) -> bool:
     """Whether a schedule is defined as it is wanted, and not held: whoever defines it again lets it go on."""
-    told = (entry.cron, entry.zone, entry.catch_up, entry.template.digest)
-    wanted = (command.cron, command.zone, command.catch_up, command.template.digest)
-    return told == wanted and (entry.paused or scheduled.due_at is not None)
+    before, after = entry.template, command.template
+    ticks_alike = (entry.cron, entry.zone, entry.catch_up) == (command.cron, command.zone, command.catch_up)
+    runs_alike = (before.digest, before.annotations) == (after.digest, after.annotations)
+    return ticks_alike and runs_alike and (entry.paused or scheduled.due_at is not None)
 
 
 def define_schedule(

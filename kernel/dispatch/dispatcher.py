@@ -12,6 +12,7 @@ from .advancing import Advancing
 from .claiming import Claiming
 from .collecting import Collecting
 from .controlling import Controlling
+from .enlisting import Enlisting
 from .firing import Firing
 from .joining import Joining
 from .means import Handlers, Means
@@ -21,7 +22,6 @@ from .publishing import Publishing
 from .running import Running
 from .scheduling import Scheduling
 from .waiting import Waiting
-from .workers import Workers
 
 Result = TypeVar("Result")
 
@@ -51,7 +51,7 @@ class Dispatcher:
             Pruning(means),
             Collecting(means),
             Noting(means),
-            Workers(means),
+            Enlisting(means),
             Scheduling(means),
             Firing(means, self.dispatch),
         ]

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from ...ports.errors import AdapterError, Contention, UsageError
 from ...ports.scheduler import KeptCommand, ScheduledCommand
-from ..commands import CancelRun, Command, Fired, FireScheduled, SendSignal, TriggerSchedule, Trouble
+from ..commands import CancelRun, Command, Fired, FireScheduled, RunStart, SendSignal, TriggerSchedule, Trouble
 from ..cron import Cron
 from ..decisions.firing import FAILURES_MAX, fire_ticks, retry_at
 from ..entries import entry_of, read_entries
@@ -37,6 +37,7 @@ from ..schedules import (
     SignalEntry,
     StartEntry,
     Template,
+    cancel_name,
     cron_name,
     read_entry,
     start_name,
@@ -167,13 +168,13 @@ class Firing:
         found = self._found(entry.template)
         start = start_of(await loaded_template(self._ports, entry.template), None)
         try:
-            return await self._start(found, [evolve(start, key=key) for key in keys])
+            return _created(await self._start(found, [evolve(start, key=key) for key in keys]))
         except IdempotencyConflict:  # a tick was fired already, before the schedule's input was changed
             pass
         started = 0
         for key in keys:
             try:
-                started += await self._start(found, [evolve(start, key=key)])
+                started += _created(await self._start(found, [evolve(start, key=key)]))
             except IdempotencyConflict:
                 continue
         return started
@@ -202,13 +203,26 @@ class Firing:
     async def _fire_start(self, kept: KeptCommand, entry: StartEntry, tally: _Tally) -> None:
         template = await loaded_template(self._ports, entry.template)
         start = start_of(template, entry.key)
-        tally.started += await self._start(self._found(template), [start], run_id=entry.run_id)
+        (answer,) = await self._start(self._found(template), [start], run_id=entry.run_id)
+        tally.started += answer.created
+        if answer.run_id != entry.run_id:  # somebody was faster to start what has the key
+            await self._move_deadline(entry.run_id, answer.run_id)
         if await self._scheduler.ack(kept):
             await discard_template(self._ports, entry.template)
 
+    async def _move_deadline(self, run_id: str, to: str) -> None:
+        """Give the deadline of a run that never was to the one that is in its place, unless that has one of its own."""
+        kept = await self._scheduler.read(cancel_name(run_id))
+        if kept is None:
+            return
+        entry = replace(entry_of(kept, CancelEntry), run_id=to)
+        moved = replace(kept.scheduled, name=cancel_name(to), command=write_entry(entry))
+        await self._scheduler.schedule(moved, replace=False)
+        await self._scheduler.ack(kept)
+
     async def _fire_cancel(self, kept: KeptCommand, entry: CancelEntry, tally: _Tally) -> None:
         try:
-            tally.cancelled += bool(await self._dispatch(CancelRun(entry.run_id, entry.reason)))
+            tally.cancelled += (await self._dispatch(CancelRun(entry.run_id, entry.reason))).took_effect
         except RunNotFound:  # it is pruned, or not started yet, and is not to be any more
             await self._withdraw_start(entry.run_id)
         await self._scheduler.ack(kept)
@@ -247,13 +261,14 @@ class Firing:
         tally.signalled += not (await self._dispatch(signal)).repeated
         await self._scheduler.ack(kept)
 
-    async def _start(self, found: RegisteredFlow, starts: Sequence[Start], *, run_id: str | None = None) -> int:
-        """Put runs down; how many were not there."""
+    async def _start(
+        self, found: RegisteredFlow, starts: Sequence[Start], *, run_id: str | None = None
+    ) -> Sequence[RunStart]:
+        """Put runs down, unless they are there."""
         size_bytes_max = self._means.inline_bytes_max
-        answers = await start_runs(
+        return await start_runs(
             self._dispatch, self._ports, found, starts, size_bytes_max=size_bytes_max, run_id=run_id
         )
-        return sum(answer.created for answer in answers)
 
     @property
     def _slugs(self) -> list[str]:
@@ -263,6 +278,11 @@ class Firing:
     def _found(self, template: Template) -> RegisteredFlow:
         """The newest version of a flow that this kernel has."""
         return self._means.registry.registered_flow(self._means.registry.find(template.flow))
+
+
+def _created(answers: Sequence[RunStart]) -> int:
+    """How many runs were not there."""
+    return sum(answer.created for answer in answers)
 
 
 @define

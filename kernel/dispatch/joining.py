@@ -17,8 +17,11 @@ from ..commands import CancelRun, Deferral, RequestCancel, RequestSignal, RunSta
 from ..errors import ConnectionsUnsupported, RunNotFound, SignalConflict
 from ..schedules import (
     CancelEntry,
+    DeferredEntry,
+    DeferredRecord,
     Entry,
     SignalEntry,
+    deferred_record,
     read_entry,
     requested_cancel_name,
     requested_signal_name,
@@ -71,10 +74,10 @@ class Joining:
             facts=None if signal.facts is None else signal.facts.decode(),
             digest=signal.digest,
         )
-        earlier = await self._request(command.connection, name, entry, flow=command.flow)
+        record, earlier = await self._request(command.connection, name, entry, flow=command.flow)
         if isinstance(earlier, SignalEntry) and earlier.digest != signal.digest:
             raise SignalConflict(run_id=signal.run_id, step=signal.step, key=signal.key)
-        return Deferral(name=name, run_id=signal.run_id, created=earlier is None)
+        return Deferral(record=record, created=earlier is None)
 
     async def _request_cancel(self, command: RequestCancel) -> Deferral:
         CancelRun(command.run_id, command.reason)
@@ -83,23 +86,24 @@ class Joining:
             raise RunNotFound(command.run_id)
         name = requested_cancel_name(command.run_id, self._means.ports.new_id())
         entry = CancelEntry(run_id=command.run_id, reason=command.reason)
-        await self._request(command.connection, name, entry, flow=None)
-        return Deferral(name=name, run_id=command.run_id, created=True)
+        record, _ = await self._request(command.connection, name, entry, flow=None)
+        return Deferral(record=record, created=True)
 
     async def _request(
-        self, connection: CallerConnection, name: str, entry: Entry, *, flow: str | None
-    ) -> Entry | None:
-        """Put a command down that is due at once; the one that has its name already, or None."""
+        self, connection: CallerConnection, name: str, entry: DeferredEntry, *, flow: str | None
+    ) -> tuple[DeferredRecord, Entry | None]:
+        """Put a command down that is due at once; answers it, and the entry that has its name already, or None."""
         callers = callers_of(self._means.ports.callers)
         now = self._means.clock.now()
         scheduled = ScheduledCommand(name=name, due_at=now, command=write_entry(entry), flow=flow)
+        record = deferred_record(scheduled, entry)
         earlier = await callers.insert_command(connection, scheduled)
         if earlier is None:
-            return None
+            return record, None
         found = read_entry(earlier)
         if type(found) is not type(entry):
             raise CorruptionError(f"the entry {name!r} is a {type(found).__name__}, not a {type(entry).__name__}")
-        return found
+        return record, found
 
 
 def callers_of(callers: CallerConnections | None) -> CallerConnections:

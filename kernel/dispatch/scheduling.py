@@ -144,12 +144,12 @@ class Scheduling:
     async def _defer_start_as(self, command: DeferStart, run_id: str, name: str) -> Deferral | None:
         earlier = await self._deferred_before(command, name)
         if earlier is not None:
-            return replace(earlier, created=earlier.run_id == run_id)
+            return replace(earlier, created=earlier.record.run_id == run_id)
         template = await stored_template(self._ports, command.template, size_bytes_max=self._means.inline_bytes_max)
         entry = StartEntry(template=template, run_id=run_id, key=command.key)
         scheduled = ScheduledCommand(name=name, due_at=command.due_at, command=write_entry(entry), flow=template.flow)
         if await self._scheduler.schedule(scheduled, replace=False):
-            return Deferral(name=name, run_id=run_id, created=True)
+            return Deferral(record=deferred_record(scheduled, entry), created=True)
         await discard_template(self._ports, template)
         return None
 
@@ -158,7 +158,8 @@ class Scheduling:
         kept = await self._scheduler.read(name)
         if kept is not None:
             entry = entry_of(kept, StartEntry)
-            run_id, same = entry.run_id, entry.template.digest == command.template.digest
+            record = deferred_record(kept.scheduled, entry)
+            same = entry.template.digest == command.template.digest
         elif command.key is None:
             return None
         else:
@@ -166,11 +167,18 @@ class Scheduling:
             page = await self._means.persistence.list_runs(chosen, limit=1, after=None)
             if not page.runs:
                 return None
-            run_id = page.runs[0].id
-            same = await self._has_input(run_id, command)
+            record = DeferredRecord(
+                name=name,
+                kind="start",
+                run_id=page.runs[0].id,
+                flow=command.template.flow,
+                key=command.key,
+                due_at=command.due_at,
+            )
+            same = await self._has_input(record.run_id, command)
         if not same:
-            raise IdempotencyConflict(flow=command.template.flow, key=command.key or "", run_id=run_id)
-        return Deferral(name=name, run_id=run_id, created=False)
+            raise IdempotencyConflict(flow=command.template.flow, key=command.key or "", run_id=record.run_id)
+        return Deferral(record=record, created=False)
 
     async def _has_input(self, run_id: str, command: DeferStart) -> bool:
         """Whether a run was started with this input. Settings cannot be compared, since a run has those of its version
@@ -184,7 +192,7 @@ class Scheduling:
         name = cancel_name(command.run_id)
         scheduled = ScheduledCommand(name=name, due_at=command.due_at, command=write_entry(entry))
         await self._means.until_known(lambda: self._scheduler.schedule(scheduled))
-        return Deferral(name=name, run_id=command.run_id, created=True)
+        return Deferral(record=deferred_record(scheduled, entry), created=True)
 
     async def _withdraw(self, command: WithdrawDeferred) -> bool:
         """Forget a command that nobody is carrying out: whoever has claimed it may be doing so at this moment."""

@@ -190,10 +190,10 @@ async def _check_runs(kernel: Kernel, flow: Flow[Any], run_ids: Sequence[str], i
     """Raise unless every run is completed with the right output, and every invariant holds."""
     completed: set[str] = set()
     chosen = RunFilter(statuses=frozenset({RunStatus.COMPLETED}))
-    page = await kernel.list_runs(chosen, limit=BATCH)
+    page = await kernel.runs(chosen, limit=BATCH)
     completed.update(record.id for record in page.runs)
     while page.next is not None:
-        page = await kernel.list_runs(chosen, limit=BATCH, after=page.next)
+        page = await kernel.runs(chosen, limit=BATCH, after=page.next)
         completed.update(record.id for record in page.runs)
     if completed != set(run_ids):
         raise RuntimeError(f"{flow.slug}: {len(completed)} of {len(run_ids)} runs are completed")
@@ -304,7 +304,7 @@ async def _drain_in_memory(sizes: Sizes) -> Figure:
 async def _unfinished(kernel: Kernel) -> bool:
     """Whether a run is pending or running."""
     unfinished = RunFilter(statuses=frozenset({RunStatus.PENDING, RunStatus.RUNNING}))
-    return bool((await kernel.list_runs(unfinished, limit=1)).runs)
+    return bool((await kernel.runs(unfinished, limit=1)).runs)
 
 
 def _order() -> Order:

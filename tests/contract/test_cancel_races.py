@@ -260,5 +260,6 @@ async def test_many_cancels_race_with_work(race: CancelRace) -> None:
     await cancel(last)
 
     ended = {run.id: await run.status() for run in runs}
-    assert {run_id: RunStatus.CANCELLED if answer else answer.found for run_id, answer in acknowledged.items()} == ended
-    assert (ended[first.id], bool(acknowledged[last.id])) == (RunStatus.CANCELLED, False)
+    told = {run_id: RunStatus.CANCELLED if each.took_effect else each.found for run_id, each in acknowledged.items()}
+    assert told == ended
+    assert (ended[first.id], acknowledged[last.id].took_effect) == (RunStatus.CANCELLED, False)

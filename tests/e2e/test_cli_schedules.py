@@ -69,7 +69,7 @@ def test_schedules_are_looked_after(app: Commands) -> None:
     """Without the code of their flows: listed, paused, resumed, removed, as tables and as JSON."""
     assert app.ok("schedules", "list") == "no schedules\n"
     add(app, "--cron", "30 2 * * *", "--zone", "Europe/Berlin", "--catch-up", "last", "--input", "1")
-    add(app, "--cron", "@yearly", "--input", "2", "--name", "other", "--priority", "3")
+    add(app, "--cron", "@yearly", "--input", "2", "--name", "other", "--priority", "3", "--annotation", "tier=3")
 
     listed = app.ok("schedules", "list").splitlines()
     assert listed[0].split() == ["SCHEDULE", "FLOW", "CRON", "ZONE", "STATUS", "NEXT", "LAST", "TICK", "RUNS"]
@@ -78,6 +78,8 @@ def test_schedules_are_looked_after(app: Commands) -> None:
     assert "schedule report is active: next at" in app.ok("schedules", "resume", "report")
     shown = app.ok("schedules", "show", "other")
     assert "schedule other: active\n  flow       report, priority 3\n  ticks      @yearly in UTC" in shown
+    assert "  annotated  tier=3\n" in shown
+    assert asked(app, "schedules", "show", "other")["annotations"] == {"tier": 3}
     missing = app("schedules", "remove", "other", "reprot")
     assert (missing.returncode, "did you mean 'report'?" in missing.stderr) == (2, True)
     assert app.ok("schedules", "remove", "other", "report") == "schedule other is removed\nschedule report is removed\n"

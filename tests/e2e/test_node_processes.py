@@ -268,7 +268,7 @@ async def test_a_task_that_kills_its_host_ends_as_worker_lost(kernel: Kernel, wo
             release.touch()
 
     assert deaths == 3
-    assert ((await killer.record()).reason, (await _only_task(killer))[1]) == ("worker_lost", 3)
+    assert ((await killer.read()).reason, (await _only_task(killer))[1]) == ("worker_lost", 3)
     for neighbour in neighbours:
         assert await neighbour.result(timeout=TIMEOUT_S) == {"work": 5}
         assert 1 <= (await _only_task(neighbour))[2] <= 2

@@ -66,12 +66,12 @@ def begin(fairlead: Commands) -> subprocess.Popen[str]:
 async def ticked(kernel: Kernel) -> list[RunRecord]:
     """The runs that ticks have started."""
     found: list[RunRecord] = []
-    page = await kernel.list_runs(RunFilter(flow="beat"), limit=1_000)
+    page = await kernel.runs(RunFilter(flow="beat"), limit=1_000)
     while page.runs:
         found += page.runs
         if page.next is None:
             break
-        page = await kernel.list_runs(RunFilter(flow="beat"), limit=1_000, after=page.next)
+        page = await kernel.runs(RunFilter(flow="beat"), limit=1_000, after=page.next)
     return found
 
 

@@ -128,7 +128,7 @@ class _World:
         hands = Hands(kernel)
         working = asyncio.ensure_future(self._work(hands))
         await asyncio.gather(*(self._flusher(f"flusher-{number}") for number in range(3)), working)
-        lost = len(await kernel.dead_letters(limit=1_000))
+        lost = len((await kernel.dead_letters(limit=1_000)).letters)
         unwell = self._sinks["unwell"]
         assert isinstance(unwell, UnwellSink)
         unwell.well = True
@@ -140,10 +140,10 @@ class _World:
                 break
         else:
             raise Violation("not all was delivered after the faults")
-        lost = max(lost, len(await kernel.dead_letters(limit=1_000)))
+        lost = max(lost, len((await kernel.dead_letters(limit=1_000)).letters))
         await self._check_order(runs)
-        await kernel.replay(DeadLetterFilter())
-        await kernel.replay(DeadLetterFilter())
+        await kernel.replay_dead_letters(DeadLetterFilter())
+        await kernel.replay_dead_letters(DeadLetterFilter())
         while any(sink.dead_letters for sink in await kernel.sinks()):
             await kernel.dispatch(FlushOutbox(worker="healer", lease_duration=LEASE, sink="unwell"))
             await kernel.dispatch(FlushOutbox(worker="healer", lease_duration=LEASE, sink="steady"))

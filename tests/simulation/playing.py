@@ -206,7 +206,7 @@ class _World:
 
         async def retry(kernel: Kernel) -> None:
             run = kernel.run(self._ledger.acknowledged[key])
-            record = await run.record()
+            record = await run.read()
             if record.generation == 1 and record.status in TERMINAL_RUN:
                 await run.retry(step)
             if record.generation > 1:  # by this incarnation, or by an earlier one
@@ -311,8 +311,8 @@ class _World:
     def _expected(self, key: str) -> tuple[RunStatus, Any]:
         """How a run must have ended: as it says, or as the client was told who cancelled it (I23)."""
         cancelled = self._ledger.cancelled.get(key)
-        if cancelled is not None and (cancelled or cancelled.found is RunStatus.CANCELLED):  # by an earlier incarnation
-            return RunStatus.CANCELLED, key
+        if cancelled is not None and (cancelled.took_effect or cancelled.found is RunStatus.CANCELLED):
+            return RunStatus.CANCELLED, key  # by us, or by an earlier incarnation
         if cancelled is not None and cancelled.found is not self._scenario.status:
             raise Violation(f"I23: the cancel of run {key} took no effect, since it had found it {cancelled.found}")
         return self._scenario.status, self._scenario.expected[key]

@@ -116,7 +116,7 @@ class _World:
         return made.name
 
     async def _defer(self, kernel: Kernel) -> str:
-        return (await kernel.start_later(self._flow, "later", after=25, key="later")).run.id
+        return (await kernel.start_later(self._flow, "later", after=25, key="later")).record.run_id
 
     async def _start(self, kernel: Kernel) -> str:
         return (await kernel.start(self._flow, "now", key="now")).id
@@ -163,7 +163,7 @@ class _World:
 
     async def _check(self, kernel: Kernel) -> None:
         assert self._problems == []
-        runs = (await kernel.list_runs(RunFilter(), limit=1_000)).runs
+        runs = (await kernel.runs(RunFilter(), limit=1_000)).runs
         keys = Counter(run.key for run in runs)
         assert self._created_at is not None
         ticks = Cron(CRON).between(self._created_at, self._clock.now())

@@ -136,7 +136,7 @@ class Hands:
     async def signal(self, run_id: str, step: str, value: Any = None, *, key: str = "key") -> SentSignal:
         """Send a signal whose payload nobody checks."""
         data = json.dumps(value, separators=(",", ":")).encode()
-        run = await self.kernel.run(run_id).record()
+        run = await self.kernel.run(run_id).read()
         questions = self.kernel.find_flow(run.flow, run.version).plan.questions[step]
         command = SendSignal(
             run_id=run_id, step=step, key=key, payload=data, facts=facts_of(questions, data), digest=digest_of(data)

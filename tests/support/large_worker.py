@@ -99,7 +99,7 @@ async def serve(part: str, kernel: Kernel, wanted: Pages) -> object:
             run = await kernel.start(listed, [page(number, wanted) for number in range(wanted.count)])
             return len(await run.output(copied, timeout=TIMEOUT_S) or [])
     async with NodeHost(kernel, queues=("pages",)):
-        (record,) = (await kernel.list_runs()).runs
+        (record,) = (await kernel.runs()).runs
         return await kernel.run(record.id).result(timeout=TIMEOUT_S)
 
 

@@ -83,7 +83,7 @@ async def told(run: RunHandle) -> list[tuple[int, str, Any]]:
 
 async def ids(kernel: Kernel, **wanted: AnnotationValue) -> list[str]:
     """The runs that are found."""
-    page = await kernel.list_runs(RunFilter(annotations=wanted))
+    page = await kernel.runs(RunFilter(annotations=wanted))
     return [run.id for run in page.runs]
 
 
@@ -295,10 +295,10 @@ async def test_what_is_no_annotation_is_refused(world: Ports, values: Any) -> No
     with pytest.raises(InvalidInput, match="annotations"):
         await kernel.start("orders", 1, annotations=values)
     with pytest.raises(InvalidAnnotations):
-        await kernel.list_runs(RunFilter(annotations=values))
+        await kernel.runs(RunFilter(annotations=values))
 
     assert await run.annotations() == {}
-    assert len((await kernel.list_runs()).runs) == 1
+    assert len((await kernel.runs()).runs) == 1
 
 
 async def test_none_is_for_taking_away_alone(world: Ports) -> None:
@@ -308,7 +308,7 @@ async def test_none_is_for_taking_away_alone(world: Ports) -> None:
     with pytest.raises(InvalidInput, match=r"annotations \$\.a"):
         await kernel.start("orders", 1, annotations=nothing)
     with pytest.raises(InvalidAnnotations, match=r"\$\.a"):
-        await kernel.list_runs(RunFilter(annotations=nothing))
+        await kernel.runs(RunFilter(annotations=nothing))
 
 
 async def test_what_is_not_there_cannot_be_annotated(world: Ports) -> None:
@@ -385,5 +385,5 @@ async def test_values_of_subclasses_are_found_as_what_they_are(world: Ports, val
     kernel = Kernel(flows=[flow], ports=world)
     run = await kernel.start(flow, None, annotations={"kind": value})
 
-    found = await kernel.list_runs(RunFilter(annotations={"kind": value}))
+    found = await kernel.runs(RunFilter(annotations={"kind": value}))
     assert [each.id for each in found.runs] == [run.id]

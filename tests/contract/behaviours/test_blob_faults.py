@@ -77,7 +77,7 @@ async def test_a_cancelled_run_is_not_waited_for(watched: World, made: str) -> N
     async with NodeHost(kernel, concurrency=1, heartbeat_interval=0.05):
         run = await kernel.start("cancelled", made)
         await watched.blobs.until_failed()
-        assert await kernel.cancel(run.id)
+        assert (await kernel.cancel(run.id)).took_effect
         other = await kernel.start("cancelled", "")
 
         assert await other.result(timeout=TIMEOUT_S) == {"whole": "", "stream": []}

@@ -72,12 +72,12 @@ async def test_what_is_live_is_cancelled(world: Ports) -> None:
     again = [each.answer async for each in kernel.cancel_runs(named)]
 
     assert [each.run.id for each in trial] == [runs["pending"].id, runs["running"].id]
-    assert not any(each.answer for each in trial)
+    assert [each.answer is not None and each.answer.took_effect for each in trial] == [False, False]
     assert (before["pending"], before["running"]) == ("pending", "running")
     assert [each.answer is not None and each.answer.took_effect for each in done] == [True, True]
     after = await statuses(runs)
     assert (after["pending"], after["running"], after["other"]) == ("cancelled", "cancelled", "pending")
-    assert (await runs["running"].record()).reason == "closed"
+    assert (await runs["running"].read()).reason == "closed"
     assert [answer is not None and answer.took_effect for answer in again] == [False] * 4
 
 
@@ -159,7 +159,7 @@ async def test_two_that_retry_the_same_runs_share_them(world: Ports) -> None:
     one, other = await asyncio.gather(retry(), retry())
 
     assert sorted(one + other) == sorted(run.id for run in runs)
-    assert {(await run.record()).generation for run in runs} == {2}
+    assert {(await run.read()).generation for run in runs} == {2}
 
 
 async def test_a_run_that_somebody_holds_keeps_no_other_back(world: Ports, monkeypatch: pytest.MonkeyPatch) -> None:

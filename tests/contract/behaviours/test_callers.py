@@ -114,7 +114,7 @@ async def start(kernel: Kernel, caller: Caller, order: Order, *, key: str | None
 
 async def started(kernel: Kernel) -> list[str]:
     """The ids of all runs that are there."""
-    return [run.id for run in (await kernel.list_runs()).runs]
+    return [run.id for run in (await kernel.runs()).runs]
 
 
 # Starting
@@ -127,15 +127,15 @@ async def test_a_run_is_there_once_its_caller_commits(kernel: Kernel, flow: Flow
     )
     assert run.created
     with pytest.raises(RunNotFound):
-        await run.record()
+        await run.read()
     assert await started(kernel) == []
 
     await caller.commit()
 
-    record = await run.record()
+    record = await run.read()
     assert (record.status, record.key, record.priority) == (RunStatus.PENDING, "k", 3)
     assert [event.type for event in (await run.details()).events] == ["run.created", "run.annotated"]
-    assert [each.id for each in (await kernel.list_runs(RunFilter(annotations={"shop": "berlin"}))).runs] == [run.id]
+    assert [each.id for each in (await kernel.runs(RunFilter(annotations={"shop": "berlin"}))).runs] == [run.id]
     assert await Hands(kernel).claimed_run_ids() == [run.id]
 
 
@@ -218,9 +218,9 @@ async def test_a_failed_transaction_is_told(kernel: Kernel, flow: Flow[Order], c
     with pytest.raises(TransactionFailed, match="roll it back"):
         await kernel.start(flow, Order(1), connection=caller.connection)
     with pytest.raises(TransactionFailed):
-        await kernel.signal(run.id, "approval", Approval("ada"), connection=caller.connection)
+        await kernel.request_signal(run.id, "approval", Approval("ada"), connection=caller.connection)
     with pytest.raises(TransactionFailed):
-        await kernel.cancel(run.id, connection=caller.connection)
+        await kernel.request_cancel(run.id, connection=caller.connection)
 
     await caller.roll_back()
     again = await kernel.start(flow, Order(1), connection=caller.connection)
@@ -277,11 +277,11 @@ async def waiting(kernel: Kernel, flow: Flow[Order]) -> RunHandle:
 
 async def test_a_signal_is_sent_after_the_commit(kernel: Kernel, caller: Caller, waiting: RunHandle) -> None:
     """By a host, once; a rollback takes it back."""
-    await kernel.signal(waiting.id, "approval", Approval("ada"), connection=caller.connection)
+    await kernel.request_signal(waiting.id, "approval", Approval("ada"), connection=caller.connection)
     await caller.roll_back()
     assert (await Hands(kernel).fire()).claimed == 0
 
-    asked = await kernel.signal(waiting.id, "approval", Approval("bob"), key="k", connection=caller.connection)
+    asked = await kernel.request_signal(waiting.id, "approval", Approval("bob"), key="k", connection=caller.connection)
     assert isinstance(asked, Deferred)
     assert (await Hands(kernel).fire()).claimed == 0
     with pytest.raises(DeferredNotFound):
@@ -301,7 +301,7 @@ async def test_a_signal_is_repeatable_by_its_key(kernel: Kernel, caller: Caller,
     """Before it was sent and after; another payload is a conflict, and the transaction is none the worse for it."""
 
     async def ask(by: str, key: str = "k") -> Deferred:
-        return await kernel.signal(waiting.id, "approval", Approval(by), key=key, connection=caller.connection)
+        return await kernel.request_signal(waiting.id, "approval", Approval(by), key=key, connection=caller.connection)
 
     first, again = await ask("ada"), await ask("ada")
     assert (first.created, again.created, again.name) == (True, False, first.name)
@@ -329,8 +329,8 @@ async def test_a_signal_that_was_used_before_a_rerun_is_refused(
     await waiting.rerun("approval")
 
     with pytest.raises(SignalSpent):
-        await kernel.signal(waiting.id, "approval", Approval("ada"), key="k", connection=caller.connection)
-    await kernel.signal(waiting.id, "approval", Approval("bob"), key="another", connection=caller.connection)
+        await kernel.request_signal(waiting.id, "approval", Approval("ada"), key="k", connection=caller.connection)
+    await kernel.request_signal(waiting.id, "approval", Approval("bob"), key="another", connection=caller.connection)
     await caller.commit()
     await Hands(kernel).fire()
 
@@ -340,19 +340,19 @@ async def test_a_signal_that_was_used_before_a_rerun_is_refused(
 async def test_what_cannot_be_signalled_is_told_at_once(kernel: Kernel, caller: Caller, waiting: RunHandle) -> None:
     """As far as the caller's transaction can see."""
     with pytest.raises(RunNotFound):
-        await kernel.signal(UNKNOWN, "approval", Approval("ada"), connection=caller.connection)
+        await kernel.request_signal(UNKNOWN, "approval", Approval("ada"), connection=caller.connection)
     with pytest.raises(RunNotFound):
-        await kernel.signal("not an id", "approval", Approval("ada"), connection=caller.connection)
+        await kernel.request_signal("not an id", "approval", Approval("ada"), connection=caller.connection)
     with pytest.raises(InvalidSignal):
-        await kernel.signal(waiting.id, "approval", {"by": 1}, key="\0", connection=caller.connection)
+        await kernel.request_signal(waiting.id, "approval", {"by": 1}, key="\0", connection=caller.connection)
     with pytest.raises(NotASignal):
-        await kernel.signal(waiting.id, "ship", Approval("ada"), connection=caller.connection)
+        await kernel.request_signal(waiting.id, "ship", Approval("ada"), connection=caller.connection)
     for name in ("nobody", "\0", "\ud800"):
         with pytest.raises(FlowDefinitionError):
-            await kernel.signal(waiting.id, name, Approval("ada"), connection=caller.connection)
+            await kernel.request_signal(waiting.id, name, Approval("ada"), connection=caller.connection)
     await kernel.cancel(waiting.id)
     with pytest.raises(SignalNotAwaited):
-        await kernel.signal(waiting.id, "approval", Approval("ada"), connection=caller.connection)
+        await kernel.request_signal(waiting.id, "approval", Approval("ada"), connection=caller.connection)
     await caller.commit()
 
     assert await kernel.deferred() == []
@@ -362,24 +362,24 @@ async def test_a_signal_that_comes_too_late_is_held_with_its_problem(
     kernel: Kernel, caller: Caller, waiting: RunHandle
 ) -> None:
     """Nobody is there any more who could be told, so it stays until somebody has looked at it."""
-    asked = await kernel.signal(waiting.id, "approval", Approval("ada"), connection=caller.connection)
+    asked = await kernel.request_signal(waiting.id, "approval", Approval("ada"), connection=caller.connection)
     await kernel.cancel(waiting.id)
     await caller.commit()
 
     fired = await Hands(kernel).fire()
 
     assert [trouble.held for trouble in fired.troubles] == [True]
-    (record,) = await kernel.deferred()
+    (record,) = [each.record for each in await kernel.deferred()]
     assert record.held
     assert "takes no signal any more" in str(record.problem)
-    assert await kernel.withdraw(asked.name)
+    assert await asked.withdraw()
 
 
 async def test_a_signal_waits_for_a_host_that_has_the_runs_version(
     kernel: Kernel, caller: Caller, waiting: RunHandle
 ) -> None:
     """As during a deployment: one that has another version of the flow puts it off and does not hold it."""
-    asked = await kernel.signal(waiting.id, "approval", Approval("ada"), connection=caller.connection)
+    asked = await kernel.request_signal(waiting.id, "approval", Approval("ada"), connection=caller.connection)
     await caller.commit()
     newer = Flow("order", version=2, input=Order, input_name="order")
     newer.signal("approval", Approval)
@@ -387,26 +387,26 @@ async def test_a_signal_waits_for_a_host_that_has_the_runs_version(
     fired = await Hands(Kernel(flows=[newer], ports=kernel.ports)).fire()
 
     assert [trouble.held for trouble in fired.troubles] == [False]
-    await kernel.retry_deferred(asked.name)
+    await (await kernel.find_deferred(asked.name)).retry()
     assert (await Hands(kernel).fire()).signalled == 1
 
 
 async def test_a_cancel_is_carried_out_after_the_commit(kernel: Kernel, caller: Caller, waiting: RunHandle) -> None:
     """By a host that need not have the flow; a rollback takes it back; a deadline of the run stays as it is."""
     deadline = await kernel.cancel_later(waiting.id, after=3600)
-    await kernel.cancel(waiting.id, connection=caller.connection)
+    await kernel.request_cancel(waiting.id, connection=caller.connection)
     await caller.roll_back()
     assert (await Hands(kernel).fire()).claimed == 0
     with pytest.raises(RunNotFound):
-        await kernel.cancel(UNKNOWN, connection=caller.connection)
+        await kernel.request_cancel(UNKNOWN, connection=caller.connection)
 
-    asked = await kernel.cancel(waiting.id, reason="changed my mind", connection=caller.connection)
+    asked = await kernel.request_cancel(waiting.id, reason="changed my mind", connection=caller.connection)
     await caller.commit()
     assert (await asked.read()).kind == "cancel"
     fired = await Hands(Kernel(flows=[], ports=kernel.ports)).fire()
 
     assert (fired.claimed, fired.cancelled) == (1, 1)
-    record = await waiting.record()
+    record = await waiting.read()
     assert (record.status, record.reason) == (RunStatus.CANCELLED, "changed my mind")
     assert [each.name for each in await kernel.deferred()] == [deadline.name]
 
@@ -414,9 +414,9 @@ async def test_a_cancel_is_carried_out_after_the_commit(kernel: Kernel, caller: 
 async def test_all_in_one_transaction(kernel: Kernel, flow: Flow[Order], caller: Caller) -> None:
     """A run that is started, answered and cancelled before anybody has seen it."""
     answered = await kernel.start(flow, Order(1), connection=caller.connection)
-    await kernel.signal(answered.id, "approval", Approval("ada"), connection=caller.connection)
+    await kernel.request_signal(answered.id, "approval", Approval("ada"), connection=caller.connection)
     ended = await kernel.start(flow, Order(2), connection=caller.connection)
-    await kernel.cancel(ended.id, connection=caller.connection)
+    await kernel.request_cancel(ended.id, connection=caller.connection)
     await caller.commit()
     hands = Hands(kernel)
 
@@ -442,13 +442,13 @@ async def test_a_thread_needs_no_event_loop(
             again = kernel.start_sync("order", {"id": 1}, key="k", connection=caller.connection)
             assert (one.created, again.created, again.id) == (True, False, one.id)
             other = kernel.start_sync(flow, Order(2), annotations={"a": 1}, connection=caller.connection)
-            signal = kernel.signal_sync(one.id, "approval", Approval("ada"), connection=caller.connection)
-            return one, signal, kernel.cancel_sync(other.id, connection=caller.connection)
+            signal = kernel.request_signal_sync(one.id, "approval", Approval("ada"), connection=caller.connection)
+            return one, signal, kernel.request_cancel_sync(other.id, connection=caller.connection)
 
         run, signal, cancel = await asyncio.to_thread(work)
         await caller.commit()
 
-    assert (await run.record()).status is RunStatus.PENDING
+    assert (await run.read()).status is RunStatus.PENDING
     assert ((await signal.read()).run_id, (await cancel.read()).kind) == (run.id, "cancel")
     assert await cancel.withdraw()
     assert (await Hands(kernel).fire()).signalled == 1
@@ -483,8 +483,10 @@ async def test_large_payloads_join_too(subject: CallersSubject, flow: Flow[Order
         await caller.commit()
         again = await start(kernel, caller, Order(1, long), key="k")
         assert (again.id, again.created) == (run.id, False)
-        asked = await kernel.signal(run.id, "approval", Approval(long), key="s", connection=caller.connection)
-        repeated = await kernel.signal(run.id, "approval", Approval(long), key="s", connection=caller.connection)
+        asked = await kernel.request_signal(run.id, "approval", Approval(long), key="s", connection=caller.connection)
+        repeated = await kernel.request_signal(
+            run.id, "approval", Approval(long), key="s", connection=caller.connection
+        )
         assert (asked.created, repeated.created) == (True, False)
         await caller.commit()
     hands = Hands(kernel)
@@ -556,9 +558,9 @@ async def test_a_store_without_transactions_of_callers_says_so(ports: Ports, flo
     with pytest.raises(ConnectionsUnsupported):
         kernel.start_sync(flow, Order(1), connection=connection)
     with pytest.raises(ConnectionsUnsupported):
-        await kernel.signal(UNKNOWN, "approval", Approval("ada"), connection=connection)
+        await kernel.request_signal(UNKNOWN, "approval", Approval("ada"), connection=connection)
     with pytest.raises(ConnectionsUnsupported):
-        await kernel.cancel(UNKNOWN, connection=connection)
+        await kernel.request_cancel(UNKNOWN, connection=connection)
 
     assert await started(kernel) == []
 

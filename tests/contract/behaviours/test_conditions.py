@@ -280,4 +280,4 @@ async def test_what_an_unmet_condition_of_the_map_cannot_excuse_fails_the_produc
     run, hands = await began(world, flow)
     await hands.complete(await hands.claim_task(), {"found": True, "pages": None})
 
-    assert ((await run.record()).status, (await run.record()).reason) == (RunStatus.FAILED, "not_an_array")
+    assert ((await run.read()).status, (await run.read()).reason) == (RunStatus.FAILED, "not_an_array")

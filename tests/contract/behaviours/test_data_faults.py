@@ -154,7 +154,7 @@ async def test_what_is_refused_as_input_starts_nothing(watched: World, name: str
         await kernel.start("carriers", value)
 
     assert path in raised.value.problems[0][0]
-    assert (await kernel.list_runs()).runs == []
+    assert (await kernel.runs()).runs == []
     assert watched.blobs.puts == {}
 
 

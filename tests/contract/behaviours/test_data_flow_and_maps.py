@@ -231,7 +231,7 @@ async def test_a_thousand_empty_maps_complete_in_the_claim(world: Ports) -> None
 
     await hands.claim_runs()
 
-    record = await run.record()
+    record = await run.read()
     assert record.remaining_steps == 1
     assert (await hands.claim_task()).key.step == "end"
 

@@ -10,7 +10,17 @@ import pytest
 from attrs import evolve, frozen
 
 from fairlead.adapters.memory import ManualClock
-from fairlead.kernel import Flow, IdempotencyConflict, InvalidArgument, InvalidInput, Kernel, RunNotFound, RunStatus
+from fairlead.kernel import (
+    AnnotationValue,
+    Flow,
+    IdempotencyConflict,
+    InvalidArgument,
+    InvalidInput,
+    Kernel,
+    RunFilter,
+    RunNotFound,
+    RunStatus,
+)
 from fairlead.kernel.dispatch.firing import FIRE_CLAIM
 from fairlead.kernel.errors import DeferredNotFound
 from fairlead.ports import Ports
@@ -51,9 +61,9 @@ def kernel(world: Ports, flow: Flow[Any]) -> Kernel:
 async def test_a_run_is_started_at_its_time(kernel: Kernel, flow: Flow[Any], clock: ManualClock) -> None:
     """Not before, once, and under the id that was told."""
     deferred = await kernel.start_later(flow, Mail("ada"), after=60, priority=2)
-    assert (deferred.created, deferred.due_at) == (True, clock.now() + timedelta(seconds=60))
+    assert (deferred.created, deferred.record.due_at) == (True, clock.now() + timedelta(seconds=60))
     with pytest.raises(RunNotFound):
-        await deferred.run.record()
+        await (await deferred.run()).read()
     clock.advance(59)
     assert (await Hands(kernel).fire()).claimed == 0
     clock.advance(1)
@@ -61,7 +71,7 @@ async def test_a_run_is_started_at_its_time(kernel: Kernel, flow: Flow[Any], clo
     fired = await Hands(kernel).fire()
 
     assert (fired.claimed, fired.started) == (1, 1)
-    record = await deferred.run.record()
+    record = await (await deferred.run()).read()
     assert (record.status, record.priority, record.version) == (RunStatus.PENDING, 2, "1")
     assert await kernel.deferred() == []
     assert (await Hands(kernel).fire()).claimed == 0
@@ -82,15 +92,16 @@ async def test_a_key_makes_it_repeatable(kernel: Kernel, flow: Flow[Any], clock:
     """Before and after it was carried out, whatever the time; another payload is a conflict."""
     first = await kernel.start_later(flow, Mail("ada"), after=60, key="k")
     again = await kernel.start_later(flow, Mail("ada"), after=90, key="k")
-    assert (again.run.id, again.created, (await again.read()).due_at) == (first.run.id, False, first.due_at)
-    with pytest.raises(IdempotencyConflict, match=first.run.id):
+    assert (again.record.run_id, again.created) == (first.record.run_id, False)
+    assert (await again.read()).due_at == first.record.due_at
+    with pytest.raises(IdempotencyConflict, match=first.record.run_id):
         await kernel.start_later(flow, Mail("bob"), after=60, key="k")
 
     clock.advance(60)
     assert (await Hands(kernel).fire()).started == 1
 
-    assert (await kernel.start_later(flow, Mail("ada"), after=60, key="k")).run.id == first.run.id
-    assert (await kernel.start(flow, Mail("ada"), key="k")).id == first.run.id
+    assert (await kernel.start_later(flow, Mail("ada"), after=60, key="k")).record.run_id == first.record.run_id
+    assert (await kernel.start(flow, Mail("ada"), key="k")).id == first.record.run_id
     with pytest.raises(IdempotencyConflict):
         await kernel.start_later(flow, Mail("bob"), after=60, key="k")
     assert await kernel.deferred() == []
@@ -104,27 +115,84 @@ async def test_one_key_at_once(world: Ports) -> None:
     )
     await asyncio.gather(*(Hands(kernel).fire() for kernel in kernels))
 
-    assert len({each.run.id for each in found}) == 1
+    assert len({each.record.run_id for each in found}) == 1
     assert sum(each.created for each in found) == 1
-    assert len((await kernels[0].list_runs()).runs) == 1
+    assert len((await kernels[0].runs()).runs) == 1
 
 
-async def test_a_key_that_was_used_meanwhile_starts_no_second_run(
+async def test_a_start_comes_to_the_run_that_got_its_key_meanwhile(
     kernel: Kernel, flow: Flow[Any], clock: ManualClock
 ) -> None:
-    """The same payload is done; another one holds the command, with its problem."""
-    await kernel.start_later(flow, Mail("ada"), after=60, key="same")
-    other = await kernel.start_later(flow, Mail("ada"), after=60, key="other")
-    await kernel.start(flow, Mail("ada"), key="same")
-    await kernel.start(flow, Mail("bob"), key="other")
+    """With the same payload that is its run, once its time has come; and the deadline it was given is that one's."""
+    deferred = await kernel.start_later(flow, Mail("ada"), after=60, key="same")
+    await kernel.cancel_later(deferred.record.run_id, after=300, reason="too late")
+    run = await kernel.start(flow, Mail("ada"), key="same")
+    with pytest.raises(RunNotFound):
+        await (await deferred.run()).read()
     clock.advance(60)
 
     fired = await Hands(kernel).fire()
 
-    assert (fired.claimed, fired.started) == (2, 0)
+    assert (fired.claimed, fired.started, fired.troubles) == (1, 0, ())
+    assert (await deferred.run()).id == run.id
+    assert [(each.name, each.record.run_id) for each in await kernel.deferred()] == [(f"cancel/{run.id}", run.id)]
+    clock.advance(240)
+    assert (await Hands(kernel).fire()).cancelled == 1
+    assert (await run.read()).reason == "too late"
+    assert [each.id for each in (await kernel.runs()).runs] == [run.id]
+
+
+async def test_a_deadline_of_its_own_stays_that_of_the_run_that_got_the_key(
+    kernel: Kernel, flow: Flow[Any], clock: ManualClock
+) -> None:
+    """The one that was given to the run that never was is dropped."""
+    deferred = await kernel.start_later(flow, Mail("ada"), after=60, key="same")
+    await kernel.cancel_later(deferred.record.run_id, after=120)
+    run = await kernel.start(flow, Mail("ada"), key="same")
+    own = await kernel.cancel_later(run.id, after=600)
+    clock.advance(60)
+    await Hands(kernel).fire()
+
+    assert [each.record for each in await kernel.deferred()] == [await own.read()]
+
+
+async def test_a_start_whose_key_was_used_for_another_payload_meanwhile_is_held(
+    kernel: Kernel, flow: Flow[Any], clock: ManualClock
+) -> None:
+    """With its problem, which names the run that has the key; it has no run of its own, and never that one."""
+    deferred = await kernel.start_later(flow, Mail("ada"), after=60, key="other")
+    run = await kernel.start(flow, Mail("bob"), key="other")
+    clock.advance(60)
+
+    fired = await Hands(kernel).fire()
+
+    assert (fired.claimed, fired.started) == (1, 0)
     (held,) = await kernel.deferred()
-    assert (held.name, held.held, held.failures) == (other.name, True, 1)
-    assert "IdempotencyConflict" in (held.problem or "")
+    assert (held.name, held.record.held, held.record.failures) == (deferred.name, True, 1)
+    assert run.id in (held.record.problem or "")
+    assert held.record == await deferred.read() == deferred.record
+    with pytest.raises(RunNotFound):
+        await (await deferred.run()).read()
+    assert await deferred.withdraw()
+
+
+async def test_a_run_that_is_started_later_is_found_by_its_annotations(
+    kernel: Kernel, flow: Flow[Any], clock: ManualClock
+) -> None:
+    """As one that is started now; they are no part of what the key is compared with, and are checked at once."""
+    noted: dict[str, AnnotationValue] = {"customer": "acme", "tier": 3, "vip": True}
+    deferred = await kernel.start_later(flow, Mail("ada"), after=60, key="k", annotations=noted)
+    again = await kernel.start_later(flow, Mail("ada"), after=60, key="k", annotations={"customer": "other"})
+    await kernel.start_later(flow, Mail("bob"), after=60, annotations={})
+    with pytest.raises(InvalidInput, match="annotations"):
+        await kernel.start_later(flow, Mail("ada"), after=60, annotations={"customer": float("nan")})
+    clock.advance(60)
+    await Hands(kernel).fire()
+
+    assert not again.created
+    found = (await kernel.runs(RunFilter(annotations={"customer": "acme", "tier": 3}))).runs
+    assert [run.id for run in found] == [deferred.record.run_id]
+    assert await (await deferred.run()).annotations() == noted
 
 
 async def test_a_start_can_be_withdrawn(kernel: Kernel, flow: Flow[Any], clock: ManualClock) -> None:
@@ -137,12 +205,12 @@ async def test_a_start_can_be_withdrawn(kernel: Kernel, flow: Flow[Any], clock: 
     (claimed, _) = await kernel.ports.scheduler.claim_due(
         flows=["mail"], now=clock.now(), until=clock.now() + FIRE_CLAIM, limit=2
     )
-    assert not await kernel.withdraw(claimed.scheduled.name)
+    assert not await (await kernel.find_deferred(claimed.scheduled.name)).withdraw()
     clock.advance(FIRE_CLAIM)
     assert await second.withdraw()
     await Hands(kernel).fire()
     assert not await third.withdraw()
-    assert [run.id for run in (await kernel.list_runs()).runs] == [third.run.id]
+    assert [run.id for run in (await kernel.runs()).runs] == [third.record.run_id]
 
 
 async def test_a_run_is_cancelled_at_its_deadline(kernel: Kernel, flow: Flow[Any], clock: ManualClock) -> None:
@@ -157,7 +225,7 @@ async def test_a_run_is_cancelled_at_its_deadline(kernel: Kernel, flow: Flow[Any
     fired = await Hands(bare).fire()
 
     assert (fired.claimed, fired.cancelled) == (2, 1)
-    assert [(await run.record()).reason for run in (late, early)] == ["too late", "no need"]
+    assert [(await run.read()).reason for run in (late, early)] == ["too late", "no need"]
     assert await kernel.deferred() == []
 
 
@@ -184,13 +252,13 @@ async def test_the_deadline_of_a_run_that_has_not_started_withdraws_its_start(
     kernel = Kernel(flows=[mail_flow()], ports=world)
     deferred = await kernel.start_later("mail", Mail("ada"), after=60, key=key)
     await kernel.start_later("mail", Mail("bob"), after=6000, key="another")
-    await kernel.cancel_later(deferred.run.id, after=120)
+    await kernel.cancel_later(deferred.record.run_id, after=120)
     clock.advance(300)
     await Hands(Kernel(flows=[], ports=world)).fire()
 
     assert (await Hands(kernel).fire()).claimed == 0
     assert len(await kernel.deferred()) == 1
-    assert (await kernel.list_runs()).runs == []
+    assert (await kernel.runs()).runs == []
 
 
 async def test_a_start_that_fits_no_more_is_held_and_can_be_tried_again(world: Ports, clock: ManualClock) -> None:
@@ -204,14 +272,14 @@ async def test_a_start_that_fits_no_more_is_held_and_can_be_tried_again(world: P
     record = await deferred.read()
     assert (record.held, record.failures, record.problem) == (True, 1, trouble.problem)
 
-    again = await old.retry_deferred(deferred.name)
+    again = await (await old.find_deferred(deferred.name)).retry()
 
     assert (again.held, again.failures, again.problem) == (False, 0, None)
     newest = Kernel(flows=[mail_flow(1), mail_flow(3)], ports=world)
     assert (await Hands(newest).fire()).started == 1
-    assert (await deferred.run.record()).version == "3"
+    assert (await (await deferred.run()).read()).version == "3"
     with pytest.raises(DeferredNotFound):
-        await old.retry_deferred(deferred.name)
+        await deferred.retry()
 
 
 async def test_a_host_that_lacks_the_flow_does_not_start_it(world: Ports, clock: ManualClock) -> None:
@@ -251,7 +319,7 @@ async def test_a_host_that_dies_while_it_starts_a_run(
     fired = await Hands(kernel).fire()
 
     assert (fired.claimed, fired.started) == (1, 1)
-    assert [run.id for run in (await kernel.list_runs()).runs] == [deferred.run.id]
+    assert [run.id for run in (await kernel.runs()).runs] == [deferred.record.run_id]
 
 
 @pytest.mark.parametrize("effect", [False, True], ids=["before", "after"])
@@ -281,7 +349,7 @@ async def test_a_lost_answer_defers_a_start_once(
     deferred = await kernel.start_later(flow, Mail("ada"), after=60)
 
     assert deferred.created
-    assert [each.run_id for each in await kernel.deferred()] == [deferred.run.id]
+    assert [each.record.run_id for each in await kernel.deferred()] == [deferred.record.run_id]
 
 
 class _Hurrying:
@@ -322,7 +390,7 @@ async def test_a_large_input_waits_in_a_blob(world: Ports, flow: Flow[Any], cloc
     clock.advance(60)
     await Hands(kernel).fire()
 
-    assert (await blobs("scheduled/"), await blobs(f"runs/{first.run.id}/")) == (0, 1)
+    assert (await blobs("scheduled/"), await blobs(f"runs/{first.record.run_id}/")) == (0, 1)
 
 
 async def test_a_blob_store_that_is_away_puts_a_start_off(world: Ports, flow: Flow[Any], clock: ManualClock) -> None:
@@ -346,7 +414,7 @@ async def test_a_blob_store_that_is_away_puts_a_start_off(world: Ports, flow: Fl
     clock.advance(1)
 
     assert (await Hands(kernel).fire()).started == 1
-    assert await deferred.run.status() is RunStatus.PENDING
+    assert await (await deferred.run()).status() is RunStatus.PENDING
 
 
 @pytest.mark.parametrize(
@@ -379,6 +447,7 @@ async def test_what_does_not_fit_is_refused_at_once(kernel: Kernel, flow: Flow[A
     with pytest.raises(InvalidArgument):
         await kernel.cancel_later("", after=1)
     with pytest.raises(InvalidArgument):
-        await kernel.withdraw("cron/report")
-    assert not await kernel.withdraw("start/unknown")
+        await kernel.find_deferred("cron/report")
+    with pytest.raises(DeferredNotFound):
+        await kernel.find_deferred("start/unknown")
     assert await kernel.deferred() == []

@@ -241,7 +241,7 @@ async def test_a_task_that_kills_its_hosts_ends_as_worker_lost(world: Ports, clo
         clock.advance(LEASE + timedelta(seconds=6))
         await hands.reap()
 
-    record = await run.record()
+    record = await run.read()
     assert (record.status, record.reason) == (RunStatus.FAILED, "worker_lost")
     assert [attempt.reason for attempt in (await run.details()).attempts] == ["worker_lost"] * 3
 

@@ -81,7 +81,7 @@ async def test_what_waited_waits_anew(world: Ports, clock: ManualClock) -> None:
 
     await run.rerun("answer")
 
-    record = await run.record()
+    record = await run.read()
     assert record.deadline_at == world.clock.now() + 2 * HOUR
     await to_the_end(hands, run, clock, "second", "new")
     assert await run.result() == {"compute": "new"}
@@ -183,7 +183,7 @@ async def test_waits_of_the_old_generation_are_over(world: Ports, clock: ManualC
     assert await run.status() is RunStatus.RUNNING
     clock.advance(HOUR.total_seconds())
     assert await hands.expire() == 1
-    assert (await run.record()).reason == "timed_out"
+    assert (await run.read()).reason == "timed_out"
 
 
 async def test_a_run_that_timed_out_is_retried(world: Ports, clock: ManualClock) -> None:

@@ -60,7 +60,7 @@ async def test_a_payload_of_300_megabytes_is_refused_before_anything_is_written(
         await kernel.start(flow, [piece] * 100)
 
     assert raised.value.problems[0][0] == "$"
-    assert (await kernel.list_runs()).runs == []
+    assert (await kernel.runs()).runs == []
     assert watched.blobs.puts == {}
 
 
@@ -237,4 +237,4 @@ async def test_start_without_a_store_starts_nothing(watched: World) -> None:
     with pytest.raises(Unavailable):
         await kernel.start("echo", "x" * 100_000)
 
-    assert (await kernel.list_runs()).runs == []
+    assert (await kernel.runs()).runs == []

@@ -145,7 +145,7 @@ async def test_a_poison_pill_is_not_delivered_for_ever(world: Ports, clock: Manu
         clock.advance(BEYOND_THE_LEASE)
         await Hands(kernel).reap()
 
-    record = await run.record()
+    record = await run.read()
     assert (claims, record.status, record.reason) == (3, RunStatus.FAILED, "worker_lost")
 
 
@@ -197,7 +197,7 @@ async def test_a_crash_leaves_no_idempotency_key_without_its_effect(world: Ports
     again = await kernel.start(flow, 1, key="order-1")
 
     assert again.id == first.id
-    assert [record.id for record in (await kernel.list_runs()).runs] == [first.id]
+    assert [record.id for record in (await kernel.runs()).runs] == [first.id]
 
 
 async def test_the_same_key_with_another_payload_is_not_answered_with_the_first_run(world: Ports) -> None:
@@ -263,7 +263,7 @@ async def test_an_outage_of_thirty_seconds_sends_no_event_to_the_dead_letters(
     clock.advance(timedelta(minutes=5))
     await flush_all(kernel)
 
-    assert await kernel.dead_letters() == []
+    assert (await kernel.dead_letters()).letters == []
     assert [event.sequence for event in sink.of_run(run.id)] == [1]
 
 
@@ -344,7 +344,7 @@ async def test_a_handlers_own_cancelled_error_is_not_taken_for_a_shutdown(real: 
         after = await kernel.start(sound, 3)
 
         assert await after.result(timeout=PATIENCE_S) == {"work": 3}
-    record = await run.record()
+    record = await run.read()
     assert (record.status, record.reason) == (RunStatus.FAILED, "handler_failed")
 
 

@@ -75,7 +75,7 @@ async def test_notes_are_visible_while_the_handler_runs(sound: Ports) -> None:
         first, second = await until(run.logs, lambda logs: len(logs) == 2)
         (progress,) = await found(run.progress)
         annotations = await found(run.annotations)
-        listed = await kernel.list_runs(RunFilter(annotations={"stage": "working"}))
+        listed = await kernel.runs(RunFilter(annotations={"stage": "working"}))
         status = await run.status()
         go.set()
         await run.result(timeout=PATIENCE_S)

@@ -69,7 +69,7 @@ async def test_sequence_numbers_have_no_gap_with_ten_writers(world: Ports, sink:
     await hands[0].drain(1)
     await flush_all(kernel)
 
-    last = (await run.record()).next_sequence - 1
+    last = (await run.read()).next_sequence - 1
     stored = [number for row in await world.persistence.read_events(run.id) for number in _numbers(row)]
     assert stored == list(range(1, last + 1))
     assert [event.sequence for event in sink.of_run(run.id)] == stored
@@ -257,7 +257,7 @@ async def test_after_its_last_attempt_an_event_is_a_dead_letter(
     for _ in range(6):
         dead += (await flush(kernel)).dead
         clock.advance(60)
-    letters = await kernel.dead_letters()
+    letters = (await kernel.dead_letters()).letters
     told = sink.told(run_id)
 
     assert dead == 1
@@ -266,14 +266,14 @@ async def test_after_its_last_attempt_an_event_is_a_dead_letter(
     assert told == [(1, "run.created"), (2, "run.started"), (3, "event.lost"), (4, COMPLETED[3]), (5, COMPLETED[4])]
 
     sink.refused.clear()
-    assert await kernel.replay(DeadLetterFilter(run_id=run_id), dry_run=True) == 1
-    assert await kernel.replay(DeadLetterFilter(run_id=run_id)) == 1
-    assert await kernel.replay(DeadLetterFilter(run_id=run_id)) == 0
+    assert await kernel.replay_dead_letters(DeadLetterFilter(run_id=run_id), dry_run=True) == 1
+    assert await kernel.replay_dead_letters(DeadLetterFilter(run_id=run_id)) == 1
+    assert await kernel.replay_dead_letters(DeadLetterFilter(run_id=run_id)) == 0
     assert (await _due(kernel)).outbox == {"default"}
     assert (await flush(kernel)).replayed == 1
     assert (await flush(kernel)).idle
     assert sink.told(run_id)[len(told) :] == [(3, "step.started")]
-    assert await kernel.dead_letters() == []
+    assert (await kernel.dead_letters()).letters == []
 
 
 async def test_an_announcement_that_is_refused_is_not_made_for_ever(
@@ -290,7 +290,7 @@ async def test_an_announcement_that_is_refused_is_not_made_for_ever(
         await flush(kernel)
         clock.advance(60)
 
-    assert [letter.event.sequence for letter in await kernel.dead_letters()] == [1, 2, 3, 4, 5]
+    assert [letter.event.sequence for letter in (await kernel.dead_letters()).letters] == [1, 2, 3, 4, 5]
     (status,) = await kernel.sinks()
     assert (status.waiting, status.held_runs, status.dead_letters) == (0, 0, 5)
     assert sink.events == []
@@ -316,12 +316,12 @@ async def test_an_outage_of_thirty_seconds_loses_nothing(world: Ports, clock: Ma
             await flush(kernel)
             clock.advance(RETRY_DELAY_MAX_S)
 
-    assert await kernel.dead_letters() == []
+    assert (await kernel.dead_letters()).letters == []
     (status,) = await kernel.sinks()
     assert (status.pauses, status.not_before, status.problem) == (0, None, None)
     for run in runs:
         sequences = [event.sequence for event in sink.of_run(run.id)]
-        assert sequences == list(range(1, (await run.record()).next_sequence))
+        assert sequences == list(range(1, (await run.read()).next_sequence))
 
 
 async def test_a_hanging_sink_is_timed_out(world: Ports, clock: ManualClock) -> None:
@@ -422,13 +422,13 @@ async def test_a_replay_keeps_the_order_of_each_run_and_is_paced(
     announced = sink.told(run_id)
     sink.refused = {(run_id, 2)}
 
-    assert await kernel.replay(DeadLetterFilter()) == 5
+    assert await kernel.replay_dead_letters(DeadLetterFilter()) == 5
     replayed = [(await flush(kernel)).replayed for _ in range(4)]
 
     assert announced == [(number, "event.lost") for number in range(1, 6)]
     assert replayed == [1, 2, 1, 0]
     assert [number for number, _ in sink.told(run_id)[5:]] == [1, 3, 4, 5]
-    (left,) = await kernel.dead_letters()
+    (left,) = (await kernel.dead_letters()).letters
     assert (left.event.sequence, left.attempts, left.asked_at) == (2, 2, None)
 
 

@@ -73,7 +73,7 @@ class World:
 
     async def left(self) -> list[str]:
         """The runs that are there, by their start."""
-        found = {run.id for run in (await self.kernel.list_runs()).runs}
+        found = {run.id for run in (await self.kernel.runs()).runs}
         return [run for run in self.runs if run in found]
 
     async def look(self) -> tuple[int, bool, bool]:
@@ -244,7 +244,7 @@ async def test_hosts_keep_what_has_dead_letters_and_say_so(world: World, caplog:
     world.clock.advance(MINUTE)
     assert await world.look() == (0, False, False)
     assert caplog.text.count("1 runs of flow patient") == 1
-    await world.kernel.replay(DeadLetterFilter())
+    await world.kernel.replay_dead_letters(DeadLetterFilter())
     (lease,) = await leased(world)
     assert await world.store.record_replays(lease, accepted=[DeadLetterKey(run, 1)], refused=[])
     world.clock.advance(LOOK_AGAIN)

@@ -127,7 +127,7 @@ async def test_wrong_readings_are_refused_in_their_words(world: Ports) -> None:
     with pytest.raises(IsAMap, match=r"read them with run\.outputs\('many'\)"):
         await run.output("many")
     with pytest.raises(LimitExceeded, match=r"runs per page: 1 to 1000 at once, not 0$"):
-        await kernel.list_runs(limit=0)
+        await kernel.runs(limit=0)
     with pytest.raises(ForeignFlow, match="loaded twice"):
         await kernel.start(fan(), [])
     with pytest.raises(InvalidArgument, match="timeout must be a finite number of seconds"):
@@ -148,7 +148,7 @@ async def test_two_payloads_under_one_key_in_one_request(world: Ports) -> None:
         await kernel.start_many(flow, [Start(input=[1], key="k"), Start(input=[2], key="k")])
 
     assert raised.value.run_id is None
-    assert (await kernel.list_runs()).runs == []
+    assert (await kernel.runs()).runs == []
 
 
 async def test_a_run_of_another_shape_is_not_read_as_if_it_were_this_one(world: Ports) -> None:
@@ -237,7 +237,7 @@ async def test_a_start_whose_answer_was_lost_makes_one_run(world: Ports, trouble
     run = await kernel.start(flow, [])
 
     assert run.created
-    assert [record.id for record in (await kernel.list_runs()).runs] == [run.id]
+    assert [record.id for record in (await kernel.runs()).runs] == [run.id]
 
 
 async def test_a_batch_is_halved_until_the_refused_value_is_alone(world: Ports, troubled: Troubled) -> None:
@@ -253,7 +253,7 @@ async def test_a_batch_is_halved_until_the_refused_value_is_alone(world: Ports, 
     settlement = await hands.settle(outcomes)
 
     assert set(settlement.verdicts.values()) == {Verdict.SETTLED}
-    records = {run.id: await run.record() for run in runs}
+    records = {run.id: await run.read() for run in runs}
     assert [records[task.key.run_id].reason for task in tasks] == [None, None, None, "unstorable_output", None]
     assert len(settlement.continuations) == 4
 
@@ -307,7 +307,7 @@ async def test_the_reaper_is_not_stopped_by_one_broken_run(world: Ports, clock: 
     await hands.reap()
 
     assert [await run.status() for run in runs] == [RunStatus.FAILED, RunStatus.RUNNING]
-    assert (await runs[0].record()).reason == "internal_error"
+    assert (await runs[0].read()).reason == "internal_error"
     assert [task.key.run_id for task in await hands.claim_tasks()] == [runs[1].id]
 
 
@@ -325,7 +325,7 @@ async def test_a_settle_is_not_stopped_by_one_broken_run(world: Ports) -> None:
 
     assert set(settlement.verdicts.values()) == {Verdict.SETTLED}
     assert [await run.status() for run in runs] == [RunStatus.FAILED, RunStatus.RUNNING]
-    assert (await runs[0].record()).reason == "internal_error"
+    assert (await runs[0].read()).reason == "internal_error"
 
 
 async def test_one_transaction_inserts_a_bounded_number_of_tasks(world: Ports, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,9 +107,9 @@ async def test_a_step_and_what_depends_on_it_begin_anew(world: Ports, clock: Man
 
     answer = await run.rerun("second")
 
-    assert answer
+    assert answer.took_effect
     assert (answer.found, answer.generation, answer.steps) == (RunStatus.COMPLETED, 2, ("second", "third"))
-    record = await run.record()
+    record = await run.read()
     assert (record.status, record.generation, record.started_at) == (RunStatus.RUNNING, 2, world.clock.now())
     tasks = await hands.claim_tasks()
     assert names(tasks) == [("second", 2, 0)]
@@ -178,7 +178,7 @@ async def test_what_was_not_settled_begins_anew_too(world: Ports, ending: str) -
     assert (answer.found, answer.steps) == (RunStatus(ending), ("first", "second", "third"))
     assert await hands.drain("new") == 3
     assert await run.result() == {"third": "new", "beside": "kept"}
-    assert (await run.record()).error is None
+    assert (await run.read()).error is None
     assert (await run.details()).generations[0].reason == {"failed": "handler_failed", "cancelled": None}[ending]
 
 
@@ -254,7 +254,7 @@ async def test_a_run_with_nothing_to_do_is_not_retried(world: Ports) -> None:
         await run.retry()
     with pytest.raises(NothingToRerun, match="nothing of step 'second' has failed"):
         await run.retry("second")
-    assert (await run.record()).generation == 1
+    assert (await run.read()).generation == 1
 
 
 async def test_the_code_of_the_flow_is_needed(world: Ports) -> None:
@@ -281,7 +281,7 @@ async def test_a_dry_run_changes_nothing(world: Ports) -> None:
 
     answer = await run.rerun("second", dry_run=True)
 
-    assert not answer
+    assert not answer.took_effect
     assert (answer.generation, answer.steps) == (2, ("second", "third"))
     assert await run.details() == before
 
@@ -366,7 +366,7 @@ async def test_of_many_reruns_at_once_one_takes_effect(world: Ports) -> None:
 
     refusals = [each for each in answers if isinstance(each, RunNotEnded)]
     assert len(refusals) == 9
-    assert (await run.record()).generation == 2
+    assert (await run.read()).generation == 2
     assert await hands.drain("new") == 2
 
 
@@ -378,10 +378,10 @@ async def test_a_rerun_and_a_cancel_are_in_some_order(world: Ports) -> None:
 
         answer, cancelled = await asyncio.gather(run.rerun("first"), run.cancel())
 
-        record = await run.record()
+        record = await run.read()
         assert answer.generation == record.generation == 2
         assert isinstance(cancelled, CancelledRun)
-        expected = RunStatus.CANCELLED if cancelled else RunStatus.RUNNING
+        expected = RunStatus.CANCELLED if cancelled.took_effect else RunStatus.RUNNING
         assert record.status is expected
         await run.cancel()
 
@@ -399,7 +399,7 @@ async def test_the_key_of_a_rerun_run_finds_it(world: Ports) -> None:
 
     assert {each.id for each in repeated} == {run.id}
     assert not any(each.created for each in repeated)
-    assert (await run.record()).generation == 2
+    assert (await run.read()).generation == 2
 
 
 async def test_events_of_a_rerun_reach_the_sink_in_order(world: Ports, sink: CollectingSink) -> None:
@@ -432,7 +432,7 @@ async def test_a_rerun_whose_answer_was_lost_is_recognised(world: Ports) -> None
     answer = await kernel.rerun(finished.id, "second")
 
     assert (answer.generation, answer.steps, answer.took_effect) == (2, ("second", "third"), True)
-    assert (await finished.record()).generation == 2
+    assert (await finished.read()).generation == 2
     assert (await told(finished, 2)).count("run.started") == 1
 
 
@@ -453,7 +453,7 @@ async def test_a_lost_rerun_is_recognised_after_further_generations(world: Ports
     answer = await kernel.rerun(run.id, "second")
 
     assert (answer.generation, answer.took_effect) == (2, True)
-    assert (await run.record()).generation == 3
+    assert (await run.read()).generation == 3
 
 
 async def test_a_rerun_that_was_lost_before_another_one_is_not_taken_for_it(world: Ports, clock: ManualClock) -> None:
@@ -486,4 +486,4 @@ async def test_a_rerun_of_which_nothing_is_known_says_so(world: Ports) -> None:
 
     with pytest.raises(CommitUnknown, match="the server is down"):
         await kernel.rerun(run.id, "second")
-    assert (await run.record()).generation == 2
+    assert (await run.read()).generation == 2

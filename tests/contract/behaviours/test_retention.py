@@ -66,7 +66,7 @@ async def test_old_runs_go_with_their_rows_keys_and_blobs(watched: World, later:
     assert await watched.blobs.keys() == set()
     for run_id in (small, large):
         with pytest.raises(RunNotFound):
-            await kernel.run(run_id).record()
+            await kernel.run(run_id).read()
     assert (await kernel.start(flow, "another", key="key-0")).created
 
 
@@ -83,7 +83,7 @@ async def test_young_and_unfinished_runs_and_other_flows_stay(watched: World, la
     assert (await kernel.prune(older_than=DAY)).runs == 0
     assert (await old.prune(older_than=DAY, flow="echo")).runs == 1
 
-    assert {run.id for run in (await kernel.list_runs()).runs} == {foreign, pending.id}
+    assert {run.id for run in (await kernel.runs()).runs} == {foreign, pending.id}
     assert ended not in {foreign, pending.id}
     assert await watched.blobs.keys() == blobs
 

@@ -317,7 +317,7 @@ async def test_an_empty_map_behind_a_rerun_step_completes_at_once(world: Ports) 
 
     answer = await run.rerun("each")
 
-    record = await run.record()
+    record = await run.read()
     assert answer.steps == ("each",)
     assert (record.status, record.generation, record.ended_at) == (RunStatus.COMPLETED, 2, record.started_at)
     assert await run.result() == {"each": []}

@@ -45,7 +45,7 @@ def hasty(run_timeout: timedelta | None = HOUR) -> Flow[Any]:
 
 async def deadline(run: RunHandle) -> Any:
     """When it has to be over."""
-    return (await run.record()).deadline_at
+    return (await run.read()).deadline_at
 
 
 async def test_a_run_that_is_not_over_in_time_fails(world: Ports, clock: ManualClock) -> None:

@@ -11,7 +11,7 @@ import pytest
 from attrs import evolve, frozen
 
 from fairlead.adapters.memory import ManualClock
-from fairlead.kernel import Flow, InvalidArgument, InvalidInput, Kernel, UnknownFlow
+from fairlead.kernel import AnnotationValue, Flow, InvalidArgument, InvalidInput, Kernel, Schedule, UnknownFlow
 from fairlead.kernel.commands import Trouble
 from fairlead.kernel.decisions.firing import CATCH_UP_MAX, ON_TIME
 from fairlead.kernel.dispatch.firing import FIRE_CLAIM
@@ -67,7 +67,7 @@ def kernel(world: Ports, flow: Flow[Any]) -> Kernel:
 
 async def ticks_of(kernel: Kernel, name: str = "report") -> list[str]:
     """The ticks of a schedule that have a run, in order."""
-    page = await kernel.list_runs(RunFilter(), limit=1_000)
+    page = await kernel.runs(RunFilter(), limit=1_000)
     prefix = f"schedule/{name}/"
     return sorted(run.key.removeprefix(prefix) for run in page.runs if run.key and run.key.startswith(prefix))
 
@@ -90,7 +90,7 @@ async def test_every_tick_starts_one_run(kernel: Kernel, flow: Flow[Any], clock:
     assert await ticks_of(kernel) == shown([began + number * MINUTE for number in (1, 2, 3)])
     record = await schedule.read()
     assert (record.started, record.last_tick, record.next_at) == (3, began + 3 * MINUTE, began + 4 * MINUTE)
-    run = (await kernel.list_runs(limit=1)).runs[0]
+    run = (await kernel.runs(limit=1)).runs[0]
     payload = (await kernel.ports.persistence.read_payloads((run.id,), ())).runs[run.id]
     assert (run.priority, payload.input) == (3, b'{"pages":1,"shop":"ada"}')
 
@@ -132,7 +132,7 @@ async def test_many_processes_declare_a_schedule_at_once(world: Ports) -> None:
         *(kernel.schedule("report", cron=EVERY_MINUTE, input=Night("ada")) for kernel in kernels)
     )
 
-    assert {each.record for each in made} == {made[0].record}
+    assert [each.record for each in made] == [made[0].record] * len(kernels)
 
 
 async def test_a_changed_input_keeps_the_place(kernel: Kernel, flow: Flow[Any], clock: ManualClock) -> None:
@@ -369,7 +369,7 @@ async def test_the_newest_version_that_the_host_has_is_started(world: Ports, clo
         clock.advance(60)
         await Hands(kernel).fire()
 
-    page = await both.list_runs()
+    page = await both.runs()
     assert sorted(run.version for run in page.runs) == ["1", "2", "2"]
 
 
@@ -543,12 +543,41 @@ async def test_a_name_is_one_flows(world: Ports) -> None:
         await kernel.schedule("other", cron=EVERY_MINUTE, input=Night("ada"), name="nightly")
 
 
+async def test_the_runs_of_a_schedule_are_found_by_its_annotations(
+    world: Ports, kernel: Kernel, flow: Flow[Any], clock: ManualClock
+) -> None:
+    """A tick starts them, a trigger, or a host for a kernel that lacks the flow; other ones change the schedule."""
+
+    async def define(**annotations: AnnotationValue) -> Schedule:
+        return await kernel.schedule(flow, cron=EVERY_MINUTE, input=Night("ada"), annotations=annotations)
+
+    schedule = await define(customer="acme", tier=3)
+    assert dict(schedule.record.annotations) == {"customer": "acme", "tier": 3}
+    clock.advance(60)
+    await Hands(kernel).fire()
+    triggered = await schedule.trigger()
+    elsewhere = await (await Kernel(flows=[], ports=world).find_schedule("report")).trigger()
+    await Hands(kernel).fire()
+    again = await define(tier=3, customer="acme")
+    assert again.record.created_at < clock.now()
+    clock.advance(1)
+    changed = await define(customer="other")
+
+    found = (await kernel.runs(RunFilter(annotations={"customer": "acme", "tier": 3}))).runs
+    assert len(found) == 3
+    assert {triggered.id, elsewhere.id} < {run.id for run in found}
+    assert (dict(changed.record.annotations), changed.record.created_at) == ({"customer": "other"}, clock.now())
+    with pytest.raises(InvalidInput, match="annotations"):
+        await define(customer=float("nan"))
+
+
 async def test_unknown_schedules_are_told_so(kernel: Kernel, flow: Flow[Any]) -> None:
     """With the nearest name."""
-    await kernel.schedule(flow, cron=EVERY_MINUTE, input=Night("ada"), name="nightly")
+    nightly = await kernel.schedule(flow, cron=EVERY_MINUTE, input=Night("ada"), name="nightly")
 
     with pytest.raises(ScheduleNotFound, match="did you mean 'nightly'"):
         await kernel.find_schedule("nightli")
+    assert await nightly.remove()
     with pytest.raises(ScheduleNotFound):
-        await kernel.pause_schedule("other")
-    assert not await kernel.remove_schedule("other")
+        await nightly.pause()
+    assert not await nightly.remove()

@@ -81,7 +81,7 @@ async def test_what_it_did_not_ask_for_is_no_sign_of_life(world: Ports, clock: M
     assert (await status(kernel)).pauses == 2
 
     mood.error = None
-    total = len((await kernel.list_runs()).runs)
+    total = len((await kernel.runs()).runs)
     for _ in range(2):
         clock.advance(5)
         await flush_all(kernel, "mail")
@@ -127,15 +127,15 @@ async def test_a_subscriber_gives_up_at_once(world: Ports) -> None:
     mood.error = None
     await flush_all(kernel, "mail")
 
-    (letter,) = await kernel.dead_letters()
+    (letter,) = (await kernel.dead_letters()).letters
     assert (first.dead, first.paused) == (1, False)
     assert (letter.event.type, letter.attempts, letter.problem) == ("step.started", 1, "GiveUp: no such address")
     assert mood.heard == [(3, "event.lost"), (4, "step.completed")]
 
-    await kernel.replay(DeadLetterFilter(sink="mail"))
+    await kernel.replay_dead_letters(DeadLetterFilter(sink="mail"))
     mood.error = GiveUp("still none")
     assert (await flush(kernel, "mail")).replayed == 0
-    (letter,) = await kernel.dead_letters()
+    (letter,) = (await kernel.dead_letters()).letters
     assert (letter.attempts, letter.problem) == (2, "GiveUp: still none")
 
 
@@ -160,7 +160,7 @@ async def test_a_subscriber_says_how_often_it_is_tried(world: Ports, clock: Manu
         await flush(kernel, "mail")
         clock.advance(5)
 
-    (letter,) = await kernel.dead_letters()
+    (letter,) = (await kernel.dead_letters()).letters
     assert (letter.attempts, mood.calls) == (3, 3)
     assert (await status(kernel)).waiting == 0
     assert ATTEMPTS_MAX == 90
@@ -265,4 +265,4 @@ async def test_two_hosts_on_one_store_one_of_them_stuck(
     assert "stuck" not in leased
     assert paused == []
     assert (hanging.calls, len(mood.heard)) == (1, 21)
-    assert await elsewhere.dead_letters() == []
+    assert (await elsewhere.dead_letters()).letters == []

@@ -85,7 +85,7 @@ async def test_an_unknown_flow_or_version_is_refused(world: Ports) -> None:
     with pytest.raises(UnknownFlow, match="version '2'"):
         kernel.find_flow("fulfil", 2)
 
-    assert (await kernel.list_runs()).runs == []
+    assert (await kernel.runs()).runs == []
 
 
 async def test_all_input_errors_are_reported_with_their_paths(world: Ports) -> None:
@@ -99,7 +99,7 @@ async def test_all_input_errors_are_reported_with_their_paths(world: Ports) -> N
     paths = {path for path, _ in raised.value.problems}
     assert {"$.customer", "$.lines[0].quantity"} <= paths
     assert any(path.startswith("$.lines[1]") for path in paths)
-    assert (await kernel.list_runs()).runs == []
+    assert (await kernel.runs()).runs == []
 
 
 async def test_a_misspelt_field_of_the_input_is_refused(world: Ports) -> None:
@@ -126,7 +126,7 @@ async def test_an_input_that_is_no_array_where_a_map_needs_one_is_refused(world:
     with pytest.raises(InvalidInput, match=r"\$\.lines.*should be an array and is a number"):
         await kernel.start("untyped", {"lines": 5})
 
-    assert (await kernel.list_runs()).runs == []
+    assert (await kernel.runs()).runs == []
 
 
 async def test_the_same_key_and_payload_give_the_same_run(world: Ports) -> None:
@@ -138,7 +138,7 @@ async def test_the_same_key_and_payload_give_the_same_run(world: Ports) -> None:
     second = await kernel.start(flow, ORDER, key="order-1")
 
     assert (second.id, first.created, second.created) == (first.id, True, False)
-    assert len((await kernel.list_runs()).runs) == 1
+    assert len((await kernel.runs()).runs) == 1
     assert [event.type for event in (await first.details()).events] == ["run.created"]
 
 
@@ -152,7 +152,7 @@ async def test_a_hundred_starts_with_one_key_at_once_make_one_run(world: Ports) 
 
     assert len({run.id for run in runs}) == 1
     assert sum(run.created for run in runs) == 1
-    assert len((await kernel.list_runs()).runs) == 1
+    assert len((await kernel.runs()).runs) == 1
 
 
 async def test_the_same_key_with_another_payload_is_a_conflict(world: Ports) -> None:
@@ -190,7 +190,7 @@ async def test_a_batch_with_a_conflict_starts_nothing(world: Ports) -> None:
     with pytest.raises(IdempotencyConflict):
         await kernel.start_many(flow, [Start(input=ORDER, key="new"), Start(input=Order("bob", []), key="taken")])
 
-    assert [run.id for run in (await kernel.list_runs()).runs] == [held.id]
+    assert [run.id for run in (await kernel.runs()).runs] == [held.id]
     assert (await kernel.start(flow, Order("eve", []), key="new")).created
 
 
@@ -203,7 +203,7 @@ async def test_many_runs_start_in_order(world: Ports) -> None:
 
     assert runs[0].id == runs[2].id
     assert len({run.id for run in runs}) == 3
-    records = [await run.record() for run in runs]
+    records = [await run.read() for run in runs]
     assert [record.key for record in records] == ["a", "b", "a", None]
 
 
@@ -276,7 +276,7 @@ async def test_a_run_that_cannot_be_claimed_fails_alone(world: Ports) -> None:
 
     statuses = [await run.status() for run in runs]
     assert statuses == [RunStatus.RUNNING, RunStatus.FAILED, RunStatus.RUNNING]
-    assert (await runs[1].record()).reason == "internal_error"
+    assert (await runs[1].read()).reason == "internal_error"
 
 
 async def test_a_run_of_a_flow_that_the_host_does_not_serve_stays_pending(world: Ports) -> None:

@@ -218,4 +218,4 @@ async def test_too_many_sinks_are_refused(silent: Ports) -> None:
 
     with pytest.raises(LimitExceeded, match="sinks of one store"):
         await kernel.start(flow, None)
-    assert (await kernel.list_runs()).runs == []
+    assert (await kernel.runs()).runs == []

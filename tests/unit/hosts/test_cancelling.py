@@ -96,7 +96,7 @@ async def test_a_running_handler_is_stopped(
             await until(handler.begun.is_set)
             before = (await run.details()).tasks
 
-            assert await run.cancel(reason="enough")
+            assert (await run.cancel(reason="enough")).took_effect
             other = await kernel.start(flow, 0)
             assert await other.result(timeout=TIMEOUT_S) == {"work": "done"}
 

@@ -47,7 +47,7 @@ def kept(slug: str, version: int = 1, **options: Any) -> Flow[int]:
 
 async def runs_of(kernel: Kernel) -> list[str]:
     """Which flows' runs there are."""
-    return sorted(run.flow for run in (await kernel.list_runs()).runs)
+    return sorted(run.flow for run in (await kernel.runs()).runs)
 
 
 async def test_runs_go_when_their_flow_says_so(world: Ports, clock: ManualClock) -> None:

@@ -70,7 +70,7 @@ async def test_the_last_flush_begins_when_the_one_under_way_has_ended(nothing_le
 
         assert not sink.overlapped
         sequences = [event.sequence for event in sink.events]
-        assert sequences == list(range(1, (await run.record()).next_sequence))
+        assert sequences == list(range(1, (await run.read()).next_sequence))
 
 
 async def test_running_handlers_finish_and_are_recorded(make_kernel: MakeKernel) -> None:

@@ -116,7 +116,7 @@ async def test_a_recorded_traceback_begins_with_the_handler(make_kernel: MakeKer
     flow.step({"async": stumble, "thread": trip, "stream": tumble}[kind], slug="fall")
     run = await _end(make_kernel(flow), flow)
 
-    record = await run.record()
+    record = await run.read()
     assert record.error is not None
     traceback = decode_failure(record.error).traceback
     assert traceback is not None
@@ -171,7 +171,7 @@ async def test_an_output_that_does_not_fit_fails_without_retry(make_kernel: Make
     kernel = make_kernel(flow)
     for kind in outputs:
         run = await _end(kernel, flow, kind)
-        record = await run.record()
+        record = await run.read()
         assert record.error is not None
 
         assert (record.reason, [reason for _, reason, _ in await _attempts(run)]) == (
@@ -194,7 +194,7 @@ async def test_an_input_that_does_not_fit_fails_without_retry(make_kernel: MakeK
         raise AssertionError("never called")
 
     run = await _end(make_kernel(flow), flow)
-    record = await run.record()
+    record = await run.read()
     assert record.error is not None
 
     assert record.reason == "invalid_input"

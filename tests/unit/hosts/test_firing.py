@@ -45,9 +45,9 @@ async def test_a_node_host_fires_and_runs(make_kernel: MakeKernel) -> None:
         later = await kernel.start_later("fired", 2, after=0.2)
         while (await schedule.read()).started < 2 or await kernel.deferred():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-        assert await later.run.result(timeout=TIMEOUT_S) == {"work": 1}
+        assert await (await later.run()).result(timeout=TIMEOUT_S) == {"work": 1}
         await schedule.pause()
-        for run in (await kernel.list_runs(RunFilter(flow="fired"))).runs:
+        for run in (await kernel.runs(RunFilter(flow="fired"))).runs:
             await kernel.run(run.id).result(timeout=TIMEOUT_S)
 
 
@@ -62,7 +62,7 @@ async def test_a_maintenance_tick_of_a_function_fires(clock: DriftingClock) -> N
         second = await host.run_maintenance_tick()
 
     assert (first.counts["fire"], second.counts["fire"]) == (2, 0)
-    assert len((await kernel.list_runs()).runs) == 2
+    assert len((await kernel.runs()).runs) == 2
 
 
 async def test_a_host_whose_clock_is_uncertain_fires_nothing(clock: DriftingClock) -> None:

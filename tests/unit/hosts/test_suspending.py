@@ -522,7 +522,7 @@ async def test_cancelling_ends_a_wait(make_kernel: MakeKernel, ports: Ports) -> 
         later, ids = ports.clock.now() + timedelta(days=1), host.kernel.flow_ids
 
         assert len(await ports.persistence.find_waits(later, flow_ids=ids, limit=9)) == 1
-        assert await run.cancel()
+        assert (await run.cancel()).took_effect
         assert await ports.persistence.find_waits(later, flow_ids=ids, limit=9) == []
         assert (await statuses(run))["work"] == "cancelled"
 

@@ -176,7 +176,7 @@ async def test_a_sink_in_trouble_holds_up_nothing_but_events(
         await _until(lambda: sink.calls >= 2)
         assert not sink.accepted
         sink.mood = "well"
-        expected = sum([(await run.record()).next_sequence - 1 for run in runs])
+        expected = sum([(await run.read()).next_sequence - 1 for run in runs])
         await _until(lambda: len(sink.accepted) >= expected)
 
     for run in runs:

@@ -274,7 +274,7 @@ async def test_functions_look_at_waits_with_maintenance() -> None:
         second = (await host.run_maintenance_tick()).counts
 
     assert (first["wake"], first["expire"], second["wake"], second["expire"]) == (1, 0, 0, 1)
-    assert (await run.record()).reason == "timed_out"
+    assert (await run.read()).reason == "timed_out"
 
 
 async def test_an_idle_host_asks_no_more_because_of_waits(make_kernel: MakeKernel, ports: Ports) -> None:

@@ -83,7 +83,7 @@ async def test_what_fails_after_an_unknown_commit_is_unknown_too(store: Failing,
         await kernel.start("plain", 1)
 
     assert (type(raised.value) is CommitUnknown) == (unknown > 0)
-    assert len((await kernel.list_runs()).runs) == min(unknown, 1)
+    assert len((await kernel.runs()).runs) == min(unknown, 1)
 
 
 async def test_a_commit_that_stays_unknown_is_told_so(store: Failing, ports: Ports) -> None:
@@ -94,7 +94,7 @@ async def test_a_commit_that_stays_unknown_is_told_so(store: Failing, ports: Por
     with pytest.raises(CommitUnknown, match="lost"):
         await kernel.start("plain", 1)
 
-    assert len((await kernel.list_runs()).runs) == 1
+    assert len((await kernel.runs()).runs) == 1
 
 
 async def blobs_of(ports: Ports) -> list[str]:

@@ -93,9 +93,9 @@ async def test_a_start_is_one_statement(kernel: Kernel, caller: Caller) -> None:
             "order", [Start(input=number, key=str(number)) for number in (1, 2)], connection=connection
         )
     with traced(caller) as signalled:
-        await kernel.signal(run.id, "approval", "yes", connection=connection)
+        await kernel.request_signal(run.id, "approval", "yes", connection=connection)
     with traced(caller) as cancelled:
-        await kernel.cancel(run.id, connection=connection)
+        await kernel.request_cancel(run.id, connection=connection)
 
     assert new == ["WITH"]
     assert known == ["WITH", "SELECT"]
@@ -119,8 +119,8 @@ async def test_nothing_that_exists_is_locked_or_waited_for(kernel: Kernel, url: 
 
         await kernel.start("order", 2, connection=caller.connection)
         assert (await kernel.start("order", 1, key="k", connection=caller.connection)).id == run.id
-        await kernel.signal(run.id, "approval", "yes", connection=caller.connection)
-        await kernel.cancel(run.id, connection=caller.connection)
+        await kernel.request_signal(run.id, "approval", "yes", connection=caller.connection)
+        await kernel.request_cancel(run.id, connection=caller.connection)
         for name in tables:
             await other.execute(f"SELECT FROM {name} FOR UPDATE NOWAIT".encode())
         await caller.commit()
@@ -136,8 +136,8 @@ async def test_a_connections_factories_are_of_no_consequence(kernel: Kernel, url
         connection.row_factory = dict_row
         set_json_loads(lambda data: "not what it was", connection)
         run = await kernel.start("order", 1, key="k", connection=connection)
-        await kernel.signal(run.id, "approval", "yes", key="s", connection=connection)
-        await kernel.signal(run.id, "approval", "yes", key="s", connection=connection)
+        await kernel.request_signal(run.id, "approval", "yes", key="s", connection=connection)
+        await kernel.request_signal(run.id, "approval", "yes", key="s", connection=connection)
         again = await kernel.start("order", 1, key="k", connection=connection)
 
         assert (again.id, again.created) == (run.id, False)
@@ -149,7 +149,7 @@ async def test_a_pipeline_may_be_on(kernel: Kernel, url: str) -> None:
     """The statement is sent and answered within it."""
     async with await psycopg.AsyncConnection.connect(url) as connection, connection.pipeline():
         run = await kernel.start("order", 1, connection=connection)
-    assert (await run.record()).id == run.id
+    assert (await run.read()).id == run.id
 
 
 async def test_scoped_sessions_are_sessions(kernel: Kernel, url: str) -> None:
@@ -157,7 +157,7 @@ async def test_scoped_sessions_are_sessions(kernel: Kernel, url: str) -> None:
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool)
     session = scoped_session(sessionmaker(engine))
     run = await asyncio.to_thread(_start_and_commit, kernel, session)
-    assert (await run.record()).id == run.id
+    assert (await run.read()).id == run.id
     session.remove()
     engine.dispose()
 
@@ -165,7 +165,7 @@ async def test_scoped_sessions_are_sessions(kernel: Kernel, url: str) -> None:
     async_session = async_scoped_session(async_sessionmaker(async_engine), scopefunc=asyncio.current_task)
     run = await kernel.start("order", 2, connection=async_session)
     await async_session.commit()
-    assert (await run.record()).id == run.id
+    assert (await run.read()).id == run.id
     await async_session.remove()
     await async_engine.dispose()
 
@@ -184,7 +184,7 @@ async def test_without_a_transaction_there_is_nothing_to_join(kernel: Kernel, ur
             await kernel.start("order", 1, connection=connection)
         async with connection.transaction():
             run = await kernel.start("order", 1, connection=connection)
-        assert (await run.record()).id == run.id
+        assert (await run.read()).id == run.id
     engine = create_async_engine(
         url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool, isolation_level="AUTOCOMMIT"
     )
@@ -214,7 +214,7 @@ async def test_a_session_whose_flush_has_failed_is_told_so(kernel: Kernel, url: 
         nested.rollback()
         run = await kernel.start("order", 1, connection=session)
         session.commit()
-    assert (await run.record()).id == run.id
+    assert (await run.read()).id == run.id
     engine.dispose()
 
 
@@ -238,7 +238,7 @@ async def test_another_database_is_told_apart(
             async with await psycopg.AsyncConnection.connect(elsewhere) as connection:
                 with pytest.raises(InvalidConnection, match="is not registered"):
                     await kernel.start("order", 1, connection=connection)
-            assert (await other.list_runs()).runs == []
+            assert (await other.runs()).runs == []
     with database_factory("template1") as empty:
         async with await psycopg.AsyncConnection.connect(empty) as connection:
             with pytest.raises(SchemaMissing):
@@ -255,9 +255,9 @@ async def test_another_schema_is_used(empty_database_url: str) -> None:
             for kind in KINDS:
                 async with opened[kind]() as caller:
                     run = await kernel.start("order", 1, connection=caller.connection)
-                    await kernel.cancel(run.id, connection=caller.connection)
+                    await kernel.request_cancel(run.id, connection=caller.connection)
                     await caller.commit()
-        assert len((await kernel.list_runs()).runs) == len(KINDS)
+        assert len((await kernel.runs()).runs) == len(KINDS)
 
 
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
@@ -298,13 +298,13 @@ async def test_any_driver_of_sqlalchemy_will_do(kernel: Kernel, url: str, driver
         starts = [Start(input=3), Start(input=4, key="k")]
         with pytest.raises(IdempotencyConflict):
             await kernel.start_many("order", starts, connection=connection)
-        await kernel.signal(run.id, "approval", "yes", connection=connection)
+        await kernel.request_signal(run.id, "approval", "yes", connection=connection)
         other = await kernel.start("order", 5, connection=connection)
-        await kernel.cancel(other.id, connection=connection)
+        await kernel.request_cancel(other.id, connection=connection)
         await caller.commit()
         fired = await Hands(kernel).fire()
         assert (fired.claimed, fired.signalled, fired.cancelled) == (2, 1, 1)
-        assert len((await kernel.list_runs()).runs) == 2
+        assert len((await kernel.runs()).runs) == 2
 
         with pytest.raises(DBAPIError):
             await caller.execute("SELECT 1 / 0")

@@ -36,7 +36,7 @@ async def _work(url: str) -> None:
         await kernel.start("survey", value, key=key)
 
     async def find(key: str) -> str:
-        return (await kernel.list_runs(RunFilter(flow="survey", key=key))).runs[0].id
+        return (await kernel.runs(RunFilter(flow="survey", key=key))).runs[0].id
 
     async def read(value: object) -> None:
         await hands.claim_runs()

@@ -110,7 +110,7 @@ async def test_runs_of_an_earlier_version_go_on(
     reaped = await world.hands.reap()
     clock.advance(LEASE * 2)
     await world.hands.drain([1])
-    runs = (await world.kernel.list_runs(RunFilter(flow="survey"))).runs
+    runs = (await world.kernel.runs(RunFilter(flow="survey"))).runs
     broken = await world.ports.persistence.check_invariants()
     await world.ports.aclose()
 

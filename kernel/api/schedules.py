@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar, overload
 
+from ...ports.notes import AnnotationValue
 from ..arguments import checked_text
-from ..commands import PauseSchedule, PutSchedule, RemoveSchedule, ResumeSchedule, TriggerSchedule
+from ..commands import PutSchedule
 from ..cron import Cron
 from ..definition import Flow
 from ..entries import entry_of, read_entries
 from ..errors import InvalidArgument, InvalidCron, ScheduleNotFound
 from ..hints import closest
-from ..runs import RunHandle
 from ..schedules import (
     CATCH_UPS,
     CRON_PREFIX,
@@ -25,12 +25,13 @@ from ..schedules import (
 )
 from ..templates import checked_template
 from .commanding import Commanding
+from .schedule import Schedule
 
 T = TypeVar("T")
 
 
-class Scheduling(Commanding):
-    """What a kernel schedules."""
+class Schedules(Commanding):
+    """What a kernel starts by the clock."""
 
     @overload
     async def schedule(
@@ -43,6 +44,7 @@ class Scheduling(Commanding):
         catch_up: CatchUp = "none",
         config: Mapping[str, object] | None = None,
         priority: int = 0,
+        annotations: Mapping[str, AnnotationValue] | None = None,
         name: str | None = None,
     ) -> Schedule: ...
     @overload
@@ -56,6 +58,7 @@ class Scheduling(Commanding):
         catch_up: CatchUp = "none",
         config: Mapping[str, object] | None = None,
         priority: int = 0,
+        annotations: Mapping[str, AnnotationValue] | None = None,
         name: str | None = None,
     ) -> Schedule: ...
     async def schedule(
@@ -68,6 +71,7 @@ class Scheduling(Commanding):
         catch_up: CatchUp = "none",
         config: Mapping[str, object] | None = None,
         priority: int = 0,
+        annotations: Mapping[str, AnnotationValue] | None = None,
         name: str | None = None,
     ) -> Schedule:
         """Start a run of a flow at every tick of a cron expression: one run per tick, whatever the number of hosts.
@@ -89,6 +93,7 @@ class Scheduling(Commanding):
                 logged, and told by `Schedule.record`. Ticks of the time in which a schedule is paused are no ticks.
             config: settings by step, as for `start`.
             priority: of the runs.
+            annotations: what the runs are found by, as for `start`.
             name: what the schedule is called; the flow's slug where None.
 
         Raises:
@@ -106,7 +111,7 @@ class Scheduling(Commanding):
         if catch_up not in CATCH_UPS:
             raise InvalidArgument("catch_up", " or ".join(map(repr, CATCH_UPS)), catch_up)
         called = _checked_name(found.slug if name is None else name)
-        template = checked_template(found, input, config, priority=priority)
+        template = checked_template(found, input, config, priority=priority, annotations=annotations)
         record = await self.dispatch(
             PutSchedule(name=called, template=template, cron=cron, zone=zone, catch_up=catch_up)
         )
@@ -122,92 +127,14 @@ class Scheduling(Commanding):
         Raises:
             ScheduleNotFound: there is none.
         """
-        _checked_name(name)
-        kept = await self.ports.scheduler.read(cron_name(name))
+        kept = await self.ports.scheduler.read(cron_name(_checked_name(name)))
         if kept is None:
             raise ScheduleNotFound(name, closest(name, [record.name async for record in self._schedule_records()]))
         return Schedule(self, schedule_record(kept.scheduled, entry_of(kept, CronEntry)))
 
-    # What the handles ask for
-
-    async def pause_schedule(self, name: str) -> Schedule:
-        """See `Schedule.pause`."""
-        return Schedule(self, await self.dispatch(PauseSchedule(_checked_name(name))))
-
-    async def resume_schedule(self, name: str) -> Schedule:
-        """See `Schedule.resume`."""
-        return Schedule(self, await self.dispatch(ResumeSchedule(_checked_name(name))))
-
-    async def trigger_schedule(self, name: str) -> RunHandle:
-        """See `Schedule.trigger`."""
-        return self._handle(await self.dispatch(TriggerSchedule(_checked_name(name))), created=True)
-
-    async def remove_schedule(self, name: str) -> bool:
-        """See `Schedule.remove`."""
-        return await self.dispatch(RemoveSchedule(_checked_name(name)))
-
     async def _schedule_records(self) -> AsyncIterator[ScheduleRecord]:
         async for kept, _ in read_entries(self.ports.scheduler, CRON_PREFIX):
             yield schedule_record(kept.scheduled, entry_of(kept, CronEntry))
-
-
-class Schedule:
-    """A cron schedule. Holding it costs nothing; every method reads the store afresh.
-
-    Nothing here needs the flow's code.
-    """
-
-    def __init__(self, kernel: Scheduling, record: ScheduleRecord) -> None:
-        self._kernel = kernel
-        self.name = record.name
-        self.record = record
-        """The schedule as it was read last."""
-
-    def __repr__(self) -> str:
-        return f"Schedule({self.name!r})"
-
-    async def read(self) -> ScheduleRecord:
-        """The schedule as it stands.
-
-        Raises:
-            ScheduleNotFound: it was removed.
-        """
-        self.record = (await self._kernel.find_schedule(self.name)).record
-        return self.record
-
-    async def pause(self) -> ScheduleRecord:
-        """Let it not tick before it is resumed. A tick that is being fired at this moment may still start its run.
-
-        Raises:
-            ScheduleNotFound: it was removed.
-        """
-        self.record = (await self._kernel.pause_schedule(self.name)).record
-        return self.record
-
-    async def resume(self) -> ScheduleRecord:
-        """Let it go on: a paused one from now, one that is held or failing with what it has missed.
-
-        Raises:
-            ScheduleNotFound: it was removed.
-        """
-        self.record = (await self._kernel.resume_schedule(self.name)).record
-        return self.record
-
-    async def trigger(self) -> RunHandle:
-        """Start a run as a tick would, now; its ticks stay as they are. Each call starts one, of a paused one too.
-
-        Returns:
-            A handle on the run; where this kernel lacks the flow, the run is there once a host has started it.
-
-        Raises:
-            ScheduleNotFound: it was removed.
-            InvalidInput: its input does not fit the flow any more.
-        """
-        return await self._kernel.trigger_schedule(self.name)
-
-    async def remove(self) -> bool:
-        """Forget it; runs that it has started go on. False where it was removed before."""
-        return await self._kernel.remove_schedule(self.name)
 
 
 def _checked_name(name: object) -> str:

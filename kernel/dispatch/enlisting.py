@@ -13,7 +13,7 @@ WORKERS_KEPT = timedelta(days=7)
 every process has an id of its own."""
 
 
-class Workers:
+class Enlisting:
     """Carries out `AnnounceWorker`."""
 
     def __init__(self, means: Means) -> None:
