@@ -29,6 +29,10 @@ CANCELLED_MAX = 100
 """Cancelled timers that are kept until their time comes, however few others there are."""
 
 
+CLOSE_TRIES_MAX = 100
+"""Nested `finally` blocks of one coroutine that may wait for something when they should end."""
+
+
 class Deadlock(RuntimeError):
     """Everybody waits for somebody else, and no timer will wake anyone."""
 
@@ -60,6 +64,7 @@ class VirtualLoop(Isolated):
         self._outside: deque[tuple[asyncio.Handle, Process]] = deque()
         """What other threads have handed in."""
         self._stopping = False
+        self._burying = False
         self._closed = False
         self._thread: int | None = None
         self._generators: WeakSet[AsyncGenerator[Any, Any]] = WeakSet()
@@ -127,6 +132,10 @@ class VirtualLoop(Isolated):
         self._outside.append((handle, current_process(context) or self._main))
         return handle
 
+    def jump(self, duration_s: float) -> None:
+        """Let time pass in which nobody could do anything, as on a machine that sleeps."""
+        self._now_s += duration_s
+
     def resume(self, process: Process) -> None:
         """Let a process that stands still go on."""
         process.paused = False
@@ -134,7 +143,7 @@ class VirtualLoop(Isolated):
             self._ready.append(process)
 
     def _enqueue(self, handle: asyncio.Handle, process: Process) -> None:
-        if not process.alive:
+        if self._burying or not process.alive:
             return
         if not process.ready and not process.paused:
             self._ready.append(process)
@@ -278,6 +287,22 @@ class VirtualLoop(Isolated):
         """Whether it can never run again."""
         return self._closed
 
+    def bury(self) -> None:
+        """Take apart what the killed have left, before the interpreter does it somewhere else.
+
+        A coroutine that is dropped unfinished is closed, which runs its `finally` blocks. Here that comes when nobody
+        looks any more, and whatever it tries to begin comes to nothing.
+        """
+        dead = [task for process in self._processes if not process.alive for task in process.tasks if not task.done()]
+        self._burying = True
+        asyncio._set_running_loop(self)
+        try:
+            for task in dead:
+                _close(task.get_coro())
+        finally:
+            asyncio._set_running_loop(None)
+            self._burying = False
+
     def living_tasks(self) -> list[asyncio.Task[Any]]:
         """The tasks that have not ended, those of the killed apart, in order of their names."""
         dead = {task for process in self._processes if not process.alive for task in process.tasks}
@@ -388,6 +413,16 @@ class VirtualLoop(Isolated):
 
     def set_debug(self, enabled: bool) -> None:
         """There is no debug mode."""
+
+
+def _close(coroutine: Any) -> None:
+    """Close a coroutine that may wait in its `finally` blocks: each of them is one more try."""
+    for _ in range(CLOSE_TRIES_MAX):
+        try:
+            coroutine.close()
+        except BaseException:  # it ends however it ends
+            continue
+        return
 
 
 def _place(task: asyncio.Task[Any]) -> str:

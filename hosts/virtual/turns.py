@@ -101,7 +101,8 @@ class _Turn:
 
     def wait(self) -> None:
         """In the thread: let the loop go on, until it hands over."""
-        self._loops.release()
-        self._threads.acquire()
+        if not self._abandoned:
+            self._loops.release()
+            self._threads.acquire()
         if self._abandoned:
             raise Abandoned("the simulation has ended")

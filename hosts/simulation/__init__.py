@@ -1,0 +1,35 @@
+"""Simulation: flows, and the framework itself, in worlds where everything goes wrong, in virtual time.
+
+`simulate` is what users call from their tests. Below it, a `World` has a store, a transport, a blob store and a sink in
+memory, machines on which real hosts run, and clients; whatever passes between them may be struck. Everything that
+happens comes from one seed, so a seed that fails fails again, in every process.
+
+- `faults`: which kinds of faults there are, and what a seed has of them.
+- `striking`: ports that fail on purpose.
+- `machines`: processes that are killed, stand still and come again.
+- `watching`, `ledger`, `timeline`: what really happened.
+- `checks`: what must hold after every commit.
+- `judging`, `effects`: what must hold at the end.
+"""
+
+from __future__ import annotations
+
+from .faults import Faults
+from .judging import Invariant
+from .ledger import Execution
+from .outcome import Outcome
+from .simulate import Report, SimulationUnfit, simulate
+from .telling import SimulationFailed
+from .timeline import Entry
+
+__all__ = [
+    "Entry",
+    "Execution",
+    "Faults",
+    "Invariant",
+    "Outcome",
+    "Report",
+    "SimulationFailed",
+    "SimulationUnfit",
+    "simulate",
+]

@@ -1,0 +1,89 @@
+"""Judging the end of a seed: by the promises, by the course without faults, and by the user's invariants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+from ...kernel import Flow, RunStatus
+from ...ports.statuses import TaskStatus
+from .effects import RUN
+from .outcome import Outcome
+from .world import World
+
+Invariant: TypeAlias = Callable[[Outcome], object]
+"""What must hold at every end: raises, or answers False, where it does not."""
+
+LOST = ("worker_lost", "timed_out")
+"""Why attempts end whose host is gone, or stands still."""
+
+SHOWN_MAX = 5
+"""Differences that are shown."""
+
+
+def broken_promises(world: World, flow: Flow[Any], outcome: Outcome) -> Iterator[str]:
+    """What the framework promises and did not keep; nobody's flow can cause that."""
+    for executions in world.ledger.executions.values():
+        most = flow.steps[executions[0].step].policy.max_attempts
+        attempts = [each.attempt for each in executions]
+        # A check has attempts of its own each time that it looks.
+        checked = flow.steps[executions[0].step].suspends
+        if not checked and (len(attempts) > most or len(set(attempts)) < len(attempts)):
+            yield f"P2: {executions[0].task} was called with attempts {attempts}, of at most {most}"
+    for task in outcome.details.tasks:
+        if task.status is TaskStatus.COMPLETED:
+            executions = world.ledger.executions.get(str(task.key), [])
+            if flow.steps[task.key.step].binding is not None and not any(
+                each.ended_s is not None for each in executions
+            ):
+                yield f"I9: {task.key} is completed, and its handler never ended"
+    for run_id in world.ledger.runs.values():
+        sequences = [event.sequence for event in world.sink.of_run(run_id)]
+        if sorted(set(sequences)) != list(range(1, len(set(sequences)) + 1)):
+            yield f"I20: the sink has the events {sorted(set(sequences))}"
+        if list(dict.fromkeys(sequences)) != sorted(set(sequences)):
+            yield f"I20: the sink has the events in the order {list(dict.fromkeys(sequences))}"
+
+
+def differences(outcome: Outcome, calm: Outcome) -> Iterator[str]:
+    """What is not as it is without faults."""
+    if outcome.status is not calm.status:
+        why = "" if outcome.reason is None else f", {outcome.reason}"
+        yield f"the run has {outcome.status}{why}; without faults it has {calm.status}"
+    elif _shown(outcome) != _shown(calm):
+        yield f"the run returns {_shown(outcome)}; without faults it returns {_shown(calm)}"
+    elif outcome.reason != calm.reason:
+        yield f"the run has failed with {outcome.reason}; without faults with {calm.reason}"
+    changed = [
+        f"resource {place}: {outcome.effects.get(place, 'is not there')}; "
+        f"without faults {calm.effects.get(place, 'it is not there')}"
+        for place in dict.fromkeys([*calm.effects, *outcome.effects])
+        if outcome.effects.get(place) != calm.effects.get(place)
+    ]
+    yield from changed[:SHOWN_MAX]
+
+
+def _shown(outcome: Outcome) -> str:
+    return repr(outcome.output).replace(outcome.details.run.id, RUN)
+
+
+def broken_invariants(outcome: Outcome, invariants: Sequence[Invariant]) -> Iterator[str]:
+    """What a user's invariants object to."""
+    for invariant in invariants:
+        name = getattr(invariant, "__name__", repr(invariant))
+        try:
+            verdict = invariant(outcome)
+        except AssertionError as error:
+            yield f"{name}: {error or 'it does not hold'}"
+        else:
+            if verdict is False:
+                yield f"{name} does not hold"
+
+
+def ran_out(outcome: Outcome, calm: Outcome) -> bool:
+    """Whether faults have used up the attempts of a task: then the run may fail, and that is no defect."""
+    return (
+        outcome.status is RunStatus.FAILED
+        and calm.status is not RunStatus.FAILED
+        and any(each.reason in LOST for each in outcome.details.attempts)
+    )

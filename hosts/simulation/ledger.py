@@ -1,0 +1,45 @@
+"""What really happened, kept outside all faults: which handlers were called, and what clients were told."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from attrs import define, field
+
+
+@define
+class Execution:
+    """One call of a handler."""
+
+    task: str
+    """The task's id, which is its `ctx.idempotency_key`."""
+    step: str
+    attempt: int
+    host: str
+    began_s: float
+    ended_s: float | None = None
+    """When it returned or raised; None where its host died, or it never did."""
+    how: str = "did not end"
+
+
+@define
+class Ledger:
+    """The truth of one world."""
+
+    executions: dict[str, list[Execution]] = field(factory=lambda: defaultdict[str, list[Execution]](list))
+    """By task, in the order in which handlers were called."""
+    deaths: dict[str, float] = field(factory=dict[str, float])
+    """When hosts and clients were killed, in virtual seconds."""
+    runs: dict[str, str] = field(factory=dict[str, str])
+    """The ids of runs that clients were told, by key."""
+
+    @property
+    def repeated(self) -> Sequence[Sequence[Execution]]:
+        """The executions of each task whose handler was called more than once."""
+        return [executions for executions in self.executions.values() if len(executions) > 1]
+
+    @property
+    def count(self) -> int:
+        """How many handlers were called."""
+        return sum(map(len, self.executions.values()))

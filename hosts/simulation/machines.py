@@ -1,0 +1,161 @@
+"""Machines: each runs one host after the other, each host in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from random import Random
+from typing import Protocol
+
+from ...adapters.memory import MemoryPersistence
+from ...ports.errors import AdapterError
+from ..virtual import LoopClock, Process, VirtualLoop
+from .ledger import Ledger
+from .timeline import Timeline
+
+
+class Incarnation:
+    """One process: a host's, or a client's. Dead for good once it was killed.
+
+    Args:
+        name: what reports call it.
+        timeline: where its death is told.
+        ledger: where it is written down.
+        handle: its connections to the store, which break when it dies.
+        clock: what it believes the time to be.
+    """
+
+    def __init__(
+        self, name: str, timeline: Timeline, ledger: Ledger, handle: MemoryPersistence, clock: LoopClock
+    ) -> None:
+        self.name = name
+        self.handle = handle
+        self.clock = clock
+        self.process = Process(name)
+        self.dead = asyncio.Event()
+        """Set when it is killed."""
+        self._timeline = timeline
+        self._ledger = ledger
+        self._handles = [handle]
+
+    def die(self, why: str) -> None:
+        """Be killed: nothing of it runs any more, and its connections break."""
+        if not self.process.alive:
+            return
+        self._timeline.note(self.name, why)
+        self._ledger.deaths[self.name] = self._timeline.time()
+        self.process.kill()
+        for handle in self._handles:
+            handle.disconnect()
+        self.dead.set()
+
+    def own(self, handle: MemoryPersistence) -> None:
+        """One more handle of this process."""
+        self._handles.append(handle)
+
+    async def run(self, act: Callable[[], Awaitable[None]]) -> bool:
+        """Do something in this process; answers False where it was killed before that was over.
+
+        Raises:
+            Exception: whatever that raises.
+        """
+
+        async def acting() -> None:
+            await act()
+
+        task = self.process.start(acting())
+        dying = asyncio.ensure_future(self.dead.wait())
+        try:
+            await asyncio.wait([task, dying], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            dying.cancel()
+        if not self.process.alive:
+            return False
+        await task
+        return True
+
+
+class Stage(Protocol):
+    """The world, as machines see it."""
+
+    timeline: Timeline
+
+    @property
+    def loop(self) -> VirtualLoop:
+        """Where everything runs."""
+        ...
+
+    def incarnate(self, name: str) -> Incarnation:
+        """A new process."""
+        ...
+
+
+class Machine:
+    """Keeps one host running: where its process dies, another one is started after a while.
+
+    Args:
+        world: where it stands.
+        name: what reports call it.
+        host: runs a host in a process until it is told to stop.
+        random: how long it is down.
+    """
+
+    def __init__(
+        self,
+        world: Stage,
+        name: str,
+        host: Callable[[Incarnation, asyncio.Event], Awaitable[None]],
+        random: Random,
+    ) -> None:
+        self.current: Incarnation | None = None
+        """Its process; None while it is down."""
+        self._world = world
+        self._name = name
+        self._host = host
+        self._random = random
+        self._number = 0
+        self._stopping = asyncio.Event()
+
+    async def keep_running(self) -> None:
+        """Run hosts until stopped."""
+        while not self._stopping.is_set():
+            self._number += 1
+            incarnation = self._world.incarnate(f"{self._name}.{self._number}")
+            self.current = incarnation
+            self._world.timeline.note(incarnation.name, "starts")
+            try:
+                over = await incarnation.run(lambda: self._host(incarnation, self._stopping))  # noqa: B023 awaited here
+            except AdapterError as error:
+                self._world.timeline.note(incarnation.name, f"cannot start: {error}")
+                over = False
+            self.current = None
+            if not over:
+                await self._wait(self._random.uniform(0.1, 10.0))
+
+    async def _wait(self, duration_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(duration_s):
+                await self._stopping.wait()
+
+    async def stand_still(self, duration_s: float) -> None:
+        """Let its process stand still for a while, and then go on as if nothing was."""
+        incarnation = self.current
+        if incarnation is None or incarnation.process.paused:
+            return
+        self._world.timeline.note(incarnation.name, f"stands still for {duration_s:.0f} s")
+        incarnation.process.paused = True
+        await asyncio.sleep(duration_s)
+        self._world.timeline.note(incarnation.name, "goes on")
+        self._world.loop.resume(incarnation.process)
+
+    def kill(self) -> bool:
+        """Kill its process, whatever it does at the moment; answers whether there was one."""
+        if self.current is None:
+            return False
+        self.current.die("is killed")
+        return True
+
+    def stop(self) -> None:
+        """Let its host end in good order, and start no other."""
+        self._stopping.set()

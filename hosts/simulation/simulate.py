@@ -1,0 +1,224 @@
+"""`simulate`: a flow of yours in storms, one after the other, until one of them shows what it does not survive."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from random import Random
+from typing import Any, TypeAlias
+
+from attrs import frozen
+
+from ...kernel import Flow, Kernel, RunStatus, Step, decode_failure
+from ...ports.errors import FairleadError
+from .effects import state_of
+from .faults import Faults
+from .judging import Invariant, broken_invariants, broken_promises, differences, ran_out
+from .outcome import Outcome
+from .telling import SimulationFailed
+from .world import Broken, NotOver, Setting, World
+
+SEEDS = 100
+"""Seeds that are tried where nothing else is said: some seconds, and enough for what happens in one of ten."""
+
+KEY = "the run"
+
+AnyFlow: TypeAlias = Flow[Any] | Callable[[], Flow[Any]]
+
+
+class SimulationUnfit(FairleadError):
+    """What is to be simulated does not even end without faults."""
+
+
+@frozen(kw_only=True)
+class Report:
+    """What was simulated, and survived."""
+
+    flow: str
+    seeds: int
+    virtual_s: float
+    """All courses together, in virtual seconds."""
+    executions: int
+    """Handlers that were called."""
+    repeated: int
+    """Tasks whose handler was called more than once, since what became of an attempt was lost."""
+    struck: Mapping[str, int]
+    """How often each kind of fault has struck."""
+    ran_out: int
+    """Runs that failed since faults used up the attempts of a task; they are judged by invariants alone."""
+
+    def __str__(self) -> str:
+        struck = ", ".join(f"{kind} {count}" for kind, count in sorted(self.struck.items())) or "none"
+        return (
+            f"{self.flow}: {self.seeds} seeds, {self.virtual_s / 3600:.1f} simulated hours, {self.executions} handler "
+            f"calls, {self.repeated} tasks called again, {self.ran_out} runs out of attempts; faults: {struck}"
+        )
+
+
+def simulate(
+    flow: AnyFlow,
+    input: object = None,
+    *,
+    seeds: int | Iterable[int] = SEEDS,
+    faults: Faults | None = None,
+    resources: Callable[[], Mapping[str, object]] | None = None,
+    signals: Mapping[str | Step[Any], object] | None = None,
+    config: Mapping[str, object] | None = None,
+    invariants: Iterable[Invariant] = (),
+    same_end: bool = True,
+) -> Report:
+    """Run a flow in memory, once without faults and once for each seed with them, and judge how it ends.
+
+    Hosts are killed and stand still, ports refuse or lose their answers, messages get lost or come twice, clocks
+    differ, all in virtual time. Then the faults stop, and the run has to end. It must end as it does without faults:
+    with the same status and output, and with its resources in the same state. A handler that does not bear being
+    called twice is convicted by that: what it does to a resource is there twice.
+
+    Args:
+        flow: the flow, or what makes a new one for each course; then its handlers may close over something new.
+        input: what each run is started with.
+        seeds: how many, from 0 on, or which.
+        faults: what may strike; None for everything.
+        resources: makes what handlers ask for with `Resource[…]`, anew for each course: fakes that remember what was
+            done to them. They stand for the world outside, and outlive every host.
+        signals: what a client sends to signal steps, by step.
+        config: the run's configuration.
+        invariants: functions of an `Outcome` that raise or return False where something must not be.
+        same_end: whether status, output and resources must be as without faults; False where they depend on chance or
+            time.
+
+    Returns:
+        What was simulated; every seed is sound.
+
+    Raises:
+        SimulationFailed: a seed is not. It shows what, why, and how to see it again.
+        SimulationUnfit: the run does not end even without faults, or is not as expected then.
+    """
+    simulation = _Simulation(
+        flow=flow,
+        input=input,
+        faults=Faults() if faults is None else faults,
+        resources=resources,
+        signals={step if isinstance(step, str) else step.slug: payload for step, payload in (signals or {}).items()},
+        config=config,
+        invariants=tuple(invariants),
+        same_end=same_end,
+    )
+    return simulation.run(range(seeds) if isinstance(seeds, int) else seeds)
+
+
+@frozen(kw_only=True)
+class _Simulation:
+    flow: AnyFlow
+    input: object
+    faults: Faults
+    resources: Callable[[], Mapping[str, object]] | None
+    signals: Mapping[str, object]
+    config: Mapping[str, object] | None
+    invariants: Sequence[Invariant]
+    same_end: bool
+
+    def run(self, seeds: Iterable[int]) -> Report:
+        calm = self._calm()
+        count = executions = repeated = exhausted = 0
+        virtual_s = 0.0
+        struck: Counter[str] = Counter()
+        for seed in seeds:
+            flow = self._flow()
+            world = self._world(flow, seed)
+            with world:
+                outcome = self._judged(world, flow, seed, calm)
+            count += 1
+            virtual_s += outcome.virtual_s
+            executions += world.ledger.count
+            repeated += len(world.ledger.repeated)
+            exhausted += ran_out(outcome, calm)
+            struck.update(world.strikes.struck)
+        return Report(
+            flow=calm.details.run.flow,
+            seeds=count,
+            virtual_s=virtual_s,
+            executions=executions,
+            repeated=repeated,
+            struck=struck,
+            ran_out=exhausted,
+        )
+
+    def _flow(self) -> Flow[Any]:
+        return self.flow() if callable(self.flow) else self.flow
+
+    def _world(self, flow: Flow[Any], seed: int | None) -> World:
+        random = Random(f"fairlead {seed}")
+        most = min(step.policy.max_attempts for step in flow.steps.values())
+        setting = Setting.calm() if seed is None else Setting.drawn(self.faults, random, kills_max=max(most - 1, 1))
+        resources = None if self.resources is None else self.resources()
+        return World([flow], setting, random, resources=resources)
+
+    def _calm(self) -> Outcome:
+        """How it ends without faults."""
+        flow = self._flow()
+        with self._world(flow, None) as world:
+            try:
+                outcome = self._course(world, flow, None)
+            except NotOver as standing:
+                raise SimulationUnfit(
+                    f"flow {flow.slug!r} does not end without faults: {'; '.join(standing.problems)}. Give `signals=` "
+                    "for what it waits for"
+                ) from None
+            except Broken as broken:
+                raise SimulationFailed(flow, None, broken.problems, world, by_flow=False) from None
+        problems = list(broken_invariants(outcome, self.invariants))
+        if problems:
+            raise SimulationUnfit(f"without any fault, flow {flow.slug!r} ends otherwise: {'; '.join(problems)}")
+        return outcome
+
+    def _judged(self, world: World, flow: Flow[Any], seed: int, calm: Outcome) -> Outcome:
+        try:
+            outcome = self._course(world, flow, seed)
+        except Broken as broken:
+            raise SimulationFailed(flow, seed, broken.problems, world, by_flow=False) from None
+        promises = list(broken_promises(world, flow, outcome))
+        if promises:
+            raise SimulationFailed(flow, seed, promises, world, by_flow=False)
+        problems: list[str] = []
+        if self.same_end and not ran_out(outcome, calm):
+            problems += differences(outcome, calm)
+        problems += broken_invariants(outcome, self.invariants)
+        if problems:
+            raise SimulationFailed(flow, seed, problems, world, by_flow=True)
+        return outcome
+
+    def _course(self, world: World, flow: Flow[Any], seed: int | None) -> Outcome:
+        world.play(lambda world: self._act(world, flow))
+        return world.loop.run_until_complete(self._outcome(world, flow, seed))
+
+    async def _act(self, world: World, flow: Flow[Any]) -> None:
+        """What clients do: start the run, and send the signals."""
+
+        async def start(kernel: Kernel) -> bool:
+            run = await kernel.start(flow, self.input, key=KEY, config=self.config)
+            world.ledger.runs[KEY] = run.id
+            return True
+
+        await world.insist("client", start)
+        for step, payload in self.signals.items():
+            await world.send(KEY, step, payload)
+
+    async def _outcome(self, world: World, flow: Flow[Any], seed: int | None) -> Outcome:
+        run = world.reader().run(world.ledger.runs[KEY])
+        details = await run.details()
+        completed = details.run.status is RunStatus.COMPLETED
+        error = None if details.run.error is None else decode_failure(details.run.error)
+        return Outcome(
+            seed=seed,
+            status=details.run.status,
+            output=await run.result() if completed else None,
+            reason=details.run.reason,
+            error=error,
+            details=details,
+            executions=[each for executions in world.ledger.executions.values() for each in executions],
+            resources=world.resources,
+            effects=state_of(world.resources, run.id),
+            virtual_s=world.loop.time(),
+            digest=world.timeline.digest,
+        )

@@ -1,0 +1,259 @@
+"""Ports that fail on purpose: before the operation, after it, with its answer lost, slowly, or as their caller dies.
+
+Every call of a port is a point at which something may happen. A transaction has a point at each of its own calls, one
+at its beginning and one at its commit. An injector that fails only before the operation finds little: the interesting
+faults are those where the effect exists and nobody knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from random import Random
+from typing import Any, Protocol, TypeVar, cast
+
+from attrs import define, field
+
+from ...ports.errors import CommitUnknown, Unavailable
+from ...ports.outbox import EventRecord
+from ...ports.persistence import Persistence, Transaction
+from ...ports.transport import Job
+from .faults import Weather
+from .timeline import Timeline
+
+T = TypeVar("T")
+
+DELAY_S_MAX = 8.0
+"""The longest a port takes to answer: longer than a lock is waited for, and shorter than a lease."""
+
+READING = ("read_", "find_", "list", "due", "load", "check_", "get", "has")
+"""How the names of calls begin that change nothing: of those an error always means that nothing happened."""
+
+
+class Caller(Protocol):
+    """A process as the ports see it."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        ...
+
+    def die(self, why: str) -> None:
+        """Be killed, now."""
+        ...
+
+
+@define
+class Strikes:
+    """What strikes whom. One for each world."""
+
+    weather: Weather
+    random: Random
+    timeline: Timeline
+    healed: bool = field(default=False)
+    """Whether the faults are over."""
+    kills_left: int = field(default=0)
+    """How many times a process may still be killed or stand still for longer than its leases."""
+    struck: dict[str, int] = field(factory=dict[str, int])
+    """How often each kind of fault has struck."""
+
+    def count(self, kind: str) -> None:
+        """A fault strikes."""
+        self.struck[kind] = self.struck.get(kind, 0) + 1
+
+    def happens(self, probability: float) -> bool:
+        """Whether something of that probability happens now."""
+        return not self.healed and probability > 0 and self.random.random() < probability
+
+    async def at(self, caller: Caller, name: str, operation: Callable[[], Awaitable[T]], *, rate: float = 1.0) -> T:
+        """Carry out one port call, or what strikes it.
+
+        Args:
+            caller: who calls.
+            name: port and method.
+            operation: what it would do.
+            rate: by how much more often than usual it fails; 0 for never.
+        """
+        weather = self.weather
+        self.timeline.trace(f"{caller.name} {name}")
+        await self._take_time()
+        if self.happens(weather.refused * rate):
+            self._note("refused", caller, f"{name} is refused")
+            raise Unavailable(f"{name}: the connection was refused")
+        killed = self.kills_left > 0 and self.happens(weather.killed * rate)
+        if killed and self.random.random() < 0.5:
+            await self._kill(caller, f"before {name}")
+        result = await operation()
+        if killed:
+            await self._kill(caller, f"after {name}")
+        lost = self.happens(weather.lost * rate)
+        await self._take_time()
+        if lost:
+            self._note("answer lost", caller, f"the answer to {name} is lost")
+            if name.partition(".")[2].startswith(READING):
+                raise Unavailable(f"{name}: the connection was lost")
+            raise CommitUnknown(f"{name}: the answer was lost")
+        return result
+
+    def kill_after_handler(self, caller: Caller) -> None:
+        """A handler has ended: perhaps nobody ever learns of it."""
+        if self.kills_left > 0 and self.happens(self.weather.killed_after):
+            self.kills_left -= 1
+            self.count("killed")
+            caller.die("is killed before anybody learns of that")
+
+    async def _take_time(self) -> None:
+        """Let a call take its time."""
+        weather = self.weather
+        if self.happens(weather.delayed):
+            self.count("delayed")
+            await asyncio.sleep(DELAY_S_MAX * self.random.random())
+        elif weather.latency_s:
+            await asyncio.sleep(self.random.expovariate(1 / weather.latency_s))
+
+    async def _kill(self, caller: Caller, when: str) -> None:
+        self.kills_left -= 1
+        self.count("killed")
+        caller.die(f"is killed {when}")
+        await asyncio.get_running_loop().create_future()  # nothing of it runs any more
+
+    def _note(self, kind: str, caller: Caller, what: str) -> None:
+        self.count(kind)
+        self.timeline.note(caller.name, what)
+
+
+class Calls:
+    """A port all of whose coroutine methods may be struck."""
+
+    def __init__(self, inner: object, caller: Caller, strikes: Strikes, name: str) -> None:
+        self._inner = inner
+        self._caller = caller
+        self._strikes = strikes
+        self._name = name
+
+    def __getattr__(self, method: str) -> Any:
+        attribute: Any = getattr(self._inner, method)
+        if not inspect.iscoroutinefunction(attribute):
+            return attribute
+
+        async def call(*arguments: Any, **named: Any) -> Any:
+            operation = cast("Callable[[], Awaitable[Any]]", partial(attribute, *arguments, **named))
+            return await self._struck(method, operation)
+
+        setattr(self, method, call)
+        return call
+
+    async def _struck(self, method: str, operation: Callable[[], Awaitable[T]], *, rate: float = 1.0) -> T:
+        return await self._strikes.at(self._caller, f"{self._name}.{method}", operation, rate=rate)
+
+    async def aclose(self) -> None:
+        """What is shared stays open."""
+
+
+class StruckPersistence(Calls):
+    """`Persistence` whose calls, transactions' calls and commits may be struck."""
+
+    def __init__(self, inner: Persistence, caller: Caller, strikes: Strikes, written: Callable[[], Awaitable[None]]):
+        super().__init__(inner, caller, strikes, "persistence")
+        self._store = inner
+        self._written = written
+
+    async def _struck(self, method: str, operation: Callable[[], Awaitable[T]], *, rate: float = 1.0) -> T:
+        async def watched() -> T:
+            result = await operation()
+            if not method.startswith(READING):
+                await self._written()
+            return result
+
+        return await super()._struck(method, watched, rate=rate)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Transaction]:
+        """A transaction; its commit is a point of its own."""
+        manager = self._store.transaction()
+        entered = False
+
+        async def begin() -> Transaction:
+            nonlocal entered
+            transaction = await manager.__aenter__()
+            entered = True
+            return transaction
+
+        async def commit() -> None:
+            nonlocal entered
+            entered = False
+            await manager.__aexit__(None, None, None)
+            await self._written()
+
+        try:
+            transaction = await self._strikes.at(self._caller, "transaction.begin", begin)
+            yield cast(Transaction, Calls(transaction, self._caller, self._strikes, "transaction"))
+            await self._strikes.at(self._caller, "transaction.commit", commit)
+        finally:
+            if entered:
+                rollback = RuntimeError("rolled back")
+                await manager.__aexit__(RuntimeError, rollback, None)
+
+    def dedicated(self) -> AbstractAsyncContextManager[Persistence]:
+        """A second handle, struck like the first."""
+        return self._dedicated()
+
+    @asynccontextmanager
+    async def _dedicated(self) -> AsyncGenerator[Persistence]:
+        async with self._store.dedicated() as handle:
+            yield cast(Persistence, StruckPersistence(handle, self._caller, self._strikes, self._written))
+
+
+class StruckTransport(Calls):
+    """`JobTransport` whose messages are lost, duplicated, delayed and reordered."""
+
+    async def enqueue(self, jobs: Sequence[Job]) -> None:
+        """Put messages, or not, or twice, or in another order."""
+        strikes = self._strikes
+        put: list[Job] = []
+        for job in jobs:
+            if not strikes.happens(strikes.weather.misdelivered):
+                put.append(job)
+                continue
+            fate = strikes.random.choice(("lost", "duplicated", "reordered"))
+            strikes.count(f"message {fate}")
+            if fate == "duplicated":
+                put += [job, job]
+            elif fate == "reordered":
+                put.insert(0, job)
+        inner: Any = self._inner
+        await self._struck("enqueue", partial(inner.enqueue, put))
+
+
+class StruckBlobs(Calls):
+    """`BlobStore` with troubles of its own."""
+
+    async def _struck(self, method: str, operation: Callable[[], Awaitable[T]], *, rate: float = 1.0) -> T:
+        strikes = self._strikes
+        if strikes.happens(strikes.weather.blobs):
+            strikes.count("blob refused")
+            if strikes.random.random() < 0.5:
+                await operation()
+            raise Unavailable(f"{self._name}.{method}: 503 slow down")
+        return await super()._struck(method, operation, rate=rate)
+
+
+class StruckSink(Calls):
+    """`EventSink` that refuses, hangs, or accepts and then raises."""
+
+    async def publish(self, batch: Sequence[EventRecord]) -> int:
+        """Accept events, or not."""
+        strikes, inner = self._strikes, cast(Any, self._inner)
+        if strikes.happens(strikes.weather.sink):
+            fate = strikes.random.choice(("refuses", "hangs", "raises after all"))
+            strikes.count(f"sink {fate}")
+            if fate == "hangs":
+                await asyncio.sleep(1_000)
+            elif fate == "raises after all":
+                await inner.publish(batch)
+            raise ConnectionError(f"the sink {fate}")
+        accepted: int = await self._struck("publish", partial(inner.publish, batch))
+        return accepted

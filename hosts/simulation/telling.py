@@ -1,0 +1,81 @@
+"""What a seed shows that does not survive: what is wrong, why, what happened, and how to see it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ...kernel import Flow
+from .ledger import Execution
+from .timeline import Entry
+from .world import World
+
+ENTRIES_SHOWN_MAX = 60
+"""Entries of the timeline that a message shows; all of them are in `SimulationFailed.timeline`."""
+
+REPEATED_SHOWN_MAX = 5
+
+
+class SimulationFailed(AssertionError):
+    """A seed in which something did not hold.
+
+    Args:
+        flow: what was simulated.
+        seed: which seed; None where no fault was needed.
+        problems: what did not hold.
+        world: where it happened.
+        by_flow: whether the flow's handlers may be the cause; otherwise it is a defect of the framework.
+    """
+
+    def __init__(
+        self, flow: Flow[Any], seed: int | None, problems: Sequence[str], world: World, *, by_flow: bool
+    ) -> None:
+        self.seed = seed
+        self.problems = tuple(problems)
+        self.timeline: Sequence[Entry] = tuple(world.timeline.entries)
+        self.digest = world.timeline.digest
+        """The hash of everything that happened."""
+        course = "without faults" if seed is None else f"seed {seed}"
+        lines = [f"flow {flow.slug!r}, {course}: {problems[0]}", *(f"  {problem}" for problem in problems[1:])]
+        if by_flow:
+            lines += _reasons(world)
+        else:
+            lines += ["", "A promise of the framework is broken, which no flow can cause: please report it."]
+        lines += ["", *_course(self.timeline), "", f"Again: simulate(…, seeds=[{seed}])    # trace {self.digest}"]
+        super().__init__("\n".join(lines))
+
+
+def _reasons(world: World) -> Iterator[str]:
+    """Which handlers were called more than once, and what became of each call."""
+    repeated = world.ledger.repeated
+    if not repeated:
+        return
+    yield ""
+    for executions in repeated[:REPEATED_SHOWN_MAX]:
+        yield f"The handler of {executions[0].step!r} was called {len(executions)} times for task {executions[0].task}:"
+        yield from (f"  {_told(each, world.ledger.deaths.get(each.host))}" for each in executions)
+    if len(repeated) > REPEATED_SHOWN_MAX:
+        yield f"and those of {len(repeated) - REPEATED_SHOWN_MAX} further tasks."
+    yield ""
+    yield "A handler is called at least once, and again where it fails or where nobody learnt what became of it. What"
+    yield "it does outside must bear that: give `ctx.idempotency_key`, which stays the same, to whatever it calls, or"
+    yield "look first whether it was done."
+
+
+def _told(execution: Execution, died_s: float | None) -> str:
+    told = f"attempt {execution.attempt} on {execution.host} began at {execution.began_s:.3f} s"
+    if execution.ended_s is not None:
+        told += (
+            f", {execution.how.replace('raises', 'raised').replace('returns', 'returned')} at {execution.ended_s:.3f} s"
+        )
+    if died_s is not None:
+        told += f"; its host was killed at {died_s:.3f} s"
+    return told
+
+
+def _course(timeline: Sequence[Entry]) -> Iterator[str]:
+    told = [entry for entry in timeline if entry.who != "log"]
+    yield "What happened:"
+    if len(told) > ENTRIES_SHOWN_MAX:
+        yield f"  … {len(told) - ENTRIES_SHOWN_MAX} earlier entries"
+    yield from (f"  {entry}" for entry in told[-ENTRIES_SHOWN_MAX:])

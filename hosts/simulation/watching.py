@@ -1,0 +1,146 @@
+"""Watching handlers: which is called when, on which host, and how it ends. Flows stay as they are."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import evolve, fields, frozen
+
+from ...kernel import Context, Flow, Kernel, Step
+from ...kernel.definition.binding import Binding
+from .ledger import Execution, Ledger
+from .striking import Caller, Strikes
+
+CONTEXT = "fairlead context"
+"""The argument by which a watched handler gets its context; no parameter has such a name."""
+
+
+@frozen
+class Watch:
+    """Who watches the handlers of one process.
+
+    Args:
+        host: the process.
+        ledger: where it is written down.
+        strikes: may kill the process when a handler has ended.
+    """
+
+    host: Caller
+    ledger: Ledger
+    strikes: Strikes
+
+    def begin(self, context: Context) -> Execution:
+        """A handler is called."""
+        execution = Execution(
+            context.idempotency_key, context.step, context.attempt, self.host.name, began_s=self.strikes.timeline.time()
+        )
+        self.ledger.executions[execution.task].append(execution)
+        self.strikes.timeline.note(
+            self.host.name, f"{_name(context)}, attempt {context.attempt}: the handler is called"
+        )
+        return execution
+
+    def end(self, execution: Execution, context: Context, how: str) -> None:
+        """A handler has ended."""
+        execution.ended_s = self.strikes.timeline.time()
+        execution.how = how
+        self.strikes.timeline.note(self.host.name, f"{_name(context)}, attempt {context.attempt}: the handler {how}")
+        self.strikes.kill_after_handler(self.host)
+
+
+def _name(context: Context) -> str:
+    return context.step if context.index is None else f"{context.step}[{context.index}]"
+
+
+@frozen(kw_only=True)
+class _WatchedBinding(Binding):
+    """A binding whose handler is handed its context, whether or not it takes one."""
+
+    def arguments(self, values: Any, context: Context, resources: Mapping[str, object] = {}) -> dict[str, object]:
+        """The arguments of the handler, and the context."""
+        return {**Binding.arguments(self, values, context, resources), CONTEXT: context}
+
+
+class WatchedKernel(Kernel):
+    """A kernel that hands its host flows whose handlers are watched."""
+
+    def __init__(self, watch: Watch, **options: Any) -> None:
+        super().__init__(**options)
+        self._watch = watch
+        self._watched: dict[int, Flow[Any]] = {}
+
+    def flow_of(self, flow_id: int) -> Flow[Any]:
+        """The flow, its handlers watched."""
+        found = self._watched.get(flow_id)
+        if found is None:
+            found = self._watched[flow_id] = _WatchedFlow.of(super().flow_of(flow_id), self._watch)
+        return found
+
+
+class _WatchedFlow(Flow[Any]):
+    """A flow of which only the handlers are other ones."""
+
+    @classmethod
+    def of(cls, flow: Flow[Any], watch: Watch) -> Flow[Any]:
+        """Watch a sealed flow."""
+        watched = copy.copy(flow)
+        watched.__class__ = cls
+        assert isinstance(watched, cls)
+        watched._steps = {slug: _watched_step(step, watch) for slug, step in flow.steps.items()}
+        return watched
+
+    @property
+    def steps(self) -> Mapping[str, Step[Any]]:
+        """The steps by slug, their handlers watched."""
+        return self._steps
+
+    _steps: Mapping[str, Step[Any]]
+
+
+def _watched_step(step: Step[Any], watch: Watch) -> Step[Any]:
+    suspension, check = step.suspension, step.check
+    if suspension is not None and check is not None:
+        suspension = evolve(suspension, check=evolve(check, binding=_watched(check.binding, watch)))
+    binding = None if step.binding is None else _watched(step.binding, watch)
+    return evolve(step, binding=binding, suspension=suspension)
+
+
+def _watched(binding: Binding, watch: Watch) -> Binding:
+    options = {each.name: getattr(binding, each.name) for each in fields(Binding)}
+    wrap = _async_handler if binding.is_async else _plain_handler
+    return _WatchedBinding(**{**options, "handler": wrap(binding.handler, watch)})
+
+
+def _async_handler(handler: Any, watch: Watch) -> Any:
+    @functools.wraps(handler)
+    async def watched(**arguments: Any) -> Any:
+        context: Context = arguments.pop(CONTEXT)
+        execution = watch.begin(context)
+        try:
+            value = await handler(**arguments)
+        except BaseException as error:
+            watch.end(execution, context, f"raised {type(error).__name__}")
+            raise
+        watch.end(execution, context, "returned")
+        return value
+
+    return watched
+
+
+def _plain_handler(handler: Any, watch: Watch) -> Any:
+    @functools.wraps(handler)
+    def watched(**arguments: Any) -> Any:
+        context: Context = arguments.pop(CONTEXT)
+        execution = watch.begin(context)
+        try:
+            value = handler(**arguments)
+        except BaseException as error:
+            watch.end(execution, context, f"raised {type(error).__name__}")
+            raise
+        watch.end(execution, context, "returned")
+        return value
+
+    return watched

@@ -1,0 +1,420 @@
+"""One world: a store, a transport, a blob store, a sink, and the processes that come and go around them.
+
+A world has two phases. In the first, faults strike, and only safety is asked for: whatever is committed is sound. Then
+the world is healed: whoever was killed comes again, nothing fails any more, and what was begun has to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from random import Random
+from typing import Any, Self
+
+from attrs import frozen
+
+from ...adapters.calling import PatientCaller
+from ...adapters.memory import (
+    CollectingSink,
+    MemoryBlobs,
+    MemoryPersistence,
+    MemoryScheduler,
+    MemoryTransport,
+    MemoryWakeups,
+    SequentialIds,
+)
+from ...adapters.memory.store import Store
+from ...kernel import Flow, Kernel
+from ...kernel.references import INLINE_BYTES_MAX
+from ...ports import Ports
+from ...ports.errors import AdapterError
+from ...ports.statuses import TERMINAL_RUN
+from ..node import NodeHost
+from ..virtual import LoopClock, TurnThreads, VirtualLoop
+from .checks import RowChecks
+from .faults import Faults, Weather
+from .ledger import Ledger
+from .machines import Incarnation, Machine
+from .striking import Calls, Strikes, StruckBlobs, StruckPersistence, StruckSink, StruckTransport
+from .timeline import Timeline
+from .watching import Watch, WatchedKernel
+
+LEASES_S = (5, 30)
+
+STORM_S = (20.0, 60.0, 300.0)
+"""How long faults may strike, in virtual seconds."""
+
+HEALED_S = 3_600.0
+"""How long a healed world may take to end what could go on, in virtual seconds; what is waited for does not count."""
+
+LOOK_S = 0.5
+"""How often it is looked whether all has ended."""
+
+FAR_S = 120.0
+"""What is due later than this is not waited for by hosts that poll in vain: the time jumps there."""
+
+
+class Broken(AssertionError):
+    """A promise does not hold."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(problems[:5]))
+
+
+class NotOver(Broken):
+    """Nothing fails any more, and what was begun does not end."""
+
+
+@frozen(kw_only=True)
+class Setting:
+    """What one seed works with, drawn before anything happens."""
+
+    weather: Weather
+    machines: int
+    concurrency: int
+    lease: timedelta
+    poll_interval_s: float
+    delivers: bool
+    """Whether the transport delivers messages, or only hints."""
+    storm_s: float
+    kills: int
+
+    @classmethod
+    def drawn(cls, faults: Faults, random: Random, *, kills_max: int) -> Setting:
+        """The setting of one seed."""
+        return cls(
+            weather=Weather.drawn(faults, random),
+            machines=random.choice((1, 2, 2, 3)),
+            concurrency=random.choice((1, 2, 10)),
+            lease=timedelta(seconds=random.choice(LEASES_S)),
+            poll_interval_s=random.choice((0.2, 1.0, 5.0)),
+            delivers=random.random() < 0.5,
+            storm_s=random.choice(STORM_S),
+            kills=random.randint(0, kills_max),
+        )
+
+    @classmethod
+    def calm(cls) -> Setting:
+        """One host, and no fault."""
+        return cls(
+            weather=Weather(),
+            machines=1,
+            concurrency=10,
+            lease=timedelta(seconds=30),
+            poll_interval_s=1.0,
+            delivers=False,
+            storm_s=0.0,
+            kills=0,
+        )
+
+
+class World:
+    """One world, made for one seed: `with World(…) as world: world.play(…)`.
+
+    Args:
+        flows: what every host serves.
+        setting: what was drawn.
+        random: the source of all chance in it.
+        resources: makes what handlers ask for; shared by all hosts, since it stands for the world outside.
+        inline_bytes_max: the largest payload that stands in its row.
+    """
+
+    def __init__(
+        self,
+        flows: Sequence[Flow[Any]],
+        setting: Setting,
+        random: Random,
+        *,
+        resources: Mapping[str, object] | None = None,
+        inline_bytes_max: int = INLINE_BYTES_MAX,
+    ) -> None:
+        self.setting = setting
+        self.random = random
+        self.loop = VirtualLoop(random)
+        self.timeline = Timeline(self.loop.time)
+        self.ledger = Ledger()
+        self.resources: Mapping[str, object] = {} if resources is None else resources
+        self.sink = CollectingSink()
+        self.clock = LoopClock(self.loop)
+        """The right time."""
+        self.strikes = Strikes(setting.weather, random, self.timeline, kills_left=setting.kills)
+        self.flows = tuple(flows)
+        rows = Store()
+        self.store = MemoryPersistence(rows)
+        self.checks = RowChecks(self.store)
+        self.blobs = MemoryBlobs(self.clock)
+        self._scheduler = MemoryScheduler(rows)
+        self._transport = MemoryTransport(self.clock) if setting.delivers else MemoryWakeups(self.clock)
+        self._ids = SequentialIds()
+        self._inline_bytes_max = inline_bytes_max
+        self._threads: list[TurnThreads] = []
+        self._broken: asyncio.Future[None] | None = None
+        self.machines = [
+            Machine(self, f"host-{number}", self._host, random) for number in range(1, setting.machines + 1)
+        ]
+
+    # Playing
+
+    def play(self, clients: Callable[[World], Coroutine[Any, Any, None]]) -> None:
+        """Let clients act while faults strike, heal the world, and return when all has ended.
+
+        Args:
+            clients: what acts from outside; ends when all of it was acknowledged.
+
+        Raises:
+            Broken: a promise does not hold.
+            Deadlock: nothing can go on.
+        """
+        with self._told():
+            self.loop.run_until_complete(self._play(clients))
+
+    async def _play(self, clients: Callable[[World], Coroutine[Any, Any, None]]) -> None:
+        self._broken = self.loop.create_future()
+        acting = asyncio.ensure_future(self._course(clients))
+        await asyncio.wait([acting, self._broken], return_when=asyncio.FIRST_COMPLETED)
+        if self._broken.done():
+            self._broken.result()
+        await acting
+
+    async def _course(self, clients: Callable[[World], Coroutine[Any, Any, None]]) -> None:
+        running = [asyncio.ensure_future(machine.keep_running()) for machine in self.machines]
+        troubles = [asyncio.ensure_future(trouble) for trouble in self._troubles()]
+        acting = asyncio.ensure_future(clients(self))
+        await asyncio.wait([acting], timeout=self.setting.storm_s)
+        if not acting.done() or not await self.over():
+            await self._until_healed(acting)
+        for trouble in troubles:
+            trouble.cancel()
+        self.strikes.healed = True
+        self.timeline.note("world", "is healed")
+        await acting
+        await self._until_over()
+        for machine in self.machines:
+            machine.stop()
+        await asyncio.gather(*running)
+
+    async def _until_healed(self, acting: asyncio.Future[None]) -> None:
+        """Let the storm go on while there is something that it could strike."""
+        while self.loop.time() < self.setting.storm_s:
+            await asyncio.sleep(LOOK_S)
+            if acting.done() and await self.over():
+                return
+
+    async def _until_over(self) -> None:
+        """Wait until every run has ended, or waits for what nobody will bring."""
+        patience_s = HEALED_S
+        while not await self.over():
+            if patience_s <= 0:
+                raise NotOver([f"I31: not over {HEALED_S:.0f} s after the faults", *await self._standing()])
+            await asyncio.sleep(LOOK_S)
+            if not self._jump():
+                patience_s -= LOOK_S
+
+    def _jump(self) -> bool:
+        """Where everybody waits for a time that is far, go there; answers whether time passes for a reason."""
+        rows = self.store.snapshot()
+        times: list[float] = []
+        now = self.clock.now()
+        for task in rows["tasks"]:
+            status = str(task["status"])
+            if status == "running":
+                return True
+            if status == "queued" and task["ready_at"] <= now:
+                return False
+            moments = [task["ready_at"]] if status == "queued" else [task["wake_at"]] if status == "suspended" else []
+            times += [(moment - now).total_seconds() for moment in moments if moment is not None]
+        if any(str(run["status"]) == "pending" for run in rows["runs"]):
+            return False
+        times += [(run["deadline_at"] - now).total_seconds() for run in rows["runs"] if run["deadline_at"] is not None]
+        if times and min(times) > FAR_S:
+            self.loop.jump(min(times) - FAR_S / 2)
+        return bool(times)
+
+    async def over(self) -> bool:
+        """Whether every run has ended and every event was published."""
+        rows = self.store.snapshot()
+        ended = all(row["status"] in TERMINAL_RUN for row in rows["runs"])
+        return ended and all(row["published"] for row in rows["outbox"])
+
+    async def _standing(self) -> list[str]:
+        """Why the runs that have not ended stand where they do."""
+        lines: list[str] = []
+        kernel = self.reader()
+        for row in self.store.snapshot()["runs"]:
+            if row["status"] not in TERMINAL_RUN:
+                explanation = await kernel.why(row["id"])
+                lines += [cause.what for cause in explanation.causes]
+        return lines
+
+    def _troubles(self) -> Iterator[Coroutine[Any, Any, None]]:
+        weather = self.setting.weather
+        if weather.kill_every_s is not None:
+            yield self._trouble(weather.kill_every_s, self._kill_one)
+        if weather.pause_every_s is not None:
+            yield self._trouble(weather.pause_every_s, self._pause_one)
+
+    async def _trouble(self, every_s: float, strike: Callable[[Machine], None]) -> None:
+        while True:
+            await asyncio.sleep(self.random.expovariate(1 / every_s))
+            if self.strikes.kills_left > 0:
+                strike(self.random.choice(self.machines))
+
+    def _kill_one(self, machine: Machine) -> None:
+        if machine.kill():
+            self.strikes.kills_left -= 1
+            self.strikes.count("killed")
+
+    def _pause_one(self, machine: Machine) -> None:
+        if machine.current is not None and not machine.current.process.paused:
+            self.strikes.kills_left -= 1
+            self.strikes.count("paused")
+            lease_s = self.setting.lease.total_seconds()
+            self._pausing = asyncio.ensure_future(machine.stand_still(self.random.uniform(0.5, 4.0) * lease_s))
+
+    # Processes
+
+    def incarnate(self, name: str) -> Incarnation:
+        """A new process."""
+        clock = LoopClock(self.loop)
+        offset_s = self.setting.weather.clock_offset_s
+        clock.offset = timedelta(seconds=self.random.uniform(-offset_s, offset_s))
+        return Incarnation(name, self.timeline, self.ledger, self.store.connect(), clock)
+
+    async def insist(self, name: str, act: Callable[[Kernel], Awaitable[bool]]) -> None:
+        """Let a client do something, again in a new process where it was killed or did not learn what became of it.
+
+        Args:
+            name: of the client.
+            act: answers whether it was done; raises `AdapterError` where it does not know.
+        """
+        number = 0
+        while True:
+            number += 1
+            incarnation = self.incarnate(f"{name}.{number}")
+            done = False
+
+            async def acting(incarnation: Incarnation = incarnation) -> None:
+                nonlocal done
+                done = await act(self.kernel(incarnation))
+
+            with suppress(AdapterError):
+                await incarnation.run(acting)
+            if done:
+                return
+            await asyncio.sleep(self.random.uniform(0.1, 3.0))
+
+    async def send(self, key: str, step: str, payload: object) -> None:
+        """Let a client send a signal until it knows what became of it."""
+
+        async def act(kernel: Kernel) -> bool:
+            await kernel.run(self.ledger.runs[key]).signal(step, payload, key="of the client")
+            return True
+
+        await asyncio.sleep(self.random.uniform(0, 30))
+        await self.insist("client", act)
+
+    def reader(self) -> Kernel:
+        """A kernel for whoever looks at what was left, once it is over."""
+        self.strikes.healed = True
+        return self.kernel(self.incarnate("reader"))
+
+    def kernel(self, incarnation: Incarnation) -> Kernel:
+        """A kernel in a process."""
+        watch = Watch(incarnation, self.ledger, self.strikes)
+        return WatchedKernel(
+            watch, flows=self.flows, ports=self._ports(incarnation), inline_bytes_max=self._inline_bytes_max
+        )
+
+    def _ports(self, caller: Incarnation) -> Ports:
+        strikes = self.strikes
+        persistence: Any = StruckPersistence(caller.handle, caller, strikes, self._written)
+        transport: Any = StruckTransport(self._transport, caller, strikes, "transport")
+        blobs: Any = StruckBlobs(self.blobs, caller, strikes, "blobs")
+        scheduler: Any = Calls(self._scheduler, caller, strikes, "scheduler")
+        sink: Any = StruckSink(self.sink, caller, strikes, "sink")
+        return Ports(
+            persistence=persistence,
+            transport=transport,
+            blobs=blobs,
+            scheduler=scheduler,
+            clock=caller.clock,
+            new_id=self._ids,
+            new_secret=self._ids,
+            new_caller=PatientCaller,
+            sink=sink,
+        )
+
+    async def _host(self, incarnation: Incarnation, stopping: asyncio.Event) -> None:
+        setting = self.setting
+        host = NodeHost(
+            self.kernel(incarnation),
+            concurrency=setting.concurrency,
+            worker=incarnation.name,
+            resources=self.resources,
+            lease_duration=setting.lease,
+            poll_interval=setting.poll_interval_s,
+            heartbeats="loop",
+            new_threads=self._new_threads,
+        )
+        async with host:
+            await stopping.wait()
+
+    def _new_threads(self, name: str) -> TurnThreads:
+        threads = TurnThreads(name)
+        self._threads.append(threads)
+        return threads
+
+    # Checks
+
+    async def _written(self) -> None:
+        """Something may have been committed."""
+        problems = await self.checks.problems()
+        if problems and self._broken is not None and not self._broken.done():
+            self._broken.set_exception(Broken(problems))
+
+    # Ends
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take everything apart. What handlers do now is not looked at any more."""
+        self.timeline.close()
+        with self._told():
+            for machine in self.machines:
+                machine.kill()
+            for threads in self._threads:
+                threads.close()
+            self.loop.end()
+            self.loop.bury()
+
+    @contextmanager
+    def _told(self) -> Generator[None]:
+        """Let what hosts log go into the timeline, and nowhere else."""
+        log = logging.getLogger("fairlead")
+        handler, propagate, level = _Telling(self.timeline), log.propagate, log.level
+        log.addHandler(handler)
+        log.propagate = False
+        log.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            log.removeHandler(handler)
+            log.propagate = propagate
+            log.setLevel(level)
+
+
+class _Telling(logging.Handler):
+    """Writes what is logged into a timeline."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        super().__init__(logging.WARNING)
+        self._timeline = timeline
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell it."""
+        self._timeline.note("log", f"{record.levelname}: {record.getMessage()}")

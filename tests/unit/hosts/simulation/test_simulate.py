@@ -1,0 +1,259 @@
+"""`simulate`: what bears being called twice survives, what does not is convicted, and a seed can be seen again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from attrs import define, field
+
+from fairlead.hosts.simulation import Faults, Outcome, Report, SimulationFailed, SimulationUnfit, simulate
+from fairlead.kernel import Context, Flow, GiveUp, Resource, RunStatus, Suspend
+
+SEEDS = 40
+
+
+@define
+class Payments:
+    """The service of a bank, as a test has it: it remembers what was taken, and by which key."""
+
+    taken: list[int] = field(factory=list[int])
+    keys: set[str] = field(factory=set[str])
+
+    def take(self, cents: int, key: str | None) -> None:
+        """Take money, once for each key."""
+        if key is None or key not in self.keys:
+            self.taken.append(cents)
+        if key is not None:
+            self.keys.add(key)
+
+
+def _buying(*, idempotent: bool) -> Flow[int]:
+    flow = Flow("buy", version=1, input=int)
+
+    @flow.step
+    def lines(input: int) -> list[int]:
+        return list(range(input))
+
+    @flow.step
+    async def charge(lines: list[int], payments: Resource[Payments], ctx: Context) -> str:
+        payments.take(len(lines), ctx.idempotency_key if idempotent else None)
+        return "taken"
+
+    @flow.map(over=lines)
+    def pack(item: int, charge: str) -> int:
+        return item * 2
+
+    @flow.step
+    async def weigh(pack: list[int]) -> int:
+        return sum(pack)
+
+    @flow.step
+    def notify(weigh: int, charge: str) -> str:
+        return f"{charge}: {weigh}"
+
+    return flow
+
+
+def _payments() -> Mapping[str, object]:
+    return {"payments": Payments()}
+
+
+def test_what_bears_being_called_twice_survives() -> None:
+    """Handlers were called again, hosts killed, answers lost; every run ends as without faults."""
+    report = simulate(_buying(idempotent=True), 3, seeds=SEEDS, resources=_payments)
+
+    assert (report.flow, report.seeds, report.ran_out) == ("buy", SEEDS, 0)
+    assert report.repeated > 0
+    assert {"killed", "paused", "refused", "answer lost", "delayed"} <= set(report.struck)
+    assert "40 seeds" in str(report)
+
+
+def test_what_does_not_is_convicted_and_told_why() -> None:
+    """The seed, what is different, which calls there were and what became of them, and how to see it again."""
+    with pytest.raises(SimulationFailed) as failed:
+        simulate(_buying(idempotent=False), 3, seeds=200, resources=_payments)
+
+    told = str(failed.value)
+    assert "resource payments.taken: 2 elements: [3, 3]; without faults 1 elements: [3]" in told
+    assert "The handler of 'charge' was called 2 times" in told
+    assert "attempt 1 on host-" in told
+    assert "was killed at" in told or "returned at" in told
+    assert "ctx.idempotency_key" in told
+    assert f"Again: simulate(…, seeds=[{failed.value.seed}])" in told
+
+    with pytest.raises(SimulationFailed) as again:
+        simulate(_buying(idempotent=False), 3, seeds=[failed.value.seed], resources=_payments)
+
+    assert (again.value.digest, str(again.value)) == (failed.value.digest, told)
+
+
+def test_without_faults_nothing_happens_twice() -> None:
+    """Each kind of fault can be left out."""
+    report = simulate(_buying(idempotent=False), 3, seeds=10, resources=_payments, faults=Faults.none())
+
+    assert (report.struck, report.repeated, report.executions) == ({}, 0, 10 * 7)
+
+
+@pytest.mark.parametrize(
+    ("kind", "struck"),
+    [
+        ("kills", {"killed"}),
+        ("pauses", {"paused"}),
+        ("refusals", {"refused"}),
+        ("lost_answers", {"answer lost"}),
+        ("delays", {"delayed"}),
+        ("messages", {"message lost", "message duplicated", "message reordered"}),
+        ("sinks", {"sink refuses", "sink hangs", "sink raises after all"}),
+    ],
+)
+def test_each_kind_of_fault_strikes_alone(kind: str, struck: set[str]) -> None:
+    """What is chosen strikes, and nothing else does."""
+    faults = Faults(**{**{name: False for name in Faults.__slots__ if not name.startswith("__")}, kind: True})
+    report = simulate(_buying(idempotent=True), 3, seeds=60, resources=_payments, faults=faults)
+
+    assert set(report.struck) == struck
+
+
+def _waiting() -> Flow[int]:
+    flow = Flow("waits", version=1, input=int)
+
+    @flow.step
+    async def compute(input: int) -> int | Suspend[int]:
+        return Suspend(state=input, check_after=timedelta(hours=1))
+
+    @flow.check(compute)
+    async def look(state: int, ctx: Context) -> int | Suspend[int]:
+        return state + 1
+
+    approval = flow.signal("approval", bool, timeout=timedelta(days=30))
+    pause = flow.sleep("pause", timedelta(days=2), after=[approval])
+
+    @flow.step(after=[pause])
+    def close(compute: int, approval: bool) -> list[int]:
+        return [compute, approval]
+
+    return flow
+
+
+def test_days_of_waiting_pass() -> None:
+    """Signals are sent by a client that insists; sleeps and checks have their time."""
+    report = simulate(_waiting(), 1, seeds=20, signals={"approval": True})
+
+    assert report.virtual_s > 20 * timedelta(days=2).total_seconds()
+
+
+def test_a_flow_that_waits_for_ever_is_unfit() -> None:
+    """Nobody sends the signal: it is said before any fault."""
+    flow = Flow("asks", version=1)
+    flow.signal("answer", int)
+
+    with pytest.raises(SimulationUnfit, match=r"does not end without faults.*answer.*Give `signals=`"):
+        simulate(flow, seeds=1)
+
+
+def test_invariants_of_users_see_the_end() -> None:
+    """They raise or answer False, and are told apart by name."""
+    seen: list[Outcome] = []
+
+    def is_packed(outcome: Outcome) -> None:
+        seen.append(outcome)
+        assert outcome.output == {"notify": "taken: 6"}, "the parcel is incomplete"
+
+    simulate(_buying(idempotent=True), 3, seeds=3, resources=_payments, invariants=[is_packed])
+    once = seen[0]
+
+    assert [outcome.seed for outcome in seen] == [None, 0, 1, 2]
+    assert once.status is RunStatus.COMPLETED
+    assert [each.attempt for each in once.executions_of("charge")] == [1]
+    assert once.resources["payments"] == Payments(taken=[3], keys={f"{once.details.run.id}/charge/1/0"})
+
+    def is_quick(outcome: Outcome) -> bool:
+        return outcome.seed is None
+
+    with pytest.raises(SimulationFailed, match="is_quick does not hold"):
+        simulate(_buying(idempotent=True), 3, seeds=3, resources=_payments, invariants=[is_quick])
+    with pytest.raises(SimulationUnfit, match=r"without any fault.*is_packed: the parcel is incomplete"):
+        simulate(_buying(idempotent=True), 2, seeds=3, resources=_payments, invariants=[is_packed])
+
+
+def test_a_flow_may_be_made_anew_for_each_course() -> None:
+    """Handlers that close over something get it new each time; a run that fails by itself fails in every seed."""
+    made: list[int] = []
+
+    def make() -> Flow[Any]:
+        made.append(1)
+        calls: list[int] = []
+        flow = Flow("doomed", version=1)
+
+        @flow.step
+        def fails() -> int:
+            calls.append(1)
+            assert len(calls) <= 3, "it is new each time"
+            raise GiveUp("never")
+
+        return flow
+
+    report = simulate(make, seeds=5)
+
+    assert (report.ran_out, len(made)) == (0, 6)
+
+
+DIGESTS = """
+import sys; sys.path.insert(0, "tests/unit/hosts/simulation")
+from test_simulate import _buying, _payments
+from fairlead.hosts.simulation import simulate
+digests = []
+simulate(_buying(idempotent=True), 3, seeds=range(12), resources=_payments,
+         invariants=[lambda outcome: digests.append(outcome.digest)])
+print(*digests)
+"""
+
+
+def _digests(hash_seed: str) -> list[str]:
+    answer = subprocess.run(
+        [sys.executable, "-c", DIGESTS],
+        env={"PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return answer.stdout.split()
+
+
+def test_one_seed_has_one_course_in_every_process() -> None:
+    """The hash of everything that happens is the same, whatever the order in which Python hashes; seeds differ."""
+    first, second = _digests("1"), _digests("2")
+
+    assert len(set(first)) == 13
+    assert first == second
+
+
+def test_a_broken_framework_is_not_blamed_on_the_flow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A promise that is broken is named, and reported as the framework's."""
+    from fairlead.adapters.memory import MemoryPersistence
+
+    check: Callable[[MemoryPersistence], Any] = MemoryPersistence.check_invariants
+
+    async def broken(self: MemoryPersistence) -> Mapping[str, list[str]]:
+        return {**await check(self), "I99": ["something is not as it should be"]}
+
+    monkeypatch.setattr(MemoryPersistence, "check_invariants", broken)
+
+    with pytest.raises(SimulationFailed, match=r"(?s)I99: something.*no flow can cause"):
+        simulate(_buying(idempotent=True), 3, seeds=1, resources=_payments, faults=Faults.none())
+
+
+def test_a_report_reads_as_a_sentence() -> None:
+    """What was done, in one line."""
+    report = Report(flow="f", seeds=2, virtual_s=7200, executions=3, repeated=1, struck={"killed": 4}, ran_out=0)
+
+    assert str(report) == (
+        "f: 2 seeds, 2.0 simulated hours, 3 handler calls, 1 tasks called again, 0 runs out of attempts; "
+        "faults: killed 4"
+    )
