@@ -42,6 +42,11 @@ class Shard:
         self.held: dict[str, HeldRun] = {}
         self.letters: dict[DeadLetterKey, DeadLetter] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether its sink is owed nothing of its runs."""
+        return not self.fresh and not self.held and not self.letters
+
     def is_due(self, now: datetime) -> bool:
         """Whether a flusher would find something."""
         return bool(self.fresh) or self.earliest(now) is not None or self.is_asked
@@ -162,13 +167,14 @@ class Deliveries:
             sink = self.sinks.get(name)
             if sink is None:
                 continue
-            ready = any(shard.is_due(now) for shard in sink.shards)
+            shards = [shard for shard in sink.shards if not shard.is_empty]
+            ready = any(shard.is_due(now) for shard in shards)
             if ready and not sink.is_paused(now):
                 due.append(name)
             elif ready and sink.not_before is not None:
                 later.append(sink.not_before)
             else:
-                later += [time for shard in sink.shards if (time := shard.earliest()) is not None]
+                later += [time for shard in shards if (time := shard.earliest()) is not None]
         return due, min(later, default=None)
 
     # Flushing

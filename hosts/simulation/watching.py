@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Mapping
 from typing import Any
 
 from attrs import evolve, fields, frozen
 
-from ...kernel import Context, Flow, Kernel, Step
+from ...kernel import Context, Kernel
 from ...kernel.definition.binding import Binding
+from ...ports.records import TaskPhase
+from ..executables import Executable, Executables
 from .ledger import Execution, Ledger
 from .striking import Caller, Strikes
 
@@ -64,48 +65,16 @@ class _WatchedBinding(Binding):
         return {**Binding.arguments(self, values, context, resources), CONTEXT: context}
 
 
-class WatchedKernel(Kernel):
-    """A kernel that hands its host flows whose handlers are watched."""
+class WatchedExecutables(Executables):
+    """What a host calls, watched."""
 
-    def __init__(self, watch: Watch, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, watch: Watch, kernel: Kernel) -> None:
+        super().__init__(kernel)
         self._watch = watch
-        self._watched: dict[int, Flow[Any]] = {}
 
-    def flow_of(self, flow_id: int) -> Flow[Any]:
-        """The flow, its handlers watched."""
-        found = self._watched.get(flow_id)
-        if found is None:
-            found = self._watched[flow_id] = _WatchedFlow.of(super().flow_of(flow_id), self._watch)
-        return found
-
-
-class _WatchedFlow(Flow[Any]):
-    """A flow of which only the handlers are other ones."""
-
-    @classmethod
-    def of(cls, flow: Flow[Any], watch: Watch) -> Flow[Any]:
-        """Watch a sealed flow."""
-        watched = copy.copy(flow)
-        watched.__class__ = cls
-        assert isinstance(watched, cls)
-        watched._steps = {slug: _watched_step(step, watch) for slug, step in flow.steps.items()}
-        return watched
-
-    @property
-    def steps(self) -> Mapping[str, Step[Any]]:
-        """The steps by slug, their handlers watched."""
-        return self._steps
-
-    _steps: Mapping[str, Step[Any]]
-
-
-def _watched_step(step: Step[Any], watch: Watch) -> Step[Any]:
-    suspension, check = step.suspension, step.check
-    if suspension is not None and check is not None:
-        suspension = evolve(suspension, check=evolve(check, binding=_watched(check.binding, watch)))
-    binding = None if step.binding is None else _watched(step.binding, watch)
-    return evolve(step, binding=binding, suspension=suspension)
+    def _make(self, flow_id: int, slug: str, phase: TaskPhase) -> Executable:
+        made = super()._make(flow_id, slug, phase)
+        return evolve(made, binding=_watched(made.binding, self._watch))
 
 
 def _watched(binding: Binding, watch: Watch) -> Binding:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from random import Random
 from typing import Any, Self
 
@@ -40,7 +41,7 @@ from .ledger import Ledger
 from .machines import Incarnation, Machine
 from .striking import Calls, Strikes, StruckBlobs, StruckPersistence, StruckSink, StruckTransport
 from .timeline import Timeline
-from .watching import Watch, WatchedKernel
+from .watching import Watch, WatchedExecutables
 
 LEASES_S = (5, 30)
 
@@ -143,11 +144,11 @@ class World:
         """The right time."""
         self.strikes = Strikes(setting.weather, random, self.timeline, kills_left=setting.kills)
         self.flows = tuple(flows)
-        rows = Store()
-        self.store = MemoryPersistence(rows)
+        self._rows = Store()
+        self.store = MemoryPersistence(self._rows)
         self.checks = RowChecks(self.store)
         self.blobs = MemoryBlobs(self.clock)
-        self._scheduler = MemoryScheduler(rows)
+        self._scheduler = MemoryScheduler(self._rows)
         self._transport = MemoryTransport(self.clock) if setting.delivers else MemoryWakeups(self.clock)
         self._ids = SequentialIds()
         self._inline_bytes_max = inline_bytes_max
@@ -185,7 +186,7 @@ class World:
         troubles = [asyncio.ensure_future(trouble) for trouble in self._troubles()]
         acting = asyncio.ensure_future(clients(self))
         await asyncio.wait([acting], timeout=self.setting.storm_s)
-        if not acting.done() or not await self.over():
+        if not acting.done() or not self.over():
             await self._until_healed(acting)
         for trouble in troubles:
             trouble.cancel()
@@ -201,13 +202,13 @@ class World:
         """Let the storm go on while there is something that it could strike."""
         while self.loop.time() < self.setting.storm_s:
             await asyncio.sleep(LOOK_S)
-            if acting.done() and await self.over():
+            if acting.done() and self.over():
                 return
 
     async def _until_over(self) -> None:
         """Wait until every run has ended, or waits for what nobody will bring."""
         patience_s = HEALED_S
-        while not await self.over():
+        while not self.over():
             if patience_s <= 0:
                 raise NotOver([f"I31: not over {HEALED_S:.0f} s after the faults", *await self._standing()])
             await asyncio.sleep(LOOK_S)
@@ -231,14 +232,13 @@ class World:
             return False
         times += [(run["deadline_at"] - now).total_seconds() for run in rows["runs"] if run["deadline_at"] is not None]
         if times and min(times) > FAR_S:
-            self.loop.jump(min(times) - FAR_S / 2)
+            self.loop.jump(self.loop.time() + min(times) - FAR_S / 2)
         return bool(times)
 
-    async def over(self) -> bool:
+    def over(self) -> bool:
         """Whether every run has ended and every event was published."""
-        rows = self.store.snapshot()
-        ended = all(row["status"] in TERMINAL_RUN for row in rows["runs"])
-        return ended and all(row["published"] for row in rows["outbox"])
+        ended = all(stored.row.status in TERMINAL_RUN for stored in self._rows.runs.values())
+        return ended and not self._rows.outbox.unpublished
 
     async def _standing(self) -> list[str]:
         """Why the runs that have not ended stand where they do."""
@@ -324,10 +324,7 @@ class World:
 
     def kernel(self, incarnation: Incarnation) -> Kernel:
         """A kernel in a process."""
-        watch = Watch(incarnation, self.ledger, self.strikes)
-        return WatchedKernel(
-            watch, flows=self.flows, ports=self._ports(incarnation), inline_bytes_max=self._inline_bytes_max
-        )
+        return Kernel(flows=self.flows, ports=self._ports(incarnation), inline_bytes_max=self._inline_bytes_max)
 
     def _ports(self, caller: Incarnation) -> Ports:
         strikes = self.strikes
@@ -349,7 +346,7 @@ class World:
         )
 
     async def _host(self, incarnation: Incarnation, stopping: asyncio.Event) -> None:
-        setting = self.setting
+        setting, watch = self.setting, Watch(incarnation, self.ledger, self.strikes)
         host = NodeHost(
             self.kernel(incarnation),
             concurrency=setting.concurrency,
@@ -359,6 +356,7 @@ class World:
             poll_interval=setting.poll_interval_s,
             heartbeats="loop",
             new_threads=self._new_threads,
+            new_executables=partial(WatchedExecutables, watch),
         )
         async with host:
             await stopping.wait()

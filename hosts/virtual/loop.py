@@ -132,10 +132,6 @@ class VirtualLoop(Isolated):
         self._outside.append((handle, current_process(context) or self._main))
         return handle
 
-    def jump(self, duration_s: float) -> None:
-        """Let time pass in which nobody could do anything, as on a machine that sleeps."""
-        self._now_s += duration_s
-
     def resume(self, process: Process) -> None:
         """Let a process that stands still go on."""
         process.paused = False

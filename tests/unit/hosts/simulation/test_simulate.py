@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from fairlead.hosts.simulation import Faults, Outcome, Report, SimulationFailed, SimulationUnfit, simulate
 from fairlead.kernel import Context, Flow, GiveUp, Resource, RunStatus, Suspend
 
-SEEDS = 40
+SEEDS = 20
 
 
 @define
@@ -70,7 +70,7 @@ def test_what_bears_being_called_twice_survives() -> None:
     assert (report.flow, report.seeds, report.ran_out) == ("buy", SEEDS, 0)
     assert report.repeated > 0
     assert {"killed", "paused", "refused", "answer lost", "delayed"} <= set(report.struck)
-    assert "40 seeds" in str(report)
+    assert "20 seeds" in str(report)
 
 
 def test_what_does_not_is_convicted_and_told_why() -> None:
@@ -87,7 +87,7 @@ def test_what_does_not_is_convicted_and_told_why() -> None:
     assert f"Again: simulate(…, seeds=[{failed.value.seed}])" in told
 
     with pytest.raises(SimulationFailed) as again:
-        simulate(_buying(idempotent=False), 3, seeds=[failed.value.seed], resources=_payments)
+        simulate(_buying(idempotent=False), 3, seeds=[failed.value.seed or 0], resources=_payments)
 
     assert (again.value.digest, str(again.value)) == (failed.value.digest, told)
 
@@ -113,8 +113,8 @@ def test_without_faults_nothing_happens_twice() -> None:
 )
 def test_each_kind_of_fault_strikes_alone(kind: str, struck: set[str]) -> None:
     """What is chosen strikes, and nothing else does."""
-    faults = Faults(**{**{name: False for name in Faults.__slots__ if not name.startswith("__")}, kind: True})
-    report = simulate(_buying(idempotent=True), 3, seeds=60, resources=_payments, faults=faults)
+    faults = evolve(Faults.none(), **{kind: True})
+    report = simulate(_buying(idempotent=True), 3, seeds=25, resources=_payments, faults=faults)
 
     assert set(report.struck) == struck
 
@@ -142,9 +142,9 @@ def _waiting() -> Flow[int]:
 
 def test_days_of_waiting_pass() -> None:
     """Signals are sent by a client that insists; sleeps and checks have their time."""
-    report = simulate(_waiting(), 1, seeds=20, signals={"approval": True})
+    report = simulate(_waiting(), 1, seeds=8, signals={"approval": True})
 
-    assert report.virtual_s > 20 * timedelta(days=2).total_seconds()
+    assert report.virtual_s > 8 * timedelta(days=2).total_seconds()
 
 
 def test_a_flow_that_waits_for_ever_is_unfit() -> None:
@@ -208,7 +208,7 @@ import sys; sys.path.insert(0, "tests/unit/hosts/simulation")
 from test_simulate import _buying, _payments
 from fairlead.hosts.simulation import simulate
 digests = []
-simulate(_buying(idempotent=True), 3, seeds=range(12), resources=_payments,
+simulate(_buying(idempotent=True), 3, seeds=range(6), resources=_payments,
          invariants=[lambda outcome: digests.append(outcome.digest)])
 print(*digests)
 """
@@ -230,7 +230,7 @@ def test_one_seed_has_one_course_in_every_process() -> None:
     """The hash of everything that happens is the same, whatever the order in which Python hashes; seeds differ."""
     first, second = _digests("1"), _digests("2")
 
-    assert len(set(first)) == 13
+    assert len(set(first)) == 7
     assert first == second
 
 
@@ -240,7 +240,7 @@ def test_a_broken_framework_is_not_blamed_on_the_flow(monkeypatch: pytest.Monkey
 
     check: Callable[[MemoryPersistence], Any] = MemoryPersistence.check_invariants
 
-    async def broken(self: MemoryPersistence) -> Mapping[str, list[str]]:
+    async def broken(self: MemoryPersistence) -> Mapping[str, Sequence[str]]:
         return {**await check(self), "I99": ["something is not as it should be"]}
 
     monkeypatch.setattr(MemoryPersistence, "check_invariants", broken)
