@@ -96,7 +96,7 @@ def build_kernel(target: str, found: object, ports: Ports | None) -> Kernel:
     except FairleadError:
         raise
     except Exception as error:
-        raise TargetUnusable(target, f"calling it raised {_raised(error)}") from error
+        raise TargetUnusable(target, f"calling it raised {raised(error)}") from error
     if not isinstance(made, Kernel):
         raise TargetUnusable(target, f"it returned {made!r:.80}, not a Kernel")
     return made
@@ -115,6 +115,16 @@ def required_parameters(found: Callable[..., object]) -> list[str]:
         return []
 
 
+def raised(error: BaseException) -> str:
+    """An exception and the line it comes from, without its traceback."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = "" if frame is None else f" ({os.path.relpath(frame.tb_frame.f_code.co_filename)}, line {frame.tb_lineno})"
+    said = f": {error}" if str(error) else ""
+    return f"{type(error).__qualname__}{said}{place}; --debug shows all of it"
+
+
 def _imported(target: str, name: str) -> ModuleType:
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
@@ -129,7 +139,7 @@ def _imported(target: str, name: str) -> ModuleType:
     except FairleadError:
         raise
     except (Exception, SystemExit) as error:
-        raise TargetUnusable(target, f"importing module {name!r} raised {_raised(error)}") from error
+        raise TargetUnusable(target, f"importing module {name!r} raised {raised(error)}") from error
 
 
 def _is_required(parameter: inspect.Parameter) -> bool:
@@ -170,13 +180,3 @@ def _described(found: object) -> str:
 def _article(found: object) -> str:
     name = found.__name__ if isinstance(found, type) else type(cast(Any, found)).__name__
     return f"the class {name}" if isinstance(found, type) else f"of type {name}"
-
-
-def _raised(error: BaseException) -> str:
-    """An exception and the line it comes from, without its traceback."""
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    place = "" if frame is None else f" ({os.path.relpath(frame.tb_frame.f_code.co_filename)}, line {frame.tb_lineno})"
-    said = f": {error}" if str(error) else ""
-    return f"{type(error).__qualname__}{said}{place}; --debug shows all of it"

@@ -34,6 +34,7 @@ class NothingToServe(UsageError):
 @click.option("--concurrency", type=click.IntRange(1), default=50, show_default=True, help="Handlers at a time.")
 @click.option("--queue", "queues", multiple=True, metavar="NAME", help="Serve only this queue; several times.")
 @click.option("--resources", "resources_target", metavar="MODULE:NAME", help="The resources that handlers ask for.")
+@click.option("--at-start", metavar="MODULE:NAME", help="A function of the kernel, called before anything is claimed.")
 @click.option("--worker-id", metavar="NAME", help="Unique among all hosts. Default: host name, process id, chance.")
 @click.option(
     "--lease",
@@ -61,6 +62,7 @@ def worker(
     concurrency: int,
     queues: Sequence[str],
     resources_target: str | None,
+    at_start: str | None,
     worker_id: str | None,
     lease_s: float,
     drain_s: float,
@@ -81,12 +83,16 @@ def worker(
     --resources names a mapping, or a function that returns an async context manager yielding one; if it has a parameter
     `kernel` or `ports`, it is given them.
 
+    --at-start names a function, `async def` or `def`, that takes `kernel`. Each worker calls it once, before it claims
+    anything: the place to put schedules down.
+
     A first signal lets running handlers end, a second ends the process at once. Any number of workers may run.
 
     \b
     fairlead worker myapp.flows:kernel
     fairlead worker myapp.flows:kernel --concurrency 200 --queue mail --queue default
     fairlead worker myapp.flows:kernel --resources myapp.wiring:resources
+    fairlead worker myapp.flows:kernel --at-start myapp.flows:schedule
     """
     from .resource_sources import find_resources
     from .serving import open_kernel
@@ -102,7 +108,7 @@ def worker(
     with open_kernel(target, choice) as source, _runner() as runner:
         kernel = source.make()
         resources = None if resources_target is None else find_resources(resources_target, kernel)
-        runner.run(_work(target, kernel, options, resources))
+        runner.run(_work(target, kernel, options, resources, at_start))
 
 
 def log(level: str, *, as_json: bool) -> None:
@@ -129,11 +135,16 @@ class JsonFormatter(logging.Formatter):
         return json_line(document).rstrip("\n")
 
 
-async def _work(target: str, kernel: Kernel, options: Mapping[str, Any], resources: Resources | None) -> None:
+async def _work(
+    target: str, kernel: Kernel, options: Mapping[str, Any], resources: Resources | None, at_start: str | None
+) -> None:
     from ..node import NodeHost
+    from .at_start import call_at_start
 
     async with kernel:
         _require_work(target, kernel, options["queues"])
+        if at_start is not None:
+            await call_at_start(at_start, kernel)
         await NodeHost(kernel, resources=resources, **options).run_until_signal()
 
 
