@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ DOCS = ROOT / "docs"
 LINK = re.compile(r"\[[^\]]*\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)")
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+PLACE = re.compile(r"`((?:adapters|docs|hosts|kernel|ports|tests)/[\w/.*-]*)`")
+DOTTED = re.compile(r"`(fairlead\.(?:adapters|hosts|kernel|ports)(?:\.\w+)*)`")
 TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -86,6 +89,33 @@ def test_reasons_are_those_of_the_code() -> None:
     recorded = {found for source in sources for found in re.findall(r"\breason=\"(\w+)\"", source)}
     assert recorded - named == set()
     assert {word for word in named if not any(f'"{word}"' in source for source in sources)} == set()
+
+
+def test_places_that_pages_name_are_there() -> None:
+    """Files and folders of the repository, and modules and what is in them; `…` and `*` stand for anything."""
+    missing: list[str] = []
+    for page in pages_of(ROOT):
+        for place in PLACE.findall(page.read_text(encoding="utf-8")):
+            if not any(ROOT.glob(place.rstrip("/"))):
+                missing.append(f"{page.relative_to(ROOT)}: {place}")
+        for dotted in DOTTED.findall(page.read_text(encoding="utf-8")):
+            if not is_importable(dotted):
+                missing.append(f"{page.relative_to(ROOT)}: {dotted}")
+
+    assert missing == []
+
+
+def is_importable(dotted: str) -> bool:
+    """Whether this is a module, or what stands in one."""
+    module, _, name = dotted.rpartition(".")
+    try:
+        import_module(dotted)
+    except ModuleNotFoundError:
+        try:
+            return hasattr(import_module(module), name)
+        except ModuleNotFoundError:
+            return False
+    return True
 
 
 def test_every_make_target_is_documented() -> None:
