@@ -296,7 +296,7 @@ class Persistence(RunReader, Outbox, Retention, Notes, Workers, Protocol):
         ...
 
     async def check_invariants(self, *, lines_max: int = LINES_PER_INVARIANT_MAX) -> Mapping[str, Sequence[str]]:
-        """The invariants of stored rows that do not hold, by name, with lines that tell of the first rows that break it.
+        """The invariants of stored rows that do not hold, by name, with lines about the first rows that break each.
 
         Args:
             lines_max: how many lines for one invariant, at least 1; no more rows than these leave the store.

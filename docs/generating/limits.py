@@ -16,6 +16,7 @@ _LIMITS = {
         ("kernel", "MAX_CONCURRENCY_MAX", "`max_concurrency`"),
         ("kernel", "MAP_WINDOW_MAX", "unfinished tasks of one map at a time"),
         ("kernel", "DURATION_MAX", "any duration"),
+        ("kernel", "CHECK_AFTER_LEAST_S", "seconds of `check_after` at least"),
     ),
     "Payloads": (
         ("kernel", "PAYLOAD_SIZE_BYTES_MAX", "bytes of one payload as JSON"),

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import attrs
@@ -19,6 +20,7 @@ from fairlead.hosts.serverless import ServerlessHost
 from fairlead.kernel import Context, Flow, Kernel, Resource, RunHandle, RunStatus, Suspend
 from fairlead.kernel.failures import decode_failure
 from fairlead.kernel.references import INLINE_BYTES_MAX
+from fairlead.kernel.suspend import CHECK_AFTER_LEAST_S
 from fairlead.ports import Ports
 from tests.support.waiting import until
 
@@ -422,6 +424,28 @@ async def test_giving_up(make_kernel: MakeKernel) -> None:
         assert (await failure_of(run)).startswith("timed_out: ")
         assert 0.5 < time.monotonic() - began < 5
     assert looks > 1
+
+
+async def test_checks_do_not_follow_each_other_at_once(make_kernel: MakeKernel) -> None:
+    """A check that wants to be made again without a pause is made again after the least one."""
+    looked_at: list[float] = []
+    flow = Flow("eager", version=1)
+
+    @flow.step
+    async def work() -> str | Suspend[None]:
+        return Suspend(state=None, check_after=0)
+
+    @flow.check(work)
+    async def look(state: None) -> str | Suspend[None]:
+        looked_at.append(time.monotonic())
+        return "done" if len(looked_at) == 4 else Suspend(state=None, check_after=0.001)
+
+    async with NodeHost(make_kernel(flow)) as host:
+        run = await host.kernel.start(flow, None)
+        assert await run.output(work, timeout=TIMEOUT_S) == "done"
+
+    pauses = [later - earlier for earlier, later in pairwise(looked_at)]
+    assert min(pauses) >= CHECK_AFTER_LEAST_S * 0.9  # hosts look by the clock of the store
 
 
 async def test_a_check_outlives_its_lease_with_heartbeats(make_kernel: MakeKernel, ports: Ports) -> None:
