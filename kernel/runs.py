@@ -1,8 +1,8 @@
-"""A run as its starter holds it: wait for it, read its outputs, look at everything in it."""
+"""A run as its starter holds it: command it, wait for it, read its outputs, look at everything in it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar, overload
 
 from attrs import field, frozen
@@ -13,46 +13,21 @@ from ..ports.outbox import EventRecord
 from ..ports.reading import (
     AttemptRecord,
     GenerationRecord,
-    OutputPage,
-    OutputRequest,
     RunRecord,
-    StepOutput,
     StepRecord,
     TaskRecord,
 )
-from ..ports.statuses import SETTLED_WELL, TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus
-from .arguments import checked_seconds
-from .codec import SIZE_UNLIMITED, JsonValue
-from .codec import decode as decode_json
 from .commands import RESUME_TOKEN_LIFETIME, CancelledRun, Command, RerunRun, RestartedRun, SentSignal
 from .definition import Flow, Step, StepName
 from .durations import Duration
-from .errors import InvalidArgument, IsAMap, NotAMap, OtherShape, RunDidNotComplete, RunNotFound, WaitTimeout
+from .errors import InvalidArgument
 from .events import event_records
-from .facts import NULL
-from .failures import decode_failure
-from .fetching import fetch_payload
 from .notes import LogEntry, Progress
-from .plan import StepKind
 from .run_notes import RunNotes
+from .run_outputs import RunOutputs
 from .step_order import read_step_order
-from .suspend import Suspend
 
 T = TypeVar("T")
-
-POLL_FIRST_S = 0.001
-"""The pause after the first look at a run that is not finished."""
-
-POLL_GROWTH = 1.2
-POLL_LONGEST_S = 0.25
-"""The longest pause between two looks."""
-
-PAGE_OUTPUTS_MAX = 5_000
-"""Outputs of a map that are read at a time."""
-
-PAGE_BYTES_MAX = 4 * 1024 * 1024
-"""Bytes of them together."""
-
 
 DETAILS_LOGS_MAX = 1_000
 """Log entries among everything that is read of a run at once."""
@@ -108,7 +83,7 @@ class RunDetails:
     """The last `DETAILS_LOGS_MAX` entries; `RunHandle.logs` reads all."""
 
 
-class RunHandle(RunNotes):
+class RunHandle(RunOutputs, RunNotes):
     """One run. Holding it costs nothing; every method reads the store afresh."""
 
     def __init__(
@@ -123,38 +98,24 @@ class RunHandle(RunNotes):
         """Whether the call that returned this handle made the run; False where the key was known."""
         self._kernel = kernel
         self._ports = kernel.ports
-        self._persistence = kernel.ports.persistence
         self._dispatch = kernel.dispatch
+        self._find_flow = kernel.find_flow
 
     def __repr__(self) -> str:
         return f"RunHandle({self.id!r})"
 
-    async def read(self) -> RunRecord:
-        """The run's row as it stands.
-
-        Raises:
-            RunNotFound: there is no such run (any more).
-        """
-        record = await self._persistence.read_run(self.id)
-        if record is None:
-            raise RunNotFound(self.id)
-        return record
-
-    async def status(self) -> RunStatus:
-        """The run's status as it stands."""
-        return (await self.read()).status
-
     async def details(self) -> RunDetails:
         """Everything that is kept of the run."""
+        persistence = self._ports.persistence
         record = await self.read()
-        events = [event for row in await self._persistence.read_events(self.id) for event in event_records(row)]
-        order = await read_step_order(self._persistence, record)
+        events = [event for row in await persistence.read_events(self.id) for event in event_records(row)]
+        order = await read_step_order(persistence, record)
         return RunDetails(
             run=record,
-            generations=await self._persistence.read_generations(self.id),
-            steps=order.sort(await self._persistence.read_steps(self.id)),
-            tasks=sorted(await self._persistence.read_tasks(self.id), key=lambda task: order.of(task.key.step)),
-            attempts=sorted(await self._persistence.read_attempts(self.id), key=lambda each: order.of(each.key.step)),
+            generations=await persistence.read_generations(self.id),
+            steps=order.sort(await persistence.read_steps(self.id)),
+            tasks=sorted(await persistence.read_tasks(self.id), key=lambda task: order.of(task.key.step)),
+            attempts=sorted(await persistence.read_attempts(self.id), key=lambda each: order.of(each.key.step)),
             events=events,
             annotations=await self.annotations(),
             progress=await self.progress(),
@@ -242,214 +203,3 @@ class RunHandle(RunNotes):
         flow = await self._flow()
         slugs = tuple(dict.fromkeys(flow.step_named(step).slug for step in steps))
         return await self._dispatch(RerunRun(run_id=self.id, steps=slugs, keep_elements=keep_elements, dry_run=dry_run))
-
-    async def wait(self, *, timeout: Duration | None = None) -> RunRecord:
-        """Wait until the run is terminal, however it ends.
-
-        Args:
-            timeout: seconds or a `timedelta`; None waits for as long as it takes.
-
-        Raises:
-            WaitTimeout: it is not terminal after `timeout`.
-            RunNotFound: there is no such run (any more).
-            AdapterError: the store failed.
-        """
-        return await self._wait_until(lambda record: record.status in TERMINAL_RUN, timeout)
-
-    async def result(self, *, timeout: Duration | None = None) -> dict[str, JsonValue]:
-        """Wait for the run and return its output: `{leaf: output}` over the steps that nothing depends on, as JSON.
-
-        Raises:
-            RunDidNotComplete: the run failed or was cancelled.
-            WaitTimeout: it is not terminal after `timeout`.
-            RunNotFound: there is no such run (any more).
-            UnknownFlow: the kernel does not have the run's flow.
-            OtherShape: the run was started with another shape of it.
-            BlobCorrupt: a blob of an output is missing or not what was written.
-            AdapterError: a store failed.
-        """
-        while True:
-            record = await self.wait(timeout=timeout)
-            _require_completed(record)
-            flow = self._flow_of(record)
-            wanted = [OutputRequest(self.id, slug) for slug in flow.plan.leaves]
-            outputs = (await self._persistence.read_payloads((), wanted)).outputs
-            if all(output.status in SETTLED_WELL for output in outputs.values()):
-                break
-            # Otherwise the run has begun anew since it was looked at, and is waited for again.
-        return {
-            request.step: _untyped(flow.steps[request.step], await self._fetched(outputs[request]))
-            for request in wanted
-            if outputs[request].status is StepStatus.COMPLETED
-        }
-
-    @overload
-    async def output(self, step: Step[T], *, timeout: Duration | None = None) -> T | None: ...
-    @overload
-    async def output(
-        self,
-        step: Callable[..., Coroutine[Any, Any, AsyncIterable[T] | Iterator[T]]],
-        *,
-        timeout: Duration | None = None,
-    ) -> list[T] | None: ...
-    @overload
-    async def output(
-        self, step: Callable[..., Coroutine[Any, Any, T | Suspend[Any]]], *, timeout: Duration | None = None
-    ) -> T | None: ...
-    @overload
-    async def output(self, step: Callable[..., Iterator[T]], *, timeout: Duration | None = None) -> list[T] | None: ...
-    @overload
-    async def output(self, step: Callable[..., T | Suspend[Any]], *, timeout: Duration | None = None) -> T | None: ...
-    @overload
-    async def output(self, step: str, *, timeout: Duration | None = None) -> Any: ...
-    async def output(self, step: Any, *, timeout: Duration | None = None) -> Any:
-        """Wait for a step and return its output, typed as it declares; None where it was skipped.
-
-        The output of a signal is what it carried. An array is a list, also where it was made element by element.
-
-        Args:
-            step: the handler, its slug, or the `Step`.
-            timeout: seconds or a `timedelta`; None waits for as long as it takes.
-
-        Raises:
-            IsAMap: the step has an output for each of its elements; see `outputs`.
-            RunDidNotComplete: the run ended without this output.
-            WaitTimeout: the step is not settled after `timeout`.
-            FlowDefinitionError: the flow has no such step.
-            RunNotFound: there is no such run (any more).
-            UnknownFlow: the kernel does not have the run's flow.
-            OtherShape: the run was started with another shape of it.
-            BlobCorrupt: a blob of the output is missing or not what was written.
-            AdapterError: a store failed.
-        """
-        flow = await self._flow()
-        found = flow.step_named(step)
-        if found.kind is StepKind.MAP:
-            raise IsAMap(found.slug)
-        settled = await self._settled(found, timeout)
-        if settled is None:
-            return None
-        (data,) = await self._fetched(settled)
-        return found.output.decode(data, size_bytes_max=SIZE_UNLIMITED)
-
-    @overload
-    async def outputs(
-        self, step: Callable[..., Coroutine[Any, Any, T]], *, timeout: Duration | None = None
-    ) -> list[T | None]: ...
-    @overload
-    async def outputs(self, step: Callable[..., T], *, timeout: Duration | None = None) -> list[T | None]: ...
-    @overload
-    async def outputs(self, step: str | Step[Any], *, timeout: Duration | None = None) -> list[Any]: ...
-    async def outputs(self, step: Any, *, timeout: Duration | None = None) -> Any:
-        """Wait for a map and return the outputs of its elements in order of index; other errors as for `output`.
-
-        None stands where an element has none, since its failure was tolerated. Where the map was skipped there are no
-        outputs at all. They are read page by page, and large ones, which are in blobs, one after the other: where
-        there are many of these, let a step of the flow reduce them, whose host reads several at a time.
-
-        Raises:
-            NotAMap: the step has one output.
-        """
-        flow = await self._flow()
-        found = flow.step_named(step)
-        if found.kind is not StepKind.MAP:
-            raise NotAMap(found.slug)
-        page = await self._settled(found, timeout)
-        generation = None if page is None else page.generation
-        values: list[Any] = []
-        while page is not None and len(values) < (page.elements or 0):
-            if not page.outputs:  # it was completed, so it is not there any more
-                raise RunNotFound(self.id)
-            for data in await self._fetched(page):
-                what = f"output {len(values)} of step {found.slug!r}"
-                value = None if data == NULL else found.output.decode(data, size_bytes_max=SIZE_UNLIMITED, what=what)
-                values.append(value)
-            page = await self._page(found, len(values))
-            if page is not None and page.generation != generation:  # it was rerun meanwhile
-                return await self.outputs(step, timeout=timeout)
-        return values
-
-    async def _flow(self) -> Flow[Any]:
-        return self._flow_of(await self.read())
-
-    def _flow_of(self, record: RunRecord) -> Flow[Any]:
-        flow = self._kernel.find_flow(record.flow, record.version)
-        if flow.shape.fingerprint != record.fingerprint:
-            raise OtherShape(run_id=record.id, flow=record.flow, version=record.version)
-        return flow
-
-    async def _page(self, step: Step[Any], first: int) -> StepOutput | None:
-        """Consecutive outputs of a step's tasks. None where there is no such step."""
-        page = OutputPage(
-            run_id=self.id, step=step.slug, first=first, limit=PAGE_OUTPUTS_MAX, size_bytes_max=PAGE_BYTES_MAX
-        )
-        return await self._persistence.read_output_page(page)
-
-    async def _settled(self, step: Step[Any], timeout: Duration | None) -> StepOutput | None:
-        """Wait until a step is completed; answers its first outputs. None where it was skipped."""
-        found: StepOutput | None = None
-
-        async def look(record: RunRecord) -> bool:
-            nonlocal found
-            found = await self._page(step, 0)
-            return found is not None and found.status in TERMINAL_STEP
-
-        while True:
-            record = await self._wait_for(look, timeout)
-            if found is not None and found.status is StepStatus.COMPLETED:
-                return found
-            if found is not None and found.status is StepStatus.SKIPPED:
-                return None
-            generation = record.generation
-            if record.status not in TERMINAL_RUN:  # it was read before the step, which ended in between
-                record = await self.wait()
-            if record.generation == generation:
-                break
-        raise _did_not_complete(record)
-
-    async def _fetched(self, output: StepOutput) -> list[bytes]:
-        """The outputs of a step's tasks, null where a task has none."""
-        return [NULL if each is None else await fetch_payload(self._ports.blobs, each) for each in output.outputs]
-
-    async def _wait_until(self, done: Callable[[RunRecord], bool], timeout: Duration | None) -> RunRecord:
-        async def look(record: RunRecord) -> bool:
-            return done(record)
-
-        return await self._wait_for(look, timeout)
-
-    async def _wait_for(
-        self, done: Callable[[RunRecord], Coroutine[Any, Any, bool]], timeout: Duration | None
-    ) -> RunRecord:
-        timeout_s = None if timeout is None else checked_seconds("timeout", timeout)
-        clock = self._ports.clock
-        began = clock.monotonic()
-        pause_s = POLL_FIRST_S
-        while True:
-            record = await self.read()
-            if await done(record) or record.status in TERMINAL_RUN:
-                return record
-            waited_s = clock.monotonic() - began
-            if timeout_s is not None and waited_s >= timeout_s:
-                raise WaitTimeout(run_id=self.id, waited_s=timeout_s, status=record.status)
-            await clock.sleep(pause_s if timeout_s is None else min(pause_s, timeout_s - waited_s))
-            pause_s = min(pause_s * POLL_GROWTH, POLL_LONGEST_S)
-
-
-def _untyped(step: Step[Any], outputs: list[bytes]) -> JsonValue:
-    values = [decode_json(each, size_bytes_max=SIZE_UNLIMITED) for each in outputs]
-    return values if step.kind is StepKind.MAP else values[0]
-
-
-def _require_completed(record: RunRecord) -> None:
-    if record.status is not RunStatus.COMPLETED:
-        raise _did_not_complete(record)
-
-
-def _did_not_complete(record: RunRecord) -> RunDidNotComplete:
-    failure = None if record.error is None else decode_failure(record.error)
-    return RunDidNotComplete(
-        run_id=record.id,
-        status=record.status,
-        reason=record.reason,
-        message=None if failure is None else str(failure),
-    )

@@ -23,7 +23,7 @@ from fairlead.kernel import (
     StepStatus,
     codec,
 )
-from fairlead.kernel import runs as reading
+from fairlead.kernel import run_outputs as reading
 from fairlead.kernel.commands import Verdict
 from fairlead.kernel.decisions import handover
 from fairlead.ports import Ports
