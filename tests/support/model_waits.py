@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from fairlead.kernel.commands import SendSignal
 from fairlead.kernel.decisions.signal import Reception
-from fairlead.kernel.errors import NotASignal, SignalConflict, SignalNotAwaited, SignalWaiting
+from fairlead.kernel.errors import NotASignal, SignalConflict, SignalNotAwaited, SignalSpent, SignalWaiting
 from fairlead.kernel.plan import Plan, StepKind
 from fairlead.ports.records import RunRow, StepRow, TaskPhase, TaskRow, WaitsFor
 from fairlead.ports.statuses import LIVE_TASK, TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus, TaskStatus
@@ -15,6 +15,8 @@ from fairlead.ports.statuses import LIVE_TASK, TERMINAL_RUN, TERMINAL_STEP, RunS
 from .model import Model
 
 WAITS_FOR = {StepKind.SIGNAL: WaitsFor.SIGNAL, StepKind.SLEEP: WaitsFor.TIME}
+WITHOUT_ANSWER = {StepStatus.CREATED, StepStatus.SUSPENDED}
+"""Of a signal step that waits, or will."""
 UNCLAIMED = {StepKind.SIGNAL, StepKind.SLEEP}
 
 
@@ -81,6 +83,9 @@ def expected_reception(model: Model, plan: Plan, command: SendSignal) -> object:
     run = model.runs[command.run_id]
     known = model.signals.get((run.id, command.step, command.key))
     if known is not None:
+        row = model.steps.get((run.id, command.step))
+        if known.consumed_at is not None and row is not None and row.status in WITHOUT_ANSWER:
+            return SignalSpent
         return Reception.REPEATED if known.request_digest == command.digest else SignalConflict
     if run.status in TERMINAL_RUN:
         return SignalNotAwaited
