@@ -6,6 +6,7 @@ to find the orphans, so one host does it once a day for everybody. Neither is ur
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from datetime import timedelta
@@ -70,11 +71,26 @@ class Caretaker:
             total = total.and_then(pruned)
         return total
 
-    async def collect(self) -> int:
-        """Remove orphaned blobs, if it is time and no other host does. Answers how many."""
+    async def collect(self, *, patience_s: float | None = None) -> int:
+        """Remove orphaned blobs, if it is time and no other host does.
+
+        Args:
+            patience_s: how long it may take; what was not looked at by then waits for the next time. None for all.
+
+        Returns:
+            How many were removed; 0 where the time was too short for all.
+        """
         if not await self._kernel.dispatch(ClaimChore(name=COLLECTING, every=COLLECT_EVERY)):
             return 0
-        collected = await self._kernel.dispatch(CollectBlobs(older_than=ORPHAN_GRACE))
+        try:
+            async with asyncio.timeout(patience_s):
+                collected = await self._kernel.dispatch(CollectBlobs(older_than=ORPHAN_GRACE))
+        except TimeoutError:
+            logger.warning(
+                "not all blobs could be looked at in %.0f s; fairlead prune --orphaned-blobs takes its time",
+                patience_s,
+            )
+            return 0
         if collected.blobs:
             logger.info("%d blobs that nobody refers to were removed, %d bytes", collected.blobs, collected.size_bytes)
         return collected.blobs

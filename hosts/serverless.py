@@ -206,7 +206,9 @@ class ServerlessHost:
         """Do what is due although no message says so, each step on its own.
 
         Take back expired leases, carry out what is scheduled, look at waits whose time has come (checks become
-        available jobs, sleeps end), fail runs past their deadline, announce lost jobs again, publish events.
+        available jobs, sleeps end), fail runs past their deadline, announce lost jobs again, publish events. Remove
+        runs that have been kept as long as their flows say and, once a day, blobs that nobody refers to, as far as
+        there is time.
 
         The clock is synchronised, too.
         A step that fails stops no other.
@@ -218,10 +220,15 @@ class ServerlessHost:
             TimeoutError: the deadline has come. What was done stays done, and the next tick does the rest.
         """
         await self.kernel.register()
-        left_s = _Time(self.kernel.ports.clock, deadline).left_s() - self._stop_margin_s
-        async with asyncio.timeout(None if deadline is None else max(left_s, 0)):
+        time = _Time(self.kernel.ports.clock, deadline)
+
+        def left_s() -> float:
+            return time.left_s() - self._stop_margin_s
+
+        async with asyncio.timeout(max(left_s(), 0) if time.bounded else None):
             worker = Worker(self.kernel, self._options_of_call(), {})
-            return await Ticks(worker, sweep_after=self._options.lease_duration).maintain()
+            ticks = Ticks(worker, sweep_after=self._options.lease_duration)
+            return await ticks.maintain(left_s if time.bounded else None)
 
     async def _prepare(self) -> None:
         """See that flows are registered and that the clock is good for leases: nobody looks at it between calls."""

@@ -60,6 +60,9 @@ FLUSH_BATCH = 500
 FIRE_MAX = 1_000
 """Scheduled commands carried out in one go: bounded, since after an outage they come by the thousand."""
 
+COLLECT_SHARE = 0.8
+"""How much of the time that a tick has left may go into looking at all blobs."""
+
 FOREIGN_JOB_PAUSE_S = 5.0
 """When a job that this host does not serve is delivered again, to another one if possible."""
 
@@ -366,8 +369,18 @@ class Ticks:
         """Remove a batch of the runs that have been kept as long as their flows say."""
         return await Caretaker(self._kernel).prune(batches_max=1)
 
-    async def maintain(self) -> TickReport:
-        """Everything that has to be done now and then, each step on its own."""
+    async def maintain(self, left_s: Callable[[], float] | None = None) -> TickReport:
+        """Everything that has to be done now and then, each step on its own.
+
+        Args:
+            left_s: tells how much time there is; None for no end of it. What may take long comes last, and stops in
+                time.
+        """
+
+        async def collect() -> int:
+            patience_s = None if left_s is None else max(left_s() * COLLECT_SHARE, 0)
+            return await Caretaker(self._kernel).collect(patience_s=patience_s)
+
         return await isolated(
             {
                 "synchronise": self.synchronise,
@@ -378,6 +391,7 @@ class Ticks:
                 "sweep": self.sweep,
                 "flush": self.flush,
                 "prune": self._prune,
+                "collect": collect,
             }
         )
 

@@ -80,5 +80,5 @@ async def test_a_first_maintenance_tick_does_all_its_steps(kernel: Kernel, sink:
 
     assert not report.errors
     assert {name: count for name, count in report.counts.items() if count} == {"flush": 1}
-    assert set(report.counts) >= {"synchronise", "reap", "wake", "expire", "fire", "sweep", "flush", "prune"}
+    assert set(report.counts) >= {"synchronise", "reap", "wake", "expire", "fire", "sweep", "flush", "prune", "collect"}
     assert [event.run_id for event in sink.events] == [run.id]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from datetime import timedelta
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from attrs import evolve
 
-from fairlead.adapters.memory import ManualClock, memory_ports
+from fairlead.adapters.memory import ManualClock, MemoryBlobs, memory_ports
 from fairlead.hosts.caring import COLLECT_EVERY, Caretaker
 from fairlead.hosts.serverless import ServerlessHost
 from fairlead.kernel import Flow, FlowDefinitionError, Kernel, Start
 from fairlead.kernel.commands import PRUNE_BATCH, ClaimChore
 from fairlead.ports import Ports
+from fairlead.ports.blobs import BlobInfo
 from tests.support.hands import Hands
 
 ORPHAN = "runs/00000000-0000-7000-8000-000000000001/pack/1/0/1/whole"
@@ -123,6 +126,50 @@ async def test_one_host_collects_once_a_day(world: Ports, clock: ManualClock) ->
     clock.advance(COLLECT_EVERY)
     chore = ClaimChore(name="collect_blobs", every=COLLECT_EVERY)
     assert [await kernel.dispatch(chore) for _ in range(2)] == [True, False]
+
+
+async def test_maintenance_ticks_collect_once_a_day(world: Ports, clock: ManualClock) -> None:
+    """Where there are no other hosts; each time by one of all ticks."""
+    host = ServerlessHost(Kernel(flows=[kept("echo")], ports=world))
+
+    async def collected() -> int:
+        report = await host.run_maintenance_tick(deadline=lambda: 60.0)
+        assert report.errors == {}
+        return report.counts["collect"]
+
+    await world.blobs.put(ORPHAN, b"nobody refers to it")
+    assert await collected() == 0
+    clock.advance(COLLECT_EVERY + timedelta(days=2))
+    assert [await collected() for _ in range(2)] == [1, 0]
+    assert not await world.blobs.has(ORPHAN)
+    await world.blobs.put(ORPHAN, b"again")
+    clock.advance(2 * COLLECT_EVERY)
+    assert await collected() == 1
+
+
+async def test_a_tick_that_is_short_of_time_collects_what_it_can(
+    world: Ports, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All blobs are listed, which may take longer than a call lasts: it says so, and is no failure of the tick."""
+    listed: list[str] = []
+
+    class Slow(MemoryBlobs):
+        async def list(self, prefix: str = "", *, older_than: datetime | None = None) -> AsyncIterator[BlobInfo]:
+            listed.append(prefix)
+            await asyncio.Event().wait()
+            yield await anext(super().list(prefix, older_than=older_than))
+
+    kernel = Kernel(flows=[kept("echo")], ports=evolve(world, blobs=Slow(clock)))
+    host = ServerlessHost(kernel, stop_margin=3)
+    await host.run_maintenance_tick()
+    clock.advance(COLLECT_EVERY)
+
+    left_s = iter((63.0, 3.01))
+    report = await host.run_maintenance_tick(deadline=lambda: next(left_s))
+
+    assert (report.counts["collect"], report.errors) == (0, {})
+    assert listed == ["runs/"]
+    assert "not all blobs could be looked at" in caplog.text
 
 
 @pytest.mark.parametrize("wrong", [0, -1, float("nan"), True, "a week", timedelta(days=4000)], ids=repr)

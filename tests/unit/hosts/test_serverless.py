@@ -215,7 +215,7 @@ async def test_maintenance_publishes_and_announces(ports: Ports, nothing_left_op
         report = await host.run_maintenance_tick()
 
     swept = 1 if isinstance(ports.transport, MemoryTransport) else 0
-    nothing = dict.fromkeys(("synchronise", "reap", "fire", "wake", "expire", "prune"), 0)
+    nothing = dict.fromkeys(("synchronise", "reap", "fire", "wake", "expire", "prune", "collect"), 0)
     assert dict(report.counts) == {**nothing, "sweep": swept, "flush": 1}
     assert not report.errors
 

@@ -119,7 +119,7 @@ async def test_one_failing_maintenance_step_stops_no_other(clock: DriftingClock)
         clock.advance(61)
         report = await world.ticks.maintain()
 
-    nothing = dict.fromkeys(("synchronise", "fire", "wake", "expire", "prune"), 0)
+    nothing = dict.fromkeys(("synchronise", "fire", "wake", "expire", "prune", "collect"), 0)
     assert dict(report.counts) == {**nothing, "sweep": 1, "flush": 1}
     assert list(report.errors) == ["reap"]
     assert isinstance(report.errors["reap"], LookupError)
