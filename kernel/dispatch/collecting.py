@@ -3,9 +3,9 @@
 A blob is removed only where its run is gone, or where the attempt that wrote it can never be recorded any more; what
 this cannot tell is left alone.
 
-What belongs to a run and to no attempt goes with the run: its input, and the payloads of its signals. So a large payload
-stays for as long whose sender died between writing it and sending the signal. To tell it apart, both the run's signals
-and those that callers have asked for would have to be read, for a moment of one process that leaves one blob behind.
+What belongs to a run and to no attempt goes with the run: its input, and the payloads of its signals. So a large
+payload stays for as long whose sender died between writing it and sending the signal. To tell it apart, both the run's
+signals and those that callers have asked for would have to be read, for one blob that one process left behind.
 """
 
 from __future__ import annotations
