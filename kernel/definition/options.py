@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from attrs import frozen
 
-from ..durations import DURATION_MAX, Duration, in_seconds
+from ..durations import Duration, in_seconds
 from ..hints import nearest
 from ..plan import Consequence, Tolerance
-from .names import queue_problem
-
-MAX_ATTEMPTS_MAX = 10_000
-"""Every failed attempt is kept, so attempts are bounded."""
-MAX_CONCURRENCY_MAX = 10_000
-"""A map never has more unfinished tasks than this at a time, so a larger value could not be honoured."""
-TOLERATED_MAX = 2**31 - 1
-"""Elements. More than any array has; the largest count that every store holds."""
-
+from .option_values import (
+    CONSEQUENCES,
+    DURATION,
+    MAX_ATTEMPTS_MAX,
+    MAX_CONCURRENCY_MAX,
+    POSITIVE_DURATION,
+    TOLERANCES,
+    attempts,
+    concurrency,
+    consequence,
+    exceptions,
+    fraction,
+    positive_duration,
+    queue,
+    tolerance,
+)
 
 ConsequenceName: TypeAlias = Literal["fail", "skip", "skip_cascade"]
 """How a `Consequence` is written down."""
@@ -186,85 +192,12 @@ def _misplaced(name: str, scope: Scope) -> str | None:
     return f"option {name!r} belongs to single steps, not to a {scope.value}: pass it to @flow.step or @flow.map"
 
 
-def _integer(value: object, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"an int from {low} to {high}, not {value!r}")
-    if not low <= value <= high:
-        raise ValueError(f"from {low} to {high}, not {value}")
-    return value
-
-
-def _attempts(value: object) -> int:
-    return _integer(value, 1, MAX_ATTEMPTS_MAX)
-
-
-def _concurrency(value: object) -> int:
-    return _integer(value, 1, MAX_CONCURRENCY_MAX)
-
-
-def _positive_duration(value: object) -> float:
-    seconds = in_seconds(value)
-    if seconds == 0:
-        raise ValueError("more than 0 s, not 0 s")
-    return seconds
-
-
-def _fraction(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        raise ValueError(f"a number from 0 to 1, not {value!r}")
-    if not 0 <= value <= 1:
-        raise ValueError(f"from 0 to 1, not {value}")
-    return float(value)
-
-
-def _queue(value: object) -> str:
-    problem = queue_problem(value)
-    if problem is not None or not isinstance(value, str):
-        raise ValueError(f"the name of a queue; {value!r} {problem}")
-    return value
-
-
-def _exceptions(value: object) -> tuple[type[Exception], ...]:
-    if isinstance(value, type):
-        raise ValueError(f"a tuple of exception classes: write ({value.__name__},)")
-    if not isinstance(value, tuple | list):
-        raise ValueError(f"a tuple of exception classes, not {value!r}")
-    classes: list[type[Exception]] = []
-    for each in value:  # pyright: ignore[reportUnknownVariableType]  # Whatever it is, the next line checks it.
-        if not (isinstance(each, type) and issubclass(each, Exception)):
-            raise ValueError(f"a tuple of subclasses of Exception; {each!r} is none")
-        classes.append(each)
-    return tuple(classes)
-
-
-def _consequence(value: object) -> Consequence:
-    if not isinstance(value, str) or value not in tuple(Consequence):
-        raise ValueError(f"{_CONSEQUENCES}, not {value!r}")
-    return Consequence(value)
-
-
-def _tolerance(value: object) -> Tolerance:
-    if value == "all":
-        return "all"
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        raise ValueError(f"{_TOLERANCES}, not {value!r}")
-    if isinstance(value, int):
-        return _integer(value, 0, TOLERATED_MAX)
-    if not 0 < value < 1:
-        raise ValueError(f"{_TOLERANCES}, not {value!r}; write none as 0 and every element as 'all'")
-    return value
-
-
 _FLOWS = frozenset({Scope.FLOW})
 _STEPS = frozenset({Scope.STEP, Scope.MAP})
 _MAPS = frozenset({Scope.MAP})
 _SIGNALS = frozenset({Scope.SIGNAL})
 _WAITING = frozenset({Scope.SIGNAL, Scope.SLEEP})
 _EVERYWHERE = _FLOWS | _STEPS
-_CONSEQUENCES = "'fail', 'skip' or 'skip_cascade'"
-_TOLERANCES = "a count from 0 (an int), a fraction of the elements between 0 and 1 (a float), or 'all'"
-_DURATION = f"a timedelta or seconds, 0 to {DURATION_MAX.days} days"
-_POSITIVE_DURATION = f"a timedelta or seconds, more than 0, at most {DURATION_MAX.days} days"
 
 OPTIONS: Mapping[str, Option] = {
     "max_attempts": Option(
@@ -272,12 +205,12 @@ OPTIONS: Mapping[str, Option] = {
         bounds=f"1 to {MAX_ATTEMPTS_MAX}",
         default=3,
         scopes=_EVERYWHERE,
-        parse=_attempts,
+        parse=attempts,
         attribute="max_attempts",
     ),
     "base_delay": Option(
         meaning="The delay before the second attempt; it doubles with each further one.",
-        bounds=_DURATION,
+        bounds=DURATION,
         default=1.0,
         scopes=_EVERYWHERE,
         parse=in_seconds,
@@ -285,7 +218,7 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "max_delay": Option(
         meaning="The longest computed delay between two attempts.",
-        bounds=_DURATION,
+        bounds=DURATION,
         default=3600.0,
         scopes=_EVERYWHERE,
         parse=in_seconds,
@@ -296,15 +229,15 @@ OPTIONS: Mapping[str, Option] = {
         bounds="0 to 1",
         default=0.1,
         scopes=_EVERYWHERE,
-        parse=_fraction,
+        parse=fraction,
         attribute="jitter",
     ),
     "timeout": Option(
         meaning="How long one attempt may take.",
-        bounds=_POSITIVE_DURATION,
+        bounds=POSITIVE_DURATION,
         default=60.0,
         scopes=_EVERYWHERE,
-        parse=_positive_duration,
+        parse=positive_duration,
         attribute="timeout_s",
     ),
     "queue": Option(
@@ -312,30 +245,30 @@ OPTIONS: Mapping[str, Option] = {
         bounds="1 to 128 letters, digits, underscores, dots and hyphens",
         default="default",
         scopes=_EVERYWHERE,
-        parse=_queue,
+        parse=queue,
         attribute="queue",
     ),
     "run_timeout": Option(
         meaning="How long a run may take in all, from when a host claims it on; then it fails. By default there is no "
         "limit.",
-        bounds=_POSITIVE_DURATION,
+        bounds=POSITIVE_DURATION,
         default=None,
         scopes=_FLOWS,
-        parse=_positive_duration,
+        parse=positive_duration,
         attribute="run_timeout_s",
     ),
     "retention": Option(
         meaning="How long a run is kept after its end; then hosts that have its flow remove it with everything of its "
         "own. Of several versions the newest that a host has decides. By default it is kept until somebody prunes.",
-        bounds=_POSITIVE_DURATION,
+        bounds=POSITIVE_DURATION,
         default=None,
         scopes=_FLOWS,
-        parse=_positive_duration,
+        parse=positive_duration,
         attribute="retention_s",
     ),
     "start_delay": Option(
         meaning="How long a step that is ready waits before its first attempt.",
-        bounds=_DURATION,
+        bounds=DURATION,
         default=0.0,
         scopes=_STEPS,
         parse=in_seconds,
@@ -346,24 +279,24 @@ OPTIONS: Mapping[str, Option] = {
         bounds="a tuple of subclasses of Exception",
         default=(),
         scopes=_STEPS,
-        parse=_exceptions,
+        parse=exceptions,
         attribute="non_retryable",
     ),
     "on_unmet": Option(
         meaning="What follows where the step's own `when` or `unless` is unmet; "
         "`skip_cascade` skips all steps behind it too.",
-        bounds=_CONSEQUENCES,
+        bounds=CONSEQUENCES,
         default=Consequence.SKIP,
         scopes=_STEPS | _WAITING,
-        parse=_consequence,
+        parse=consequence,
         attribute="on_unmet",
     ),
     "on_exhausted": Option(
         meaning="What follows where the last attempt has failed, or more elements of a map than it tolerates.",
-        bounds=_CONSEQUENCES,
+        bounds=CONSEQUENCES,
         default=Consequence.FAIL,
         scopes=_STEPS,
-        parse=_consequence,
+        parse=consequence,
         attribute="on_exhausted",
     ),
     "max_concurrency": Option(
@@ -371,15 +304,15 @@ OPTIONS: Mapping[str, Option] = {
         bounds=f"1 to {MAX_CONCURRENCY_MAX}",
         default=None,
         scopes=_MAPS,
-        parse=_concurrency,
+        parse=concurrency,
         attribute="max_concurrency",
     ),
     "tolerate_failures": Option(
         meaning="How many elements of the map may fail; each of them leaves `None` in its place.",
-        bounds=_TOLERANCES,
+        bounds=TOLERANCES,
         default=0,
         scopes=_MAPS,
-        parse=_tolerance,
+        parse=tolerance,
         attribute="tolerate_failures",
     ),
 }
@@ -388,18 +321,18 @@ OPTIONS: Mapping[str, Option] = {
 WAITING: Mapping[str, Option] = {
     "timeout": Option(
         meaning="How long the signal is waited for, from the moment when the step is ready.",
-        bounds=_POSITIVE_DURATION,
+        bounds=POSITIVE_DURATION,
         default=None,
         scopes=_SIGNALS,
-        parse=_positive_duration,
+        parse=positive_duration,
         attribute="wait_s",
     ),
     "on_timeout": Option(
         meaning="What follows where the signal does not come in time.",
-        bounds=_CONSEQUENCES,
+        bounds=CONSEQUENCES,
         default=Consequence.FAIL,
         scopes=_SIGNALS,
-        parse=_consequence,
+        parse=consequence,
         attribute="on_timeout",
     ),
 }
