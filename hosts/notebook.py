@@ -38,7 +38,7 @@ Then: TypeAlias = Callable[[], None]
 
 
 class AttemptNotes:
-    """What one attempt notes: the `Noting` of its context. Everything is done under its notebook's lock."""
+    """What one attempt notes: the `NoteTaker` of its context. Everything is done under its notebook's lock."""
 
     __slots__ = (
         "annotations",

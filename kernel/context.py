@@ -13,7 +13,7 @@ from .annotations import encode_annotations
 from .commands.waiting import RESUME_TOKEN_LIFETIME
 from .durations import Duration
 from .errors import OutsideHost, StatusUnknown
-from .notes import UNHEARD, Level, Noting, checked_level, checked_number, entry_of, message_of_progress
+from .notes import UNHEARD, Level, NoteTaker, checked_level, checked_number, entry_of, message_of_progress
 
 if TYPE_CHECKING:
     from .definition.step import Step
@@ -62,7 +62,7 @@ class Context:
     """The task's id as text: the same in every attempt, new after a rerun. Hand it to services that deduplicate."""
     _statuses: Mapping[str, StepStatus] = field(factory=dict[str, StepStatus], alias="statuses", repr=False)
     _signs: Signs = field(factory=Signs, alias="signs", repr=False)
-    _noting: Noting = field(default=UNHEARD, alias="noting", repr=False)
+    _noting: NoteTaker = field(default=UNHEARD, alias="noting", repr=False)
     _services: Services | None = field(default=None, alias="services", repr=False)
 
     def status(self, step: str) -> StepStatus:

@@ -35,7 +35,7 @@ Level: TypeAlias = LogLevel | Literal["debug", "info", "warning", "error"]
 """How much a log entry matters, as a member or as its word."""
 
 
-class Noting(Protocol):
+class NoteTaker(Protocol):
     """Takes what an attempt notes, from any thread, without waiting for anything."""
 
     def log(self, level: LogLevel, entry: Entry) -> None:
