@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, Protocol
 
+from ..kernel.amounts import counted
 from ..kernel.codec import SIZE_UNLIMITED
 from ..kernel.elements import Elements
 from ..kernel.errors import PayloadError
@@ -44,7 +45,7 @@ class ElementsMissing(CorruptionError):
     def __init__(self, first: int, count: int) -> None:
         self.first = first
         self.count = count
-        super().__init__(f"of {count} elements those from {first} on are not in the store any more")
+        super().__init__(f"of {counted(count, 'element')} those from {first} on are not in the store any more")
 
 
 class Pages(Protocol):
@@ -125,7 +126,7 @@ class _Sequence:
         return len(self._stream)
 
     def __repr__(self) -> str:
-        return f"<{len(self)} elements of type {self._element.name}, read as they are asked for>"
+        return f"<{counted(len(self), 'element')} of type {self._element.name}, read as they are asked for>"
 
     def _decoded(self, data: bytes, index: int) -> Any:
         try:

@@ -11,6 +11,9 @@ from datetime import datetime
 from ..ports.errors import UsageError
 from .proposals import proposed
 
+TOKEN_KEY = "token:"
+"""How the key of a signal begins that was sent with a resume token; no message tells what follows."""
+
 
 class FlowDefinitionError(UsageError):
     """A flow was written down wrongly. Raised while the flow is defined, never later.
@@ -180,8 +183,8 @@ class SignalWaiting(UsageError):
         self.step = step
         self.key = key
         super().__init__(
-            f"step {step!r} of run {run_id} does not wait yet, and a signal with key {key!r} is kept for it already; "
-            "that one counts, and a repetition of it needs the same key"
+            f"step {step!r} of run {run_id} does not wait yet, and a signal with {_sent_with(key)} is kept for it "
+            f"already; that one counts, and a repetition of it needs the same {'token' if _is_of_token(key) else 'key'}"
         )
 
 
@@ -193,7 +196,7 @@ class SignalConflict(UsageError):
         self.step = step
         self.key = key
         super().__init__(
-            f"step {step!r} of run {run_id} was sent another payload with key {key!r} before, which counts; "
+            f"step {step!r} of run {run_id} was sent another payload with {_sent_with(key)} before, which counts; "
             "send the same payload to repeat it"
         )
 
@@ -208,8 +211,8 @@ class SignalSpent(UsageError):
         self.step = step
         self.key = key
         super().__init__(
-            f"step {step!r} of run {run_id} waits again, in a new generation; what was sent with key {key!r} was used "
-            "by an earlier generation and counts no more: answer with another key, or with a new resume token"
+            f"step {step!r} of run {run_id} waits again, in a new generation; what was sent with {_sent_with(key)} was "
+            "used by an earlier generation and counts no more: answer with another key, or with a new resume token"
         )
 
 
@@ -257,8 +260,8 @@ class NothingToRerun(UsageError):
             message = f"nothing of step {step!r} has failed; to do all of it again, rerun the run from it"
         else:
             message = "every step is settled well; name the step to rerun it from"
-            tolerated = ", ".join(f"{count} of {slug!r}" for slug, count in self.failed.items())
-            message += f", or one to retry: of its elements have failed {tolerated}" if tolerated else ""
+            tolerated = ", ".join(f"{count:,} of {slug!r}" for slug, count in self.failed.items())
+            message += f", or one to retry whose failed elements were tolerated: {tolerated}" if tolerated else ""
         super().__init__(f"run {run_id} is {status}, and {message}")
 
 
@@ -410,7 +413,7 @@ class ScheduleTaken(UsageError):
         self.name = name
         self.flow = flow
         super().__init__(
-            f"schedule {name!r} is one of flow {flow!r}, not of {wanted!r}; give another name=, or remove it first"
+            f"schedule {name!r} is one of flow {flow!r}, not of {wanted!r}; give another name, or remove that one first"
         )
 
 
@@ -423,3 +426,12 @@ class DeferredNotFound(UsageError):
             f"there is no deferred command {name!r}: it was carried out or withdrawn, or never was; "
             "`fairlead deferred list` shows those that wait"
         )
+
+
+def _is_of_token(key: str) -> bool:
+    return key.startswith(TOKEN_KEY)
+
+
+def _sent_with(key: str) -> str:
+    """What a signal was sent with, as its sender knows it."""
+    return "that resume token" if _is_of_token(key) else f"key {key!r}"

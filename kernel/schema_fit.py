@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from msgspec import inspect as nodes
 
+from .amounts import counted
 from .payload_faults import key_path
 from .schema_problems import refusal
 from .schema_types import (
@@ -115,7 +116,8 @@ def _array_misfit(wanted: nodes.Type, produced: nodes.Type, path: str, above: Pa
     if isinstance(produced, COLLECTIONS):
         sources = tuple(produced.item_type for _ in targets or ())
     if isinstance(wanted, nodes.TupleType) and len(targets or ()) != len(sources or ()):
-        return f"{path}: {_name(wanted)} has {len(targets or ())} elements, {_name(produced)} {len(sources or ())}"
+        wants = counted(len(targets or ()), "element")
+        return f"{path}: {_name(wanted)} has {wants}, {_name(produced)} {len(sources or ())}"
     for index, (target, source) in enumerate(zip(targets or (), sources or (), strict=False)):
         reason = _misfit(target, source, f"{path}[{index}]", above)
         if reason is not None:

@@ -12,6 +12,7 @@ import click
 from attrs import field, frozen
 
 from ...kernel import CancelledRun, Kernel, RestartedRun, RunAnswer
+from ...kernel.amounts import counted
 from ...ports.errors import UsageError
 from ...ports.reading import RunFilter
 from ...ports.statuses import TERMINAL_RUN
@@ -29,7 +30,8 @@ class NotConfirmed(UsageError):
 
     def __init__(self, runs: int) -> None:
         self.runs = runs
-        super().__init__(f"nothing was done, since {runs:,} are meant; look at them with --dry-run, then give --yes")
+        meant = counted(runs, "run is", "runs are")
+        super().__init__(f"nothing was done, since {meant} meant; look at them with --dry-run, then give --yes")
 
 
 @frozen(kw_only=True)
@@ -231,7 +233,7 @@ async def carry_out(kernel: Kernel, wanted: Wanted, doing: Doing[Answer]) -> Non
         print_json({"dry_run": wanted.dry_run, "runs": tally.documents})
     elif not wanted.names:
         refused = f", {len(tally.refused):,} left alone" if tally.refused else ""
-        click.echo(f"{len(tally.done):,} runs{refused}", err=True)
+        click.echo(f"{counted(len(tally.done), 'run')}{refused}", err=True)
 
 
 async def _confirm(wanted: Wanted, doing: Doing[Answer]) -> None:
@@ -241,7 +243,7 @@ async def _confirm(wanted: Wanted, doing: Doing[Answer]) -> None:
         return
     if wanted.as_json or not sys.stdin.isatty():
         raise NotConfirmed(runs)
-    if not click.confirm(f"This is done to {runs:,} runs. Go on?", err=True):
+    if not click.confirm(f"This is done to {counted(runs, 'run')}. Go on?", err=True):
         raise click.Abort
 
 
@@ -292,7 +294,7 @@ def _restarted_words(answer: RestartedRun) -> str:
 
 def _step_words(slug: str, answer: RestartedRun) -> str:
     elements = answer.elements.get(slug)
-    return slug if elements is None else f"{slug} ({elements:,} elements)"
+    return slug if elements is None else f"{slug} ({counted(elements, 'element')})"
 
 
 def _with_code(target: str, choice: DatabaseChoice, ask: Callable[[Kernel], Awaitable[None]]) -> None:

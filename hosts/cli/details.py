@@ -11,7 +11,7 @@ from ...kernel import AnnotationValue
 from ...kernel.failures import Failure
 from ...kernel.proposals import proposed
 from ...kernel.runs import RunDetails
-from ...ports.reading import AttemptRecord, GenerationRecord, RunRecord, StepRecord, TaskRecord
+from ...ports.reading import GenerationRecord, RunRecord, StepRecord, TaskRecord
 from ...ports.statuses import StepStatus, TaskStatus
 from .annotation_words import annotation_line
 from .log_words import log_line, progress_words
@@ -39,9 +39,9 @@ def print_details(details: RunDetails, *, everything: bool) -> None:
     _print_generations(details.generations)
     _print_steps(details.steps)
     _print_waits(details.tasks, everything)
-    _print_tasks(details.tasks, everything)
+    _print_tasks(details, everything)
     _print_progress(details, everything)
-    _print_attempts(details.attempts, everything)
+    _print_attempts(details, everything)
     _print_events(details, everything)
     _print_logs(details, everything)
 
@@ -123,13 +123,13 @@ def _print_waits(tasks: Sequence[TaskRecord], everything: bool) -> None:
         _print_rest(len(waiting) - LINES_MAX if not everything else 0, "tasks that wait")
 
 
-def _print_tasks(tasks: Sequence[TaskRecord], everything: bool) -> None:
+def _print_tasks(details: RunDetails, everything: bool) -> None:
     """Write the tasks that are neither simply completed nor suspended, or all."""
     simple = (TaskStatus.COMPLETED, TaskStatus.SUSPENDED)
-    chosen = [task for task in tasks if everything or task.status not in simple or task.attempts > 1]
+    chosen = [task for task in details.tasks if everything or task.status not in simple or task.attempts > 1]
     if not chosen:
         return
-    rerun = any(task.key.generation > FIRST_GENERATION for task in chosen)
+    rerun = details.run.generation > FIRST_GENERATION
     rows = [
         (
             task.key.step,
@@ -164,11 +164,12 @@ def _print_progress(details: RunDetails, everything: bool) -> None:
     _print_rest(len(told) - len(rows), "tasks that tell how far they are")
 
 
-def _print_attempts(attempts: Sequence[AttemptRecord], everything: bool) -> None:
+def _print_attempts(details: RunDetails, everything: bool) -> None:
+    attempts = details.attempts
     if not attempts:
         return
     shown = _first(attempts, everything)
-    rerun = any(attempt.key.generation > FIRST_GENERATION for attempt in attempts)
+    rerun = details.run.generation > FIRST_GENERATION
     click.echo()
     click.echo(click.style("ATTEMPTS THAT DID NOT COMPLETE", bold=True))
     for attempt in shown:
@@ -191,9 +192,13 @@ def _print_events(details: RunDetails, everything: bool) -> None:
     events = details.events if everything else details.events[-LINES_MAX:]
     if not events:
         return
-    rows = [(str(each.sequence), shown_time(each.at), each.type, each.step or "") for each in events]
+    rerun = details.run.generation > FIRST_GENERATION
+    rows = [
+        (str(each.sequence), *([str(each.generation)] * rerun), shown_time(each.at), each.type, each.step or "")
+        for each in events
+    ]
     click.echo()
-    print_table([">EVENT", "AT", "TYPE", "STEP"], rows)
+    print_table([">EVENT", *([">GENERATION"] * rerun), "AT", "TYPE", "STEP"], rows)
     _print_rest(len(details.events) - len(rows), "events before these")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from typing import cast
@@ -11,6 +12,11 @@ from ...ports.errors import FairleadError
 from .exit_codes import ExitCode, exit_code_of
 from .output import json_line, printable
 from .proposals import completed
+
+QUOTED_MAX = 200
+"""Characters of one quoted argument that are told: enough to know it again."""
+
+_LONG = re.compile(rf"(?<!\w)(['\"])((?:(?!\1)[^\n]){{{QUOTED_MAX + 1},}})\1")
 
 
 def tell_failure(error: Exception, *, as_json: bool, debug: bool) -> ExitCode:
@@ -40,14 +46,19 @@ def tell_failure(error: Exception, *, as_json: bool, debug: bool) -> ExitCode:
 def sentence(error: Exception) -> str:
     """What is told of an error."""
     if isinstance(error, UnknownFlow):
-        return f"{error}{_nearest_flow(error)}"
+        return shortened(f"{error}{_nearest_flow(error)}")
     if isinstance(error, FairleadError):
-        return completed(str(error))
+        return completed(shortened(str(error)))
     if isinstance(error, OSError):
         place = "" if error.filename is None else f"{_text(error.filename)}: "
         return f"{place}{error.strerror or error}"
     said = f": {error}" if str(error) else ""
     return f"unexpected {type(error).__qualname__}{said}; run the command again with --debug to see where it came from"
+
+
+def shortened(text: str) -> str:
+    """A sentence in which no argument of somebody's is quoted at length: a file that was passed by mistake, say."""
+    return _LONG.sub(lambda found: f"{found[1]}{found[2][:QUOTED_MAX]}…{found[1]}", text)
 
 
 def _first(error: Exception) -> Exception:

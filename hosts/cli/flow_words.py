@@ -38,6 +38,7 @@ def flow_details_json(flow: Flow[Any]) -> dict[str, object]:
         "version": flow.version,
         "fingerprint": flow.shape.fingerprint,
         "run_timeout": flow.plan.run_timeout_s,
+        "retention": flow.plan.retention_s,
         "input": {
             "name": flow.input_name,
             "type": flow.input_schema.name,

@@ -96,7 +96,9 @@ def show_command(flow: str | None, target: str, version: str | None, as_json: bo
     for name, kind, required in fields:
         click.echo(f"               {name:{widest}}  {kind}{'' if required else ', has a default'}")
     if found.plan.run_timeout_s is not None:
-        click.echo(f"  run timeout  {duration_words(found.plan.run_timeout_s)}")
+        click.echo(f"  run timeout  {duration_words(found.plan.run_timeout_s)}, then a run fails")
+    if found.plan.retention_s is not None:
+        click.echo(f"  retention    {duration_words(found.plan.retention_s)} after a run's end, then it is removed")
     for step in found.steps.values():
         click.echo(f"\n{step.kind} {click.style(step.slug, bold=True)}")
         for label, words in step_lines(found, step):

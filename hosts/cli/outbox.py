@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from ...kernel import DeadLetter, DeadLetterCursor, DeadLetterFilter, DeadLetterPage, Kernel
+from ...kernel.amounts import counted
 from ...kernel.api.subscriptions import DEAD_LETTERS_PER_PAGE_MAX, WAITING_COUNTED_MAX
 from ...kernel.events import EVENT_TYPES
 from ...kernel.sink_states import SinkStanding, standing_of
@@ -184,7 +185,7 @@ def replay_command(
     if as_json:
         print_json({"dry_run": dry_run, "dead_letters": count})
     else:
-        letters = "1 dead letter" if count == 1 else f"{count:,} dead letters"
+        letters = counted(count, "dead letter")
         verb = "would be" if dry_run else "is to be" if count == 1 else "are to be"
         click.echo(f"{letters} {verb} published again")
 

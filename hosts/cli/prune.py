@@ -8,12 +8,15 @@ from datetime import timedelta
 import click
 
 from ...kernel import Kernel
+from ...kernel.amounts import counted
 from ...kernel.api.retention import ORPHAN_GRACE
 from ...kernel.commands import CollectedBlobs, Pruned
+from ...kernel.proposals import proposed
 from .command import DatabaseChoice, FairleadCommand, common_options, ports_options
 from .database import tell
 from .moments import age
 from .output import print_json, shown_size
+from .proposals import completed
 from .reading import read
 
 
@@ -81,18 +84,19 @@ def prune(
         return
     verb = "would be removed" if dry_run else "removed"
     if pruned is not None:
-        blobs = "" if dry_run else f" and {pruned.blobs:,} blobs"
-        click.echo(f"{verb}: {pruned.runs:,} runs with {pruned.tasks:,} tasks{blobs}")
+        blobs = "" if dry_run else f" and {counted(pruned.blobs, 'blob')}"
+        click.echo(f"{verb}: {counted(pruned.runs, 'run')} with {counted(pruned.tasks, 'task')}{blobs}")
         if pruned.unpublished:
-            click.echo(f"kept back: {pruned.unpublished:,} runs some of whose events are not published yet")
+            click.echo(f"kept back: {counted(pruned.unpublished, 'run')} some of whose events are not published yet")
         if pruned.dead_letters:
-            click.echo(
-                f"kept back: {pruned.dead_letters:,} runs with dead letters: fairlead outbox replay, or --dead-letters"
-            )
+            kept = f"{counted(pruned.dead_letters, 'run')} with dead letters"
+            click.echo(completed(f"kept back: {kept}: {proposed('outbox', 'replay', '--all')}, or --dead-letters"))
     if collected is not None:
-        click.echo(f"{verb}: {collected.blobs:,} orphaned blobs, {shown_size(collected.size_bytes)}")
+        click.echo(f"{verb}: {counted(collected.blobs, 'orphaned blob')}, {shown_size(collected.size_bytes)}")
         if collected.foreign:
-            click.echo(f"left alone: {collected.foreign:,} blobs that are not Fairlead's", err=True)
+            click.echo(
+                f"left alone: {counted(collected.foreign, 'blob that is', 'blobs that are')} not Fairlead's", err=True
+            )
 
 
 async def _telling(batches: AsyncIterator[Pruned]) -> Pruned:

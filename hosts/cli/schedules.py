@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import click
 
 from ...kernel import AnnotationValue, Kernel, Schedule, ScheduleRecord
+from ...kernel.amounts import times
 from ...kernel.schedules import CATCH_UPS, CatchUp
 from .annotation_words import annotation_line, annotation_values
 from .command import (
@@ -311,4 +312,5 @@ def _show(record: ScheduleRecord, *, as_json: bool) -> None:
     if record.left_out is not None:
         click.echo(f"  left out   {shown_time(record.left_out.first)} to {shown_time(record.left_out.last)}")
     if record.problem is not None:
-        click.echo(f"  problem    {printable(record.problem)} (failed {record.failures} times in a row)")
+        failed = f"{times(record.failures)}{' in a row' if record.failures > 1 else ''}"
+        click.echo(f"  problem    {printable(record.problem)} (failed {failed})")

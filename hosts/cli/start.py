@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -59,7 +59,10 @@ class InputUnreadable(UsageError):
 )
 @click.option("--after", callback=age, metavar="AGE", help="Put the start off: 45s, 90m, 12h, 30d, 4w.")
 @click.option(
-    "--at", callback=due_time, metavar="TIME", help="Put it off until then: 2026-05-04T12:30 (UTC, or with a zone)."
+    "--at",
+    callback=due_time,
+    metavar="TIME",
+    help="Put it off until then: 2026-05-04T12:30 (UTC, or with a zone); at once where that is past.",
 )
 @click.option("--wait", is_flag=True, help="Wait until the run ends, and show its output.")
 @click.option("--watch", is_flag=True, help="Like --wait, and show meanwhile how far the run is.")
@@ -211,10 +214,17 @@ async def _defer(
 
 def _print(answer: dict[str, Any]) -> None:
     if "due_at" in answer:
-        told = f"starts at {shown_time(answer['due_at'])}" if answer["created"] else "known already, by its key"
+        told = _start_words(answer["due_at"]) if answer["created"] else "known already, by its key"
         click.echo(f"run {answer['id']} of {answer['flow']}: {told} ({answer['command']})")
         return
     told = "started" if answer["created"] else "known already, by its key"
     click.echo(f"run {answer['id']} of {answer['flow']} (version {answer['version']}): {told}, {answer['status']}")
     if "output" in answer:
         print_json(answer["output"])
+
+
+def _start_words(due_at: datetime) -> str:
+    shown = shown_time(due_at)
+    if due_at <= datetime.now(UTC):
+        return f"starts at once, since {shown} is past: a worker that has the flow does it"
+    return f"starts at {shown}"

@@ -34,7 +34,7 @@ def print_waits(tasks: Sequence[TaskRecord]) -> None:
     """Write what the suspended ones among some tasks wait for."""
     rows = [_row(task, task.waits_for) for task in tasks if task.waits_for is not None]
     if rows:
-        print_table(["WAITING", "FOR", "LOOKED AT", "UNTIL", ">CHECKS"], rows)
+        print_table(["WAITING", "FOR", "NEXT LOOK", "UNTIL", ">CHECKS"], rows)
 
 
 def _row(task: TaskRecord, waits_for: WaitsFor) -> tuple[str, ...]:

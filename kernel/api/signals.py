@@ -22,6 +22,7 @@ from ..dispatch.joining import callers_of
 from ..dispatch.waiting import resume_digest
 from ..durations import Duration
 from ..errors import (
+    TOKEN_KEY,
     InvalidArgument,
     InvalidSignal,
     NotASignal,
@@ -42,9 +43,6 @@ from .deferred import Deferred
 
 T = TypeVar("T")
 Answer = TypeVar("Answer")
-
-TOKEN_KEY = "token:"
-"""How the key of a signal begins that was sent with a resume token; its digest follows."""
 
 
 class Signals(Commanding):

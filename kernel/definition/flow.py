@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, Generic, Literal, TypeVar, Unpack, overload
 
+from ..errors import FlowDefinitionError
+from ..hints import nearest
 from ..plan import INPUT, Plan, ValuePath
 from ..schema import Schema
 from .config import merge_config
@@ -140,6 +142,9 @@ class Flow(Group, Generic[T]):
         Raises:
             FlowDefinitionError: there is no such step, or there are several.
         """
+        if isinstance(name, str) and name not in (*self.steps, self.input_name, INPUT):
+            message = f"{place}: there is no step {name!r}; {nearest(name, self.steps)}"
+            raise FlowDefinitionError(message, flow=self.slug, missing=name)
         return self._draft.site.find(name, place)
 
     def arrays_read_in_parts(self, name: str) -> tuple[ValuePath, ...]:

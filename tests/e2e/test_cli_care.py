@@ -136,7 +136,7 @@ def test_prune_removes_what_ended_long_ago(app: Commands) -> None:
     kept = start(app, "Bob")
 
     assert app.ok("prune", "--older-than", "1h") == "removed: 0 runs with 0 tasks and 0 blobs\n"
-    assert app.ok("prune", "--older-than", "0s", "--dry-run") == "would be removed: 1 runs with 2 tasks\n"
+    assert app.ok("prune", "--older-than", "0s", "--dry-run") == "would be removed: 1 run with 2 tasks\n"
     pruned = json.loads(app.ok("prune", "--older-than", "0s", "--orphaned-blobs", "--json"))
 
     assert pruned == {

@@ -95,6 +95,8 @@ def test_a_failed_run_is_retried(app: Commands) -> None:
     assert [(each["generation"], each["status"]) for each in details["generations"]] == [(1, "failed")]
     shown = app.ok("runs", "show", run)
     assert "anew      in generation 2" in shown
+    assert [line.split()[:2] for line in shown.splitlines() if line.startswith("EVENT")] == [["EVENT", "GENERATION"]]
+    assert "[0], attempt" not in shown.replace("[0], generation 1, attempt", "")
     assert "kept: elements that an earlier generation had completed" in shown
 
 
@@ -143,7 +145,7 @@ def test_many_runs_are_cancelled_and_retried_by_what_they_are(app: Commands) -> 
         "runs": [{"id": run, "cancelled": False, "found": "pending"} for run in reversed(runs)],
     }
     assert unconfirmed.returncode == 2
-    assert "nothing was done, since 3 are meant" in unconfirmed.stderr
+    assert "nothing was done, since 3 runs are meant" in unconfirmed.stderr
     assert text.splitlines() == [f"run {run}: cancelled, it was pending" for run in reversed(runs)]
     assert again == {"dry_run": False, "runs": []}
 

@@ -82,9 +82,9 @@ def test_a_dead_letter_is_replayed_and_a_sink_is_removed(app: Commands) -> None:
     would_be = until(lambda: told if "dead" in (told := app.ok("prune", "--older-than", "0s", "--dry-run")) else None)
     assert would_be == (
         "would be removed: 0 runs with 0 tasks\n"
-        "kept back: 1 runs with dead letters: fairlead outbox replay, or --dead-letters\n"
+        "kept back: 1 run with dead letters: `fairlead outbox replay --all`, or --dead-letters\n"
     )
-    assert "removed: 1 runs" in app.ok("prune", "--older-than", "0s", "--dead-letters", "--dry-run")
+    assert "removed: 1 run with" in app.ok("prune", "--older-than", "0s", "--dead-letters", "--dry-run")
     (app.folder / "well").touch()
     assert asked(app, "replay", "--all", "--dry-run") == {"dry_run": True, "dead_letters": 1}
     assert app.ok("outbox", "replay", "--run", run, "--event", "5") == ("1 dead letter is to be published again\n")

@@ -147,7 +147,9 @@ async def test_tolerated_failures_are_retried_where_their_map_is_named(world: Po
     await hands.drain("old")
     assert await run.outputs("embed") == ["old 0", None, None, "old 3", None]
 
-    with pytest.raises(NothingToRerun, match=r"2 of 'read', 1 of 'embed'"):
+    with pytest.raises(
+        NothingToRerun, match=r"or one to retry whose failed elements were tolerated: 2 of 'read', 1 of 'embed'"
+    ):
         await run.retry()
     answer = await run.retry("read")
 

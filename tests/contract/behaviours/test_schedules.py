@@ -539,7 +539,7 @@ async def test_a_name_is_one_flows(world: Ports) -> None:
     kernel = Kernel(flows=[report_flow(), report_flow(slug="other")], ports=world)
     await kernel.schedule("report", cron=EVERY_MINUTE, input=Night("ada"), name="nightly")
 
-    with pytest.raises(ScheduleTaken, match="'report'"):
+    with pytest.raises(ScheduleTaken, match="is one of flow 'report', not of 'other'; give another name, or remove"):
         await kernel.schedule("other", cron=EVERY_MINUTE, input=Night("ada"), name="nightly")
 
 

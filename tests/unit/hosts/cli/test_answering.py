@@ -89,11 +89,15 @@ def test_a_token_answers(shop: Shop, tmp_path: Path) -> None:
     told = shop.call("resume", "-", "@answer.json", stdin=f"{token}\n")
     again = shop.call("resume", token, '{"approved": false}', "--json")
     other = shop.call("resume", token, '{"approved": true}')
+    mistyped = shop.call("signal", shop.run, "aproval", "{}")
 
     assert told.exit_code == 0
     assert told.stdout == f"run {shop.run}, step approval: the answer is kept until the step waits for it\n"
     assert json.loads(again.stdout)["repeated"]
     assert other.exit_code == 2
+    assert "was sent another payload with that resume token before" in other.stderr
+    assert "token:" not in other.stderr
+    assert "there is no step 'aproval'; did you mean 'approval'?" in mistyped.stderr
 
 
 @pytest.mark.parametrize(

@@ -113,3 +113,11 @@ def test_ctrl_c_is_no_error() -> None:
     result = run_raising(KeyboardInterrupt())
 
     assert (result.exit_code, result.output) == (130, "")
+
+
+def test_a_long_argument_is_told_in_short() -> None:
+    """A file that was passed in the place of a name does not fill the screen."""
+    long = "a very " * 1000
+    told = run_raising(UsageError(f"there is no {long!r}; did you mean {'short'!r}?")).stderr
+
+    assert told == f"Error: there is no '{long[:200]}…'; did you mean 'short'?\n"

@@ -83,7 +83,8 @@ class Job:
 class Settings:
     retries: int = 3
 
-send = Flow("send_mail", version=1, input=Mail, input_name="mail", run_timeout=timedelta(days=7), max_attempts=5)
+limits = {"run_timeout": timedelta(days=7), "retention": timedelta(days=30)}
+send = Flow("send_mail", version=1, input=Mail, input_name="mail", max_attempts=5, **limits)
 approval = send.signal("approval", Approval, timeout=timedelta(days=3), on_timeout="skip")
 evening = send.sleep("evening", until="mail.send_at", after=[approval])
 
@@ -242,7 +243,8 @@ def test_a_flow_that_waits_is_told_in_words(flows: Call) -> None:
 mail: Mail
                text     str
                send_at  datetime | None, has a default
-  run timeout  7 d
+  run timeout  7 d, then a run fails
+  retention    30 d after a run's end, then it is removed
 
 signal approval
   gives        Approval
@@ -275,7 +277,7 @@ def test_a_flow_that_waits_is_told_to_programs(flows: Call) -> None:
     approval, evening, deliver, cool_down = document["steps"]
     schema = json.loads(flows("schema", "--kernel", "mail_flows:send").output)
 
-    assert document["run_timeout"] == 7 * 86_400
+    assert (document["run_timeout"], document["retention"]) == (7 * 86_400, 30 * 86_400)
     assert approval["options"] == {"timeout": 3 * 86_400, "on_timeout": "skip"}
     assert [(step["kind"], step["lasts"], step["until"]) for step in (approval, evening, cool_down)] == [
         ("signal", None, None),

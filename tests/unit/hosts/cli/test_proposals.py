@@ -35,7 +35,7 @@ def parse(typed: str) -> click.Context:
     command: click.Command = main
     ctx: click.Context | None = None
     while isinstance(command, click.Group):
-        ctx = click.Context(command, parent=ctx)
+        ctx = click.Context(command, parent=ctx, **command.context_settings)
         _, found, words = command.resolve_command(ctx, words)
         assert found is not None
         command = found

@@ -145,3 +145,12 @@ def test_an_unknown_flow_is_refused(target: str) -> None:
 
     assert result.exit_code == 2
     assert "no flow 'gret'; it has greet (version 1); did you mean 'greet'?" in result.stderr
+
+
+def test_a_start_that_is_put_off_to_the_past_says_so(target: str) -> None:
+    """It starts at once; one that is put off says when."""
+    past = start(target, "--input", '"you"', "--at", "2020-05-04T12:30").stdout
+    later = start(target, "--input", '"you"', "--at", "2990-05-04T12:30").stdout
+
+    assert ": starts at once, since 2020-05-04 12:30:00Z is past: a worker that has the flow does it (" in past
+    assert ": starts at 2990-05-04 12:30:00Z (" in later

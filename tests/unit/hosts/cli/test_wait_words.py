@@ -85,7 +85,7 @@ def test_waits_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     moment, sooner = f"{at(90):%Y-%m-%d %H:%M:%SZ}", f"{at(30):%Y-%m-%d %H:%M:%SZ}"
 
     assert [re.split("  +", line) for line in capsys.readouterr().out.splitlines()] == [
-        ["WAITING", "FOR", "LOOKED AT", "UNTIL", "CHECKS"],
+        ["WAITING", "FOR", "NEXT LOOK", "UNTIL", "CHECKS"],
         ["pay", "a signal", "-", "-", "-"],
         ["pay", "a time", "-", moment, "-"],
         ["pay", "its check", sooner, moment, "4"],

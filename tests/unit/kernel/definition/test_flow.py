@@ -69,7 +69,7 @@ def test_a_step_is_named_by_function_slug_or_itself() -> None:
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("asess", "output: there is no earlier step 'asess'; did you mean 'assess'?"),
+        ("asess", "output: there is no step 'asess'; did you mean 'assess'?"),
         (3, "output: name a step by its function or slug, not by 3"),
     ],
 )
@@ -87,7 +87,7 @@ def test_a_step_that_does_not_exist(reference: Any, message: str) -> None:
 def test_the_names_that_are_proposed() -> None:
     """Where none is near all are listed, though not hundreds; where there are none that is said."""
     flow = new_flow()
-    with pytest.raises(FlowDefinitionError, match=r"no earlier step 'zzz'; there is none yet$"):
+    with pytest.raises(FlowDefinitionError, match=r"no step 'zzz'; there is none yet$"):
         flow.step_named("zzz")
     for number in range(20):
         flow.step(lambda: 1, slug=f"step_{number}")
