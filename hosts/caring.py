@@ -87,7 +87,7 @@ class Caretaker:
                 collected = await self._kernel.dispatch(CollectBlobs(older_than=ORPHAN_GRACE))
         except TimeoutError:
             logger.warning(
-                "not all blobs could be looked at in %.0f s; fairlead prune --orphaned-blobs takes its time",
+                "not all blobs could be looked at in %.0f s; `fairlead prune --orphaned-blobs` takes its time",
                 patience_s,
             )
             return 0
