@@ -30,9 +30,10 @@ from .claiming import Claiming
 from .duties import beside
 from .ending import SETTLE_S, within
 from .errors import HostOptionError
+from .executables import Executables, NewExecutables
 from .jobs import Message, is_served, job_of
 from .options import checked_count, checked_duration, checked_heartbeats, checked_queues, checked_worker, queues_of
-from .resources import Resources, check_resources, opened
+from .resources import Resources, opened
 from .threads import HandlerThreads, NewThreads
 from .ticks import TickReport, Ticks, isolated
 from .worker import Worker, WorkerOptions
@@ -88,6 +89,7 @@ class ServerlessHost:
         heartbeats: `"thread"`, which ends with its call, or `"loop"` where threads are not allowed; then a handler
             that blocks the event loop for longer than a lease loses it.
         new_threads: makes the threads in which plain functions run; tests in virtual time have their own.
+        new_executables: makes what is called for the tasks of a kernel; tests put stubs in the place of handlers.
         claim_margin: with less time left than this, a call takes on nothing new.
         stop_margin: with less time left than this, it stops its handlers and gives their tasks back.
 
@@ -106,6 +108,7 @@ class ServerlessHost:
         lease_duration: Duration = timedelta(seconds=30),
         heartbeats: HeartbeatsIn = "thread",
         new_threads: NewThreads = HandlerThreads,
+        new_executables: NewExecutables = Executables,
         claim_margin: Duration = timedelta(seconds=10),
         stop_margin: Duration = timedelta(seconds=3),
     ) -> None:
@@ -126,6 +129,7 @@ class ServerlessHost:
             lease_duration=timedelta(seconds=checked_duration("lease_duration", lease_duration, least_s=0.1)),
             cancel_grace_s=self._stop_margin_s / 3,
             new_threads=new_threads,
+            new_executables=new_executables,
         )
         self._announcer = Announcer(
             kernel,
@@ -281,7 +285,7 @@ class ServerlessHost:
             if self._opened is None:
                 async with AsyncExitStack() as stack:
                     resources = await stack.enter_async_context(opened(self._resources))
-                    check_resources(self.kernel.flows, resources, queues=self._options.queues)
+                    self._options.new_executables(self.kernel).check(resources, queues=self._options.queues)
                     self._opened = resources, stack.pop_all()
             return self._opened[0]
 

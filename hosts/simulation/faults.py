@@ -19,6 +19,8 @@ class Faults:
 
     kills: bool = True
     """A host's process is killed, at any moment; another one is started later."""
+    restarts: bool = True
+    """Hosts are stopped in good order and others started, which may lack some of the flows."""
     pauses: bool = True
     """A host stands still for longer than its leases, and then goes on as if nothing was."""
     refusals: bool = True
@@ -54,6 +56,7 @@ class Weather:
     killed_after: float = 0.0
     """Right after a handler has ended, before anybody knows."""
     kill_every_s: float | None = None
+    restart_every_s: float | None = None
     pause_every_s: float | None = None
     misdelivered: float = 0.0
     sink: float = 0.0
@@ -81,6 +84,7 @@ class Weather:
             killed=rate(faults.kills),
             killed_after=random.choice((0.05, 0.2, 0.5)) * (faults.kills and random.random() < 0.5),
             kill_every_s=every_s(faults.kills),
+            restart_every_s=every_s(faults.restarts),
             pause_every_s=every_s(faults.pauses),
             misdelivered=random.choice((0.05, 0.2, 0.5, 1.0)) * (faults.messages and random.random() < 0.6),
             sink=random.choice((0.05, 0.2, 0.5)) * (faults.sinks and random.random() < 0.6),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from random import Random
 from typing import Protocol
 
@@ -116,22 +117,33 @@ class Machine:
         self._random = random
         self._number = 0
         self._stopping = asyncio.Event()
+        """Of its host; set anew for each."""
+        self._over = False
 
     async def keep_running(self) -> None:
         """Run hosts until stopped."""
-        while not self._stopping.is_set():
+        while not self._over:
             self._number += 1
+            self._stopping = asyncio.Event()
             incarnation = self._world.incarnate(f"{self._name}.{self._number}")
-            self.current = incarnation
-            self._world.timeline.note(incarnation.name, "starts")
-            try:
-                over = await incarnation.run(lambda: self._host(incarnation, self._stopping))  # noqa: B023 awaited here
-            except AdapterError as error:
-                self._world.timeline.note(incarnation.name, f"cannot start: {error}")
-                over = False
-            self.current = None
-            if not over:
+            if not await self._run(incarnation, self._stopping):
                 await self._wait(self._random.uniform(0.1, 10.0))
+
+    async def _run(self, incarnation: Incarnation, stopping: asyncio.Event) -> bool:
+        """Run one host; answers whether it ended in good order."""
+        note = partial(self._world.timeline.note, incarnation.name)
+        self.current = incarnation
+        note("starts")
+        try:
+            ended = await incarnation.run(lambda: self._host(incarnation, stopping))
+        except* AdapterError as errors:
+            note(f"has failed: {errors.exceptions[0]}")
+            ended = False
+        finally:
+            self.current = None
+        if ended:
+            note("has stopped")
+        return ended
 
     async def _wait(self, duration_s: float) -> None:
         with suppress(TimeoutError):
@@ -156,6 +168,11 @@ class Machine:
         self.current.die("is killed")
         return True
 
+    def restart(self) -> None:
+        """Let its host end in good order, and start another one."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """Let its host end in good order, and start no other."""
+        self._over = True
         self._stopping.set()

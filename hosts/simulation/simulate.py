@@ -15,8 +15,9 @@ from .effects import state_of
 from .faults import Faults
 from .judging import Invariant, broken_invariants, broken_promises, differences, ran_out
 from .outcome import Outcome
+from .setting import Setting
 from .telling import SimulationFailed
-from .world import Broken, NotOver, Setting, World
+from .world import Broken, NotOver, World
 
 SEEDS = 100
 """Seeds that are tried where nothing else is said: some seconds, and enough for what happens in one of ten."""

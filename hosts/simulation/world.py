@@ -15,8 +15,6 @@ from functools import partial
 from random import Random
 from typing import Any, Self
 
-from attrs import frozen
-
 from ...adapters.calling import PatientCaller
 from ...adapters.memory import (
     CollectingSink,
@@ -33,20 +31,15 @@ from ...kernel.references import INLINE_BYTES_MAX
 from ...ports import Ports
 from ...ports.errors import AdapterError
 from ...ports.statuses import TERMINAL_RUN
-from ..node import NodeHost
 from ..virtual import LoopClock, TurnThreads, VirtualLoop
 from .checks import RowChecks
-from .faults import Faults, Weather
+from .hosting import Hosting
 from .ledger import Ledger
 from .machines import Incarnation, Machine
+from .setting import Setting
 from .striking import Calls, Strikes, StruckBlobs, StruckPersistence, StruckSink, StruckTransport
 from .timeline import Timeline
 from .watching import Watch, WatchedExecutables
-
-LEASES_S = (5, 30)
-
-STORM_S = (20.0, 60.0, 300.0)
-"""How long faults may strike, in virtual seconds."""
 
 HEALED_S = 3_600.0
 """How long a healed world may take to end what could go on, in virtual seconds; what is waited for does not count."""
@@ -68,49 +61,6 @@ class Broken(AssertionError):
 
 class NotOver(Broken):
     """Nothing fails any more, and what was begun does not end."""
-
-
-@frozen(kw_only=True)
-class Setting:
-    """What one seed works with, drawn before anything happens."""
-
-    weather: Weather
-    machines: int
-    concurrency: int
-    lease: timedelta
-    poll_interval_s: float
-    delivers: bool
-    """Whether the transport delivers messages, or only hints."""
-    storm_s: float
-    kills: int
-
-    @classmethod
-    def drawn(cls, faults: Faults, random: Random, *, kills_max: int) -> Setting:
-        """The setting of one seed."""
-        return cls(
-            weather=Weather.drawn(faults, random),
-            machines=random.choice((1, 2, 2, 3)),
-            concurrency=random.choice((1, 2, 10)),
-            lease=timedelta(seconds=random.choice(LEASES_S)),
-            poll_interval_s=random.choice((0.2, 1.0, 5.0)),
-            delivers=random.random() < 0.5,
-            storm_s=random.choice(STORM_S),
-            kills=random.randint(0, kills_max),
-        )
-
-    @classmethod
-    def calm(cls) -> Setting:
-        """One host, and no fault."""
-        return cls(
-            weather=Weather(),
-            machines=1,
-            concurrency=10,
-            lease=timedelta(seconds=30),
-            poll_interval_s=1.0,
-            delivers=False,
-            storm_s=0.0,
-            kills=0,
-        )
 
 
 class World:
@@ -192,6 +142,8 @@ class World:
             trouble.cancel()
         self.strikes.healed = True
         self.timeline.note("world", "is healed")
+        for machine in self.machines:
+            machine.restart()
         await acting
         await self._until_over()
         for machine in self.machines:
@@ -254,6 +206,8 @@ class World:
         weather = self.setting.weather
         if weather.kill_every_s is not None:
             yield self._trouble(weather.kill_every_s, self._kill_one)
+        if weather.restart_every_s is not None:
+            yield self._restart_now_and_then(weather.restart_every_s)
         if weather.pause_every_s is not None:
             yield self._trouble(weather.pause_every_s, self._pause_one)
 
@@ -262,6 +216,13 @@ class World:
             await asyncio.sleep(self.random.expovariate(1 / every_s))
             if self.strikes.kills_left > 0:
                 strike(self.random.choice(self.machines))
+
+    async def _restart_now_and_then(self, every_s: float) -> None:
+        """A deploy: hosts stop in good order, and others begin."""
+        while True:
+            await asyncio.sleep(self.random.expovariate(1 / every_s))
+            self.strikes.count("restarted")
+            self.random.choice(self.machines).restart()
 
     def _kill_one(self, machine: Machine) -> None:
         if machine.kill():
@@ -322,9 +283,13 @@ class World:
         self.strikes.healed = True
         return self.kernel(self.incarnate("reader"))
 
-    def kernel(self, incarnation: Incarnation) -> Kernel:
-        """A kernel in a process."""
-        return Kernel(flows=self.flows, ports=self._ports(incarnation), inline_bytes_max=self._inline_bytes_max)
+    def kernel(self, incarnation: Incarnation, flows: Sequence[Flow[Any]] | None = None) -> Kernel:
+        """A kernel in a process, with all flows or some of them."""
+        return Kernel(
+            flows=self.flows if flows is None else flows,
+            ports=self._ports(incarnation),
+            inline_bytes_max=self._inline_bytes_max,
+        )
 
     def _ports(self, caller: Incarnation) -> Ports:
         strikes = self.strikes
@@ -346,20 +311,27 @@ class World:
         )
 
     async def _host(self, incarnation: Incarnation, stopping: asyncio.Event) -> None:
-        setting, watch = self.setting, Watch(incarnation, self.ledger, self.strikes)
-        host = NodeHost(
-            self.kernel(incarnation),
-            concurrency=setting.concurrency,
+        """One host in its process, until it is told to stop; which flows it serves differs while deploys go on."""
+        watch = Watch(incarnation, self.ledger, self.strikes)
+        flows = self._flows_served()
+        if len(flows) < len(self.flows):
+            self.timeline.note(incarnation.name, f"serves {', '.join(flow.slug for flow in flows)} only")
+        hosting = Hosting(
+            kernel=self.kernel(incarnation, flows),
             worker=incarnation.name,
+            setting=self.setting,
             resources=self.resources,
-            lease_duration=setting.lease,
-            poll_interval=setting.poll_interval_s,
-            heartbeats="loop",
             new_threads=self._new_threads,
             new_executables=partial(WatchedExecutables, watch),
         )
-        async with host:
-            await stopping.wait()
+        serverless = self.random.random() < self.setting.serverless
+        await (hosting.run_serverless(stopping) if serverless else hosting.run_node(stopping))
+
+    def _flows_served(self) -> Sequence[Flow[Any]]:
+        """All flows; while deploys go on, perhaps only some."""
+        if self.strikes.healed or self.setting.weather.restart_every_s is None or self.random.random() < 0.5:
+            return self.flows
+        return self.random.sample(self.flows, self.random.randint(1, len(self.flows)))
 
     def _new_threads(self, name: str) -> TurnThreads:
         threads = TurnThreads(name)

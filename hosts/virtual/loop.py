@@ -9,6 +9,7 @@ import itertools
 import logging
 import sys
 import threading
+import warnings
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
@@ -64,7 +65,8 @@ class VirtualLoop(Isolated):
         self._outside: deque[tuple[asyncio.Handle, Process]] = deque()
         """What other threads have handed in."""
         self._stopping = False
-        self._burying = False
+        self._buried = False
+        """Whether what is still begun comes to nothing, and nobody is told."""
         self._closed = False
         self._thread: int | None = None
         self._generators: WeakSet[AsyncGenerator[Any, Any]] = WeakSet()
@@ -139,7 +141,7 @@ class VirtualLoop(Isolated):
             self._ready.append(process)
 
     def _enqueue(self, handle: asyncio.Handle, process: Process) -> None:
-        if self._burying or not process.alive:
+        if self._buried or not process.alive:
             return
         if not process.ready and not process.paused:
             self._ready.append(process)
@@ -289,15 +291,18 @@ class VirtualLoop(Isolated):
         A coroutine that is dropped unfinished is closed, which runs its `finally` blocks. Here that comes when nobody
         looks any more, and whatever it tries to begin comes to nothing.
         """
-        dead = [task for process in self._processes if not process.alive for task in process.tasks if not task.done()]
-        self._burying = True
+        self._buried = True
         asyncio._set_running_loop(self)
+        hook, sys.unraisablehook = sys.unraisablehook, _ignore
         try:
-            for task in dead:
-                _close(task.get_coro())
+            with warnings.catch_warnings(action="ignore"):
+                for process in self._processes:
+                    for task in process.tasks:
+                        _close(task.get_coro())
+                    process.tasks.clear()
         finally:
+            sys.unraisablehook = hook
             asyncio._set_running_loop(None)
-            self._burying = False
 
     def living_tasks(self) -> list[asyncio.Task[Any]]:
         """The tasks that have not ended, those of the killed apart, in order of their names."""
@@ -326,7 +331,7 @@ class VirtualLoop(Isolated):
         self._outside.clear()
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._closed and not self._buried:
             raise RuntimeError("Event loop is closed")
 
     # Tasks and futures
@@ -343,6 +348,8 @@ class VirtualLoop(Isolated):
             task: asyncio.Task[Any] = self._task_factory(self, coro)
         else:
             task = asyncio.Task(coro, loop=self, name=name, context=context)
+        if self._buried:
+            coro.close()
         process = current_process(context) or self._main
         self._processes[process] = None
         process.remember(task)
@@ -409,6 +416,10 @@ class VirtualLoop(Isolated):
 
     def set_debug(self, enabled: bool) -> None:
         """There is no debug mode."""
+
+
+def _ignore(_: object) -> None:
+    """Tell nobody."""
 
 
 def _close(coroutine: Any) -> None:
