@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from ...ports.outbox import DeadLetterCursor, DeadLetterFilter, DeadLetterPage, EventRecord, SinkRecord
 from ..arguments import checked_page_limit, checked_text
@@ -68,12 +68,12 @@ class Subscribing(Commanding):
         name = _name_of(handler) if name is None else name
         self._sinks.add(name, subscription, types=chosen, attempts_max=max_attempts)
 
-    async def sinks(self) -> Sequence[SinkRecord]:
+    async def sinks(self) -> list[SinkRecord]:
         """All sinks that the store knows, of this kernel or not, by name, with what waits for them.
 
         What waits is counted up to `WAITING_COUNTED_MAX`.
         """
-        return await self.ports.persistence.read_sinks(count_max=WAITING_COUNTED_MAX)
+        return [*await self.ports.persistence.read_sinks(count_max=WAITING_COUNTED_MAX)]
 
     async def remove_sink(self, name: str) -> bool:
         """Forget a sink that nobody has any more: no event waits for it, and its dead letters are gone.

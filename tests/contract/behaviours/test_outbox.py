@@ -291,6 +291,11 @@ async def test_an_announcement_that_is_refused_is_not_made_for_ever(
         clock.advance(60)
 
     assert [letter.event.sequence for letter in (await kernel.dead_letters()).letters] == [1, 2, 3, 4, 5]
+    whole = await kernel.dead_letters(limit=5)
+    first = await kernel.dead_letters(limit=3)
+    rest = await kernel.dead_letters(limit=3, after=first.next)
+    assert (len(whole.letters), whole.next, len(first.letters), rest.next) == (5, None, 3, None)
+    assert [*first.letters, *rest.letters] == [*whole.letters]
     (status,) = await kernel.sinks()
     assert (status.waiting, status.held_runs, status.dead_letters) == (0, 0, 5)
     assert sink.events == []

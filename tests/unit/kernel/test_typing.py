@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any, assert_type
 
 from attrs import frozen
 
-from fairlead.kernel import Deferred, Flow, Kernel, RunHandle, Schedule, Step, Suspend
+from fairlead.kernel import (
+    CallerConnection,
+    CancelledRun,
+    Deferred,
+    Flow,
+    Kernel,
+    RunHandle,
+    Schedule,
+    SentSignal,
+    Step,
+    Suspend,
+)
 
 
 @frozen
@@ -120,10 +131,22 @@ if TYPE_CHECKING:
         assert_type(await kernel.start("fulfil", {"lines": []}), RunHandle)
         await kernel.start(fulfil, 3)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
+    async def control(kernel: Kernel, step: Step[Payment], connection: CallerConnection) -> None:
+        """What is done at once answers with what it did; what is asked for in a transaction, with a handle on it."""
+        assert_type(await kernel.cancel("id"), CancelledRun)
+        assert_type(await kernel.request_cancel("id", connection=connection), Deferred)
+        assert_type(kernel.request_cancel_sync("id", connection=connection), Deferred)
+        assert_type(await kernel.signal("id", step, Payment(1)), SentSignal)
+        assert_type(await kernel.request_signal("id", step, Payment(1), connection=connection), Deferred)
+        assert_type(kernel.request_signal_sync("id", step, Payment(1), connection=connection), Deferred)
+        await kernel.request_signal("id", step, 1, connection=connection)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
     async def schedules(kernel: Kernel) -> None:
         """What is started later is typed as what is started now."""
         assert_type(await kernel.schedule(fulfil, cron="@daily", input=Order([])), Schedule)
         assert_type(await kernel.schedule("fulfil", cron="@daily", input={"lines": []}), Schedule)
         assert_type(await kernel.start_later(fulfil, Order([]), after=60), Deferred)
         await kernel.schedule(fulfil, cron="@daily", input=3)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        assert_type((await kernel.deferred())[0], Deferred)
+        assert_type(await (await kernel.find_deferred("start/fulfil/k")).run(), RunHandle)
         await kernel.start_later(fulfil, 3, after=60)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
