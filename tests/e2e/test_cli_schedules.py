@@ -44,7 +44,7 @@ def add(app: Commands, *words: str) -> Any:
 
 def test_a_worker_fires_what_was_scheduled(app: Commands) -> None:
     """A cron of every second, a trigger and a start that was put off, in a process of its own."""
-    schedule = add(app, "--cron", "* * * * * *", "--input", "7")
+    schedule = add(app, "--cron", "* * * * * *", "--input", "7", "--annotation", "made=tick")
     assert (schedule["name"], schedule["status"], schedule["zone"], schedule["runs"]) == ("report", "active", "UTC", 0)
     app.begin("worker", "app:kernel", "--concurrency", "5")
     until = time.monotonic() + PATIENCE_S
@@ -52,7 +52,10 @@ def test_a_worker_fires_what_was_scheduled(app: Commands) -> None:
         assert time.monotonic() < until
     paused = asked(app, "schedules", "pause", "report")["schedules"][0]
     run = asked(app, "schedules", "trigger", "report")["run"]
-    later = asked(app, "start", "report", "--kernel", "app:kernel", "--input", "3", "--after", "0s", "--key", "k")
+    later = asked(
+        app, "start", "report", "--kernel", "app:kernel", "--input", "3", "--after", "0s", "--key", "k",
+        "--annotation", "made=later",
+    )  # fmt: skip
     ids = {run, later["id"]}
     runs: list[Any] = []
     while time.monotonic() < until and not ids <= {each["id"] for each in runs}:
@@ -63,6 +66,10 @@ def test_a_worker_fires_what_was_scheduled(app: Commands) -> None:
     ticks = [each["key"] for each in runs if each["key"] is not None and each["key"].startswith("schedule/report/")]
     assert len(ticks) == len(set(ticks)) == asked(app, "schedules", "show", "report")["runs"]
     assert asked(app, "deferred", "list") == {"deferred": []}
+    ticked = asked(app, "runs", "list", "--annotation", "made=tick", "--limit", "1000")["runs"]
+    by_tick = {each["id"] for each in ticked}
+    assert (run in by_tick, later["id"] in by_tick) == (True, False)
+    assert [each["id"] for each in asked(app, "runs", "list", "--annotation", "made=later")["runs"]] == [later["id"]]
 
 
 def test_schedules_are_looked_after(app: Commands) -> None:
