@@ -105,9 +105,10 @@ def _aliases() -> Mapping[str, list[Alias]]:
                     case ast.AnnAssign(target=ast.Name(id=name), annotation=kind, value=ast.expr() as value) if (
                         ast.unparse(kind).endswith("TypeAlias")
                     ):
-                        written = value.value if isinstance(value, ast.Constant) else ast.unparse(value)
+                        text = value.value if isinstance(value, ast.Constant) else ast.unparse(value)
+                        written = str(text).replace("'", '"')  # as the formatter has it, also on the page
                         meaning = constant_texts(module).get(name, "")
-                        found.setdefault(name, []).append(Alias(name, module.__name__, str(written), meaning))
+                        found.setdefault(name, []).append(Alias(name, module.__name__, written, meaning))
                     case _:
                         pass
     return found
