@@ -11,7 +11,7 @@ BENCH ?=
 RUNTIME_EXTRAS := postgres,embedded,uvloop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types imports wheel docs site sim schedules bench clean
+.PHONY: help demo test check format lint types imports wheel docs site sim points schedules bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -50,7 +50,10 @@ site: $(VENV)/.development ## build the documentation as a site: build/site/inde
 	$(BIN)/python -m sphinx -W --keep-going -q -E -d build/doctrees -b html docs build/site
 	@echo "build/site/index.html"
 
-sim: $(VENV)/.development ## crash points in memory: SEEDS scenarios, invariants after every commit
+sim: $(VENV)/.development ## SEEDS random worlds of flows, clients, hosts and faults: all invariants after every commit
+	$(BIN)/python -W ignore -m tests.simulation.campaign --seeds $(SEEDS)
+
+points: $(VENV)/.development ## crash points in memory: every port call of every scenario fails in every way
 	$(BIN)/python -m pytest -q tests/simulation --seeds $(SEEDS)
 
 schedules: $(VENV)/.development ## five workers, killed now and then, and a cron of every second for SECONDS: each tick once

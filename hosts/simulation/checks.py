@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from ...adapters.memory import MemoryPersistence
-from ...ports.records import TaskKey
+from ...adapters.memory.invariants import broken_invariants
+from ...adapters.memory.store import Store
 from ...ports.statuses import TERMINAL_RUN, TERMINAL_STEP, TERMINAL_TASK
-
-Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 class _Seen(NamedTuple):
@@ -25,30 +23,49 @@ class _Seen(NamedTuple):
 class RowChecks:
     """Checks every committed state of a store, and each against the one before."""
 
-    def __init__(self, store: MemoryPersistence) -> None:
-        self.commits = 0
-        """How many states were checked."""
+    def __init__(self, store: Store) -> None:
+        self.states = 0
+        """How many different states were checked."""
         self._store = store
-        self._rows: Rows = {}
-        self._seen: dict[str, _Seen] = {}
+        self._rows: list[object] = []
+        self._seen: dict[object, _Seen] = {}
 
-    async def problems(self) -> list[str]:
+    def problems(self) -> list[str]:
         """What does not hold now."""
-        rows = self._store.snapshot()
-        if rows == self._rows:  # what is as it was is as sound as it was
+        rows = list(_rows(self._store))
+        if rows == self._rows:  # what is made of the same rows is as sound as it was
             return []
         self._rows = rows
-        self.commits += 1
-        broken = await self._store.check_invariants()
+        self.states += 1
+        broken = broken_invariants(self._store)
         problems = [f"{name}: {line}" for name, lines in broken.items() for line in lines]
-        seen = _seen(rows)
+        seen = dict(_seen(self._store))
         for key, before in self._seen.items():
             problems += _changed(key, before, seen.get(key))
         self._seen = seen
         return problems
 
 
-def _changed(key: str, before: _Seen, now: _Seen | None) -> list[str]:
+def _rows(store: Store) -> Iterator[object]:
+    """Every row, in an order that stays the same, with what is changed in its place; the others are replaced."""
+    for run in store.runs.values():
+        yield run.row
+        yield from run.steps.values()
+        yield from ((task, task.status, task.token) for task in run.tasks.values())
+        yield from run.attempts.values()
+        yield from run.signals.values()
+        yield from run.endings.values()
+        yield from ((batch, batch.published, batch.delivered, batch.held) for batch in run.batches())
+    for sink in store.outbox.sinks.values():
+        yield sink.pauses
+        for shard in sink.shards:
+            if shard.token:
+                yield shard.token, shard.worker, len(shard.fresh)
+                yield from shard.held.values()
+                yield from shard.letters.values()
+
+
+def _changed(key: object, before: _Seen, now: _Seen | None) -> list[str]:
     if now is None:
         return [f"I1: {key} is gone"]
     if before.terminal and now != before:
@@ -58,18 +75,13 @@ def _changed(key: str, before: _Seen, now: _Seen | None) -> list[str]:
     return []
 
 
-def _seen(rows: Rows) -> dict[str, _Seen]:
-    seen = {f"run {row['id']}/{row['generation']}": _row(row, TERMINAL_RUN) for row in rows["runs"]}
-    for row in rows["run_generations"]:
-        seen[f"run {row['run_id']}/{row['generation']}"] = _row(row, TERMINAL_RUN)
-    for row in rows["steps"]:
-        seen[f"step {row['run_id']}/{row['slug']}/{row['generation']}"] = _row(row, TERMINAL_STEP)
-    for row in rows["tasks"]:
-        key = TaskKey(row["run_id"], row["step"], row["generation"], row["element"])
-        seen[f"task {key}"] = _row(row, TERMINAL_TASK)
-    return seen
-
-
-def _row(row: Mapping[str, Any], terminal: Collection[str]) -> _Seen:
-    status = str(row["status"])
-    return _Seen(status in terminal, status, row.get("token", 0), row.get("output"), row["error"])
+def _seen(store: Store) -> Iterator[tuple[object, _Seen]]:
+    for run_id, run in store.runs.items():
+        row = run.row
+        yield ("run", run_id, row.generation), _Seen(row.status in TERMINAL_RUN, row.status, 0, None, row.error)
+        for number, end in run.endings.items():
+            yield ("run", run_id, number), _Seen(end.status in TERMINAL_RUN, end.status, 0, None, end.error)
+        for place, step in run.steps.items():
+            yield place, _Seen(step.status in TERMINAL_STEP, step.status, 0, None, step.error)
+        for key, task in run.tasks.items():
+            yield key, _Seen(task.status in TERMINAL_TASK, task.status, task.token, task.output, task.error)

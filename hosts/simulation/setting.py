@@ -11,7 +11,7 @@ from .faults import Faults, Weather
 
 LEASES_S = (5, 30)
 
-STORM_S = (20.0, 60.0, 300.0)
+STORM_S = (20.0, 60.0, 200.0)
 """How long faults may strike, in virtual seconds."""
 
 
@@ -41,7 +41,7 @@ class Setting:
             serverless=random.choice((0.0, 0.0, 0.5, 1.0)),
             concurrency=random.choice((1, 2, 10)),
             lease=timedelta(seconds=random.choice(LEASES_S)),
-            poll_interval_s=random.choice((0.2, 1.0, 5.0)),
+            poll_interval_s=random.choice((0.5, 2.0, 10.0)),
             delivers=random.random() < 0.5,
             storm_s=random.choice(STORM_S),
             kills=random.randint(0, kills_max),

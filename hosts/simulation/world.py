@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 from typing import Any, Self
@@ -30,7 +30,7 @@ from ...kernel import Flow, Kernel
 from ...kernel.references import INLINE_BYTES_MAX
 from ...ports import Ports
 from ...ports.errors import AdapterError
-from ...ports.statuses import TERMINAL_RUN
+from ...ports.statuses import TERMINAL_RUN, RunStatus, TaskStatus
 from ..virtual import LoopClock, TurnThreads, VirtualLoop
 from .checks import RowChecks
 from .hosting import Hosting
@@ -96,7 +96,7 @@ class World:
         self.flows = tuple(flows)
         self._rows = Store()
         self.store = MemoryPersistence(self._rows)
-        self.checks = RowChecks(self.store)
+        self.checks = RowChecks(self._rows)
         self.blobs = MemoryBlobs(self.clock)
         self._scheduler = MemoryScheduler(self._rows)
         self._transport = MemoryTransport(self.clock) if setting.delivers else MemoryWakeups(self.clock)
@@ -169,23 +169,29 @@ class World:
 
     def _jump(self) -> bool:
         """Where everybody waits for a time that is far, go there; answers whether time passes for a reason."""
-        rows = self.store.snapshot()
-        times: list[float] = []
-        now = self.clock.now()
-        for task in rows["tasks"]:
-            status = str(task["status"])
-            if status == "running":
-                return True
-            if status == "queued" and task["ready_at"] <= now:
+        now, times = self.clock.now(), list[datetime]()
+        for stored in self._rows.runs.values():
+            if stored.row.status is RunStatus.PENDING:
                 return False
-            moments = [task["ready_at"]] if status == "queued" else [task["wake_at"]] if status == "suspended" else []
-            times += [(moment - now).total_seconds() for moment in moments if moment is not None]
-        if any(str(run["status"]) == "pending" for run in rows["runs"]):
-            return False
-        times += [(run["deadline_at"] - now).total_seconds() for run in rows["runs"] if run["deadline_at"] is not None]
-        if times and min(times) > FAR_S:
-            self.loop.jump(self.loop.time() + min(times) - FAR_S / 2)
+            if stored.row.deadline_at is not None:
+                times.append(stored.row.deadline_at)
+            for key in stored.live:
+                task = stored.tasks[key]
+                if task.status is TaskStatus.RUNNING:
+                    return True
+                if task.status is TaskStatus.QUEUED and task.ready_at <= now:
+                    return False
+                next_at = task.ready_at if task.status is TaskStatus.QUEUED else task.wake_at
+                if next_at is not None:
+                    times.append(next_at)
+        first_s = (min(times) - now).total_seconds() if times else 0.0
+        if first_s > FAR_S:
+            self.loop.jump(self.loop.time() + first_s - FAR_S / 2)
         return bool(times)
+
+    def has_ended(self, run_id: str) -> bool:
+        """Whether a run stands in a terminal status."""
+        return self._rows.runs[run_id].row.status in TERMINAL_RUN
 
     def over(self) -> bool:
         """Whether every run has ended and every event was published."""
@@ -196,9 +202,9 @@ class World:
         """Why the runs that have not ended stand where they do."""
         lines: list[str] = []
         kernel = self.reader()
-        for row in self.store.snapshot()["runs"]:
-            if row["status"] not in TERMINAL_RUN:
-                explanation = await kernel.why(row["id"])
+        for run_id, stored in self._rows.runs.items():
+            if stored.row.status not in TERMINAL_RUN:
+                explanation = await kernel.why(run_id)
                 lines += [cause.what for cause in explanation.causes]
         return lines
 
@@ -342,7 +348,7 @@ class World:
 
     async def _written(self) -> None:
         """Something may have been committed."""
-        problems = await self.checks.problems()
+        problems = self.checks.problems()
         if problems and self._broken is not None and not self._broken.done():
             self._broken.set_exception(Broken(problems))
 

@@ -7,6 +7,9 @@ import pytest
 SEEDS = 200
 """Random sets of strikes that every test run plays. Whoever plays more of them plays every single strike as well."""
 
+CAMPAIGN_SEEDS = 2_000
+"""Worlds of the campaign that every test run plays."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Take the number of seeds from the command line."""
@@ -19,6 +22,12 @@ def seeds(request: pytest.FixtureRequest) -> range:
     seeds = request.config.getoption("--seeds")
     assert isinstance(seeds, int)
     return range(seeds)
+
+
+@pytest.fixture
+def campaign_seeds() -> range:
+    """The seeds of the campaign that every test run plays; `python -m tests.simulation.campaign` plays any others."""
+    return range(CAMPAIGN_SEEDS)
 
 
 @pytest.fixture

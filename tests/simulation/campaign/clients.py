@@ -1,0 +1,154 @@
+"""Clients of one world: they start runs, send signals, cancel and rerun, until they know what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import Any
+
+from attrs import define, field
+
+from fairlead.hosts.simulation.world import World
+from fairlead.kernel import CancelledRun, Kernel, RunHandle, UsageError
+from fairlead.ports.statuses import TERMINAL_RUN
+
+from .flows import Drawn, Value, random_input
+
+WITHIN_S = 60.0
+"""In which time clients do what they do."""
+
+
+@define
+class Played:
+    """One run, what is done with it, and what its client was told."""
+
+    key: str
+    drawn: Drawn
+    input: Value
+    cancelled: bool = False
+    """Whether a client cancels it."""
+    rerun: bool = False
+    """Whether a client runs it again, from a step, once it has ended."""
+    twice: bool = False
+    """Whether two clients start it under one key."""
+    interfered: bool = field(init=False)
+    """Whether somebody keeps it from ending as it does by itself."""
+    ids: list[str] = field(factory=list[str])
+    """The ids that its starters were told."""
+    answer: CancelledRun | None = None
+    """What its canceller was told."""
+    refused: list[str] = field(factory=list[str])
+    """What its client was refused, and why."""
+
+    def __attrs_post_init__(self) -> None:
+        self.interfered = self.cancelled
+
+
+def random_plays(random: Random, drawn: list[Drawn]) -> list[Played]:
+    """Some runs of these flows."""
+    plays: list[Played] = []
+    for number in range(random.randint(1, 3)):
+        fate = random.choice(("alone", "alone", "cancelled", "rerun", "twice"))
+        plays.append(
+            Played(
+                f"run{number}",
+                random.choice(drawn),
+                random_input(random),
+                cancelled=fate == "cancelled",
+                rerun=fate == "rerun",
+                twice=fate == "twice",
+            )
+        )
+    return plays
+
+
+async def play_all(world: World, plays: list[Played]) -> None:
+    """Let the clients of all runs act, side by side."""
+    async with asyncio.TaskGroup() as clients:
+        for played in plays:
+            clients.create_task(_client(world, played))
+
+
+async def _client(world: World, played: Played) -> None:
+    await asyncio.sleep(world.random.uniform(0, WITHIN_S / 4))
+    async with asyncio.TaskGroup() as starts:
+        for _ in range(2 if played.twice else 1):
+            starts.create_task(_start(world, played))
+    async with asyncio.TaskGroup() as acts:
+        for step in played.drawn.signals:
+            acts.create_task(_send(world, played, step))
+        if played.cancelled:
+            acts.create_task(_cancel(world, played))
+        if played.rerun:
+            acts.create_task(_rerun(world, played))
+
+
+async def _start(world: World, played: Played) -> None:
+    async def act(kernel: Kernel) -> bool:
+        run = await kernel.start(played.drawn.flow.slug, played.input, key=played.key)
+        played.ids.append(run.id)
+        world.ledger.runs[played.key] = run.id
+        return True
+
+    await world.insist(f"start {played.key}", act)
+
+
+async def _send(world: World, played: Played, step: str) -> None:
+    """Answer a step in every generation that asks."""
+    await asyncio.sleep(world.random.uniform(0, WITHIN_S))
+
+    async def act(kernel: Kernel) -> bool:
+        run = kernel.run(played.ids[0])
+        generation = (await run.read()).generation
+        try:
+            await run.signal(step, _answer(step), key=f"of generation {generation}")
+        except UsageError as error:  # it has ended, or was skipped, or nobody asks any more
+            played.refused.append(f"{step}: {type(error).__name__}")
+        return True
+
+    await world.insist(f"send {played.key}", act)
+
+
+def _answer(step: str) -> int:
+    return len(step)
+
+
+async def _cancel(world: World, played: Played) -> None:
+    await asyncio.sleep(world.random.uniform(0, WITHIN_S))
+
+    async def act(kernel: Kernel) -> bool:
+        answer: Any = await kernel.cancel(played.ids[0], reason="by its client")
+        played.answer = answer
+        return True
+
+    await world.insist(f"cancel {played.key}", act)
+
+
+async def _rerun(world: World, played: Played) -> None:
+    """Wait for the end of a run, and run it again from one of its steps."""
+    step = world.random.choice(list(played.drawn.flow.steps))
+
+    async def act(kernel: Kernel) -> bool:
+        run = kernel.run(played.ids[0])
+        record = await run.read()
+        if record.generation == 1 and record.status in TERMINAL_RUN:
+            try:
+                await run.rerun(step)
+            except UsageError as error:
+                played.refused.append(f"rerun: {type(error).__name__}")
+                return True
+        await _answer_again(run, played)
+        return True
+
+    while not world.has_ended(played.ids[0]):  # noqa: ASYNC110 as a client would that polls
+        await asyncio.sleep(1)
+    await world.insist(f"rerun {played.key}", act)
+
+
+async def _answer_again(run: RunHandle, played: Played) -> None:
+    """Answer what is asked again."""
+    for step in played.drawn.signals:
+        try:
+            await run.signal(step, _answer(step), key="of generation 2")
+        except UsageError as error:
+            played.refused.append(f"{step}: {type(error).__name__}")

@@ -1,0 +1,11 @@
+"""Seeds that once failed, with what they found: they are played before all others.
+
+A seed means what the campaign draws from it today. Where a change of the campaign gives it another meaning, what it
+found is kept by the regression test that its defect has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+CORPUS: Mapping[int, str] = {}

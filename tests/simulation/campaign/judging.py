@@ -1,0 +1,134 @@
+"""Judging a world of the campaign when all has ended."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from random import Random
+from typing import Any
+
+from attrs import frozen
+
+from fairlead.hosts.simulation.setting import Setting
+from fairlead.hosts.simulation.world import World
+from fairlead.kernel import IsAMap, Kernel, RunDetails, RunStatus
+from fairlead.kernel.resolving import broken_references
+from fairlead.ports.statuses import StepStatus, TaskStatus
+
+from .clients import Played, play_all
+from .flows import ATTEMPTS_MAX
+
+
+@frozen(kw_only=True)
+class Ending:
+    """How a run ended, as far as it follows from what it was started with."""
+
+    status: RunStatus
+    steps: Mapping[str, tuple[StepStatus, str | None]]
+    """Status and reason of each step; empty of a run that failed, since where it was then is chance."""
+    outputs: Mapping[str, Any]
+    """Of each step that completed."""
+
+
+async def ending_of(kernel: Kernel, run_id: str) -> Ending:
+    """How a run ended."""
+    run = kernel.run(run_id)
+    record = await run.read()
+    if record.status is not RunStatus.COMPLETED:
+        return Ending(status=record.status, steps={}, outputs={})
+    steps = {step.slug: step for step in (await run.details()).steps}  # the last generation of each
+    outputs = {slug: await _output(kernel, run_id, slug) for slug in steps}
+    return Ending(
+        status=record.status,
+        steps={slug: (step.status, step.reason) for slug, step in steps.items()},
+        outputs=outputs,
+    )
+
+
+async def _output(kernel: Kernel, run_id: str, slug: str) -> Any:
+    run = kernel.run(run_id)
+    try:
+        return await run.output(slug)
+    except IsAMap:
+        return await run.outputs(slug)
+
+
+def calm_ending(played: Played) -> Ending:
+    """How it ends without faults, and with nobody interfering."""
+    copy = Played(played.key, played.drawn, played.input)
+    with World([played.drawn.flow], Setting.calm(), Random("calm")) as world:
+        world.play(lambda world: play_all(world, [copy]))
+        return world.loop.run_until_complete(ending_of(world.reader(), copy.ids[0]))
+
+
+async def problems_of(world: World, plays: Sequence[Played], calm: Mapping[str, Ending]) -> list[str]:
+    """What does not hold at the end of a world, given how each run ends by itself."""
+    kernel = world.reader()
+    problems = [f"P2: {problem}" for problem in _executions(world)]
+    async for broken in broken_references(kernel.ports):
+        problems.append(f"I28: {broken}")
+    for played in plays:
+        problems += [
+            f"{played.key} ({played.drawn.flow.slug}): {each}"
+            async for each in _of_run(world, kernel, played, calm[played.key])
+        ]
+    return problems
+
+
+def _executions(world: World) -> Iterator[str]:
+    """Handlers called too often: more than their attempts, or twice for one of them."""
+    for task, executions in world.ledger.executions.items():
+        attempts = [each.attempt for each in executions]
+        if len(attempts) > 2 * ATTEMPTS_MAX or max(attempts) > ATTEMPTS_MAX:
+            yield f"{task} was called with attempts {attempts}"
+
+
+async def _of_run(world: World, kernel: Kernel, played: Played, calm: Ending) -> AsyncIterator[str]:
+    if len(set(played.ids)) != 1:
+        yield f"P7: one key has the runs {sorted(set(played.ids))}"
+    run_id = played.ids[0]
+    details = await kernel.run(run_id).details()
+    for problem in _events(world, details):
+        yield problem
+    for problem in _completions(world, details):
+        yield problem
+    record = details.run
+    if played.cancelled:
+        if played.answer is None:
+            yield "I23: its canceller was told nothing"
+        elif record.status is RunStatus.CANCELLED:
+            if record.reason != "by its client":
+                yield f"I23: it was cancelled with the reason {record.reason!r}"
+        elif played.answer.took_effect or played.answer.found is RunStatus.CANCELLED:
+            yield f"I23: its cancel was acknowledged with {played.answer}, and it has {record.status}"
+    if record.status is RunStatus.CANCELLED:
+        if not played.cancelled:
+            yield "nobody has cancelled it"
+        return
+    ending = await ending_of(kernel, run_id)
+    if ending != calm:
+        yield f"it ended as {ending}; without faults as {calm}"
+    rows = await kernel.ports.persistence.read_signals(run_id)
+    consumed = {row.step for row in rows if row.consumed_at is not None}
+    for step in played.drawn.signals:
+        if ending.steps.get(step, (None,))[0] is StepStatus.COMPLETED and step not in consumed:
+            yield f"I23: {step} has completed and consumed no signal"
+
+
+def _events(world: World, details: RunDetails) -> Iterator[str]:
+    """What the sink has of a run: everything, in order after deduplication."""
+    sequences = [event.sequence for event in world.sink.of_run(details.run.id)]
+    wanted = list(range(1, details.run.next_sequence))
+    if list(dict.fromkeys(sequences)) != wanted:
+        yield f"I20: the sink has its events in the order {list(dict.fromkeys(sequences))}, of {len(wanted)}"
+
+
+def _completions(world: World, details: RunDetails) -> Iterator[str]:
+    """I9: whatever is completed was called, and its handler ended."""
+    for task in details.tasks:
+        called = world.ledger.executions.get(str(task.key), [])
+        if (
+            task.status is TaskStatus.COMPLETED
+            and task.attempts
+            and not any(each.ended_s is not None for each in called)
+        ):
+            yield f"I9: {task.key} is completed, and its handler never ended"

@@ -1,0 +1,75 @@
+"""One seed of the campaign."""
+
+from __future__ import annotations
+
+import time
+from random import Random
+
+from attrs import evolve, frozen
+
+from fairlead.hosts.simulation.faults import Faults
+from fairlead.hosts.simulation.setting import Setting
+from fairlead.hosts.simulation.timeline import Entry
+from fairlead.hosts.simulation.world import Broken, World
+from fairlead.hosts.virtual import Deadlock
+
+from .clients import play_all, random_plays
+from .flows import random_flow
+from .judging import calm_ending, problems_of
+
+KILLS_MAX = 8
+
+INLINE_BYTES = (64 * 1024, 64 * 1024, 100)
+"""The largest payloads in rows: in a third of all worlds nearly everything is a blob."""
+
+
+@frozen(kw_only=True)
+class Result:
+    """What came of one seed."""
+
+    seed: int
+    problems: tuple[str, ...]
+    timeline: tuple[Entry, ...]
+    digest: str
+    virtual_s: float
+    seconds: float
+    """Real ones."""
+    executions: int
+    states: int
+    """Committed states that were checked."""
+    struck: dict[str, int]
+
+    def brief(self) -> Result:
+        """Without the timeline, which is long."""
+        return evolve(self, timeline=())
+
+
+def play_seed(seed: int, *, faults: Faults | None = None) -> Result:
+    """Play one seed to its end, whatever that is."""
+    began_s = time.perf_counter()
+    random = Random(f"campaign {seed}")
+    drawn = [random_flow(random, f"flow{number}") for number in range(random.randint(1, 2))]
+    plays = random_plays(random, drawn)
+    calm = {played.key: calm_ending(played) for played in plays}
+    setting = Setting.drawn(Faults() if faults is None else faults, random, kills_max=KILLS_MAX)
+    world = World([each.flow for each in drawn], setting, random, inline_bytes_max=random.choice(INLINE_BYTES))
+    problems: list[str] = []
+    with world:
+        try:
+            world.play(lambda world: play_all(world, plays))
+            problems = world.loop.run_until_complete(problems_of(world, plays, calm))
+        except Broken as broken:
+            problems = list(broken.problems)
+        except Deadlock as deadlock:
+            problems = [str(deadlock)]
+        return Result(
+            seed=seed,
+            problems=tuple(problems),
+            timeline=tuple(world.timeline.entries),
+            digest=world.timeline.digest,
+            virtual_s=world.loop.time(),
+            seconds=time.perf_counter() - began_s,
+            executions=world.ledger.count,
+            states=world.checks.states,
+            struck=world.strikes.struck,
+        )

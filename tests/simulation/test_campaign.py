@@ -1,0 +1,42 @@
+"""The kernel's campaign: a slice of its seeds, and that it can fail."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+
+from fairlead.hosts.simulation.faults import Faults
+from tests.simulation.campaign.corpus import CORPUS
+from tests.simulation.campaign.seed import play_seed
+
+CHUNKS = 40
+"""Tests that share the seeds, so that they spread over processes."""
+
+
+@pytest.mark.parametrize("seed", CORPUS)
+def test_seeds_that_once_failed(seed: int) -> None:
+    """What they found does not come back."""
+    assert play_seed(seed).problems == ()
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_seeds(chunk: int, campaign_seeds: range) -> None:
+    """Random flows, clients, machines and faults: every state is sound, every run ends as it does without faults."""
+    executions = struck = 0
+    for seed in campaign_seeds[chunk::CHUNKS]:
+        result = play_seed(seed)
+
+        assert result.problems == (), f"python -m tests.simulation.campaign --seed {seed}"
+        executions += result.executions
+        struck += sum(result.struck.values())
+    assert executions > 0
+    assert struck > 0
+
+
+def test_one_seed_has_one_course() -> None:
+    """Played again it is the same, and without faults another one."""
+    first, again, calm = play_seed(1), play_seed(1), play_seed(1, faults=Faults.none())
+
+    assert evolve(first, seconds=0) == evolve(again, seconds=0)
+    assert first.digest != calm.digest
+    assert calm.struck == {}
