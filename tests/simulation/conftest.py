@@ -32,7 +32,7 @@ def campaign_seeds() -> range:
 
 @pytest.fixture
 def stride(seeds: range) -> int:
-    """At each of how many points one mode strikes: at every one in a campaign (`make sim`), else at every other.
+    """At each of how many points one mode strikes: at every one in a campaign (`make points`), else at every other.
 
     What one mode leaves out is struck by the next.
     """
