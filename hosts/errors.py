@@ -16,10 +16,12 @@ class HostOptionError(UsageError):
 class ResourceProblem(UsageError):
     """Handlers ask for resources that the host was not given. `problems` holds a line for each."""
 
-    def __init__(self, problems: tuple[str, ...]) -> None:
+    def __init__(
+        self, problems: tuple[str, ...], *, what: str = "the host cannot start; pass what is missing in resources={…}"
+    ) -> None:
         self.problems = problems
         listed = "\n".join(f"  - {problem}" for problem in problems)
-        super().__init__(f"the host cannot start; pass what is missing in resources={{…}}:\n{listed}")
+        super().__init__(f"{what}:\n{listed}")
 
 
 class AwaitedInLoop(UsageError):

@@ -112,9 +112,15 @@ class Executables:
         return found
 
     def _make(self, flow_id: int, slug: str, phase: TaskPhase) -> Executable:
+        binding, yields = _called(self._kernel.flow_of(flow_id).steps[slug], phase)
+        return self.made(flow_id, slug, phase, binding, yields)
+
+    def made(
+        self, flow_id: int, slug: str, phase: TaskPhase, binding: Binding, yields: Schema | None = None
+    ) -> Executable:
+        """An executable that is made anew, of whatever is called for the step."""
         flow, plan = self._kernel.flow_of(flow_id), self._kernel.plan_of(flow_id)
         step = flow.steps[slug]
-        binding, yields = _called(step, phase)
         sources = binding.sources
         element_of = step.source if ITEM in sources else None
         is_map = step.kind is StepKind.MAP

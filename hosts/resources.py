@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from ..kernel import Flow
 from .errors import ResourceProblem
 
-Resources: TypeAlias = "Mapping[str, object] | Callable[[], AbstractAsyncContextManager[Mapping[str, object]]]"
+Resources: TypeAlias = Mapping[str, object] | Callable[[], AbstractAsyncContextManager[Mapping[str, object]]]
 """The resources by name, or what opens them: a callable that returns an async context manager."""
 
 
@@ -48,13 +48,14 @@ def check_resources(
                 f"flow {flow.slug!r}, step {step.slug!r}, parameter {name!r}: {problem}"
                 for binding in step.bindings
                 for name, wanted in binding.resources.items()
-                if (problem := _problem(name, wanted, resources)) is not None
+                if (problem := resource_problem(name, wanted, resources)) is not None
             )
     if problems:
         raise ResourceProblem(tuple(problems))
 
 
-def _problem(name: str, wanted: type, resources: Mapping[str, object]) -> str | None:
+def resource_problem(name: str, wanted: type, resources: Mapping[str, object]) -> str | None:
+    """What is wrong with the resource of a name; None where it is what is wanted."""
     if name not in resources:
         return f"expected an instance of {wanted.__qualname__}, found no resource of that name"
     found = resources[name]

@@ -9,6 +9,7 @@ from typing import Any, ForwardRef
 
 from fairlead.adapters.postgres.embedded import EmbeddedServer
 from fairlead.adapters.s3 import FolderBlobs, ObjectBlobs
+from fairlead.hosts.testing import RunView
 from fairlead.kernel import Branch, Deferred, Flow, Kernel, RunHandle, Schedule, Step
 
 from .docstrings import markdown, named_arguments, prose, sections
@@ -21,13 +22,14 @@ _FOR_HOSTS: dict[type, frozenset[str]] = {
         ("arrays_read_in_parts", "input_schema", "merge_config", "on", "plan", "seal", "shape", "step_named", "tell")
     ),
     Kernel: frozenset(("dispatch", "flow_ids", "flow_of", "handle_of", "inline_bytes_max", "on", "plan_of")),
+    RunView: frozenset(("to_its_end",)),
 }
 """Members that hosts and the kernel use, and nobody else needs."""
 
 _FOR_USERS: dict[type, frozenset[str]] = {Step: frozenset(("slug", "kind", "dependencies", "requires"))}
 """Classes of which most is for hosts and the kernel, with the members that users may look at."""
 
-_GIVEN = (Branch, Deferred, EmbeddedServer, FolderBlobs, ObjectBlobs, RunHandle, Schedule, Step)
+_GIVEN = (Branch, Deferred, EmbeddedServer, FolderBlobs, ObjectBlobs, RunHandle, RunView, Schedule, Step)
 """Classes whose instances users are given and do not make."""
 
 

@@ -16,6 +16,7 @@ _PLACES = {
     "fairlead.kernel": "Flows, runs and payloads",
     "fairlead.ports": "Everywhere",
     "fairlead.hosts": "Hosts",
+    "fairlead.hosts.testing": "Testing flows",
     "fairlead.hosts.cli": "The command line",
     "fairlead.hosts.demo": "The demo",
     "fairlead.adapters.postgres": "PostgreSQL",

@@ -19,6 +19,7 @@ PUBLIC = (
     "fairlead.adapters.sinks",
     "fairlead.hosts.node",
     "fairlead.hosts.serverless",
+    "fairlead.hosts.testing",
 )
 """Where users import from, the first that has a name before the others."""
 

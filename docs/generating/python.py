@@ -19,6 +19,7 @@ from fairlead.adapters.s3 import folder_blobs, object_blobs, s3_blobs
 from fairlead.adapters.sinks import CallableSink, LoggingSink
 from fairlead.hosts.node import NodeHost
 from fairlead.hosts.serverless import ServerlessHost
+from fairlead.hosts.testing import AttemptView, FlowTest, LeftBehind, RunView, StepView, TaskView, in_turn
 from fairlead.kernel import (
     AttemptRecord,
     Branch,
@@ -60,6 +61,7 @@ from fairlead.kernel import (
     Worker,
     decode_failure,
 )
+from fairlead.kernel.events import PublishedEvent
 
 from .entries import entry, named_by
 from .named import Alias, alias_of
@@ -71,7 +73,15 @@ _SECTIONS: Mapping[str, tuple[Any, ...]] = {
     "Starting and reading": (Kernel, Start, RunHandle, RunFilter, RunPage),
     "Records": (RunDetails, RunRecord, StepRecord, TaskRecord, AttemptRecord, decode_failure, LogEntry, Progress),
     "Steering runs": (SentSignal, CancelledRun, RestartedRun, RunAnswer),
-    "Events": (EventRecord, SinkRecord, DeadLetter, DeadLetterFilter, CallableSink, LoggingSink),
+    "Events": (
+        EventRecord,
+        alias_of(PublishedEvent),
+        SinkRecord,
+        DeadLetter,
+        DeadLetterFilter,
+        CallableSink,
+        LoggingSink,
+    ),
     "Scheduling": (Schedule, ScheduleRecord, Deferred, DeferredRecord),
     "Looking after it": (Explanation, Diagnosis, Worker, Pruned, CollectedBlobs),
     "Ports": (Ports, postgres_ports, migrate, migration_sql),
@@ -86,6 +96,7 @@ _SECTIONS: Mapping[str, tuple[Any, ...]] = {
     ),
     "Blob stores": (object_blobs, s3_blobs, folder_blobs),
     "Hosts": (NodeHost, ServerlessHost),
+    "Testing": (FlowTest, in_turn, RunView, StepView, TaskView, AttemptView, LeftBehind),
 }
 """What users begin with. What the annotations of these name, and of those in turn, follows in the same section."""
 

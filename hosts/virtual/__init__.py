@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from .clock import START, LoopClock
 from .loop import Deadlock, VirtualLoop, run_virtually
+from .places import place_of
 from .process import Process
 from .turns import TurnThreads
 
-__all__ = ["START", "Deadlock", "LoopClock", "Process", "TurnThreads", "VirtualLoop", "run_virtually"]
+__all__ = ["START", "Deadlock", "LoopClock", "Process", "TurnThreads", "VirtualLoop", "place_of", "run_virtually"]

@@ -17,7 +17,9 @@ from random import Random
 from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
 from weakref import WeakSet
 
+from ...ports.errors import UsageError
 from .isolated import Isolated
+from .places import place_of
 from .process import Process, current_process
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ CLOSE_TRIES_MAX = 100
 """Nested `finally` blocks of one coroutine that may wait for something when they should end."""
 
 
-class Deadlock(RuntimeError):
+class Deadlock(UsageError):
     """Everybody waits for somebody else, and no timer will wake anyone."""
 
     def __init__(self, waiting: list[str]) -> None:
@@ -263,7 +265,7 @@ class VirtualLoop(Isolated):
 
     def deadlock(self) -> Deadlock:
         """What is raised where everybody waits and no timer will wake anyone."""
-        return Deadlock([_place(task) for task in self.living_tasks()])
+        return Deadlock([_described(task) for task in self.living_tasks()])
 
     def _wake_due(self) -> None:
         """Make ready what is due by now."""
@@ -432,11 +434,10 @@ def _close(coroutine: Any) -> None:
         return
 
 
-def _place(task: asyncio.Task[Any]) -> str:
+def _described(task: asyncio.Task[Any]) -> str:
     """A task, and where it waits."""
-    frames = task.get_stack(limit=1)
-    where = f" in {frames[-1].f_code.co_qualname}, line {frames[-1].f_lineno}" if frames else ""
-    return f"{task.get_name()}{where}"
+    place = place_of(task)
+    return task.get_name() if place is None else f"{task.get_name()} in {place}"
 
 
 def run_virtually(main: Coroutine[Any, Any, T], *, random: Random | None = None) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -10,7 +11,7 @@ from random import Random
 
 import pytest
 
-from fairlead.hosts.virtual import Deadlock, LoopClock, Process, VirtualLoop, run_virtually
+from fairlead.hosts.virtual import Deadlock, LoopClock, Process, VirtualLoop, place_of, run_virtually
 
 
 def test_a_day_takes_no_real_time() -> None:
@@ -226,4 +227,22 @@ def test_what_never_waits_is_left_after_so_many_callbacks() -> None:
 
     assert not loop.run_ready(1000)
     assert (len(turns), task.done()) == (1000, False)
+    loop.end()
+
+
+def test_a_task_tells_where_it_waits() -> None:
+    """In the code of whoever wrote it, however deep below it asyncio waits."""
+
+    async def inner() -> None:
+        await asyncio.Event().wait()
+
+    async def outer() -> None:
+        await inner()
+
+    loop = VirtualLoop()
+    task, ours = loop.create_task(outer()), loop.create_task(asyncio.sleep(1))
+    loop.run_ready(100)
+
+    assert re.match(r".*inner, .*test_virtual_loop\.py, line \d+$", place_of(task) or "")
+    assert place_of(ours) is None
     loop.end()
