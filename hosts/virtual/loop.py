@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Gene
 from contextlib import contextmanager, suppress
 from random import Random
 from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from ...ports.errors import UsageError
 from .isolated import Isolated
@@ -42,6 +42,10 @@ class Deadlock(UsageError):
     def __init__(self, waiting: list[str]) -> None:
         self.waiting = waiting
         super().__init__("every task waits for another one, and no time will wake them: " + "; ".join(waiting[:10]))
+
+
+class _Buried(BaseException):
+    """Ends what the killed have left. A `BaseException`, since nobody is to catch it and go on."""
 
 
 class VirtualLoop(Isolated):
@@ -71,7 +75,8 @@ class VirtualLoop(Isolated):
         """Whether what is still begun comes to nothing, and nobody is told."""
         self._closed = False
         self._thread: int | None = None
-        self._generators: WeakSet[AsyncGenerator[Any, Any]] = WeakSet()
+        self._generators: WeakKeyDictionary[AsyncGenerator[Any, Any], Process] = WeakKeyDictionary()
+        """Those that have begun, with whose they are."""
         self._exception_handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None = None
         self._task_factory: Any = None
 
@@ -185,7 +190,7 @@ class VirtualLoop(Isolated):
         self._thread = threading.get_ident()
         self._stopping = False
         asyncio._set_running_loop(self)
-        sys.set_asyncgen_hooks(firstiter=self._generators.add, finalizer=self._finalize)
+        sys.set_asyncgen_hooks(firstiter=self._remember, finalizer=self._finalize)
         try:
             yield
         finally:
@@ -291,7 +296,8 @@ class VirtualLoop(Isolated):
         """Take apart what the killed have left, before the interpreter does it somewhere else.
 
         A coroutine that is dropped unfinished is closed, which runs its `finally` blocks. Here that comes when nobody
-        looks any more, and whatever it tries to begin comes to nothing.
+        looks any more, and whatever it tries to begin comes to nothing. Each is ended as its own task, as it ran:
+        a block that finds itself outside of all tasks cannot even begin what it is about to wait for.
         """
         self._buried = True
         asyncio._set_running_loop(self)
@@ -300,11 +306,27 @@ class VirtualLoop(Isolated):
             with warnings.catch_warnings(action="ignore"):
                 for process in self._processes:
                     for task in process.tasks:
-                        _close(task.get_coro())
+                        self._close(task)
                     process.tasks.clear()
         finally:
             sys.unraisablehook = hook
             asyncio._set_running_loop(None)
+
+    def _close(self, task: asyncio.Task[Any]) -> None:
+        """End the coroutine of a task; it may wait in its `finally` blocks, and each of them is one more try.
+
+        What is thrown reaches the innermost coroutine and goes out from there. `close` would end the outer ones around
+        an inner one that still waits, and leave that to the interpreter.
+        """
+        coroutine: Any = task.get_coro()
+        asyncio._enter_task(self, task)
+        try:
+            with suppress(BaseException):  # it ends however it ends
+                for _ in range(CLOSE_TRIES_MAX):
+                    coroutine.throw(_Buried)
+                coroutine.close()
+        finally:
+            asyncio._leave_task(self, task)
 
     def living_tasks(self) -> list[asyncio.Task[Any]]:
         """The tasks that have not ended, those of the killed apart, in order of their names."""
@@ -376,15 +398,18 @@ class VirtualLoop(Isolated):
 
     # Ends and errors
 
+    def _remember(self, generator: AsyncGenerator[Any, Any]) -> None:
+        self._generators[generator] = current_process() or self._main
+
     def _finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
         """A generator was dropped unfinished: end it in the loop, as asyncio does."""
-        self._generators.discard(generator)
+        self._generators.pop(generator, None)
         if not self._closed:
             self.call_soon_threadsafe(self.create_task, generator.aclose())
 
     async def shutdown_asyncgens(self) -> None:
-        """End all async generators."""
-        for generator in list(self._generators):
+        """End all async generators, those of the killed apart."""
+        for generator in [each for each, process in self._generators.items() if process.alive]:
             with suppress(RuntimeError):
                 await generator.aclose()
 
@@ -422,16 +447,6 @@ class VirtualLoop(Isolated):
 
 def _ignore(_: object) -> None:
     """Tell nobody."""
-
-
-def _close(coroutine: Any) -> None:
-    """Close a coroutine that may wait in its `finally` blocks: each of them is one more try."""
-    for _ in range(CLOSE_TRIES_MAX):
-        try:
-            coroutine.close()
-        except BaseException:  # it ends however it ends
-            continue
-        return
 
 
 def _described(task: asyncio.Task[Any]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
+import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from random import Random
 
 import pytest
@@ -246,3 +248,61 @@ def test_a_task_tells_where_it_waits() -> None:
     assert re.match(r".*inner, .*test_virtual_loop\.py, line \d+$", place_of(task) or "")
     assert place_of(ours) is None
     loop.end()
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_the_killed_left_is_taken_apart_without_a_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks that wait, with a timeout, within others: all of them end, and nothing is left to the interpreter."""
+    seen: list[str] = []
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+
+    async def say_goodbye() -> None:
+        try:
+            await asyncio.sleep(1)
+        finally:
+            await asyncio.sleep(1)
+
+    async def inner() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            goodbye = say_goodbye()  # as an argument is: it is there before anybody waits for it
+            async with asyncio.timeout(5):
+                await goodbye
+
+    @asynccontextmanager
+    async def opened() -> AsyncGenerator[None]:
+        try:
+            yield
+        except BaseException as error:
+            seen.append(f"inner {type(error).__name__}")
+            kept.append(error)  # whose frames refer to it: a circle
+            raise
+        finally:
+            await asyncio.sleep(1)
+
+    async def outer() -> None:
+        kept.clear()
+        async with opened(), asyncio.TaskGroup() as tasks:
+            tasks.create_task(inner())
+            await inner()
+
+    kept: list[BaseException] = []
+    loop = VirtualLoop()
+    process = Process("doomed")
+
+    async def main() -> None:
+        process.start(outer())
+        await asyncio.sleep(1)
+        process.kill()
+
+    loop.run_until_complete(main())
+    loop.end()
+    assert seen == []
+    loop.bury()
+    kept.clear()
+    gc.collect()
+
+    assert len(seen) == 1
+    assert told == []
