@@ -236,10 +236,10 @@ class ServerlessHost:
 
     async def _prepare(self) -> None:
         """See that flows are registered and that the clock is good for leases: nobody looks at it between calls."""
-        await self.kernel.register()
         clock = self.kernel.ports.clock
         if clock.uncertainty_s > CLOCK_SKEW_MAX.total_seconds():
             await clock.synchronise()
+        await self.kernel.register()
 
     @asynccontextmanager
     async def _call(self, time: _Time, *, attempts_max: int | None = None) -> AsyncGenerator[_Call]:

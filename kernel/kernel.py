@@ -44,6 +44,7 @@ from .registry import Registry
 from .runs import RunHandle
 from .sinks import Sinks
 from .starting import Start, start_runs
+from .timekeeping import Timekeeper
 
 T = TypeVar("T")
 Result = TypeVar("Result")
@@ -88,6 +89,7 @@ class Kernel(
         self.inline_bytes_max = _checked_size(inline_bytes_max)
         self._registry = Registry(flows)
         self._sinks = Sinks(ports)
+        self._timekeeper = Timekeeper()
         self._dispatcher = Dispatcher(self._registry, ports, self._sinks, inline_bytes_max=self.inline_bytes_max)
 
     async def __aenter__(self) -> Self:
@@ -104,7 +106,9 @@ class Kernel(
 
     def on(self, persistence: Persistence) -> Kernel:
         """The same kernel over another handle on the same store, as a heartbeat thread needs it."""
-        return self._over(evolve(self.ports, persistence=persistence))
+        other = self._over(evolve(self.ports, persistence=persistence))
+        other._timekeeper = None
+        return other
 
     def _over(self, ports: Ports) -> Kernel:
         other = object.__new__(Kernel)
@@ -112,6 +116,7 @@ class Kernel(
         other.inline_bytes_max = self.inline_bytes_max
         other._registry = self._registry
         other._sinks = self._sinks
+        other._timekeeper = self._timekeeper
         other._dispatcher = Dispatcher(self._registry, other.ports, self._sinks, inline_bytes_max=self.inline_bytes_max)
         return other
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from .blobs import BlobStore
 from .changes import NewRun
+from .clock import Clock
 from .errors import UsageError
 from .persistence import Persistence
 from .record import Record
@@ -103,7 +104,7 @@ class CallerConnections(Protocol):
         ...
 
     def blocking(
-        self, connection: CallerConnection, act: Callable[[Persistence, BlobStore], Coroutine[Any, Any, T]]
+        self, connection: CallerConnection, act: Callable[[Persistence, BlobStore, Clock], Coroutine[Any, Any, T]]
     ) -> T:
         """Carry something out in the calling thread, over handles on the same store that end with it.
 

@@ -101,7 +101,7 @@ def postgres_ports(
         new_caller=PatientCaller,
         sink=sink,
         callers=PostgresCallers(
-            database, blobs_over=lambda other: PostgresBlobs(other, clock) if blobs is None else blobs
+            database, clock, blobs_over=lambda other: PostgresBlobs(other, clock) if blobs is None else blobs
         ),
     )
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from ...ports.clock import Clock
 from .database import Database
 
 SAMPLES = 5
@@ -79,16 +80,24 @@ class PostgresClock:
         """Return after `duration_s` seconds."""
         await asyncio.sleep(duration_s)
 
+    def over(self, database: Database) -> Clock:
+        """This clock, measured over other connections to the same server: those of another event loop."""
+        return _ClockOver(self, database)
+
     async def synchronise(self) -> None:
         """Measure the server's time again.
 
         Raises:
             Unavailable: the server cannot be reached; the clock goes on by what it knows.
         """
+        await self.measure(self._database)
+
+    async def measure(self, database: Database) -> None:
+        """As `synchronise`, over these connections."""
         best_s, base, base_count = math.inf, self._base, self._base_count
         for _ in range(SAMPLES):
             before = self._counter()
-            ((server,),) = await self._database.read("server_time")
+            ((server,),) = await database.read("server_time")
             after = self._counter()
             if after - before < best_s:
                 best_s, base, base_count = after - before, server, (before + after) / 2
@@ -97,3 +106,32 @@ class PostgresClock:
 
     def _estimate(self, count: float) -> datetime:
         return self._base + timedelta(seconds=count - self._base_count)
+
+
+class _ClockOver:
+    """A handle on a clock, with connections of its own."""
+
+    def __init__(self, clock: PostgresClock, database: Database) -> None:
+        self._clock = clock
+        self._database = database
+
+    @property
+    def uncertainty_s(self) -> float:
+        """Of the clock."""
+        return self._clock.uncertainty_s
+
+    def now(self) -> datetime:
+        """As the clock shows it."""
+        return self._clock.now()
+
+    def monotonic(self) -> float:
+        """Of the clock."""
+        return self._clock.monotonic()
+
+    async def sleep(self, duration_s: float) -> None:
+        """Return after `duration_s` seconds."""
+        await self._clock.sleep(duration_s)
+
+    async def synchronise(self) -> None:
+        """Measure the server's time again, for the clock and all handles on it."""
+        await self._clock.measure(self._database)

@@ -149,8 +149,8 @@ class NodeHost:
         )
 
     async def _start(self) -> None:
+        await self.kernel.ports.clock.synchronise()  # before anything is recorded with a time
         await self.kernel.register()
-        await self.kernel.ports.clock.synchronise()
         async with AsyncExitStack() as stack:
             resources = await stack.enter_async_context(opened(self._resources))
             self._options.new_executables(self.kernel).check(resources, queues=self._queues)

@@ -10,6 +10,7 @@ from attrs import evolve
 
 from ...ports import CallerConnection, Ports
 from ...ports.blobs import BlobStore
+from ...ports.clock import Clock
 from ...ports.notes import AnnotationValue
 from ...ports.persistence import Persistence
 from ..definition import Flow, Step
@@ -154,8 +155,8 @@ class Blocking(Commanding):
         )
 
     def _blocking(self, connection: CallerConnection, act: Callable[[Kernel], Coroutine[Any, Any, Result]]) -> Result:
-        def over(persistence: Persistence, blobs: BlobStore) -> Coroutine[Any, Any, Result]:
-            return act(self._over(evolve(self.ports, persistence=persistence, blobs=blobs)))
+        def over(persistence: Persistence, blobs: BlobStore, clock: Clock) -> Coroutine[Any, Any, Result]:
+            return act(self._over(evolve(self.ports, persistence=persistence, blobs=blobs, clock=clock)))
 
         return callers_of(self.ports.callers).blocking(connection, over)
 

@@ -13,6 +13,7 @@ from ..dispatch import Dispatcher
 from ..registry import Registry
 from ..runs import RunHandle
 from ..sinks import Sinks
+from ..timekeeping import Timekeeper
 
 Result = TypeVar("Result")
 
@@ -25,6 +26,8 @@ class Commanding(ABC):
     _registry: Registry
     _dispatcher: Dispatcher
     _sinks: Sinks
+    _timekeeper: Timekeeper | None
+    """None where another kernel over the same ports keeps the time, in its own event loop."""
 
     async def register(self) -> None:
         """Register the shapes of all flows, and the names of all sinks, with the store; repeating it costs nothing.
@@ -32,6 +35,7 @@ class Commanding(ABC):
         Raises:
             FlowShapeConflict: the store has another shape under a flow's slug and version.
         """
+        await self._keep_time()
         await self._sinks.register(self.ports.persistence, self.ports.clock)
         if not self._registry.registered:
             await self._registry.register(self.ports.persistence, self.ports.clock)
@@ -41,6 +45,7 @@ class Commanding(ABC):
         if command.needs_flows:
             await self.register()
         else:
+            await self._keep_time()
             await self._sinks.register(self.ports.persistence, self.ports.clock)
         return await self._dispatcher.dispatch(command)
 
@@ -59,6 +64,11 @@ class Commanding(ABC):
             InvalidArgument: `run_id` is no text.
         """
         return self.handle_of(checked_run_id(run_id), created=False)
+
+    async def _keep_time(self) -> None:
+        """See that the clock can be decided by: before anybody asks it what time it is."""
+        if self._timekeeper is not None:
+            await self._timekeeper.keep(self.ports.clock)
 
     @abstractmethod
     def handle_of(self, run_id: str, *, created: bool) -> RunHandle:

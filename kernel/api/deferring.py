@@ -82,6 +82,7 @@ class Deferring(Commanding):
             AdapterError: the store failed.
         """
         found = self._registry.find(flow)
+        await self._keep_time()
         due_at = self._due_at(at, after)
         template = checked_template(found, input, config, priority=priority, annotations=annotations, key=key)
         deferral = await self.dispatch(DeferStart(template=template, key=key, due_at=due_at))
@@ -109,6 +110,7 @@ class Deferring(Commanding):
         """
         CancelRun(run_id, reason)  # refused, if it is, before its time
         checked_text("run_id", run_id, SCHEDULE_NAME_LENGTH_MAX)
+        await self._keep_time()
         due_at = self._due_at(at, after)
         deferral = await self.dispatch(DeferCancel(run_id=run_id, reason=reason, due_at=due_at))
         return Deferred(self, deferral.record, created=deferral.created)

@@ -65,5 +65,6 @@ class Diagnosing(Workers):
             RunNotFound: there is no such run.
             AdapterError: the store failed.
         """
+        await self._keep_time()
         details = await self.run(run_id).details()
         return explain(details, await self.workers(), self.ports.clock.now())

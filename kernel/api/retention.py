@@ -52,6 +52,7 @@ class Pruning(Commanding):
         self, *, older_than: Duration, flow: str | None = None, dead_letters: bool = False, dry_run: bool = False
     ) -> AsyncIterator[Pruned]:
         """As `prune`, telling after each batch what it removed."""
+        await self._keep_time()
         ended_before = self.ports.clock.now() - timedelta(seconds=checked_seconds("older_than", older_than))
         if flow is not None and not isinstance(flow, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArgument("flow", "the slug of a flow", flow)

@@ -106,6 +106,7 @@ class Schedules(Commanding):
         """
         found = self._registry.find(flow)
         ticks = Cron(cron, zone)
+        await self._keep_time()
         if ticks.after(self.ports.clock.now()) is None:
             raise InvalidCron(cron, "it never ticks")
         if catch_up not in CATCH_UPS:

@@ -183,6 +183,7 @@ class Signals(Commanding):
         lifetime = timedelta(seconds=_lifetime_s(expires_in))
         record = await self._record(run_id)
         _, found = self._signal_step(record, step, record.id)
+        await self._keep_time()
         expires_at = self.ports.clock.now() + lifetime
         return await self.dispatch(MintResumeToken(run_id=record.id, step=found.slug, expires_at=expires_at))
 

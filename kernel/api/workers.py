@@ -14,5 +14,6 @@ class Workers(Commanding):
 
         Each announced itself; one that was killed is silent until it is forgotten, a week later.
         """
+        await self._keep_time()
         now = self.ports.clock.now()
         return [as_worker(record, now) for record in await self.ports.persistence.read_workers()]

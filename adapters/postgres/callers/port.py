@@ -12,12 +12,14 @@ from msgspec.structs import replace
 from ....ports import BlobStore
 from ....ports.callers import CallerConnection, InvalidConnection, SeenRun
 from ....ports.changes import NewRun
+from ....ports.clock import Clock
 from ....ports.errors import Contention
 from ....ports.outbox import shard_of
 from ....ports.persistence import Persistence
 from ....ports.records import StartedRun
 from ....ports.scheduler import ScheduledCommand
 from ....ports.statuses import RunStatus, StepStatus
+from ..clock import PostgresClock
 from ..database import Database
 from ..persistence import PostgresPersistence
 from ..rows import is_run_id
@@ -41,11 +43,15 @@ class PostgresCallers:
 
     Args:
         database: where flows are registered.
+        clock: that follows it.
         blobs_over: the store of large payloads over a database: the one that it is given, for another event loop.
     """
 
-    def __init__(self, database: Database, *, blobs_over: Callable[[Database], BlobStore]) -> None:
+    def __init__(
+        self, database: Database, clock: PostgresClock, *, blobs_over: Callable[[Database], BlobStore]
+    ) -> None:
         self._database = database
+        self._clock = clock
         self._blobs_over = blobs_over
         self._waking: set[asyncio.Task[None]] = set()
 
@@ -114,7 +120,7 @@ class PostgresCallers:
         return recognise(connection).after_commit(committed)
 
     def blocking(
-        self, connection: CallerConnection, act: Callable[[Persistence, BlobStore], Coroutine[Any, Any, T]]
+        self, connection: CallerConnection, act: Callable[[Persistence, BlobStore, Clock], Coroutine[Any, Any, T]]
     ) -> T:
         """Carry something out in this thread, in an event loop that ends with it."""
         if not recognise(connection).blocks:
@@ -130,10 +136,10 @@ class PostgresCallers:
             "like, which take this connection too"
         )
 
-    async def _over_own_connections(self, act: Callable[[Persistence, BlobStore], Coroutine[Any, Any, T]]) -> T:
+    async def _over_own_connections(self, act: Callable[[Persistence, BlobStore, Clock], Coroutine[Any, Any, T]]) -> T:
         database = self._database.with_own_connections(BLOCKING_CONNECTIONS)
         try:
-            return await act(PostgresPersistence(database), self._blobs_over(database))
+            return await act(PostgresPersistence(database), self._blobs_over(database), self._clock.over(database))
         finally:
             await database.aclose()
 
