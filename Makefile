@@ -6,12 +6,14 @@ BIN := $(VENV)/bin
 FOLDER ?=
 SEEDS ?= 2000
 SECONDS ?= 120
+MINUTES ?= 15
+SEED ?=
 BENCH ?=
 
 RUNTIME_EXTRAS := postgres,embedded,uvloop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types imports wheel docs site sim points schedules bench clean
+.PHONY: help demo test check format lint types imports wheel docs site sim points chaos schedules bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -55,6 +57,9 @@ sim: $(VENV)/.development ## SEEDS random worlds of flows, clients, hosts and fa
 
 points: $(VENV)/.development ## crash points in memory: every port call of every scenario fails in every way
 	$(BIN)/python -m pytest -q tests/simulation --seeds $(SEEDS)
+
+chaos: $(VENV)/.development ## workers, database and network under fire for MINUTES, by the dice of SEED; then every promise is checked
+	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 schedules: $(VENV)/.development ## five workers, killed now and then, and a cron of every second for SECONDS: each tick once
 	FAIRLEAD_SCHEDULE_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -s tests/e2e/test_schedules.py
