@@ -67,7 +67,8 @@ def postgres_ports(
         pool_size: most connections at a time, not counting the one that listens, the heartbeats' own, and the one that
             a host's notes are written on.
         pool_wait_s: how long a caller waits for a connection before `PoolExhausted`.
-        deadline_s: how long one exchange with the server may take before its connection is given up.
+        deadline_s: how long one exchange with the server may take before its connection is given up. From PostgreSQL 17
+            on, a process that falls silent inside a transaction keeps its locks for twice as long at most.
         lock_wait_s: how long a transaction waits for another's lock where it waits at all.
         listen: whether to hear other processes' wake-ups; without, hosts poll.
         listen_url: where to listen, if not at `source`: a pooler in transaction mode passes no LISTEN.

@@ -79,7 +79,7 @@ class PostgresBlobs:
 
     async def _put_chunks(self, head: dict[str, object], key: str, data: bytes, *, if_absent: bool) -> bool:
         database = self._database
-        async with database.transaction() as connection:
+        async with database.transaction(bounded=False) as connection:
             stored = await database.fetch(connection, "put_blob" if if_absent else "overwrite_blob", head)
             if not stored:
                 return False
@@ -93,7 +93,7 @@ class PostgresBlobs:
     async def _get_chunks(self, key: str) -> bytes:
         """All chunks as of one moment, so that a blob that is overwritten meanwhile is read whole."""
         database = self._database
-        async with database.transaction(SNAPSHOT) as connection:
+        async with database.transaction(SNAPSHOT, bounded=False) as connection:
             rows = await database.fetch(connection, "get_blob", {"key": key})
             if not rows:
                 raise BlobNotFound(f"there is no blob under {key!r}")

@@ -39,6 +39,14 @@ PLAN_BY_KEY = Statement(
 """For statements that find every row by an index, in its order. A planner without good statistics would rather read a
 whole table, or everything that waits in an index in order to sort it; and one that overestimates a recursion would
 compile the statement first, which takes longer than running it. The settings end with the transaction."""
+_END_WHEN_LONG = b"set_config('transaction_timeout', '%d', true)"
+"""A host that falls silent inside a transaction (it is stopped, or has no power any more) would keep its locks for as
+long as TCP believes in its connection. The setting ends with the transaction. Limits for idle sessions do not help:
+psycopg ends a pipeline with a Flush, after which the server takes its client for busy."""
+_HAS_TRANSACTION_TIMEOUT = 170_000
+"""The version of PostgreSQL since which there is such a limit."""
+TRANSACTION_DEADLINES = 2
+"""How many deadlines of an exchange a transaction may take in all; one is a round trip or three."""
 COMMIT = Statement(b"COMMIT", ())
 ROLLBACK = Statement(b"ROLLBACK", ())
 _OPEN = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
@@ -54,7 +62,8 @@ class DatabaseSettings:
     pool_wait_s: float = 10.0
     """How long a caller waits for a connection."""
     deadline_s: float = 30.0
-    """How long one exchange with the server may take before its connection is given up."""
+    """How long one exchange with the server may take before its connection is given up; a transaction may take
+    `TRANSACTION_DEADLINES` as long in all."""
     lock_wait_s: float = 5.0
     """How long a transaction waits for another one's lock where it was told to wait."""
     prepare: bool = False
@@ -66,6 +75,9 @@ class Database:
     def __init__(self, settings: DatabaseSettings) -> None:
         self.settings = settings
         self.statements = Statements(settings.schema)
+        end_when_long = _END_WHEN_LONG % round(TRANSACTION_DEADLINES * settings.deadline_s * 1000)
+        self._end_when_long = Statement(b"SELECT " + end_when_long, ())
+        self._plan_by_key_and_end = Statement(PLAN_BY_KEY.text + b", " + end_when_long, ())
         self._wrap_singles = False
         self._pool = ConnectionPool(
             settings.conninfo,
@@ -113,10 +125,16 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def transaction(self, begin: Statement = BEGIN) -> AsyncGenerator[Connection]:
-        """A connection inside an explicit transaction, for what is not hot. The block may roll back early."""
+    async def transaction(self, begin: Statement = BEGIN, *, bounded: bool = True) -> AsyncGenerator[Connection]:
+        """A connection inside an explicit transaction, for what is not hot. The block may roll back early.
+
+        Args:
+            begin: how it begins.
+            bounded: whether it may take `TRANSACTION_DEADLINES` at most; without, as long as there is data to send.
+        """
         async with self._pool.connection() as connection:
-            await self.exchange(connection, [(begin, NONE)])
+            limit = [(self._end_when_long, NONE)] if bounded and _limits_transactions(connection) else []
+            await self.exchange(connection, [(begin, NONE), *limit])
             try:
                 yield connection
             except BaseException:
@@ -124,6 +142,11 @@ class Database:
                 raise
             if not connection.closed and connection.pgconn.transaction_status != TransactionStatus.IDLE:
                 await self.commit(connection)
+
+    def begin_by_key(self, connection: Connection) -> Sequence[Sent]:
+        """What begins a transaction of several exchanges whose statements are planned as `PLAN_BY_KEY` says."""
+        settings = self._plan_by_key_and_end if _limits_transactions(connection) else PLAN_BY_KEY
+        return [(BEGIN, NONE), (settings, NONE)]
 
     async def exchange(self, connection: Connection, sent: Sequence[Sent]) -> list[AsyncCursor[Row]]:
         """Send statements in one round trip and wait for all their answers."""
@@ -213,6 +236,10 @@ class Database:
                 f"the database's tables have version {version}, newer than this installation's {LATEST}; "
                 "upgrade fairlead",
             )
+
+
+def _limits_transactions(connection: Connection) -> bool:
+    return connection.info.server_version >= _HAS_TRANSACTION_TIMEOUT
 
 
 async def _pipelined(connection: Connection, sent: Sequence[Sent]) -> list[AsyncCursor[Row]]:

@@ -26,7 +26,7 @@ from ...ports.records import (
 )
 from .arrays import ints, texts, uuids
 from .connecting import Connection
-from .database import BEGIN, NONE, PLAN_BY_KEY, Database, Parameters, Row, Sent
+from .database import NONE, Database, Parameters, Row, Sent
 from .rows import is_run_id, key_columns, keyed_task_row, pending_run, run_row, signal_row, step_row, task_row
 from .settling import cancellations_sent, check_counts, check_resumed, parts_of, resumptions_sent, sent_of
 from .statements import Statement
@@ -179,7 +179,7 @@ class PostgresTransaction:
         if self._refusal is not None:
             raise self._refusal
         connection = self._lease()
-        before: list[Sent] = [] if self._begun else [(BEGIN, NONE), (PLAN_BY_KEY, NONE)]
+        before: Sequence[Sent] = () if self._begun else self._database.begin_by_key(connection)
         self._begun = True
         try:
             answers = await self._database.exchange(connection, [*before, *sent])
