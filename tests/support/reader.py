@@ -37,7 +37,8 @@ class Reader:
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "COLUMNS": "100",
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # a reader has pytest, and not what else is installed here
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # a reader has pytest and Fairlead, and not what else is here
+            "PYTEST_PLUGINS": "fairlead.hosts.pytest_plugin",
         }
         self._module = module
         self._ids = Ids()
