@@ -8,6 +8,7 @@ from .cli import cli_page
 from .demo import demo_drawing
 from .errors import errors_page
 from .events import events_page
+from .faults import faults_page
 from .limits import limits_page
 from .options import options_page
 from .ports import ports_page
@@ -16,6 +17,7 @@ from .statuses import statuses_page
 from .tutorial import tutorial_drawing
 
 FILES: Mapping[str, Callable[[], str]] = {
+    "explanation/faults.md": faults_page,
     "images/survey_folder.svg": demo_drawing,
     "reference/cli.md": cli_page,
     "reference/errors.md": errors_page,

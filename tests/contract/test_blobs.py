@@ -76,6 +76,7 @@ async def test_a_key_is_overwritten_where_that_is_asked_for(blobs: BlobStore) ->
         assert [info.size_bytes async for info in blobs.list()] == [len(data)]
 
 
+@pytest.mark.fault(69)
 async def test_one_of_many_concurrent_puts_wins(blobs: BlobStore) -> None:
     """The others are told, and what is read is one of them, whole."""
     contents = [bytes([n]) * 1000 for n in range(50)]

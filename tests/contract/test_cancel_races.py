@@ -67,6 +67,7 @@ async def race(store_subject: StoreSubject) -> AsyncGenerator[CancelRace]:
     assert await store_subject.store.check_invariants() == {}
 
 
+@pytest.mark.fault(62)
 @pytest.mark.parametrize("slots", [0, 10])
 async def test_a_cancel_waits_for_the_claim_of_its_run(race: CancelRace, slots: int) -> None:
     """It finds the run running, and cancels what the claim has made: queued, or born leased to the claimer."""
@@ -135,6 +136,7 @@ SETTLED: dict[str, tuple[RunStatus, TaskStatus, bool]] = {
 """What the cancel finds, what the task is in the end, and whether the cancel takes effect."""
 
 
+@pytest.mark.fault(62)
 @pytest.mark.parametrize("how", SETTLED)
 async def test_a_cancel_waits_for_a_settle(race: CancelRace, how: str) -> None:
     """What was settled before is recorded; a retry is cancelled in its queue; a run that failed has ended."""
@@ -166,6 +168,7 @@ async def test_the_last_result_may_be_quicker_than_a_cancel(race: CancelRace) ->
     assert await run.result() == {"after": "result"}
 
 
+@pytest.mark.fault(28, 62)
 @pytest.mark.parametrize("how", SETTLED)
 async def test_a_settle_that_waits_for_a_cancel_is_stale(race: CancelRace, how: str) -> None:
     """Nothing of the result is kept."""
@@ -201,6 +204,7 @@ async def test_a_settle_that_does_not_wait_is_deferred(race: CancelRace) -> None
     assert await race.hands.complete(task) is Verdict.STALE
 
 
+@pytest.mark.fault(62)
 async def test_of_two_cancels_one_takes_effect(race: CancelRace) -> None:
     """The second finds the run cancelled, and the first one's reason stays."""
     run, _ = await race.running(1)
@@ -223,6 +227,7 @@ TURNS = 12
 """How often each host claims; afterwards it ends what it was handed over."""
 
 
+@pytest.mark.fault(62)
 async def test_many_cancels_race_with_work(race: CancelRace) -> None:
     """Two hosts work while clients cancel: each run has one end, and what was acknowledged is so in the end.
 

@@ -136,6 +136,7 @@ async def test_the_order_holds_over_all_flows(store: Persistence, flow: FlowRow)
     assert taken == [[run_id(4)], [run_id(2), run_id(3)], [run_id(1)]]
 
 
+@pytest.mark.fault(59)
 async def test_only_the_queue_and_the_flows_that_are_served_are_claimed(store: Persistence, flow: FlowRow) -> None:
     """A host without a flow's code, or of another queue, leaves its tasks alone."""
     other = await register(store, slug="returns")
@@ -228,6 +229,7 @@ async def test_a_claim_by_name_keeps_its_limits(store: Persistence, flow: FlowRo
     ]
 
 
+@pytest.mark.fault(38)
 async def test_ten_concurrent_claims_share_three_tasks(store: Persistence, flow: FlowRow) -> None:
     """Each task goes to one host, none stays behind."""
     run = await run_with_tasks(store, flow, steps={"pack": 3})
@@ -255,6 +257,7 @@ async def test_concurrent_claims_of_many_never_share(store: Persistence, flow: F
     assert sorted(taken + left) == keys(run, "pack", range(60))
 
 
+@pytest.mark.fault(38)
 async def test_concurrent_claims_by_name_never_share(store: Persistence, flow: FlowRow) -> None:
     """One message delivered to many hosts leases its task once."""
     run = await run_with_tasks(store, flow)

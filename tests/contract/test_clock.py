@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from tests.support.scenes import PATIENCE_S
 from tests.support.subjects import ClockSubject
 
@@ -14,6 +16,7 @@ async def test_now_is_aware_and_in_utc(clock_subject: ClockSubject) -> None:
     assert clock_subject.clock.now().utcoffset() == timedelta(0)
 
 
+@pytest.mark.fault(43)
 async def test_time_never_steps_back(clock_subject: ClockSubject) -> None:
     """Neither wall time nor monotonic time, also over a comparison with the reference."""
     clock = clock_subject.clock

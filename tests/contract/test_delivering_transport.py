@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from fairlead.ports.records import TaskKey
 from fairlead.ports.transport import Delivery, Job, JobTransport
 from tests.support.records import run_id
@@ -78,6 +80,7 @@ async def test_an_acknowledged_job_never_comes_again(delivering: TransportSubjec
     assert [found.job for found in await take(delivering.transport)] == [job(2) if first.job == job(1) else job(1)]
 
 
+@pytest.mark.fault(45)
 async def test_a_job_that_was_not_acknowledged_comes_again(delivering: TransportSubject) -> None:
     """When its visibility ends, not before, with another receipt and counted."""
     await delivering.transport.enqueue([job()])
@@ -105,6 +108,7 @@ async def test_who_waits_gets_a_job_whose_visibility_ends(delivering: TransportS
     assert found.job == job()
 
 
+@pytest.mark.fault(45)
 async def test_a_stale_receipt_acknowledges_nothing(delivering: TransportSubject) -> None:
     """Who was too slow cannot take the job from the one who has it now."""
     await delivering.transport.enqueue([job()])
@@ -153,6 +157,7 @@ async def test_a_job_can_be_given_back_at_once(delivering: TransportSubject) -> 
     assert (second.job, second.receipt != first.receipt) == (job(), True)
 
 
+@pytest.mark.fault(40, 49)
 async def test_a_failed_job_is_out_of_the_way(delivering: TransportSubject) -> None:
     """It is never delivered again, and the others are."""
     await delivering.transport.enqueue([job(1)])
@@ -165,6 +170,7 @@ async def test_a_failed_job_is_out_of_the_way(delivering: TransportSubject) -> N
     assert [found.job for found in await take(delivering.transport)] == [job(2)]
 
 
+@pytest.mark.fault(45)
 async def test_a_job_can_be_kept_invisible_for_longer(delivering: TransportSubject) -> None:
     """From now on for as long as the holder asks; its receipt stays good."""
     await delivering.transport.enqueue([job()])
@@ -181,6 +187,7 @@ async def test_a_job_can_be_kept_invisible_for_longer(delivering: TransportSubje
     assert list(await take(delivering.transport)) == []
 
 
+@pytest.mark.fault(38)
 async def test_a_job_announced_twice_can_be_acknowledged_away(delivering: TransportSubject) -> None:
     """A duplicate is delivered once or twice, and is gone when every delivery is acknowledged."""
     await delivering.transport.enqueue([job()])

@@ -54,6 +54,7 @@ async def test_every_shape_has_an_id_of_its_own(store: Persistence) -> None:
     assert len({row.flow_id for row in rows}) == 6
 
 
+@pytest.mark.fault(59)
 async def test_a_different_shape_is_answered_with_the_one_that_is_there(store: Persistence) -> None:
     """The caller compares fingerprints and refuses; nothing was changed."""
     first = await store.register_flow(new_flow(fingerprint="one"), replace=False)
@@ -104,6 +105,7 @@ async def test_a_shape_with_a_pending_run_is_not_replaced(store: Persistence) ->
     assert await store.register_flow(new_flow(version="dev", fingerprint="two"), replace=True) == old
 
 
+@pytest.mark.fault(59)
 async def test_a_shape_with_a_running_run_is_not_replaced(store: Persistence) -> None:
     """A run in flight keeps its shape."""
     old = await store.register_flow(new_flow(version="dev", fingerprint="one"), replace=True)

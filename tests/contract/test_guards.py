@@ -85,6 +85,7 @@ async def _assert_refused(store: Persistence, flow: FlowRow, *, bad: Changes, sw
     assert await _state(store, run, extra) == before
 
 
+@pytest.mark.fault(28, 39)
 @pytest.mark.parametrize("swallowed", [False, True], ids=["raised", "swallowed"])
 async def test_a_stale_token_is_corruption(store: Persistence, flow: FlowRow, swallowed: bool) -> None:
     """An outcome under another token than the row's leaves no trace, even where the block goes on after the error."""
@@ -96,6 +97,7 @@ async def test_a_stale_token_is_corruption(store: Persistence, flow: FlowRow, sw
     await _assert_refused(store, flow, bad=Changes(tasks=(stale,)), swallowed=swallowed)
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize("status", [TaskStatus.QUEUED, TaskStatus.COMPLETED, TaskStatus.CANCELLED])
 async def test_an_outcome_for_a_task_that_does_not_run_is_corruption(
     store: Persistence, flow: FlowRow, status: TaskStatus

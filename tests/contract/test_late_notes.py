@@ -78,6 +78,7 @@ LOSSES: dict[str, Loss] = {
 """How an attempt loses its task at `at(9)`."""
 
 
+@pytest.mark.fault(42)
 @pytest.mark.usefixtures("task")
 @pytest.mark.parametrize("loss", LOSSES)
 async def test_nothing_is_noted_after_the_loss_and_nothing_before_is_lost(

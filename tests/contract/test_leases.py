@@ -98,6 +98,7 @@ async def test_no_leases_are_extended_by_an_empty_heartbeat(store: Persistence, 
     assert await store.extend_leases([], at(60)) == LeaseAnswer(extended=NOTHING, lost=NOTHING)
 
 
+@pytest.mark.fault(20)
 async def test_a_stale_token_changes_nothing(store: Persistence, flow: FlowRow) -> None:
     """A zombie's heartbeat does not extend the lease of the one who has the task now."""
     await run_with_tasks(store, flow)
@@ -227,6 +228,7 @@ async def test_a_heartbeat_between_load_and_apply_does_not_disturb_a_settle(stor
     assert (await look_at_task(store, task.key)).status is TaskStatus.COMPLETED
 
 
+@pytest.mark.fault(23)
 async def test_concurrent_heartbeats_of_many_leases_all_succeed_in_the_end(store: Persistence, flow: FlowRow) -> None:
     """Hosts that extend overlapping sets in opposite orders never fail; a lease may be unknown, never lost."""
     await run_with_tasks(store, flow, steps={"pack": 40})
@@ -240,6 +242,7 @@ async def test_concurrent_heartbeats_of_many_leases_all_succeed_in_the_end(store
     assert (await store.extend_leases(leases, at(99))).extended == frozenset(leases)
 
 
+@pytest.mark.fault(41)
 async def test_expired_leases_are_found_earliest_first(store: Persistence, flow: FlowRow) -> None:
     """Strictly before the moment given, in the order in which they ended, at most `limit`."""
     run = await run_with_tasks(store, flow, steps={"pack": 4})

@@ -105,6 +105,7 @@ async def test_what_was_committed_during_the_wait_is_seen(store_subject: StoreSu
     assert TaskKey(run, "ship", 1, 0) in snapshot.tasks
 
 
+@pytest.mark.fault(67)
 async def test_the_last_two_siblings_cannot_both_see_one_left(store_subject: StoreSubject) -> None:
     """Two settles of one step, interleaved: the second counts down what the first left."""
     store = store_subject.store
@@ -152,6 +153,7 @@ async def test_waiting_for_several_runs_gets_all_of_them(store_subject: StoreSub
     assert set((await asyncio.wait_for(waiting, PATIENCE_S)).runs) == set(runs)
 
 
+@pytest.mark.fault(23)
 async def test_runs_are_locked_in_ascending_order(store_subject: StoreSubject) -> None:
     """While it waits for a later run, a load holds the earlier ones: the order of locks that prevents deadlocks."""
     store = store_subject.store
@@ -186,6 +188,7 @@ async def test_loads_in_any_order_do_not_deadlock(store: Persistence, flow: Flow
     assert counts == [4] * 8
 
 
+@pytest.mark.fault(23)
 async def test_one_of_two_that_wait_for_each_other_gets_contention(store_subject: StoreSubject) -> None:
     """A circle of waits ends: one transaction is refused and leaves no trace, the other goes on."""
     store = store_subject.store
@@ -213,6 +216,7 @@ async def test_one_of_two_that_wait_for_each_other_gets_contention(store_subject
     assert sequences == {2, 7}
 
 
+@pytest.mark.fault(24)
 async def test_a_wait_ends_with_the_lock_timeout(impatient: StoreSubject) -> None:
     """A run that nobody gives up is not waited for without end."""
     store = impatient.store
@@ -227,6 +231,7 @@ async def test_a_wait_ends_with_the_lock_timeout(impatient: StoreSubject) -> Non
     assert set((await look(store, run)).runs) == {run}
 
 
+@pytest.mark.fault(27)
 async def test_a_cancelled_wait_leaves_no_lock(store_subject: StoreSubject) -> None:
     """A coroutine that gives up while it waits holds nothing afterwards."""
     store = store_subject.store

@@ -169,6 +169,7 @@ async def test_nothing_to_write_is_nothing(runs: Persistence) -> None:
     assert list(await runs.read_logs(run_id(1), limit=10)) == []
 
 
+@pytest.mark.fault(55)
 @pytest.mark.parametrize("text", ["a\0b", "\ud800"])
 async def test_text_that_cannot_be_stored_is_refused_with_all_of_its_batch(runs: Persistence, text: str) -> None:
     """NUL characters and lone surrogates: the writer replaces them, and finds out where it did not."""

@@ -104,6 +104,7 @@ async def test_a_lease_excludes_other_flushers(store: Persistence, flow: FlowRow
     assert await lease_all(store, "flusher-3", now=29) == []
 
 
+@pytest.mark.fault(69)
 async def test_concurrent_flushers_never_share_a_shard(store: Persistence, flow: FlowRow) -> None:
     """Every shard goes to one of those who ask at once."""
     await start(store, flow, *range(1, 31))
@@ -129,6 +130,7 @@ async def test_a_flusher_renews_its_own_lease(store: Persistence, flow: FlowRow)
     assert await store.mark_delivered(renewed, [(run_id(1), 1)])
 
 
+@pytest.mark.fault(20)
 async def test_an_expired_lease_is_taken_over_and_its_token_is_stale(store: Persistence, flow: FlowRow) -> None:
     """A paused flusher that comes back marks nothing; its rows are published by their new holder."""
     await start(store, flow)
@@ -278,6 +280,7 @@ async def test_nothing_is_read_under_a_lost_lease(store: Persistence, flow: Flow
     assert await unpublished(store, lease) == []
 
 
+@pytest.mark.fault(31)
 async def test_rows_that_are_not_committed_are_not_read(store: Persistence, flow: FlowRow) -> None:
     """An open transaction's events are nowhere; once committed, they follow what was there."""
     (run,) = await start(store, flow)

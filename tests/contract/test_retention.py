@@ -237,6 +237,7 @@ async def test_dead_letters_keep_a_run_until_they_are_gone(store: Persistence, f
     assert await store.delete_runs([run], ended_before=LATER) == gone
 
 
+@pytest.mark.fault(69)
 async def test_two_prunes_at_once_delete_each_run_once(store: Persistence, flow: FlowRow) -> None:
     """Whoever is second finds nothing left."""
     runs = await ended(store, flow, *range(1, 21))

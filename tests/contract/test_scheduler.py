@@ -78,6 +78,7 @@ async def test_a_claimed_command_is_nobody_elses(scheduler: Scheduler) -> None:
     assert list(await claim(scheduler, 39)) == []
 
 
+@pytest.mark.fault(70)
 async def test_a_claim_that_was_not_acknowledged_is_given_to_another(scheduler: Scheduler) -> None:
     """After a crash the command is executed by somebody else; the first one's acknowledgement is stale."""
     await scheduler.schedule(command())
@@ -173,6 +174,7 @@ async def test_a_cancelled_command_is_forgotten(scheduler: Scheduler) -> None:
     assert names(await claim(scheduler, 10_000)) == ["other"]
 
 
+@pytest.mark.fault(70)
 async def test_concurrent_claims_never_share_a_command(scheduler: Scheduler) -> None:
     """A tick that five hosts see is executed by one of them."""
     for number in range(20):
@@ -186,6 +188,7 @@ async def test_concurrent_claims_never_share_a_command(scheduler: Scheduler) -> 
     assert sorted(taken + rest) == sorted(f"tick-{number}" for number in range(20))
 
 
+@pytest.mark.fault(44)
 async def test_times_far_away_are_times(scheduler: Scheduler) -> None:
     """A command of the year 9999 waits; one of the past is due."""
     far = at(0).replace(year=9999)

@@ -198,6 +198,7 @@ async def test_a_signal_that_is_not_committed_was_not_sent(store: Persistence, f
     assert await store.read_signals(RUN) == []
 
 
+@pytest.mark.fault(63)
 async def test_of_a_signal_and_a_timeout_the_second_sees_what_the_first_did(
     store_subject: StoreSubject, flow: FlowRow
 ) -> None:

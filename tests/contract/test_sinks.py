@@ -100,6 +100,7 @@ async def test_registering_again_changes_nothing(store: Persistence) -> None:
     assert found == {"audit": at(9), "mail": at(0)}
 
 
+@pytest.mark.fault(69)
 async def test_many_processes_register_at_once(store: Persistence) -> None:
     """Each name once, whoever comes first."""
     everybody = [store.register_sinks([f"sink-{number % 5}", "all"], now=START) for number in range(20)]
@@ -391,6 +392,7 @@ async def test_dead_letters_are_listed_in_pages(store: Persistence, flow: FlowRo
     assert paged == [*audit, *mail]
 
 
+@pytest.mark.fault(50)
 async def test_asking_twice_is_asking_once(store: Persistence, flow: FlowRow, sinks: tuple[str, str]) -> None:
     """In bounded parts; what was asked for is not asked for again, and keeps its time."""
     await start(store, flow, *TOGETHER)

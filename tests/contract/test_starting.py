@@ -138,6 +138,7 @@ async def test_a_key_twice_in_a_batch_starts_one_run(store: Persistence, flow: F
     assert await store.read_run(run_id(1)) is None
 
 
+@pytest.mark.fault(22)
 async def test_an_id_that_exists_is_its_own_repetition(store: Persistence, flow: FlowRow) -> None:
     """After an unknown commit the same insert is made again: created, and there is one event still."""
     run = new_run(flow, 1)
@@ -217,6 +218,7 @@ async def test_a_key_is_free_after_a_conflict_left_no_trace(store: Persistence, 
     assert started == StartedRun(id=run_id(2), created=True, request_digest="digest")
 
 
+@pytest.mark.fault(66)
 async def test_a_hundred_concurrent_starts_with_one_key_make_one_run(store: Persistence, flow: FlowRow) -> None:
     """Every caller is told the same run, and one of them that it is new."""
     answers = await asyncio.gather(*(store.insert_runs([new_run(flow, n, key="k")]) for n in range(1, 101)))
@@ -228,6 +230,7 @@ async def test_a_hundred_concurrent_starts_with_one_key_make_one_run(store: Pers
     assert len(await store.read_events(only.id)) == 1
 
 
+@pytest.mark.fault(23)
 async def test_concurrent_batches_with_the_same_keys_do_not_deadlock(store: Persistence, flow: FlowRow) -> None:
     """Keys in opposite order are still taken in one order."""
     batches = [

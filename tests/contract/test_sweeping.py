@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import pytest
+
 from fairlead.ports.changes import Changes
 from fairlead.ports.outbox import HeldRun, Holdings
 from fairlead.ports.persistence import Persistence
@@ -41,6 +43,7 @@ async def due(
     )
 
 
+@pytest.mark.fault(8, 48)
 async def test_pending_runs_and_queued_tasks_are_found_oldest_first(store: Persistence, flow: FlowRow) -> None:
     """Runs by when they were created, tasks by when they were ready, in one order; strictly before the moment."""
     run = await run_with_tasks(store, flow, 1, steps={})

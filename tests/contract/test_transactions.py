@@ -95,6 +95,7 @@ async def test_nobody_sees_a_transaction_before_its_commit(store: Persistence, f
     assert [row.first_sequence for row in await store.read_events(run)] == [1, 2]
 
 
+@pytest.mark.fault(1)
 async def test_an_error_in_the_block_rolls_everything_back(store: Persistence, flow: FlowRow) -> None:
     """A block that raises after `apply` leaves no trace, and its error comes out unchanged."""
     (run,) = await start(store, flow)
@@ -120,6 +121,7 @@ async def test_what_was_rolled_back_can_be_done_again(store: Persistence, flow: 
     assert len(await store.claim_tasks(task_claim(flow))) == 1
 
 
+@pytest.mark.fault(27)
 async def test_a_cancelled_block_never_commits(store: Persistence, flow: FlowRow) -> None:
     """A coroutine that is cancelled after `apply` leaves no trace and no lock."""
     (run,) = await start(store, flow)
@@ -142,6 +144,7 @@ async def test_a_cancelled_block_never_commits(store: Persistence, flow: FlowRow
     assert set((await look(store, run, wait=False)).runs) == {run}
 
 
+@pytest.mark.fault(27)
 async def test_a_transaction_that_is_cancelled_anywhere_is_whole_or_nothing(store: Persistence, flow: FlowRow) -> None:
     """Whichever statement the cancellation meets, the store afterwards is as before the transaction or as after it."""
     (run,) = await start(store, flow)
@@ -166,6 +169,7 @@ async def test_a_transaction_that_is_cancelled_anywhere_is_whole_or_nothing(stor
     assert found == ((0, 1, 2) if happened else (1, 0, 1))
 
 
+@pytest.mark.fault(21)
 async def test_a_severed_transaction_leaves_no_trace(store_subject: StoreSubject) -> None:
     """A connection that breaks before the commit: a typed error that says to try again, and nothing was written."""
     sever = store_subject.sever
@@ -209,6 +213,7 @@ async def test_a_wait_that_is_severed_ends(store_subject: StoreSubject) -> None:
     assert set((await recovered(lambda: look(store, run))).runs) == {run}
 
 
+@pytest.mark.fault(21)
 async def test_a_store_works_on_after_its_connections_broke(store_subject: StoreSubject) -> None:
     """A restart of the database costs a retry at most; what was committed is there."""
     if store_subject.sever is None:
@@ -274,6 +279,7 @@ async def test_starts_go_on_while_runs_are_locked(store: Persistence, flow: Flow
     assert started.created
 
 
+@pytest.mark.fault(36)
 async def test_a_dedicated_handle_is_a_handle_on_the_same_store(store: Persistence, flow: FlowRow) -> None:
     """What one handle commits the other reads, and locks of one hold for the other."""
     run = await run_with_tasks(store, flow)
@@ -299,6 +305,7 @@ async def test_closing_a_dedicated_handle_leaves_the_store_open(store: Persisten
     assert await start(store, flow, 1) == [run_id(1)]
 
 
+@pytest.mark.fault(25, 71)
 async def test_a_dedicated_handle_works_in_another_thread(store: Persistence, flow: FlowRow) -> None:
     """Heartbeats go on in a thread and an event loop of their own, while a transaction is open in the first."""
     run = await run_with_tasks(store, flow)
@@ -331,6 +338,7 @@ async def test_a_closed_store_can_be_used_again(store: Persistence, flow: FlowRo
     await store.aclose()
 
 
+@pytest.mark.fault(25)
 async def test_many_transactions_at_once_all_come_to_their_end(store_subject: StoreSubject) -> None:
     """More transactions than any pool has connections: they take turns."""
     store = store_subject.store

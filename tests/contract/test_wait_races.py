@@ -179,6 +179,7 @@ def meetings() -> list[Any]:
     ]
 
 
+@pytest.mark.fault(62, 63)
 @pytest.mark.parametrize(("scene", "first", "second"), meetings())
 async def test_what_meets_is_as_if_it_followed(
     race: Race, scene: Callable[[Race], Awaitable[tuple[RunHandle, dict[str, ClaimedTask]]]], first: str, second: str

@@ -133,6 +133,7 @@ async def test_a_wait_is_found_anew_each_time_it_begins(store: Persistence, flow
     assert (queued, again) == ([], ["batch"])
 
 
+@pytest.mark.fault(44)
 @pytest.mark.parametrize(
     "wake_at", [FAR, datetime(9999, 12, 31, 23, 59, tzinfo=START.tzinfo), datetime(1, 1, 1, tzinfo=START.tzinfo)]
 )

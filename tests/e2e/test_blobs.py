@@ -128,6 +128,7 @@ async def proxy(ministack: S3Server) -> AsyncGenerator[FaultyProxy]:
         yield made
 
 
+@pytest.mark.fault(61)
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_a_run_goes_through_a_network_that_fails(ministack: S3Server, proxy: FaultyProxy, seed: int) -> None:
     """Every third request meets something: nothing is lost, and it costs no attempt."""

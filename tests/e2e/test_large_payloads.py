@@ -20,6 +20,7 @@ READER_PEAK_MIB_MAX = 100
 """What a host that only goes through lists may have, each of which alone is as large."""
 
 
+@pytest.mark.fault(54)
 @pytest.mark.parametrize("store", ["database", "folder"])
 def test_a_map_over_an_array_of_200_megabytes(migrated_url: str, tmp_path: Path, store: str) -> None:
     """Made element by element, mapped over and reduced, through either blob store, in bounded memory."""

@@ -125,6 +125,7 @@ async def _only_task(run: RunHandle) -> tuple[TaskStatus, int, int]:
     return task.status, task.attempts, task.losses
 
 
+@pytest.mark.fault(17)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_lets_running_handlers_end(
     kernel: Kernel, workers: Workers, tmp_path: Path, number: signal.Signals
@@ -152,6 +153,7 @@ def _until_logged(workers: Workers, text: str) -> None:
         os.sched_yield()
 
 
+@pytest.mark.fault(17)
 @pytest.mark.parametrize("flow", [single, threaded], ids=["async", "thread"])
 async def test_what_does_not_end_in_time_is_given_back_unspent(
     kernel: Kernel, workers: Workers, tmp_path: Path, flow: Any
@@ -172,6 +174,7 @@ async def test_what_does_not_end_in_time_is_given_back_unspent(
     assert [line.attempt for line in workers.ledger() if line.what == "begin"] == [1, 1]
 
 
+@pytest.mark.fault(18)
 @pytest.mark.parametrize("kind", ["wait", "block"])
 async def test_a_second_signal_ends_the_process_at_once(
     kernel: Kernel, workers: Workers, tmp_path: Path, kind: str
@@ -192,6 +195,7 @@ async def test_a_second_signal_ends_the_process_at_once(
     assert await _only_task(run) == (TaskStatus.RUNNING, 1, 0)
 
 
+@pytest.mark.fault(4)
 async def test_a_killed_worker_s_tasks_are_run_again_elsewhere(kernel: Kernel, workers: Workers) -> None:
     """Half-way through a map its worker is killed: what was recorded stays, the rest is run once more, none is lost."""
     numbers = list(range(400))
@@ -210,6 +214,7 @@ async def test_a_killed_worker_s_tasks_are_run_again_elsewhere(kernel: Kernel, w
     assert sum(begun.values()) - len(numbers) <= slots + (UNSETTLED_PER_SLOT + 1) * slots
 
 
+@pytest.mark.fault(20)
 async def test_a_paused_worker_is_fenced(kernel: Kernel, workers: Workers, tmp_path: Path) -> None:
     """Stopped for longer than its lease and continued, a zombie stops at its first heartbeat and records nothing."""
     zombie = workers.start()
@@ -231,6 +236,7 @@ async def test_a_paused_worker_is_fenced(kernel: Kernel, workers: Workers, tmp_p
     assert await _ended(zombie) == 0
 
 
+@pytest.mark.fault(62)
 async def test_a_cancel_reaches_another_process(kernel: Kernel, workers: Workers, tmp_path: Path) -> None:
     """Handlers are stopped within a heartbeat, in the loop and in a thread that sees nothing: both slots are free."""
     worker = workers.start(concurrency=2, cancel_grace=0.05)
@@ -252,6 +258,7 @@ async def test_a_cancel_reaches_another_process(kernel: Kernel, workers: Workers
     assert workers.logs().count("was stopped: it was cancelled") == 2
 
 
+@pytest.mark.fault(19)
 async def test_a_task_that_kills_its_host_ends_as_worker_lost(kernel: Kernel, workers: Workers, tmp_path: Path) -> None:
     """Workers are started again and again: the killer fails after `max_attempts`, its neighbours lose two at most."""
     release = tmp_path / "release"
@@ -284,6 +291,7 @@ def own_server() -> Generator[EmbeddedServer]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.fault(21)
 async def test_a_database_that_restarts_loses_nothing(own_server: EmbeddedServer, tmp_path: Path) -> None:
     """Twice stopped in the midst of work and started again: every run completes, and hardly an attempt is spent twice.
 

@@ -81,6 +81,7 @@ def tick_of(run: RunRecord) -> datetime:
     return datetime.fromisoformat(run.key.rpartition("/")[2])
 
 
+@pytest.mark.fault(70)
 async def test_no_tick_twice_and_none_missing(kernel: Kernel, fairlead: Commands, migrated_url: str) -> None:
     """By the keys of the runs that there are, each of which completes."""
     (fairlead.folder / "app.py").write_text(APP)

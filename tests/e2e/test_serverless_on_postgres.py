@@ -47,6 +47,7 @@ async def kernel(migrated_url: str, sink: CollectingSink) -> AsyncGenerator[Kern
         assert await ports.persistence.check_invariants() == {}
 
 
+@pytest.mark.fault(6)
 async def test_a_run_s_message_is_carried_out_in_one_call(kernel: Kernel) -> None:
     """Claimed under the server's time, retried and completed; its message again finds nothing to do."""
     run = await kernel.start("sums", [1, 2, 3])

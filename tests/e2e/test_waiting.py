@@ -42,6 +42,7 @@ async def events_of(run: RunHandle, step: str) -> list[str]:
     return [event.type for event in (await run.details()).events if event.step == step]
 
 
+@pytest.mark.fault(69)
 async def test_a_suspended_step_is_checked_by_one_host_at_a_time(make_kernel: MakeKernel) -> None:
     """Five hosts, a state beyond what a row takes, a check that fails now and then: ten looks, none beside another."""
     lock = threading.Lock()
@@ -118,6 +119,7 @@ async def test_waits_are_looked_at_in_time(make_kernel: MakeKernel) -> None:
     assert max(late_s.values()) < 3
 
 
+@pytest.mark.fault(63)
 async def test_signal_and_timeout_at_the_same_moment(make_kernel: MakeKernel) -> None:
     """Whoever wins, both sides know: the sender is told and its answer counts, or is refused and the time was over."""
     flow = Flow("close_call", version=1)

@@ -19,6 +19,7 @@ def test_seeds_that_once_failed(seed: int) -> None:
     assert play_seed(seed).problems == ()
 
 
+@pytest.mark.fault(3, 4, 5, 6, 8, 20, 22, 23, 39, 42, 43, 62)
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_seeds(chunk: int, campaign_seeds: range) -> None:
     """Random flows, clients, machines and faults: every state is sound, every run ends as it does without faults."""

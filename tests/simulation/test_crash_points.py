@@ -32,6 +32,7 @@ def test_without_faults_every_task_runs_once(scenario: Scenario, messages: bool)
     assert played.executions == play(scenario, Injector({}), messages=messages).executions
 
 
+@pytest.mark.fault(1, 2, 3, 4, 5, 6, 8, 13, 20, 21, 22)
 @DRIVEN
 @PLAYED
 @pytest.mark.parametrize("mode", Mode)
@@ -46,6 +47,7 @@ def test_every_port_call_may_fail(scenario: Scenario, messages: bool, mode: Mode
         assert len(played.struck) == 1
 
 
+@pytest.mark.fault(21, 22)
 @DRIVEN
 @pytest.mark.parametrize("mode", [Mode.ANSWER_LOST, Mode.FAIL_BEFORE])
 def test_a_port_that_fails_costs_no_attempt(messages: bool, mode: Mode) -> None:
@@ -59,6 +61,7 @@ def test_a_port_that_fails_costs_no_attempt(messages: bool, mode: Mode) -> None:
         assert len(played.struck) == 1
 
 
+@pytest.mark.fault(3, 4, 5)
 def test_several_strikes_at_once(seeds: range) -> None:
     """Random scenarios, points and modes, some of them while the recovery from others is under way."""
     struck = 0

@@ -19,6 +19,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(holding, "ATTEMPTS_MAX", 3)
 
 
+@pytest.mark.fault(9)
 @pytest.mark.parametrize("mode", Mode)
 def test_every_call_of_a_flush_may_fail(impatient: None, mode: Mode) -> None:
     """One strike at every fourth call of the flushers: nothing is lost and no order changes."""
@@ -28,6 +29,7 @@ def test_every_call_of_a_flush_may_fail(impatient: None, mode: Mode) -> None:
         assert len(play(1, Injector({point: mode})).struck) == 1
 
 
+@pytest.mark.fault(9, 75)
 def test_sinks_that_are_unwell_and_processes_that_die(impatient: None, seeds: range) -> None:
     """Random moods and strikes; on some of the seeds events become dead letters, and a replay brings them back."""
     lost = struck = 0
@@ -44,6 +46,7 @@ def test_sinks_that_are_unwell_and_processes_that_die(impatient: None, seeds: ra
     assert struck > len(seeds)
 
 
+@pytest.mark.fault(75)
 def test_no_event_is_lost_to_trouble_of_minutes(seeds: range) -> None:
     """With the attempts that events have, none becomes a dead letter."""
     for seed in list(seeds)[:10]:

@@ -196,6 +196,7 @@ def test_without_faults_every_tick_is_fired() -> None:
     assert {"scheduler.schedule", "scheduler.read", "blobs.put", "blobs.get", "transaction.commit"} <= passed
 
 
+@pytest.mark.fault(70)
 @pytest.mark.parametrize("mode", Mode)
 def test_every_port_call_may_fail(mode: Mode) -> None:
     """One strike at each point: every tick has its run, one each."""

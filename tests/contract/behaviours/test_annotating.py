@@ -165,6 +165,7 @@ async def test_attempts_annotate_their_run(world: Ports) -> None:
     assert [event.step for event in (await first.details()).events if event.type == "run.annotated"] == ["pack"] * 2
 
 
+@pytest.mark.fault(20, 42)
 async def test_a_zombie_annotates_nothing(world: Ports, clock: ManualClock) -> None:
     """Its lease was lost and its task is another's, queued, or settled: refused, while others of the batch are not."""
     kernel = Kernel(flows=[orders()], ports=world)
@@ -191,6 +192,7 @@ async def test_a_zombie_annotates_nothing(world: Ports, clock: ManualClock) -> N
     assert await ids(kernel, ghost=1) == []
 
 
+@pytest.mark.fault(62)
 async def test_after_a_cancel_nothing_is_annotated(world: Ports) -> None:
     """Neither by attempts nor by others: the run has ended."""
     kernel = Kernel(flows=[orders()], ports=world)
@@ -225,6 +227,7 @@ async def test_a_run_that_somebody_holds_is_put_off(world: Ports) -> None:
     assert afterwards == [AnnotationVerdict.WRITTEN]
 
 
+@pytest.mark.fault(22)
 async def test_a_commit_whose_answer_was_lost_is_told_once(world: Ports) -> None:
     """The repetition finds everything as it should be."""
     troubled = Troubled(world.persistence)

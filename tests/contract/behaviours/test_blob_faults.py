@@ -16,6 +16,7 @@ from tests.support.large_payloads import TIMEOUT_S, World, echo, streaming, word
 from tests.support.watched_blobs import referenced_blobs
 
 
+@pytest.mark.fault(61)
 async def test_reading_and_writing_wait_for_the_store(watched: World) -> None:
     """Fault 61: a store that answers 503 for a while costs time, no attempt, and holds no other run up."""
     down = True
@@ -40,6 +41,7 @@ async def test_reading_and_writing_wait_for_the_store(watched: World) -> None:
         await referenced_blobs(watched.ports, run.id)
 
 
+@pytest.mark.fault(61)
 async def test_writing_takes_longer_than_the_handler_may(watched: World) -> None:
     """The timeout is the handler's; what it returned in time is not lost because the store is slow."""
     flow = Flow("hasty", version=1, timeout=0.2, max_attempts=1)
@@ -59,6 +61,7 @@ async def test_writing_takes_longer_than_the_handler_may(watched: World) -> None
     assert watched.blobs.failures > 1
 
 
+@pytest.mark.fault(61)
 @pytest.mark.parametrize("made", ["whole", "stream"])
 async def test_a_cancelled_run_is_not_waited_for(watched: World, made: str) -> None:
     """What cannot be written is given up with its lease; the slot is free for others."""
@@ -85,6 +88,7 @@ async def test_a_cancelled_run_is_not_waited_for(watched: World, made: str) -> N
     assert await watched.blobs.keys() == set()
 
 
+@pytest.mark.fault(17, 61)
 async def test_a_drained_host_gives_back_what_it_cannot_write(watched: World) -> None:
     """At the deadline the task is released, its attempt not spent; another host does it once the store is back."""
     watched.blobs.failing = lambda operation, key: "/first/" in key
@@ -112,6 +116,7 @@ def _swapped(key: str, data: bytes) -> bytes:
     return b'"' + b"z" * (len(data) - 2) + b'"'
 
 
+@pytest.mark.fault(37, 60)
 @pytest.mark.parametrize(
     "damage", [_truncated, _changed, _swapped, None], ids=lambda each: getattr(each, "__name__", "missing")
 )
@@ -140,6 +145,7 @@ async def test_damage_is_noticed_and_nothing_is_taken_in_its_place(watched: Worl
     assert key.encode() in (record.error or b"")
 
 
+@pytest.mark.fault(60)
 async def test_an_answer_that_was_damaged_is_read_again(watched: World) -> None:
     """Fault 60: at once, without spending the attempt."""
     watched.blobs.damaged = lambda key, data: data if watched.blobs.gets[key] > 1 else data[:-1]
@@ -151,6 +157,7 @@ async def test_an_answer_that_was_damaged_is_read_again(watched: World) -> None:
     assert (await run.details()).attempts == []
 
 
+@pytest.mark.fault(60)
 async def test_damage_met_in_a_stream_fails_the_attempt(watched: World) -> None:
     """Fault 60: while the handler runs; only the one who reads is concerned."""
     flow = Flow("streamed", version=1, base_delay=0)
@@ -176,6 +183,7 @@ async def test_damage_met_in_a_stream_fails_the_attempt(watched: World) -> None:
     assert begun == [1, 2]
 
 
+@pytest.mark.fault(60)
 async def test_a_reader_is_told_of_damage(watched: World) -> None:
     """Fault 60: results and outputs resolve, or raise."""
     kernel = watched.kernel(echo())

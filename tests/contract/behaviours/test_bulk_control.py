@@ -144,6 +144,7 @@ async def test_more_runs_than_a_page_are_met_once_each(world: Ports) -> None:
     assert len([each async for each in kernel.cancel_runs(RunFilter(flow="orders"))]) == 1
 
 
+@pytest.mark.fault(69)
 async def test_two_that_retry_the_same_runs_share_them(world: Ports) -> None:
     """Each run begins anew once; the other finds it running, or does not meet it."""
     kernel = Kernel(flows=[one_step("orders")], ports=world)

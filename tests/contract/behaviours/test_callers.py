@@ -209,6 +209,7 @@ async def test_many_runs_are_started_or_none(kernel: Kernel, flow: Flow[Order], 
     assert set(await started(kernel)) == {held.id, *(handle.id for handle in handles)}
 
 
+@pytest.mark.fault(29)
 async def test_a_failed_transaction_is_told(kernel: Kernel, flow: Flow[Order], caller: Caller) -> None:
     """Whatever is tried in it; after the rollback everything works."""
     run = await kernel.start(flow, Order(0))
@@ -248,6 +249,7 @@ async def test_a_key_that_another_transaction_holds_is_waited_for(
         assert await started(kernel) == [second.id]
 
 
+@pytest.mark.fault(66)
 async def test_many_callers_with_one_key_make_one_run(kernel: Kernel, opened: Opened) -> None:
     """One run, one id, one first event; everybody commits."""
 
@@ -358,6 +360,7 @@ async def test_what_cannot_be_signalled_is_told_at_once(kernel: Kernel, caller: 
     assert await kernel.deferred() == []
 
 
+@pytest.mark.fault(63)
 async def test_a_signal_that_comes_too_late_is_held_with_its_problem(
     kernel: Kernel, caller: Caller, waiting: RunHandle
 ) -> None:
@@ -375,6 +378,7 @@ async def test_a_signal_that_comes_too_late_is_held_with_its_problem(
     assert await asked.withdraw()
 
 
+@pytest.mark.fault(59)
 async def test_a_signal_waits_for_a_host_that_has_the_runs_version(
     kernel: Kernel, caller: Caller, waiting: RunHandle
 ) -> None:

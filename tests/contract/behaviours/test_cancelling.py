@@ -111,6 +111,7 @@ async def test_everything_live_in_a_run_is_cancelled(world: Ports) -> None:
     assert (types[-1], types.count("run.cancelled")) == ("run.cancelled", 1)
 
 
+@pytest.mark.fault(62)
 async def test_nothing_of_a_cancelled_run_is_claimed(world: Ports, clock: ManualClock) -> None:
     """Behaviour 59: not now, not when a retry's time has come, nor by reaper and sweep when leases have run out."""
     hands, run, _ = await at_work(world)
@@ -126,6 +127,7 @@ async def test_nothing_of_a_cancelled_run_is_claimed(world: Ports, clock: Manual
     assert (await run.details()).tasks == before
 
 
+@pytest.mark.fault(28, 62)
 @pytest.mark.parametrize("outcome", ["complete", "fail", "give up", "release"])
 async def test_results_after_a_cancel_are_discarded(world: Ports, outcome: str) -> None:
     """Behaviour 59: whatever the handlers bring, by whatever way."""
@@ -175,6 +177,7 @@ async def test_a_heartbeat_tells_of_the_cancel(world: Ports) -> None:
     assert answer.lost == set()
 
 
+@pytest.mark.fault(68)
 async def test_a_heartbeat_tells_of_a_failed_sibling(world: Ports) -> None:
     """Behaviour 58: a run that fails cancels what runs beside the failure, and its hosts learn it the same way."""
     hands, run, task = await at_work(world)
@@ -287,6 +290,7 @@ async def test_a_reason_that_is_none_is_refused(world: Ports, reason: Any) -> No
     assert await run.status() is RunStatus.PENDING
 
 
+@pytest.mark.fault(22)
 async def test_a_cancel_whose_answer_was_lost_is_known_by_its_time(world: Ports) -> None:
     """Tried again it finds its own work: the caller is told that it took effect, and there is one event."""
     troubled = Troubled(world.persistence)
@@ -301,6 +305,7 @@ async def test_a_cancel_whose_answer_was_lost_is_known_by_its_time(world: Ports)
     assert (await told(run)).count("run.cancelled") == 1
 
 
+@pytest.mark.fault(21, 22, 62)
 async def test_a_cancel_that_was_lost_before_another_one_is_not_taken_for_it(world: Ports, clock: ManualClock) -> None:
     """The first try was rolled back, though nobody knew; meanwhile somebody else has cancelled the run."""
     troubled = Troubled(world.persistence)
@@ -321,6 +326,7 @@ async def test_a_cancel_that_was_lost_before_another_one_is_not_taken_for_it(wor
     assert (await run.read()).reason == "theirs"
 
 
+@pytest.mark.fault(22)
 async def test_a_cancel_of_which_nothing_is_known_may_be_repeated(world: Ports) -> None:
     """After a lost answer every further failure says that it may have happened; asked again, it has."""
     troubled = Troubled(world.persistence)

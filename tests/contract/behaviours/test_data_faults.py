@@ -122,6 +122,7 @@ async def stored(kernel: Kernel, run: RunHandle, step: str) -> list[bytes | None
     return list(payloads.outputs[request].outputs)
 
 
+@pytest.mark.fault(53)
 async def test_what_is_stored_is_canonical_everywhere(watched: World) -> None:
     """Fault 53, I38: as input, output, element and stream, inline and in blobs, byte by byte the same text."""
     inline, spilled = watched.kernel(carriers()), watched.kernel(carriers(), inline_bytes_max=1)
@@ -144,6 +145,7 @@ async def test_what_is_stored_is_canonical_everywhere(watched: World) -> None:
                 assert await watched.blobs.get(f"runs/{run.id}/streamed/1/0/1/0/0") == b"[" + text + b"]"
 
 
+@pytest.mark.fault(53)
 @pytest.mark.parametrize("name", REFUSED)
 async def test_what_is_refused_as_input_starts_nothing(watched: World, name: str) -> None:
     """Fault 53: with its path."""
@@ -158,6 +160,7 @@ async def test_what_is_refused_as_input_starts_nothing(watched: World, name: str
     assert watched.blobs.puts == {}
 
 
+@pytest.mark.fault(53)
 @pytest.mark.parametrize("flow", producers(), ids=lambda flow: str(flow.slug))
 async def test_what_is_refused_as_output_fails_its_task(watched: World, flow: Flow[str]) -> None:
     """Fault 53: once, with its path, whoever returns it; no run is left over."""
@@ -174,6 +177,7 @@ async def test_what_is_refused_as_output_fails_its_task(watched: World, flow: Fl
         assert path.removeprefix("$") in decode_failure(attempt.error or b"").message
 
 
+@pytest.mark.fault(55)
 async def test_error_texts_are_capped_and_cleaned(watched: World) -> None:
     """Fault 55: an error of 100 MB with a NUL is recorded in a few kilobytes, in a row."""
     flow = Flow("loud", version=1, max_attempts=1)
@@ -196,6 +200,7 @@ async def test_error_texts_are_capped_and_cleaned(watched: World) -> None:
 NO_SLUGS = ["", "x" * 129, "run", "é", "a'b", "'; drop table runs; --", "../a", "a\n", "a b", "1a", "a\0"]
 
 
+@pytest.mark.fault(56)
 @pytest.mark.parametrize("slug", NO_SLUGS)
 async def test_what_is_no_slug_is_refused_before_any_store_sees_it(watched: World, slug: str) -> None:
     """Fault 56: of a flow or a step; and nothing is found under such a name."""
@@ -208,6 +213,7 @@ async def test_what_is_no_slug_is_refused_before_any_store_sees_it(watched: Worl
         await watched.kernel(carriers()).start(slug, None)
 
 
+@pytest.mark.fault(56)
 async def test_the_longest_slugs_work(watched: World) -> None:
     """Fault 56: 128 characters are accepted by every table and every blob store."""
     flow: Flow[Any] = Flow("f" * 128, version=1, input=Any)
@@ -220,6 +226,7 @@ async def test_the_longest_slugs_work(watched: World) -> None:
         assert await run.result(timeout=TIMEOUT_S) == {longest: ["ab", "cd"]}
 
 
+@pytest.mark.fault(57)
 async def test_a_flow_of_ten_thousand_steps(watched: World) -> None:
     """Fault 57: none is refused, ten thousand are fine."""
     with pytest.raises(FlowDefinitionError, match="no step"):
@@ -236,6 +243,7 @@ async def test_a_flow_of_ten_thousand_steps(watched: World) -> None:
     assert len(await run.result()) == 10_000
 
 
+@pytest.mark.fault(58)
 @pytest.mark.parametrize("elements", [0, 1, 100_000])
 async def test_fan_outs_of_any_width(watched: World, elements: int) -> None:
     """Fault 58: none, one, and more than a map's window; in order."""

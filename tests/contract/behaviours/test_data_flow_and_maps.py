@@ -83,6 +83,7 @@ async def test_empty_outputs_survive(world: Ports, value: object) -> None:
     assert payloads.outputs[OutputRequest(run.id, "root")].outputs == [payloads.runs[run.id].input]
 
 
+@pytest.mark.fault(7)
 async def test_the_last_dependency_makes_a_step_ready(world: Ports) -> None:
     """Behaviour 22: in the same transaction, and not before."""
     kernel = Kernel(flows=[diamond()], ports=world)
@@ -101,6 +102,7 @@ async def test_the_last_dependency_makes_a_step_ready(world: Ports) -> None:
     assert after["join"] is StepStatus.RUNNING
 
 
+@pytest.mark.fault(67)
 async def test_two_siblings_that_finish_at_once_make_the_join_ready_once(world: Ports) -> None:
     """Behaviour 22, fault 67: two transactions at the same moment; one `step.started`, one task."""
     kernel = Kernel(flows=[diamond()], ports=world)
@@ -190,6 +192,7 @@ async def test_one_failing_element_retries_alone(world: Ports) -> None:
     assert await run.result() == {"each": ["ok", "late", "ok"]}
 
 
+@pytest.mark.fault(58)
 async def test_an_empty_array_completes_at_once(world: Ports) -> None:
     """Behaviour 30: `[]`, no task, `step.completed` and no `step.started`."""
     kernel = Kernel(flows=[fan()], ports=world)
@@ -330,6 +333,7 @@ async def test_max_concurrency_bounds_what_is_in_flight_across_hosts(world: Port
     assert await run.result() == {"each": [1] * 10}
 
 
+@pytest.mark.fault(58)
 async def test_a_map_of_many_elements_materialises_a_window(world: Ports) -> None:
     """SEMANTICS §4: 25,000 elements have 10,000 live tasks at most, and all of them run."""
     kernel = Kernel(flows=[fan()], ports=world)

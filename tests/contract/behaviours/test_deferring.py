@@ -107,6 +107,7 @@ async def test_a_key_makes_it_repeatable(kernel: Kernel, flow: Flow[Any], clock:
     assert await kernel.deferred() == []
 
 
+@pytest.mark.fault(66)
 async def test_one_key_at_once(world: Ports) -> None:
     """A hundred calls, one run."""
     kernels = [Kernel(flows=[mail_flow()], ports=world) for _ in range(4)]
@@ -282,6 +283,7 @@ async def test_a_start_that_fits_no_more_is_held_and_can_be_tried_again(world: P
         await deferred.retry()
 
 
+@pytest.mark.fault(59)
 async def test_a_host_that_lacks_the_flow_does_not_start_it(world: Ports, clock: ManualClock) -> None:
     """It is left to one that has it."""
     kernel = Kernel(flows=[mail_flow()], ports=world)
@@ -291,6 +293,7 @@ async def test_a_host_that_lacks_the_flow_does_not_start_it(world: Ports, clock:
     assert (await Hands(kernel).fire()).started == 1
 
 
+@pytest.mark.fault(1, 2)
 @pytest.mark.parametrize("effect", [False, True], ids=["before", "after"])
 async def test_a_host_that_dies_while_it_starts_a_run(
     world: Ports, flow: Flow[Any], clock: ManualClock, effect: bool
@@ -322,6 +325,7 @@ async def test_a_host_that_dies_while_it_starts_a_run(
     assert [run.id for run in (await kernel.runs()).runs] == [deferred.record.run_id]
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("effect", [False, True], ids=["before", "after"])
 async def test_a_lost_answer_defers_a_start_once(
     world: Ports, flow: Flow[Any], clock: ManualClock, effect: bool
@@ -393,6 +397,7 @@ async def test_a_large_input_waits_in_a_blob(world: Ports, flow: Flow[Any], cloc
     assert (await blobs("scheduled/"), await blobs(f"runs/{first.record.run_id}/")) == (0, 1)
 
 
+@pytest.mark.fault(61)
 async def test_a_blob_store_that_is_away_puts_a_start_off(world: Ports, flow: Flow[Any], clock: ManualClock) -> None:
     """Nothing is lost by it."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
 from attrs import evolve
 
 from fairlead.adapters.memory import CollectingSink, ManualClock
@@ -67,6 +68,7 @@ async def test_what_nobody_deals_with_is_trouble(world: Ports, clock: ManualCloc
     assert any("1 run of greet (version 1) waits, and no host" in finding.what for finding in found.findings)
 
 
+@pytest.mark.fault(60)
 async def test_payloads_that_are_not_what_was_written_are_broken(watched: World) -> None:
     """Invariant I28: each reference resolves with its length and digest, or is named."""
     flow = greet()

@@ -81,6 +81,7 @@ async def test_retry_after_and_giving_up(world: Ports, clock: ManualClock) -> No
     assert await run.status() is RunStatus.FAILED
 
 
+@pytest.mark.fault(68)
 async def test_what_a_failed_run_leaves_behind(world: Ports) -> None:
     """Behaviour 46: the error on task, step, run and event; everything else cancelled; each attempt kept."""
     flow = Flow("parallel", version=1, base_delay=0, max_attempts=2)
@@ -130,6 +131,7 @@ async def test_what_a_failed_run_leaves_behind(world: Ports) -> None:
         await run.result()
 
 
+@pytest.mark.fault(68)
 async def test_the_late_result_of_a_cancelled_sibling_is_stale(world: Ports) -> None:
     """Behaviour 46, P3: the run ended; what its other tasks bring changes nothing."""
     flow = Flow("parallel", version=1, max_attempts=1)
@@ -188,6 +190,7 @@ async def test_a_lease_is_kept_by_heartbeats(world: Ports, clock: ManualClock) -
     assert await hands.complete(task, 1) is Verdict.SETTLED
 
 
+@pytest.mark.fault(43)
 async def test_a_lease_is_not_taken_back_within_the_clocks_skew(world: Ports, clock: ManualClock) -> None:
     """SEMANTICS §9: the reaper adds five seconds."""
     hands, _ = await started(world, single())
@@ -200,6 +203,7 @@ async def test_a_lease_is_not_taken_back_within_the_clocks_skew(world: Ports, cl
     assert (early, await hands.reap()) == (0, 1)
 
 
+@pytest.mark.fault(3, 4, 42)
 async def test_a_lost_lease_gives_the_task_to_another_host(world: Ports, clock: ManualClock) -> None:
     """Behaviour 52: attempt + 1; the first host's heartbeat, completion and failure are stale."""
     zombie, run = await started(world, single(max_attempts=3))
@@ -220,6 +224,7 @@ async def test_a_lost_lease_gives_the_task_to_another_host(world: Ports, clock: 
     assert await run.result() == {"work": "host"}
 
 
+@pytest.mark.fault(20, 42)
 async def test_a_zombie_is_stale_before_anybody_claims_its_task_again(world: Ports, clock: ManualClock) -> None:
     """P2: the lease was taken back, the task is queued; its old holder's result does not count."""
     zombie, run = await started(world, single())
@@ -233,6 +238,7 @@ async def test_a_zombie_is_stale_before_anybody_claims_its_task_again(world: Por
     assert await run.status() is RunStatus.RUNNING
 
 
+@pytest.mark.fault(19, 49)
 async def test_a_task_that_kills_its_hosts_ends_as_worker_lost(world: Ports, clock: ManualClock) -> None:
     """Behaviour 53: attempts are counted at claim."""
     hands, run = await started(world, single(max_attempts=3))
@@ -246,6 +252,7 @@ async def test_a_task_that_kills_its_hosts_ends_as_worker_lost(world: Ports, clo
     assert [attempt.reason for attempt in (await run.details()).attempts] == ["worker_lost"] * 3
 
 
+@pytest.mark.fault(49)
 async def test_tasks_that_lost_a_lease_are_claimed_one_at_a_time(world: Ports, clock: ManualClock) -> None:
     """Behaviour 53: suspects are kept apart, so that the one which kills takes no neighbour along again."""
     flow = Flow("many", version=1, max_attempts=5)
@@ -266,6 +273,7 @@ async def test_tasks_that_lost_a_lease_are_claimed_one_at_a_time(world: Ports, c
     assert while_holding_one == []
 
 
+@pytest.mark.fault(17)
 async def test_a_release_gives_the_attempt_back_but_not_the_token(world: Ports) -> None:
     """SEMANTICS §3: the task is claimed again with attempt 1 and token 2; the old token is settled."""
     hands, run = await started(world, single(max_attempts=1))
@@ -281,6 +289,7 @@ async def test_a_release_gives_the_attempt_back_but_not_the_token(world: Ports) 
     assert await run.result() == {"work": 1}
 
 
+@pytest.mark.fault(5, 22)
 async def test_settling_twice_records_once(world: Ports) -> None:
     """SEMANTICS §3: after an unknown commit the same batch answers `settled` and gives the continuations again."""
     flow = Flow("two", version=1)
@@ -309,6 +318,7 @@ async def test_settling_twice_records_once(world: Ports) -> None:
     assert events.count("step.completed") == 1
 
 
+@pytest.mark.fault(39)
 async def test_an_outcome_twice_in_one_batch_counts_once(world: Ports) -> None:
     """P2: whatever the host sends."""
     hands, run = await started(world, single())
@@ -320,6 +330,7 @@ async def test_an_outcome_twice_in_one_batch_counts_once(world: Ports) -> None:
     assert [event.type for event in (await run.details()).events].count("run.completed") == 1
 
 
+@pytest.mark.fault(23)
 async def test_a_run_that_is_locked_defers_its_outcomes(world: Ports) -> None:
     """SEMANTICS §2: what cannot be locked goes into the next batch; the rest of the batch is settled."""
     flow = single()

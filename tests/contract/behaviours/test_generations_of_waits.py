@@ -170,6 +170,7 @@ async def test_an_answer_that_was_kept_is_used_by_the_next_generation(world: Por
     assert await run.result() == {"answer": "yes"}
 
 
+@pytest.mark.fault(65)
 async def test_waits_of_the_old_generation_are_over(world: Ports, clock: ManualClock) -> None:
     """Its sleeps and checks do not come due any more, nor does its deadline."""
     hands, run = await begun(world)

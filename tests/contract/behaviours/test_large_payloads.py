@@ -15,6 +15,7 @@ from tests.support.large_payloads import MIB, TIMEOUT_S, World, echo, words
 from tests.support.watched_blobs import referenced_blobs
 
 
+@pytest.mark.fault(54)
 @pytest.mark.parametrize("over", [-1, 0, 1])
 async def test_the_threshold_is_exact(watched: World, over: int) -> None:
     """Fault 54: a payload of the limit stays in its row, one byte more goes into a blob; both read back alike."""
@@ -32,6 +33,7 @@ async def test_the_threshold_is_exact(watched: World, over: int) -> None:
     assert await referenced_blobs(watched.ports, run.id) == expected
 
 
+@pytest.mark.fault(54)
 async def test_a_payload_of_ten_megabytes(watched: World) -> None:
     """Fault 54: input, output and dependents."""
     text = "x" * (10 * MIB)
@@ -43,6 +45,7 @@ async def test_a_payload_of_ten_megabytes(watched: World) -> None:
         assert await run.output("second") == [text, text]
 
 
+@pytest.mark.fault(54)
 async def test_a_payload_of_300_megabytes_is_refused_before_anything_is_written(watched: World) -> None:
     """Fault 54: a clear error that tells size, limit and way out; no run, no blob."""
     piece = "x" * (3 * MIB)
@@ -64,6 +67,7 @@ async def test_a_payload_of_300_megabytes_is_refused_before_anything_is_written(
     assert watched.blobs.puts == {}
 
 
+@pytest.mark.fault(54)
 async def test_an_output_that_is_too_large_fails_its_task(watched: World) -> None:
     """Fault 54: not retried, and nothing is written."""
     flow = Flow("huge", version=1)
@@ -217,6 +221,7 @@ async def test_a_claim_carries_no_large_input(watched: World) -> None:
     assert max(len(run.input) for run in claimed) < 300
 
 
+@pytest.mark.fault(61)
 async def test_start_survives_a_store_that_fails_for_a_moment(watched: World) -> None:
     """Fault 61: also where only the answer was lost."""
     watched.blobs.failing = lambda operation, key: watched.blobs.puts[key] == 1
@@ -229,6 +234,7 @@ async def test_start_survives_a_store_that_fails_for_a_moment(watched: World) ->
     assert await referenced_blobs(watched.ports, run.id) == {f"runs/{run.id}/input/whole"}
 
 
+@pytest.mark.fault(61)
 async def test_start_without_a_store_starts_nothing(watched: World) -> None:
     """Fault 61: the caller is told, and nothing was written that anybody could see."""
     watched.blobs.failing = lambda operation, key: True

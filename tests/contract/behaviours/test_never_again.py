@@ -102,6 +102,7 @@ def pair() -> Flow[int]:
     return flow
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize("applied", [False, True], ids=["nothing was committed", "all of it was committed"])
 async def test_a_crash_between_job_complete_and_run_transition_does_not_fail_a_healthy_run(
     world: Ports, clock: ManualClock, applied: bool
@@ -133,6 +134,7 @@ async def test_a_crash_between_job_complete_and_run_transition_does_not_fail_a_h
     assert await run.result() == {"second": 7}
 
 
+@pytest.mark.fault(49)
 async def test_a_poison_pill_is_not_delivered_for_ever(world: Ports, clock: ManualClock) -> None:
     """A task that kills whoever claims it ends after `max_attempts` claims."""
     flow = single(max_attempts=3)
@@ -149,6 +151,7 @@ async def test_a_poison_pill_is_not_delivered_for_ever(world: Ports, clock: Manu
     assert (claims, record.status, record.reason) == (3, RunStatus.FAILED, "worker_lost")
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize("last_word", ["heartbeat", "failure"])
 async def test_a_zombie_neither_extends_nor_kills_its_replacements_claim(
     world: Ports, clock: ManualClock, last_word: str
@@ -180,6 +183,7 @@ async def test_a_zombie_neither_extends_nor_kills_its_replacements_claim(
     assert await replacement.complete(held, 1) is Verdict.SETTLED
 
 
+@pytest.mark.fault(1, 2, 12)
 @pytest.mark.parametrize("error", [None, CommitUnknown("the answer was lost")], ids=["before", "after"])
 async def test_a_crash_leaves_no_idempotency_key_without_its_effect(world: Ports, error: Exception | None) -> None:
     """The key is a column of its run: a start that failed before or after its commit is repeated, and is one run."""
@@ -212,6 +216,7 @@ async def test_the_same_key_with_another_payload_is_not_answered_with_the_first_
     assert caught.value.run_id == run.id
 
 
+@pytest.mark.fault(52)
 async def test_a_backlog_of_hours_is_not_reaped_as_stuck(world: Ports, clock: ManualClock) -> None:
     """What nobody has claimed has lost nothing: neither a pending run nor a queued task is touched by maintenance."""
     flow = single()
@@ -228,6 +233,7 @@ async def test_a_backlog_of_hours_is_not_reaped_as_stuck(world: Ports, clock: Ma
     assert [(task.attempts, task.losses) for task in tasks] == [(1, 0), (1, 0)]
 
 
+@pytest.mark.fault(69)
 async def test_two_flushers_do_not_interleave_the_events_of_a_run(world: Ports) -> None:
     """Two flushers at once, a row at a time, while runs go on: no run is ever in two hands."""
     flow = single()
@@ -328,6 +334,7 @@ async def test_values_that_are_false_are_not_turned_into_none(world: Ports, valu
     assert json.dumps(await run.result()) == json.dumps({"make": value})
 
 
+@pytest.mark.fault(74)
 async def test_a_handlers_own_cancelled_error_is_not_taken_for_a_shutdown(real: Ports) -> None:
     """It is a failed attempt, and the host goes on."""
     flow = Flow("cancelling", version=1, max_attempts=1)
@@ -373,6 +380,7 @@ async def test_the_store_is_not_closed_before_results_in_flight_are_recorded(rea
     assert await run.result() == {"linger": 5}
 
 
+@pytest.mark.fault(51)
 async def test_one_slow_task_does_not_idle_the_other_slots(real: Ports) -> None:
     """Slots are refilled one by one as they free up, not when a batch has ended."""
     flow = Flow("mixed", version=1, input=int, input_name="n")
@@ -397,6 +405,7 @@ async def test_one_slow_task_does_not_idle_the_other_slots(real: Ports) -> None:
     assert results == [{"work": n} for n in range(1, 51)]
 
 
+@pytest.mark.fault(59)
 async def test_a_worker_that_lacks_a_flow_does_not_fail_other_workers_runs(world: Ports, clock: ManualClock) -> None:
     """It leaves them alone, whatever they are at: pending, queued, or lost by the worker that has the code."""
     able_flow, foreign_flow = single(), pair()

@@ -44,6 +44,7 @@ async def completed_run(kernel: Kernel) -> str:
     return run.id
 
 
+@pytest.mark.fault(31)
 async def test_sequence_numbers_have_no_gap_with_ten_writers(world: Ports, sink: CollectingSink) -> None:
     """Behaviour 66: ten hands settle the tasks of one run at once, while two flushers publish: 1…n, each once."""
     flow = Flow("wide", version=1, max_attempts=2, base_delay=0)
@@ -114,6 +115,7 @@ class WatchfulSink(CollectingSink):
         return accepted
 
 
+@pytest.mark.fault(69)
 async def test_flushers_at_once_never_interleave_a_run(world: Ports) -> None:
     """Behaviour 67: four flushers publish while runs go on; no run is in two hands, and none is told twice."""
     flow, sink = single(), WatchfulSink()
@@ -140,6 +142,7 @@ async def test_flushers_at_once_never_interleave_a_run(world: Ports) -> None:
         assert [event.sequence for event in sink.of_run(run.id)] == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.fault(20, 69)
 async def test_a_flusher_that_stood_still_changes_no_order(world: Ports, clock: ManualClock) -> None:
     """Behaviour 67: it publishes again what its successor has published; after deduplication the order is right."""
 
@@ -169,6 +172,7 @@ async def test_a_flusher_that_stood_still_changes_no_order(world: Ports, clock: 
     assert without_repetitions(sequences) == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.fault(75)
 async def test_a_refused_run_holds_back_itself_alone(world: Ports, clock: ManualClock) -> None:
     """Behaviour 68: runs that are refused at the head of their shard do not keep those behind them waiting."""
     flow, sink = single(), RefusingSink()
@@ -243,6 +247,7 @@ async def _due(kernel: Kernel) -> Due:
     )
 
 
+@pytest.mark.fault(49)
 async def test_after_its_last_attempt_an_event_is_a_dead_letter(
     world: Ports, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,6 +334,7 @@ async def test_an_outage_of_thirty_seconds_loses_nothing(world: Ports, clock: Ma
         assert sequences == list(range(1, (await run.read()).next_sequence))
 
 
+@pytest.mark.fault(75)
 async def test_a_hanging_sink_is_timed_out(world: Ports, clock: ManualClock) -> None:
     """Behaviour 69: its run is held back with the reason, and its events are told again once the sink is well."""
     flow, sink = single(), RefusingSink()
@@ -345,6 +351,7 @@ async def test_a_hanging_sink_is_timed_out(world: Ports, clock: ManualClock) -> 
     assert [event.sequence for event in sink.of_run(run_id)] == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.fault(9)
 @pytest.mark.parametrize("lost", ["before", "after"])
 async def test_a_crash_between_publish_and_mark_publishes_again(
     world: Ports, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, lost: str
@@ -412,6 +419,7 @@ async def test_a_sink_that_takes_one_event_at_a_time_makes_progress(world: Ports
     assert (status.waiting, status.held_runs) == (0, 0)
 
 
+@pytest.mark.fault(50)
 async def test_a_replay_keeps_the_order_of_each_run_and_is_paced(
     world: Ports, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -227,6 +227,7 @@ async def test_a_version_keeps_the_order_it_has_and_gets_one_where_it_has_none(w
     assert await shown_elsewhere(world, run.id) == ["two", "one"]
 
 
+@pytest.mark.fault(2, 22)
 async def test_a_start_whose_answer_was_lost_makes_one_run(world: Ports, troubled: Troubled) -> None:
     """P7, fault 22: also without a key, the same run is inserted again and found."""
     flow = fan()
@@ -240,6 +241,7 @@ async def test_a_start_whose_answer_was_lost_makes_one_run(world: Ports, trouble
     assert [record.id for record in (await kernel.runs()).runs] == [run.id]
 
 
+@pytest.mark.fault(53)
 async def test_a_batch_is_halved_until_the_refused_value_is_alone(world: Ports, troubled: Troubled) -> None:
     """SEMANTICS §3: its task fails as `unstorable_output`; the others of the batch are recorded."""
     flow = fan()
@@ -258,6 +260,7 @@ async def test_a_batch_is_halved_until_the_refused_value_is_alone(world: Ports, 
     assert len(settlement.continuations) == 4
 
 
+@pytest.mark.fault(23)
 async def test_contention_in_one_half_keeps_what_the_other_handed_over(world: Ports, troubled: Troubled) -> None:
     """A deadlock after the first half is recorded: that half is not decided again, and its continuations arrive."""
     flow = fan()
@@ -275,6 +278,7 @@ async def test_contention_in_one_half_keeps_what_the_other_handed_over(world: Po
     assert set(settlement.verdicts.values()) == {Verdict.SETTLED}
 
 
+@pytest.mark.fault(22, 23)
 async def test_a_half_that_failed_is_repeated_with_the_whole_batch(world: Ports, troubled: Troubled) -> None:
     """The host is told that part of it may exist, repeats, and adopts what the first half handed over."""
     flow = fan()
@@ -294,6 +298,7 @@ async def test_a_half_that_failed_is_repeated_with_the_whole_batch(world: Ports,
     assert [task.key.step for task in settlement.continuations] == ["after"]
 
 
+@pytest.mark.fault(13, 41)
 async def test_the_reaper_is_not_stopped_by_one_broken_run(world: Ports, clock: ManualClock) -> None:
     """P4: a run whose rules raise fails alone; the lost tasks of the others are taken back."""
     good, bad = fan("good"), fan("bad")
@@ -328,6 +333,7 @@ async def test_a_settle_is_not_stopped_by_one_broken_run(world: Ports) -> None:
     assert (await runs[0].read()).reason == "internal_error"
 
 
+@pytest.mark.fault(58)
 async def test_one_transaction_inserts_a_bounded_number_of_tasks(world: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each map that becomes ready gets at least one task, and the rest as these are settled."""
     monkeypatch.setattr(handover, "NEW_TASKS_MAX", 15)

@@ -289,6 +289,7 @@ async def test_a_dry_run_changes_nothing(world: Ports) -> None:
 # Races
 
 
+@pytest.mark.fault(65)
 @pytest.mark.parametrize("outcome", ["complete", "fail", "release"])
 async def test_late_results_of_the_old_generation_are_stale(world: Ports, outcome: str) -> None:
     """Behaviour 60, FAULTS 65: they are addressed to tasks that have ended."""
@@ -308,6 +309,7 @@ async def test_late_results_of_the_old_generation_are_stale(world: Ports, outcom
     assert await run.output("first") == "new"
 
 
+@pytest.mark.fault(65)
 async def test_results_of_two_generations_in_one_batch(world: Ports) -> None:
     """FAULTS 65: the old one is stale, the new one is settled."""
     hands, run = await begun(world, chain())
@@ -325,6 +327,7 @@ async def test_results_of_two_generations_in_one_batch(world: Ports) -> None:
     assert await run.output("first") == "new"
 
 
+@pytest.mark.fault(65)
 async def test_a_lease_of_the_old_generation_is_not_reaped(world: Ports, clock: ManualClock) -> None:
     """It ended with its run; only what is leased in the new one is taken back."""
     hands, run = await begun(world, chain())
@@ -338,6 +341,7 @@ async def test_a_lease_of_the_old_generation_is_not_reaped(world: Ports, clock: 
     assert await run.status() is RunStatus.COMPLETED
 
 
+@pytest.mark.fault(65)
 async def test_a_rerun_while_results_come_in(world: Ports) -> None:
     """FAULTS 65, all at once: results of the old generation are stale in every order, and the new one has its own."""
     for _ in range(5):
@@ -358,6 +362,7 @@ async def test_a_rerun_while_results_come_in(world: Ports) -> None:
         assert await run.result() == {"third": "new", "beside": "new"}
 
 
+@pytest.mark.fault(69)
 async def test_of_many_reruns_at_once_one_takes_effect(world: Ports) -> None:
     """The others find a run that is running."""
     hands, run = await completed(world, chain())
@@ -370,6 +375,7 @@ async def test_of_many_reruns_at_once_one_takes_effect(world: Ports) -> None:
     assert await hands.drain("new") == 2
 
 
+@pytest.mark.fault(62, 65)
 async def test_a_rerun_and_a_cancel_are_in_some_order(world: Ports) -> None:
     """FAULTS 62, 65: the run is cancelled in the generation that it is in then, or was over before."""
     for _ in range(5):
@@ -421,6 +427,7 @@ async def test_events_of_a_rerun_reach_the_sink_in_order(world: Ports, sink: Col
 # An unknown commit
 
 
+@pytest.mark.fault(22)
 async def test_a_rerun_whose_answer_was_lost_is_recognised(world: Ports) -> None:
     """Tried again it finds its own generation: the caller is told that it took effect, and there is no further one."""
     _, finished = await completed(world, chain())

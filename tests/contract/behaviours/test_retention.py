@@ -88,6 +88,7 @@ async def test_young_and_unfinished_runs_and_other_flows_stay(watched: World, la
     assert await watched.blobs.keys() == blobs
 
 
+@pytest.mark.fault(11, 13)
 async def test_a_prune_that_died_half_way_is_finished_by_the_next_collection(
     watched: World, later: ManualClock
 ) -> None:
@@ -109,6 +110,7 @@ async def test_a_prune_that_died_half_way_is_finished_by_the_next_collection(
     assert await watched.blobs.keys() == set()
 
 
+@pytest.mark.fault(10)
 async def test_what_is_referred_to_young_or_foreign_is_never_collected(watched: World, later: ManualClock) -> None:
     """Invariant I29, however often the collector comes."""
     flow = echo()
@@ -131,6 +133,7 @@ async def test_what_is_referred_to_young_or_foreign_is_never_collected(watched: 
     assert output.startswith("runs/")
 
 
+@pytest.mark.fault(10)
 async def test_the_blob_of_an_attempt_that_goes_on_is_not_collected(watched: World, later: ManualClock) -> None:
     """It is referred to as soon as the attempt is settled, however old it is by then."""
     flow = echo()

@@ -124,6 +124,7 @@ async def test_no_code_is_needed_to_fail_a_run_in_time(world: Ports, clock: Manu
     assert await run.status() == RunStatus.FAILED
 
 
+@pytest.mark.fault(69)
 async def test_a_run_fails_once_however_many_look(world: Ports, clock: ManualClock) -> None:
     """Five hosts at the same moment."""
     run, _ = await began(world, hasty())
@@ -146,6 +147,7 @@ async def test_whoever_waits_for_it_is_told(world: Ports, clock: ManualClock) ->
         await run.result(timeout=0)
 
 
+@pytest.mark.fault(64)
 async def test_the_last_moment_belongs_to_whoever_is_first(world: Ports, clock: ManualClock) -> None:
     """What was recorded before anybody looked counts; a run that completes late is completed."""
     flow = Flow("quick", version=1, run_timeout=HOUR)

@@ -95,6 +95,7 @@ async def test_every_tick_starts_one_run(kernel: Kernel, flow: Flow[Any], clock:
     assert (run.priority, payload.input) == (3, b'{"pages":1,"shop":"ada"}')
 
 
+@pytest.mark.fault(70)
 async def test_many_hosts_fire_a_tick_once(world: Ports, clock: ManualClock) -> None:
     """Five kernels that look at the same moment, tick after tick."""
     kernels = [Kernel(flows=[report_flow()], ports=world) for _ in range(5)]
@@ -150,6 +151,7 @@ async def test_a_changed_input_keeps_the_place(kernel: Kernel, flow: Flow[Any], 
     assert schedule.record.next_at == began + 4 * MINUTE
 
 
+@pytest.mark.fault(70)
 @pytest.mark.parametrize(("catch_up", "caught_up"), [("none", []), ("last", [59]), ("all", list(range(1, 60)))])
 async def test_missed_ticks_follow_the_policy(
     kernel: Kernel,
@@ -188,6 +190,7 @@ async def test_ticks_that_were_missed_altogether(
     assert await ticks_of(kernel) == shown([began + timedelta(hours=each) for each in hours])
 
 
+@pytest.mark.fault(41, 70)
 async def test_catching_up_is_bounded(kernel: Kernel, flow: Flow[Any], clock: ManualClock) -> None:
     """The last thousand, in bounded transactions; which are left out is told."""
     began = clock.now()
@@ -209,6 +212,7 @@ async def test_catching_up_is_bounded(kernel: Kernel, flow: Flow[Any], clock: Ma
     assert (record.started, record.last_tick) == (CATCH_UP_MAX + late, clock.now())
 
 
+@pytest.mark.fault(43)
 async def test_local_time_is_that_of_the_zone(world: Ports) -> None:
     """On the day on which clocks are put forward a daily run is not lost, on the other it does not come twice."""
     clock = ManualClock(datetime.fromisoformat("2026-03-28T12:00+01:00"))
@@ -317,6 +321,7 @@ async def test_a_trigger_without_the_code_is_carried_out_by_a_host(world: Ports,
     assert str(await run.status()) == "pending"
 
 
+@pytest.mark.fault(70)
 async def test_a_host_that_dies_while_it_fires(world: Ports, flow: Flow[Any], clock: ManualClock) -> None:
     """After the run was started and before the schedule was put back: another takes over, and there is one run."""
 
@@ -360,6 +365,7 @@ async def test_a_host_that_lacks_the_flow_leaves_its_schedules_alone(world: Port
         await lacking.schedule("report", cron=EVERY_MINUTE)
 
 
+@pytest.mark.fault(59)
 async def test_the_newest_version_that_the_host_has_is_started(world: Ports, clock: ManualClock) -> None:
     """A schedule outlives the version that it was made with, in a deployment both ways."""
     old = Kernel(flows=[report_flow(1)], ports=world)

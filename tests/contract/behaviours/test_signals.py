@@ -110,6 +110,7 @@ async def test_no_host_holds_anything_while_a_signal_is_waited_for(world: Ports,
     assert (task.status, task.attempts, task.worker, task.lease_until) == ("suspended", 0, None, None)
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize("claimed", [False, True])
 async def test_a_signal_that_comes_early_is_kept(world: Ports, claimed: bool) -> None:
     """Whether its run was claimed yet or not. It is consumed once, and no wait is told of: there was none."""
@@ -131,6 +132,7 @@ async def test_a_signal_that_comes_early_is_kept(world: Ports, claimed: bool) ->
     assert events == ["step.started", "step.completed"]
 
 
+@pytest.mark.fault(16)
 async def test_a_kept_signal_of_a_first_step(world: Ports) -> None:
     """It is there already when the run is claimed, which completes what is a signal and no more."""
     flow = Flow("ask", version=1)
@@ -177,6 +179,7 @@ async def test_what_is_kept_for_one_step_is_not_for_another(world: Ports) -> Non
 # Repetitions
 
 
+@pytest.mark.fault(63)
 @pytest.mark.parametrize("kept", [False, True])
 async def test_the_same_key_counts_once(world: Ports, kept: bool) -> None:
     """The same answer, told as a repetition; also after the step went on, and after the run has ended."""
@@ -216,6 +219,7 @@ async def test_equal_payloads_are_equal_however_they_are_written(world: Ports) -
     assert again.repeated
 
 
+@pytest.mark.fault(63)
 async def test_one_signal_is_kept_for_a_step(world: Ports) -> None:
     """A second one would take the place of the first, or be lost; it is refused, whatever it carries."""
     kernel = Kernel(flows=[order()], ports=world)
@@ -288,6 +292,7 @@ async def test_a_late_signal_may_skip_all_that_follows(world: Ports, clock: Manu
     assert await run.status() == RunStatus.COMPLETED
 
 
+@pytest.mark.fault(63)
 async def test_a_signal_whose_time_is_over_counts_until_that_is_recorded(world: Ports, clock: ManualClock) -> None:
     """Hosts may have been away: what came before anybody looked is not refused."""
     kernel, run, hands = await waiting(world)
@@ -327,6 +332,7 @@ async def test_a_signal_for_a_skipped_step(world: Ports) -> None:
         await hands.kernel.signal(run.id, "approval", payload=True)
 
 
+@pytest.mark.fault(63)
 @pytest.mark.parametrize("end", ["cancelled", "completed"])
 async def test_a_signal_for_a_run_that_has_ended(world: Ports, end: str) -> None:
     """It is told how the run ended, and nothing is put down."""
@@ -411,6 +417,7 @@ async def test_runs_that_cannot_be_signalled(world: Ports) -> None:
 # Answers that are lost
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("kept", [False, True])
 async def test_a_signal_whose_answer_was_lost_is_recognised(world: Ports, kept: bool) -> None:
     """Tried again it finds its own work: no repetition, and it counts once. So it is without a key, too."""
@@ -428,6 +435,7 @@ async def test_a_signal_whose_answer_was_lost_is_recognised(world: Ports, kept: 
     assert len(await world.persistence.read_signals(run.id)) == 1
 
 
+@pytest.mark.fault(23)
 async def test_a_signal_that_was_rolled_back_is_sent_again(world: Ports) -> None:
     """A deadlock, say; nobody hears of it."""
     troubled = Troubled(world.persistence)

@@ -187,6 +187,7 @@ async def let_go(hanging: Hanging) -> None:
     await until(lambda: all(thread.name != "fairlead-sink" for thread in threading.enumerate()))
 
 
+@pytest.mark.fault(75)
 @pytest.mark.parametrize("made", ["subscriber", "callable"])
 async def test_a_sink_that_is_stuck_in_one_process_is_served_by_others(
     world: Ports, clock: ManualClock, made: str
@@ -228,6 +229,7 @@ async def test_a_sink_that_is_stuck_in_one_process_is_served_by_others(
     assert (await flush(here, "mail")).published > 0
 
 
+@pytest.mark.fault(75)
 async def test_two_hosts_on_one_store_one_of_them_stuck(
     ports: Ports, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -89,6 +89,7 @@ async def test_a_sleep_holds_nothing(world: Ports, clock: ManualClock) -> None:
     assert due.next_at == clock.now() + timedelta(days=1)
 
 
+@pytest.mark.fault(69)
 async def test_a_sleep_is_over_once(world: Ports, clock: ManualClock) -> None:
     """With five hosts that all look at the same moment, and look again."""
     run, hands = await began(world, patient())
@@ -148,6 +149,7 @@ async def test_a_sleep_that_is_the_last_step(world: Ports, clock: ManualClock) -
     assert await run.status() == RunStatus.COMPLETED
 
 
+@pytest.mark.fault(44)
 async def test_a_sleep_of_no_time(world: Ports) -> None:
     """It is over at once, in the transaction in which it begins, and nobody has to look."""
     run, hands = await began(world, patient(0))
@@ -183,6 +185,7 @@ async def test_a_sleep_until_a_time_that_is_past(world: Ports, time: str | None)
     assert await events_of(run) == ["step.started", "step.completed"]
 
 
+@pytest.mark.fault(44)
 async def test_a_sleep_until_the_end_of_time(world: Ports, clock: ManualClock) -> None:
     """Fault 44: the year 9999 is stored and read back, in any zone; the run waits."""
     run, hands = await planned(world, {"send_at": "9999-12-31T23:59:59.999999-12:00"})

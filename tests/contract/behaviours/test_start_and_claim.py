@@ -113,6 +113,7 @@ async def test_a_misspelt_field_of_the_input_is_refused(world: Ports) -> None:
     assert {path for path, _ in raised.value.problems} == {"$.urgent", "$.lines[0].colour"}
 
 
+@pytest.mark.fault(53)
 async def test_an_input_that_is_no_array_where_a_map_needs_one_is_refused(world: Ports) -> None:
     """Behaviour 31: for a root map, start is refused and no run exists."""
     flow = Flow("untyped", version=1)
@@ -142,6 +143,7 @@ async def test_the_same_key_and_payload_give_the_same_run(world: Ports) -> None:
     assert [event.type for event in (await first.details()).events] == ["run.created"]
 
 
+@pytest.mark.fault(66)
 async def test_a_hundred_starts_with_one_key_at_once_make_one_run(world: Ports) -> None:
     """Behaviour 10, fault 66: concurrency changes nothing about it."""
     flow = order_flow()
@@ -279,6 +281,7 @@ async def test_a_run_that_cannot_be_claimed_fails_alone(world: Ports) -> None:
     assert (await runs[1].read()).reason == "internal_error"
 
 
+@pytest.mark.fault(59)
 async def test_a_run_of_a_flow_that_the_host_does_not_serve_stays_pending(world: Ports) -> None:
     """Behaviour 17: another flow and another version are left alone."""
     kernel = Kernel(flows=[order_flow("mine"), order_flow("theirs"), order_flow("mine", version=2)], ports=world)

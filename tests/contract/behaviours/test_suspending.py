@@ -259,6 +259,7 @@ async def test_attempts_begin_anew_with_each_suspension(world: Ports, clock: Man
     assert len(await told(run, "task.retrying")) == 3
 
 
+@pytest.mark.fault(3, 4)
 async def test_a_check_whose_host_is_lost_is_made_again(world: Ports, clock: ManualClock) -> None:
     """As any attempt: the first host's late answer is stale."""
     run, hands = await suspended(world)
@@ -285,6 +286,7 @@ async def test_a_check_that_is_given_back_is_made_by_another_host(world: Ports, 
     assert (await statuses(run))["compute"] == StepStatus.SUSPENDED
 
 
+@pytest.mark.fault(69)
 async def test_two_hosts_never_check_one_step(world: Ports, clock: ManualClock) -> None:
     """Behaviour 62: however many look and claim at the same moment, one gets it."""
     _, hands = await suspended(world)
@@ -318,6 +320,7 @@ async def test_a_suspension_is_recorded_once(world: Ports, clock: ManualClock) -
     assert await run.output("compute") == "report"
 
 
+@pytest.mark.fault(15, 22)
 async def test_a_suspension_whose_answer_was_lost(world: Ports, clock: ManualClock) -> None:
     """Fault 15: it is there with its time, in the row that it is about; nothing else would have to be registered."""
     troubled = Troubled(world.persistence)
@@ -338,6 +341,7 @@ async def test_a_suspension_whose_answer_was_lost(world: Ports, clock: ManualClo
     assert await run.output("compute") == "report"
 
 
+@pytest.mark.fault(62)
 async def test_a_cancelled_step_is_not_checked(world: Ports, clock: ManualClock) -> None:
     """I24: neither by whoever looks, nor by a host that checks it at that moment."""
     first, hands = await suspended(world)

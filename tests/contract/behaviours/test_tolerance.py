@@ -89,6 +89,7 @@ async def test_a_tolerant_map_completes_with_nulls(
     assert [attempt.key.element for attempt in details.attempts] == list(failing)
 
 
+@pytest.mark.fault(68)
 @pytest.mark.parametrize(("tolerance", "failing"), [(2, (3, 7, 8)), (0.29, (0, 1, 2)), (0, (4,))])
 async def test_one_failure_too_many_fails_the_map(
     world: Ports, tolerance: int | float | Literal["all"], failing: Sequence[int]

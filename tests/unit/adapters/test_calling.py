@@ -89,6 +89,7 @@ async def test_a_coroutine_that_hangs_is_cancelled(nothing_left: None) -> None:
     assert await caller.call(answers, timeout_s=LONG_S) == 1
 
 
+@pytest.mark.fault(75)
 async def test_while_a_thread_hangs_no_other_is_begun(nothing_left: None) -> None:
     """It cannot be stopped, so it is the only one; other callers do not notice."""
     goes_on = threading.Event()

@@ -22,6 +22,7 @@ def test_the_clock_shows_the_systems_time_in_utc() -> None:
     assert now.utcoffset() == timedelta(0)
 
 
+@pytest.mark.fault(43)
 def test_a_system_clock_that_is_set_back_does_not_take_time_back() -> None:
     """The clock goes on at half speed until the system has caught up, and then with the system."""
     clock = SystemClock()

@@ -111,6 +111,7 @@ async def test_a_running_handler_is_stopped(
     assert not any("lease is lost" in message for message in caplog.messages)
 
 
+@pytest.mark.fault(73)
 @pytest.mark.parametrize("threaded", [False, True], ids=["async", "thread"])
 async def test_a_handler_that_goes_on_gives_its_slot_up(
     make_kernel: MakeKernel, caplog: pytest.LogCaptureFixture, threaded: bool
@@ -131,6 +132,7 @@ async def test_a_handler_that_goes_on_gives_its_slot_up(
     assert any("was cancelled and does not end" in message for message in caplog.messages)
 
 
+@pytest.mark.fault(62)
 async def test_a_result_that_comes_before_the_heartbeat_is_discarded(make_kernel: MakeKernel) -> None:
     """Behaviour 59: the handler knew of nothing; the store does, and the host goes on."""
     begun, go_on = asyncio.Event(), asyncio.Event()
@@ -158,6 +160,7 @@ async def test_a_result_that_comes_before_the_heartbeat_is_discarded(make_kernel
     assert await statuses(run) == {("work", "cancelled")}
 
 
+@pytest.mark.fault(68)
 async def test_siblings_of_a_failure_are_stopped(make_kernel: MakeKernel) -> None:
     """A step that fails ends its run; what runs beside it learns so as of a cancel."""
     begun, flags = asyncio.Event(), list[tuple[bool, bool]]()

@@ -113,6 +113,7 @@ async def test_runs_that_wait_for_long_keep_no_others(world: Ports, clock: Manua
     assert (report.counts["prune"], report.errors) == (1, {})
 
 
+@pytest.mark.fault(10, 69)
 async def test_one_host_collects_once_a_day(world: Ports, clock: ManualClock) -> None:
     """The first time a day after somebody first asked; of several hosts that ask, one."""
     kernel = Kernel(flows=[kept("echo")], ports=world)

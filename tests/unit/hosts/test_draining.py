@@ -108,6 +108,7 @@ async def test_running_handlers_finish_and_are_recorded(make_kernel: MakeKernel)
         assert await waiting.result(timeout=TIMEOUT_S) == {"second": 3}
 
 
+@pytest.mark.fault(17)
 async def test_what_does_not_end_in_time_is_given_back_unspent(make_kernel: MakeKernel) -> None:
     """Past the drain timeout an async handler is cancelled, its task queued unspent, and run elsewhere."""
     begun = asyncio.Event()
@@ -230,6 +231,7 @@ async def _end_threads(release: threading.Event) -> None:
             thread.join(TIMEOUT_S)
 
 
+@pytest.mark.fault(17)
 async def test_a_stop_in_the_midst_of_work_loses_nothing(make_kernel: MakeKernel) -> None:
     """Hosts that are stopped again and again while they claim leave nothing behind that has to expire."""
     flow = Flow("restless", version=1, input=int, input_name="n")

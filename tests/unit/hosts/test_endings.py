@@ -55,6 +55,7 @@ def _recurse() -> None:
     _recurse()
 
 
+@pytest.mark.fault(74)
 @pytest.mark.parametrize("threaded", [False, True], ids=["async", "thread"])
 @pytest.mark.parametrize(
     ("misbehave", "type_name"),
@@ -266,6 +267,7 @@ async def test_a_thread_that_takes_too_long_is_abandoned(make_kernel: MakeKernel
     assert await _attempts(run) == [(1, "timed_out", "StepTimeout")]
 
 
+@pytest.mark.fault(73)
 async def test_a_handler_that_swallows_its_cancellation_gives_its_slot_up(make_kernel: MakeKernel) -> None:
     """After the grace the attempt is recorded and the only slot runs something else; the handler ends at leisure."""
     release = asyncio.Event()
@@ -293,6 +295,7 @@ async def test_a_handler_that_swallows_its_cancellation_gives_its_slot_up(make_k
     assert await _attempts(run) == [(1, "timed_out", "StepTimeout")]
 
 
+@pytest.mark.fault(73)
 async def test_handlers_that_never_end_do_not_pile_up_without_bound(
     make_kernel: MakeKernel, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -322,6 +325,7 @@ async def test_handlers_that_never_end_do_not_pile_up_without_bound(
     assert len(begun) > 4
 
 
+@pytest.mark.fault(72)
 async def test_a_handler_may_leave_tasks_behind(make_kernel: MakeKernel) -> None:
     """The outcome is recorded when the handler returns, whatever it started goes on by itself."""
     release = asyncio.Event()
@@ -341,6 +345,7 @@ async def test_a_handler_may_leave_tasks_behind(make_kernel: MakeKernel) -> None
     await left[0]
 
 
+@pytest.mark.fault(4)
 async def test_context_names_the_attempt(make_kernel: MakeKernel) -> None:
     """The context tells run, flow, step, index, attempt, and an idempotency key that a retry does not change."""
     seen: list[tuple[object, ...]] = []

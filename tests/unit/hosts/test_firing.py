@@ -65,6 +65,7 @@ async def test_a_maintenance_tick_of_a_function_fires(clock: DriftingClock) -> N
     assert len((await kernel.runs()).runs) == 2
 
 
+@pytest.mark.fault(43)
 async def test_a_host_whose_clock_is_uncertain_fires_nothing(clock: DriftingClock) -> None:
     """It may be too early by its clock."""
     async with World(memory_ports(clock=clock)) as world:

@@ -91,6 +91,7 @@ def _kernel(store: Persistence, *flows: Flow[Any], clock: Clock | None = None) -
     return Kernel(flows=flows, ports=evolve(memory_ports(clock=clock), persistence=store))
 
 
+@pytest.mark.fault(71)
 @pytest.mark.parametrize(("heartbeats", "kept"), [("thread", True), ("loop", False)])
 async def test_a_call_s_heartbeats_go_on_while_its_loop_is_blocked(
     store: FaultyPersistence, heartbeats: HeartbeatsIn, kept: bool
@@ -170,6 +171,7 @@ def _long_flow(kind: str, length_s: float) -> Flow[int]:
     return flow
 
 
+@pytest.mark.fault(71)
 @pytest.mark.parametrize("kind", ["waits", "blocks", "thread"])
 async def test_a_task_that_runs_for_ten_leases_is_never_reclaimed(store: FaultyPersistence, kind: str) -> None:
     """Also when the handler blocks the event loop: one attempt, no loss, though another host looks for expired ones."""
@@ -215,6 +217,7 @@ async def test_heartbeats_in_the_loop_keep_leases_too(store: FaultyPersistence) 
     assert (task.attempts, task.losses) == (1, 0)
 
 
+@pytest.mark.fault(42)
 async def test_a_lost_lease_stops_the_handler(store: FaultyPersistence) -> None:
     """The first refused heartbeat raises the flag, cancels an async handler and discards what it returns."""
     flags: list[bool] = []
@@ -251,6 +254,7 @@ async def test_a_lost_lease_stops_the_handler(store: FaultyPersistence) -> None:
     assert await run.result() == {"work": "second"}
 
 
+@pytest.mark.fault(21, 24)
 async def test_heartbeats_go_on_after_an_outage(store: FaultyPersistence) -> None:
     """While the store refuses, they try on; afterwards the lease is extended and the attempt ends well."""
     begun = asyncio.Event()
@@ -275,6 +279,7 @@ async def test_heartbeats_go_on_after_an_outage(store: FaultyPersistence) -> Non
     assert (await _task(run)).attempts == 1
 
 
+@pytest.mark.fault(42)
 async def test_a_host_that_is_cut_off_stops_what_others_may_have_begun(store: FaultyPersistence) -> None:
     """When a lease ran out for certain and no heartbeat gets through, the handler is stopped and nothing recorded."""
     begun, stopped = asyncio.Event(), asyncio.Event()

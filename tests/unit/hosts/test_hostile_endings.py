@@ -107,6 +107,7 @@ class Unclear(Exception, metaclass=_Hostile):
     """Nothing can be compared with it."""
 
 
+@pytest.mark.fault(74)
 @pytest.mark.parametrize("threaded", [False, True], ids=["async", "thread"])
 @pytest.mark.parametrize(
     "error",
@@ -135,6 +136,7 @@ async def test_an_exception_that_makes_no_sense_is_retried_as_its_step_says(
     assert await _reasons(runs[0]) == ["handler_failed"] * 2
 
 
+@pytest.mark.fault(55)
 async def test_a_failure_that_cannot_be_described_is_recorded_all_the_same(
     make_kernel: MakeKernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +160,7 @@ async def test_a_failure_that_cannot_be_described_is_recorded_all_the_same(
     assert decode_failure(record.error).type == "Indescribable"
 
 
+@pytest.mark.fault(71)
 @pytest.mark.parametrize("raises", [False, True], ids=["returns", "raises"])
 @pytest.mark.parametrize("threaded", [False, True], ids=["async", "thread"])
 async def test_a_timeout_holds_for_a_handler_that_blocks_the_loop(

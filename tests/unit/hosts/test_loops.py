@@ -31,6 +31,7 @@ def _backoff() -> Backoff:
     return Backoff(Random(1), first_s=0.001)
 
 
+@pytest.mark.fault(76)
 @pytest.mark.parametrize("error", [Panic(), asyncio.CancelledError(), SystemExit(), ValueError()])
 async def test_a_step_that_fails_is_repeated(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever it raises, a cancellation that nobody asked for included; it is said once."""
@@ -89,6 +90,7 @@ async def test_a_loop_that_ends_too_early_is_begun_again(
     assert [record.exc_info and record.exc_info[1] for record in records] == [error, error]
 
 
+@pytest.mark.fault(76)
 async def test_a_host_whose_loops_die_goes_on(make_kernel: MakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
     """The settler and the heartbeats end once each, the one in its loop, the other in its thread: runs complete."""
     settle, beat = Settler.run, Heartbeats.run

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from fairlead.adapters.memory import memory_ports
 from fairlead.adapters.system import SystemClock
 from fairlead.hosts.node import NodeHost
@@ -13,6 +15,7 @@ from tests.support.waiting import until
 TIMEOUT_S = 10.0
 
 
+@pytest.mark.fault(51)
 async def test_what_waits_with_a_higher_priority_comes_before_what_becomes_ready(nothing_left_open: None) -> None:
     """A slot is not handed on to a run of low priority while queued tasks of a higher one wait for it."""
     order: list[str] = []

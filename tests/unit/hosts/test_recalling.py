@@ -111,6 +111,7 @@ def ports(request: pytest.FixtureRequest, store: Forgetful) -> Ports:
     return evolve(memory_ports(clock=clock, transport=transport), persistence=store)
 
 
+@pytest.mark.fault(22)
 async def test_a_lost_answer_costs_a_node_no_attempt(nothing_left_open: None, store: Forgetful, ports: Ports) -> None:
     """With a single attempt per task, claims of runs and of tasks whose answers are lost are carried out."""
     async with Kernel(flows=[_once()], ports=ports) as kernel:
@@ -123,6 +124,7 @@ async def test_a_lost_answer_costs_a_node_no_attempt(nothing_left_open: None, st
         assert {task.losses for task in (await run.details()).tasks} == {0}
 
 
+@pytest.mark.fault(22, 47)
 async def test_a_call_gives_back_what_it_does_not_know_of(
     nothing_left_open: None, store: Forgetful, ports: Ports
 ) -> None:
@@ -153,6 +155,7 @@ async def test_a_drain_gives_back_what_it_does_not_know_of(nothing_left_open: No
         assert {(task.status, task.attempts) for task in tasks} == {(TaskStatus.QUEUED, 0)}
 
 
+@pytest.mark.fault(39)
 async def test_what_ended_while_it_was_asked_for_is_not_begun_again(nothing_left_open: None, store: Forgetful) -> None:
     """A task that was settled after the store was read and before its answer came runs once."""
     store.losing_runs = 0

@@ -70,6 +70,7 @@ async def test_a_run_s_message_runs_what_becomes_ready(make_kernel: MakeKernel) 
         assert await host.handle_job(f'{{"run_id":"{run.id}"}}') == _report()
 
 
+@pytest.mark.fault(39)
 async def test_a_task_s_message_runs_that_task(make_kernel: MakeKernel, ports: Ports) -> None:
     """Messages for single tasks: each runs once, however often and in which order they come."""
     flow = _sums()
@@ -98,6 +99,7 @@ async def test_available_jobs_are_processed_up_to_a_number(make_kernel: MakeKern
         assert reports[3] == _report()
 
 
+@pytest.mark.fault(47)
 async def test_a_call_leaves_nothing_running_at_its_deadline(make_kernel: MakeKernel) -> None:
     """What does not end in time is cancelled before the deadline and given back with no attempt spent."""
     ended: list[float] = []
@@ -127,6 +129,7 @@ async def test_a_call_leaves_nothing_running_at_its_deadline(make_kernel: MakeKe
         assert await run.result() == {"work": 1}
 
 
+@pytest.mark.fault(47)
 async def test_a_call_with_little_time_takes_on_nothing(make_kernel: MakeKernel) -> None:
     """The message is not acknowledged, so it comes again; nothing is claimed."""
     flow = _sums()
@@ -138,6 +141,7 @@ async def test_a_call_with_little_time_takes_on_nothing(make_kernel: MakeKernel)
         assert await run.status() is RunStatus.PENDING
 
 
+@pytest.mark.fault(47)
 async def test_near_the_deadline_nothing_is_handed_over(make_kernel: MakeKernel) -> None:
     """A task that becomes ready too late for this call is queued for another."""
     left_s = [60.0]
@@ -263,6 +267,7 @@ async def test_a_call_with_an_uncertain_clock_takes_on_nothing(nothing_left_open
             assert await run.status() is RunStatus.PENDING
 
 
+@pytest.mark.fault(46)
 async def test_early_and_foreign_messages_come_again(make_kernel: MakeKernel) -> None:
     """A message before its time, or of a queue that this host does not serve, is not acknowledged."""
     flow = _sums()
@@ -278,6 +283,7 @@ async def test_early_and_foreign_messages_come_again(make_kernel: MakeKernel) ->
             assert await host.handle_job(message) == _report(acknowledged=False)
 
 
+@pytest.mark.fault(40)
 @pytest.mark.parametrize(
     "message",
     [

@@ -149,6 +149,7 @@ async def test_a_batch_is_bounded(script: Script) -> None:
     assert [len(batch) for batch in script.batches] == [SETTLE_BATCH_MAX, 3]
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("error", [Unavailable("down"), CommitUnknown("cut off")], ids=["unavailable", "unknown"])
 async def test_the_same_batch_again_after_an_outage(script: Script, error: Exception) -> None:
     """It is marked as repeated where, and only where, it may have been committed."""
@@ -209,6 +210,7 @@ async def test_after_three_misses_a_run_is_settled_alone_and_waits(script: Scrip
     assert [command.wait for command in script.commands] == [False] * MISSES_MAX + [True, False]
 
 
+@pytest.mark.fault(24)
 async def test_a_run_that_stays_locked_does_not_hold_the_others_up(script: Script) -> None:
     """While its outcomes wait for it, those of others are settled, and give back no slot later than else."""
     unlocked, others = asyncio.Event(), asyncio.Event()
@@ -246,6 +248,7 @@ async def test_a_run_that_stays_locked_does_not_hold_the_others_up(script: Scrip
     assert script.settler.unsettled_apart == 0
 
 
+@pytest.mark.fault(24)
 async def test_after_a_lock_timeout_each_run_goes_on_alone(script: Script) -> None:
     """Which run of a batch was in the way is unknown: each is tried by itself, the locked one until it is free."""
     locked = [True, True, False]
@@ -303,6 +306,7 @@ class Panic(BaseException):
     """What nobody expects."""
 
 
+@pytest.mark.fault(76)
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), Panic()], ids=["cancelled", "panic"])
 async def test_nothing_that_a_store_raises_ends_the_settler(script: Script, error: BaseException) -> None:
     """A cancellation that nobody asked for is an unknown answer; anything else is isolated."""

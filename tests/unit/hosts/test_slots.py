@@ -36,6 +36,7 @@ def test_an_uncontended_offer_is_everything() -> None:
     assert slots.free == 0
 
 
+@pytest.mark.fault(51)
 @pytest.mark.parametrize("batch", [1, 3, 8, 50])
 def test_every_eighth_slot_goes_to_what_waits(batch: int) -> None:
     """While work waits in the store, one of eight freed slots is not offered, however small the batches are."""
@@ -96,6 +97,7 @@ class Places:
         return found
 
 
+@pytest.mark.fault(51)
 async def test_free_slots_are_shared_evenly() -> None:
     """Every place where something waits gets an equal share, and what one leaves goes to those after it."""
     places = Places(9, runs=100, a=100, b=1)
@@ -146,6 +148,7 @@ async def test_a_failed_claim_leaves_its_place_open() -> None:
     assert (places.claiming.possible, places.slots.free) == (True, 4)
 
 
+@pytest.mark.fault(35)
 async def test_a_host_whose_outcomes_pile_up_claims_no_more() -> None:
     """While too many outcomes wait for the store, free slots stay free."""
     places = Places(4, runs=2)

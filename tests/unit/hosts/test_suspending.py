@@ -475,6 +475,7 @@ async def test_a_check_outlives_its_lease_with_heartbeats(make_kernel: MakeKerne
     assert calls == 1
 
 
+@pytest.mark.fault(69)
 async def test_two_hosts_never_check_one_step_at_a_time(make_kernel: MakeKernel) -> None:
     """Five hosts, all of which know when it is due: each look is one host's."""
     lock = threading.Lock()

@@ -36,6 +36,7 @@ def test_threads_are_made_as_needed_and_reused() -> None:
     assert threads.alive == 0
 
 
+@pytest.mark.fault(72)
 def test_closing_waits_for_no_one_who_is_busy() -> None:
     """A thread that does not end is left behind, and ends with its work; idle ones are gone at once."""
     threads = HandlerThreads("test")

@@ -109,6 +109,7 @@ async def clock(nothing_left_open: None) -> DriftingClock:
     return DriftingClock()
 
 
+@pytest.mark.fault(76)
 async def test_one_failing_maintenance_step_stops_no_other(clock: DriftingClock) -> None:
     """The counts of all others are returned, with the error of the one that failed."""
     sink = CountingSink()
@@ -126,6 +127,7 @@ async def test_one_failing_maintenance_step_stops_no_other(clock: DriftingClock)
     assert (clock.synchronised, sink.accepted, transport.pending) == (1, 1, 2)
 
 
+@pytest.mark.fault(43)
 async def test_a_host_with_an_uncertain_clock_does_not_claim(clock: DriftingClock) -> None:
     """Its leases could not be relied upon; once the clock is good again it claims."""
     async with World(memory_ports(clock=clock)) as world:
@@ -135,6 +137,7 @@ async def test_a_host_with_an_uncertain_clock_does_not_claim(clock: DriftingCloc
         assert world.ticks.may_claim
 
 
+@pytest.mark.fault(43)
 async def test_a_host_with_an_uncertain_clock_takes_nothing_back(clock: DriftingClock) -> None:
     """A lease that seems to have run out may be alive; once the clock is good again it is taken back."""
     async with World(memory_ports(clock=clock)) as world:
@@ -147,6 +150,7 @@ async def test_a_host_with_an_uncertain_clock_takes_nothing_back(clock: Drifting
         assert await world.ticks.reap() == 1
 
 
+@pytest.mark.fault(6, 38, 45)
 async def test_a_message_is_acknowledged_once_its_job_is_claimed(clock: DriftingClock) -> None:
     """From then on the lease decides; a second message for the same job is acknowledged with nothing to claim."""
     transport = MemoryTransport(clock)
@@ -161,6 +165,7 @@ async def test_a_message_is_acknowledged_once_its_job_is_claimed(clock: Drifting
         assert world.worker.slots.free == 9
 
 
+@pytest.mark.fault(46, 59)
 async def test_messages_of_another_host_s_flows_and_queues_come_again(clock: DriftingClock) -> None:
     """A host that lacks the code, or does not serve the queue, leaves the message to one that does."""
     transport = MemoryTransport(clock)
@@ -252,6 +257,7 @@ async def test_messages_without_a_slot_come_again_at_once(clock: DriftingClock) 
         assert len(await transport.dequeue(queues=["default"], limit=10, wait_s=0)) == 3
 
 
+@pytest.mark.fault(8, 48)
 async def test_a_sweep_finds_what_lost_its_messages(make_kernel: MakeKernel, ports: Ports) -> None:
     """A host gets runs whose announcements were lost: by polling, or by announcing them again."""
     flow = Flow("swept", version=1, input=int)

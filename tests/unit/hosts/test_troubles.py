@@ -101,6 +101,7 @@ def _flow() -> Flow[int]:
     return flow
 
 
+@pytest.mark.fault(21, 22)
 @pytest.mark.parametrize("delivers", [False, True], ids=["hints", "delivers"])
 async def test_work_goes_on_in_a_store_that_fails_now_and_then(nothing_left_open: None, delivers: bool) -> None:
     """One operation in five fails, before it or with its answer lost: every run completes, each task in its first
@@ -160,6 +161,7 @@ class MoodySink:
         pass
 
 
+@pytest.mark.fault(75)
 @pytest.mark.parametrize("mood", ["hangs", "raises"])
 async def test_a_sink_in_trouble_holds_up_nothing_but_events(
     nothing_left_open: None, monkeypatch: pytest.MonkeyPatch, mood: str

@@ -52,6 +52,7 @@ def robbed(flow: Flow[Any], steal: Callable[[Hands], Awaitable[object]]) -> Kern
     return kernel
 
 
+@pytest.mark.fault(20, 39)
 @pytest.mark.usefixtures("nothing_left_open")
 async def test_a_dependent_gets_what_is_recorded() -> None:
     """Behaviour 52, fault 20: the zombie's host runs the next step, with the output of the attempt that counts."""
@@ -74,6 +75,7 @@ async def test_a_dependent_gets_what_is_recorded() -> None:
         assert await run.result(timeout=TIMEOUT_S) == {"two": "two saw attempt 2"}
 
 
+@pytest.mark.fault(20)
 @pytest.mark.usefixtures("nothing_left_open")
 async def test_a_map_over_a_map_gets_what_is_recorded() -> None:
     """Element by element, by the same host and also where it has read all of the elements before."""

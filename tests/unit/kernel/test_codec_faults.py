@@ -50,6 +50,7 @@ class Unreadable:
         self.data = 1
 
 
+@pytest.mark.fault(53)
 @pytest.mark.parametrize(
     ("value", "path", "problem"),
     [
@@ -98,6 +99,7 @@ def test_a_coroutine_is_refused() -> None:
     forgotten.close()
 
 
+@pytest.mark.fault(53)
 def test_a_cycle_is_refused_where_it_closes() -> None:
     """A value that contains itself is told from one that is merely deep."""
     order: dict[str, object] = {}
@@ -145,6 +147,7 @@ def test_the_verdict_on_integers_is_not_the_interpreters() -> None:
         sys.set_int_max_str_digits(before)
 
 
+@pytest.mark.fault(53)
 @pytest.mark.parametrize(
     ("text", "path", "problem"),
     [
@@ -209,6 +212,7 @@ def is_payload(value: object) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
+@pytest.mark.fault(53)
 @given(ANYTHING)
 def test_every_value_is_stored_readably_or_refused(value: object) -> None:
     """There is no third outcome: what is accepted reads back, what is not is a PayloadError; no screen misses."""

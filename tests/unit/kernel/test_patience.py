@@ -43,6 +43,7 @@ class RestlessClock(ManualClock):
         self.advance(timedelta(seconds=duration_s))
 
 
+@pytest.mark.fault(23, 24)
 @pytest.mark.parametrize("wait", [False, True])
 @pytest.mark.parametrize(
     ("lasts_s", "tries"), [(0.0, CONTENTION_TRIES_MAX), (SETTLE_PATIENCE_S, 1)], ids=["deadlock", "lock"]

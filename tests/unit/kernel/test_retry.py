@@ -18,6 +18,7 @@ def test_a_delay_in_seconds(delay: Any, seconds: float) -> None:
     assert str(RetryAfter(delay, "rate limited")) == "rate limited"
 
 
+@pytest.mark.fault(44)
 @pytest.mark.parametrize("delay", [-1, float("nan"), float("inf"), True, "90", None, timedelta(days=4000)])
 def test_a_delay_that_is_none(delay: Any) -> None:
     """The handler's own mistake is told in its place."""

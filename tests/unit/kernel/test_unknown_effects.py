@@ -73,6 +73,7 @@ def plain() -> Flow[Any]:
     return flow
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("unknown", range(CONTENTION_TRIES_MAX))
 async def test_what_fails_after_an_unknown_commit_is_unknown_too(store: Failing, ports: Ports, unknown: int) -> None:
     """Whichever try it is, the last one included; only where no commit was unknown is the error as it came."""

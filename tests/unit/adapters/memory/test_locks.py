@@ -59,6 +59,7 @@ async def test_who_gives_up_is_passed_over() -> None:
     assert locks.waiting == 0
 
 
+@pytest.mark.fault(23)
 async def test_a_circle_of_three_is_refused() -> None:
     """The one whose wait would close the circle gets `Contention`; the others go on waiting."""
     locks = Locks()

@@ -105,6 +105,7 @@ async def test_a_cancellation_reaches_rows_of_the_same_transaction() -> None:
     assert (task.status, task.lease_until, step.status) == (TaskStatus.CANCELLED, None, StepStatus.CANCELLED)
 
 
+@pytest.mark.fault(29)
 async def test_a_swallowed_error_cannot_be_committed() -> None:
     """A block that catches the error of a statement and goes on gets it again at its end; nothing is written."""
     store = MemoryPersistence()
@@ -254,6 +255,7 @@ async def test_a_broken_connection_rolls_back_and_wakes_whoever_waited_on_it() -
         assert set((await again.load(load_request(*runs))).runs) == set(runs)
 
 
+@pytest.mark.fault(21)
 async def test_a_broken_connection_does_not_commit() -> None:
     """A block that ends normally after its connection broke raises, and its writes are gone."""
     store = MemoryPersistence()
@@ -273,6 +275,7 @@ async def test_a_broken_connection_does_not_commit() -> None:
     assert found.status == RunStatus.PENDING
 
 
+@pytest.mark.fault(27)
 async def test_a_dropped_coroutine_leaves_no_lock() -> None:
     """A transaction whose coroutine is thrown away while suspended rolls back with it."""
     store = MemoryPersistence()

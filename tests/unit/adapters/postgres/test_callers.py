@@ -78,6 +78,7 @@ def traced(caller: Caller) -> Generator[list[str]]:
 # What is sent
 
 
+@pytest.mark.fault(33)
 async def test_a_start_is_one_statement(kernel: Kernel, caller: Caller) -> None:
     """An insert; one read more where the key is known. Nothing is begun but by the driver, set, locked or notified."""
     await caller.execute("SELECT 1")

@@ -85,6 +85,7 @@ async def test_time_passes_by_the_counter() -> None:
     assert clock.uncertainty_s == pytest.approx(fresh + 3600 * DRIFT, abs=1e-6)
 
 
+@pytest.mark.fault(43)
 @given(st.lists(st.tuples(st.floats(-30, 30), st.floats(0, 10)), min_size=1, max_size=8))
 async def test_time_never_steps_back(steps: list[tuple[float, float]]) -> None:
     """Whatever the server's clock does."""
@@ -101,6 +102,7 @@ async def test_time_never_steps_back(steps: list[tuple[float, float]]) -> None:
     assert shown == sorted(shown)
 
 
+@pytest.mark.fault(43)
 async def test_a_clock_that_is_ahead_waits_for_the_server() -> None:
     """It goes on at half speed, says by how much it is off, and arrives."""
     server = Server()

@@ -170,6 +170,7 @@ def filled(url: str, observer: psycopg.Connection[Any]) -> psycopg.Connection[An
     return observer
 
 
+@pytest.mark.fault(30)
 @pytest.mark.parametrize("planner", PLANNERS)
 def test_a_claim_gets_its_limit_under_any_plan(filled: psycopg.Connection[Any], planner: str) -> None:
     """Never more, whatever the planner thinks; `LIMIT … SKIP LOCKED` in a subquery can take every row."""
@@ -187,6 +188,7 @@ def test_a_claim_gets_its_limit_under_any_plan(filled: psycopg.Connection[Any], 
     assert running.fetchall() == [(50, 1)]
 
 
+@pytest.mark.fault(34, 52)
 @pytest.mark.parametrize("planner", ["as it is", "with statistics"])
 @pytest.mark.parametrize("name", ["claim_tasks", "due"])
 def test_what_cannot_be_claimed_is_not_looked_at(filled: psycopg.Connection[Any], planner: str, name: str) -> None:

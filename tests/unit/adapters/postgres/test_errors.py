@@ -27,6 +27,7 @@ from tests.support.waiting import until
 RUN = "0197f000-0000-7000-8000-000000000001"
 
 
+@pytest.mark.fault(23, 24, 35)
 @pytest.mark.parametrize(
     ("state", "family", "while_committing"),
     [
@@ -62,6 +63,7 @@ def test_states_have_their_families(
     assert type(translate(error, committing=True)) is while_committing
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize(
     ("error", "family", "while_committing"),
     [
@@ -123,6 +125,7 @@ async def test_an_unreachable_server_is_worth_another_attempt() -> None:
     assert caught.value.retryable
 
 
+@pytest.mark.fault(21)
 async def test_a_connection_that_dies_before_the_commit_left_no_trace(
     database: Database, observer: psycopg.Connection[tuple[object, ...]]
 ) -> None:
@@ -139,6 +142,7 @@ async def test_a_connection_that_dies_before_the_commit_left_no_trace(
     assert not isinstance(caught.value, CommitUnknown)
 
 
+@pytest.mark.fault(22)
 async def test_a_connection_that_dies_in_the_commit_leaves_it_unknown(
     database: Database, observer: psycopg.Connection[tuple[object, ...]]
 ) -> None:
@@ -174,6 +178,7 @@ async def test_a_statement_that_commits_by_itself_is_as_unknown(
         await writing
 
 
+@pytest.mark.fault(29)
 async def test_a_transaction_that_failed_is_not_taken_for_committed(database: Database) -> None:
     """COMMIT after a swallowed error is a rollback, and the server says so only in passing."""
 

@@ -36,6 +36,7 @@ def _tables(url: str, schema: str) -> list[tuple[object, ...]]:
         ).fetchall()
 
 
+@pytest.mark.fault(14)
 async def test_migrating_twice_changes_nothing(empty_database_url: str) -> None:
     """The second time there is nothing to do."""
     first = await migrate(empty_database_url)
@@ -47,6 +48,7 @@ async def test_migrating_twice_changes_nothing(empty_database_url: str) -> None:
     assert _tables(empty_database_url, "fairlead") == tables
 
 
+@pytest.mark.fault(14, 69)
 async def test_concurrent_migrators_apply_each_migration_once(empty_database_url: str) -> None:
     """One does the work; the others wait for it and find it done."""
     applied = await asyncio.gather(*(migrate(empty_database_url) for _ in range(6)))
@@ -122,6 +124,7 @@ async def test_every_earlier_version_is_upgraded(
     assert upgraded == _tables(empty_database_url, "fairlead")
 
 
+@pytest.mark.fault(14)
 async def test_a_migration_that_fails_leaves_nothing(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All migrations are one transaction."""
     broken = (*migrations(), Migration(LATEST + 1, "broken", "CREATE TABLE fairlead.extra (); SELECT 1 / 0;"))

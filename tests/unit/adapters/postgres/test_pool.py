@@ -48,6 +48,7 @@ async def test_connections_are_opened_when_needed_and_used_again(database: Datab
     assert _open(observer) == first
 
 
+@pytest.mark.fault(25)
 async def test_waiting_for_a_connection_is_bounded(database: Database) -> None:
     """Both are lent; the third caller is told so."""
     async with database.connection(), database.connection():
@@ -66,6 +67,7 @@ async def test_whoever_waits_gets_what_comes_back(settings: DatabaseSettings) ->
     assert len(rows) == 20
 
 
+@pytest.mark.fault(27)
 async def test_a_connection_that_is_not_idle_is_closed(database: Database, observer: Observer) -> None:
     """Whoever forgot a transaction does not hand it to the next."""
     async with database.connection() as connection:
@@ -78,6 +80,7 @@ async def test_a_connection_that_is_not_idle_is_closed(database: Database, obser
     await until(lambda: _open(observer) == {other})
 
 
+@pytest.mark.fault(27)
 async def test_a_cancelled_statement_does_not_go_back(database: Database, observer: Observer) -> None:
     """The next caller gets an answer to its own question."""
 
@@ -94,6 +97,7 @@ async def test_a_cancelled_statement_does_not_go_back(database: Database, observ
     assert await database.read("schema_version") == [(LATEST,)]
 
 
+@pytest.mark.fault(27)
 async def test_a_transaction_that_is_cancelled_is_rolled_back(database: Database, observer: Observer) -> None:
     """Its locks are gone with it."""
 
@@ -112,6 +116,7 @@ async def test_a_transaction_that_is_cancelled_is_rolled_back(database: Database
     assert observer.execute("SELECT count(*) FROM fairlead.outbox_shards").fetchall() == [(15 * 64,)]
 
 
+@pytest.mark.fault(21)
 async def test_what_the_server_ended_is_replaced_unnoticed(database: Database, observer: Observer) -> None:
     """A restart between two calls costs neither of them."""
     await database.read("schema_version")
@@ -121,6 +126,7 @@ async def test_what_the_server_ended_is_replaced_unnoticed(database: Database, o
     assert await database.read("schema_version") == [(LATEST,)]
 
 
+@pytest.mark.fault(26)
 async def test_a_server_that_stops_answering_is_given_up(settings: DatabaseSettings, observer: Observer) -> None:
     """The deadline is the wall clock's; the connection is closed, not used again."""
     database = Database(evolve(settings, deadline_s=0.05))
@@ -141,6 +147,7 @@ def silent_port() -> Generator[int]:
         yield server.getsockname()[1]
 
 
+@pytest.mark.fault(26)
 async def test_a_server_that_never_greets_is_given_up(silent_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Opening a connection has its deadline too."""
     monkeypatch.setattr(connecting, "CONNECT_DEADLINE_S", 0.05)
@@ -229,6 +236,7 @@ async def test_idle_connections_are_closed_in_time(
     await _until_gone(observer)
 
 
+@pytest.mark.fault(25)
 async def test_a_dedicated_handle_does_not_wait_for_the_pool(database: Database) -> None:
     """Heartbeats go on while every pooled connection is lent, in a thread and an event loop of their own."""
     store = PostgresPersistence(database)
@@ -241,6 +249,7 @@ async def test_a_dedicated_handle_does_not_wait_for_the_pool(database: Database)
         assert await asyncio.to_thread(lambda: asyncio.run(beat()))
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("prepare", [False, True])
 async def test_statements_are_prepared_only_where_asked(url: str, prepare: bool) -> None:
     """A pooler in transaction mode may give the next statement to another session."""

@@ -97,6 +97,7 @@ async def test_other_schemas_are_left_asleep(opening: Opening, observer: Observe
     assert len({channel_of("x" * 62 + "a"), channel_of("x" * 62 + "b")}) == 2
 
 
+@pytest.mark.fault(32)
 async def test_many_announcements_are_few_notifications(opening: Opening, observer: Observer) -> None:
     """A notification takes a lock of the whole instance, so a busy host sends few."""
     heard = _heard(observer)
@@ -130,6 +131,7 @@ async def test_what_cannot_be_read_wakes_everybody(opening: Opening, observer: O
     assert await asyncio.wait_for(waiting, 10) < LONG_S
 
 
+@pytest.mark.fault(32)
 async def test_listening_survives_the_loss_of_its_connection(
     opening: Opening, observer: Observer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +165,7 @@ async def test_without_listening_a_process_still_wakes_itself(opening: Opening, 
     ).fetchall()
 
 
+@pytest.mark.fault(33)
 async def test_listening_may_have_its_own_url(opening: Opening, url: str, observer: Observer) -> None:
     """A pooler in transaction mode passes no LISTEN."""
     transport = opening(listen_url=f"{url}?application_name=listener")
@@ -176,6 +179,7 @@ async def test_listening_may_have_its_own_url(opening: Opening, url: str, observ
     assert found == [('LISTEN "fairlead"',)]
 
 
+@pytest.mark.fault(32)
 async def test_an_unreachable_listener_costs_only_latency(opening: Opening) -> None:
     """Waiting ends when its time is over; closing does not hang."""
     transport = opening(listen_url="postgresql://127.0.0.1:1/nothing")

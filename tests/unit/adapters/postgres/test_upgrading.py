@@ -85,6 +85,7 @@ def _copy(source: str, target: str) -> None:
         there.execute("SELECT setval(pg_get_serial_sequence('fairlead.flows', 'id'), max(id)) FROM fairlead.flows")
 
 
+@pytest.mark.fault(59)
 @pytest.mark.parametrize("version", EARLIER)
 async def test_runs_of_an_earlier_version_go_on(
     empty_database_url: str, earlier_url: str, monkeypatch: pytest.MonkeyPatch, version: int

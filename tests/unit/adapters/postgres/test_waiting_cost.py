@@ -76,6 +76,7 @@ def filled(filled_database: Filled) -> Generator[psycopg.Connection[Any]]:
         yield connection
 
 
+@pytest.mark.fault(52)
 @pytest.mark.parametrize("planner", ["SELECT", "ANALYZE"], ids=["analysed when nothing waited", "analysed"])
 def test_what_is_not_due_is_not_read(filled: psycopg.Connection[Any], planner: str) -> None:
     """An idle host's probe, its claims and its looks at waits read a few index entries among 100,000."""

@@ -86,6 +86,7 @@ async def test_the_names_of_keys_mean_nothing(behind: ObjectBlobs, proxy: Faulty
     assert type(caught.value) is AdapterError
 
 
+@pytest.mark.fault(61)
 async def test_nobody_at_the_address_is_retryable() -> None:
     """The store may come back."""
     with socket.socket() as taken:

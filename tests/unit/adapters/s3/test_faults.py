@@ -41,6 +41,7 @@ PASSING = {
 Reached = Callable[[float, float], ObjectBlobs]
 
 
+@pytest.mark.fault(61)
 @pytest.mark.parametrize("faults", PASSING.values(), ids=PASSING)
 async def test_a_put_goes_through_what_passes(
     reached: Reached, proxy: FaultyProxy, direct: ObjectBlobs, faults: list[Fault]
@@ -110,6 +111,7 @@ async def test_a_lost_answer_lets_one_of_two_win(reached: Reached, proxy: Faulty
     assert await direct.get("key") == (b"a", b"b")[answers.index(None)]
 
 
+@pytest.mark.fault(61)
 async def test_a_conflict_that_lasts_is_retryable(behind: ObjectBlobs, proxy: FaultyProxy) -> None:
     """409 is not 412: nothing is there, and nothing is said of a blob."""
     proxy.plan(3 * [Fault(method="PUT", status=409, code="ConditionalRequestConflict")])
@@ -121,6 +123,7 @@ async def test_a_conflict_that_lasts_is_retryable(behind: ObjectBlobs, proxy: Fa
     assert not await behind.has("key")
 
 
+@pytest.mark.fault(61)
 @pytest.mark.parametrize("faults", [[SLOW_DOWN], [LOST_AFTER], [SILENT_AFTER]], ids=["busy", "lost", "silent"])
 async def test_reading_goes_through_what_passes(
     reached: Reached, proxy: FaultyProxy, direct: ObjectBlobs, faults: list[Fault]
@@ -142,6 +145,7 @@ async def test_reading_goes_through_what_passes(
     assert not await direct.has("key")
 
 
+@pytest.mark.fault(60)
 @pytest.mark.parametrize("hangs", [False, True], ids=["cut", "silent"])
 @pytest.mark.parametrize("size_bytes", [100_000, len(LARGE)])
 async def test_a_blob_that_arrives_in_part_is_fetched_on(
@@ -172,6 +176,7 @@ async def test_a_blob_that_never_arrives_whole_is_unavailable(
     proxy.plan([])
 
 
+@pytest.mark.fault(61)
 @pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
 async def test_a_store_that_stays_busy_is_unavailable(reached: Reached, proxy: FaultyProxy, ask: Ask) -> None:
     """After trying again for as long as was said; with a message that names the store and its answer."""

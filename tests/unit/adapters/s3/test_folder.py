@@ -111,6 +111,7 @@ asyncio.run(folder_blobs(folder).put("runs/1", b"x" * 1000, if_absent=if_absent 
 """
 
 
+@pytest.mark.fault(10, 60)
 @pytest.mark.parametrize(("point", "if_absent"), [("fsync", True), ("link", True), ("replace", False)])
 async def test_a_killed_writer_leaves_no_half_blob(
     blobs: FolderBlobs, tmp_path: Path, point: str, if_absent: bool
@@ -129,6 +130,7 @@ async def test_a_killed_writer_leaves_no_half_blob(
     assert await blobs.get("runs/1") == b"after"
 
 
+@pytest.mark.fault(10)
 async def test_what_killed_writers_left_is_removed_after_a_day(blobs: FolderBlobs, tmp_path: Path) -> None:
     """And not what somebody is still writing."""
     staging = tmp_path / "blobs" / "~new"
@@ -184,6 +186,7 @@ TROUBLES = {
 }
 
 
+@pytest.mark.fault(35)
 @pytest.mark.parametrize(("number", "error", "retryable"), TROUBLES.values(), ids=TROUBLES)
 async def test_the_disk_s_troubles_are_told_apart(
     blobs: FolderBlobs,

@@ -73,6 +73,7 @@ def test_what_bears_being_called_twice_survives() -> None:
     assert "20 seeds" in str(report)
 
 
+@pytest.mark.fault(4, 5)
 def test_what_does_not_is_convicted_and_told_why() -> None:
     """The seed, what is different, which calls there were and what became of them, and how to see it again."""
     with pytest.raises(SimulationFailed) as failed:

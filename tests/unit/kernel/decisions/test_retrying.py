@@ -15,6 +15,7 @@ from fairlead.ports.records import TaskKey
 KEY = TaskKey("0192b0e4-0000-7000-8000-000000000000", "charge", 1, 0)
 
 
+@pytest.mark.fault(44, 49)
 @pytest.mark.parametrize(
     ("attempt", "delay_s"), [(1, 1), (2, 2), (3, 4), (11, 1024), (12, 2048), (13, 3600), (64, 3600), (10_000, 3600)]
 )
@@ -47,6 +48,7 @@ def test_jitter_only_shortens_and_is_the_same_each_time(
     assert full * (1 - jitter) - timedelta(microseconds=1) <= found <= full
 
 
+@pytest.mark.fault(41)
 def test_tasks_of_one_map_spread_their_retries() -> None:
     """A thousand elements that fail together do not come back together."""
     step = StepPlan(slug="charge", base_delay_s=100, jitter=0.5)
@@ -56,6 +58,7 @@ def test_tasks_of_one_map_spread_their_retries() -> None:
     assert len(delays) > 900
 
 
+@pytest.mark.fault(44)
 def test_the_calendar_has_an_end() -> None:
     """A delay that leaves the calendar is clamped to its end."""
     now = datetime(9999, 1, 1, tzinfo=UTC)

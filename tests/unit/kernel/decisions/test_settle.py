@@ -40,6 +40,7 @@ def test_the_last_task_completes_its_step_and_the_next_is_handed_over() -> None:
     )
 
 
+@pytest.mark.fault(67)
 def test_a_join_waits_for_all() -> None:
     """A step starts with the last of its dependencies, also where they end in one batch."""
     deciding = Deciding(flow(step("a"), step("b"), step("c", "a", "b")))
@@ -106,6 +107,7 @@ def test_a_released_attempt_is_not_spent() -> None:
     assert job.task == deciding.key("a")
 
 
+@pytest.mark.fault(39)
 def test_a_stale_token_changes_nothing() -> None:
     """Its task was lost and claimed by another host."""
     deciding = Deciding(flow(step("a")))
@@ -120,6 +122,7 @@ def test_a_stale_token_changes_nothing() -> None:
     assert deciding.settle(completed(new)).verdicts == {lease_of(new): Verdict.SETTLED}
 
 
+@pytest.mark.fault(22)
 def test_a_repeated_command_recognises_its_own_effect() -> None:
     """After an unknown commit the same outcome is settled, and written no second time."""
     deciding = Deciding(flow(step("a")))
@@ -211,6 +214,7 @@ def test_a_lost_lease_is_no_outcome() -> None:
     assert deciding.told[-1] == "task.retrying a"
 
 
+@pytest.mark.fault(19)
 def test_a_task_that_kills_its_hosts_ends() -> None:
     """With the last attempt's lease the task is lost for good: `worker_lost`."""
     deciding = Deciding(flow(step("a", max_attempts=1)))
@@ -222,6 +226,7 @@ def test_a_task_that_kills_its_hosts_ends() -> None:
     assert (deciding.row.status, deciding.model.outcomes) == (RunStatus.FAILED, [])
 
 
+@pytest.mark.fault(64)
 def test_whoever_was_quicker_than_the_reaper_keeps_the_task() -> None:
     """A heartbeat extended the lease, or the task was claimed anew, since the search for expired leases."""
     deciding = Deciding(flow(step("a")))

@@ -81,6 +81,7 @@ def test_what_ends_well_counts_before_what_ends_the_run() -> None:
     assert deciding.told[-3:] == ["step.completed pause", "step.failed ask", "run.failed ask"]
 
 
+@pytest.mark.fault(13)
 def test_a_run_whose_rules_raise_fails_alone() -> None:
     """The facts of one run's input are none; the other one's sleep is over in the same decision."""
     asked = Condition(when=(Pattern(INPUT, b"{}"),))

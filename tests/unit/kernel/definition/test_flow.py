@@ -304,6 +304,7 @@ def test_sealing() -> None:
         flow.map(slug="two", over="one")(lambda: 1)
 
 
+@pytest.mark.fault(57)
 def test_a_flow_without_steps() -> None:
     """There is nothing it could do."""
     with pytest.raises(FlowDefinitionError) as raised:

@@ -22,6 +22,7 @@ def test_accepted_slugs(slug: str) -> None:
     assert list(flow.steps) == [slug]
 
 
+@pytest.mark.fault(56)
 @pytest.mark.parametrize(
     ("slug", "problem"),
     [
