@@ -29,6 +29,9 @@ _FOR_HOSTS: dict[type, frozenset[str]] = {
 _FOR_USERS: dict[type, frozenset[str]] = {Step: frozenset(("slug", "kind", "dependencies", "requires"))}
 """Classes of which most is for hosts and the kernel, with the members that users may look at."""
 
+LINE_LENGTH_MAX = 120
+"""Characters; the formatter, which reads this page, too, breaks longer ones."""
+
 _GIVEN = (Branch, Deferred, EmbeddedServer, FolderBlobs, ObjectBlobs, RunHandle, RunView, Schedule, Step)
 """Classes whose instances users are given and do not make."""
 
@@ -42,7 +45,7 @@ def entry(each: Any, *, told: Sequence[Any]) -> Iterator[str]:
     """
     if isinstance(each, Alias):
         yield from (f"### {each.name}", "", *_import(each))
-        yield from ("```py", f"{each.name} = {each.written}", "```", "", each.meaning, "")
+        yield from ("```py", *_definition(each), "```", "", each.meaning, "")
         return
     yield from (f"### {each.__name__}", "", f"`from {home(each)} import {each.__name__}`", "")
     if not inspect.isclass(each):
@@ -136,6 +139,16 @@ def _fields(owner: Any) -> Iterator[str]:
         for name, kind, text in made_attributes(owner):
             if _is_shown(owner, name) and name not in explained:
                 yield _line(f"{name}: {kind}" if kind else name, text)
+
+
+def _definition(alias: Alias) -> Iterator[str]:
+    """What an alias stands for, in lines as the formatter breaks them."""
+    line = f"{alias.name} = {alias.written}"
+    if len(line) <= LINE_LENGTH_MAX:
+        yield line
+        return
+    first, *others = alias.written.split(" | ")
+    yield from (f"{alias.name} = (", f"    {first}", *(f"    | {other}" for other in others), ")")
 
 
 def _line(written: str, meaning: str) -> str:
