@@ -144,8 +144,8 @@ class World:
         self.timeline.note("world", "is healed")
         for machine in self.machines:
             machine.restart()
+        await self._until_over(acting)
         await acting
-        await self._until_over()
         for machine in self.machines:
             machine.stop()
         await asyncio.gather(*running)
@@ -157,10 +157,10 @@ class World:
             if acting.done() and self.over():
                 return
 
-    async def _until_over(self) -> None:
-        """Wait until every run has ended, or waits for what nobody will bring."""
+    async def _until_over(self, acting: asyncio.Future[None]) -> None:
+        """Wait until clients have done what they do and every run has ended."""
         patience_s = HEALED_S
-        while not self.over():
+        while not (acting.done() and self.over()):
             if patience_s <= 0:
                 raise NotOver([f"I31: not over {HEALED_S:.0f} s after the faults", *await self._standing()])
             await asyncio.sleep(LOOK_S)

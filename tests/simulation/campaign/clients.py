@@ -14,8 +14,8 @@ from fairlead.ports.statuses import TERMINAL_RUN
 
 from .flows import Drawn, Value, random_input
 
-WITHIN_S = 60.0
-"""In which time clients do what they do."""
+WITHIN_S = (2.0, 10.0, 60.0)
+"""In which time the clients of a world do what they do, in virtual seconds."""
 
 
 @define
@@ -64,21 +64,22 @@ def random_plays(random: Random, drawn: list[Drawn]) -> list[Played]:
 
 async def play_all(world: World, plays: list[Played]) -> None:
     """Let the clients of all runs act, side by side."""
+    within_s = world.random.choice(WITHIN_S)
     async with asyncio.TaskGroup() as clients:
         for played in plays:
-            clients.create_task(_client(world, played))
+            clients.create_task(_client(world, played, within_s))
 
 
-async def _client(world: World, played: Played) -> None:
-    await asyncio.sleep(world.random.uniform(0, WITHIN_S / 4))
+async def _client(world: World, played: Played, within_s: float) -> None:
+    await asyncio.sleep(world.random.uniform(0, within_s / 4))
     async with asyncio.TaskGroup() as starts:
         for _ in range(2 if played.twice else 1):
             starts.create_task(_start(world, played))
     async with asyncio.TaskGroup() as acts:
         for step in played.drawn.signals:
-            acts.create_task(_send(world, played, step))
+            acts.create_task(_send(world, played, step, within_s))
         if played.cancelled:
-            acts.create_task(_cancel(world, played))
+            acts.create_task(_cancel(world, played, within_s))
         if played.rerun:
             acts.create_task(_rerun(world, played))
 
@@ -93,9 +94,9 @@ async def _start(world: World, played: Played) -> None:
     await world.insist(f"start {played.key}", act)
 
 
-async def _send(world: World, played: Played, step: str) -> None:
+async def _send(world: World, played: Played, step: str, within_s: float) -> None:
     """Answer a step in every generation that asks."""
-    await asyncio.sleep(world.random.uniform(0, WITHIN_S))
+    await asyncio.sleep(world.random.uniform(0, within_s))
 
     async def act(kernel: Kernel) -> bool:
         run = kernel.run(played.ids[0])
@@ -113,8 +114,8 @@ def _answer(step: str) -> int:
     return len(step)
 
 
-async def _cancel(world: World, played: Played) -> None:
-    await asyncio.sleep(world.random.uniform(0, WITHIN_S))
+async def _cancel(world: World, played: Played, within_s: float) -> None:
+    await asyncio.sleep(world.random.uniform(0, within_s))
 
     async def act(kernel: Kernel) -> bool:
         answer: Any = await kernel.cancel(played.ids[0], reason="by its client")

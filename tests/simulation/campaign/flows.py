@@ -26,7 +26,7 @@ STEPS_MAX = 7
 ATTEMPTS_MAX = 25
 """More than faults can use up, so that a flow's own failures decide how it ends."""
 
-TAKES_S = (0.0, 0.0, 0.0, 0.5, 3.0, 45.0)
+TAKES_S = (0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5, 3.0, 8.0, 45.0)
 """How long async handlers take: the longest outlive a lease that is not extended."""
 
 PADDING = "x" * 300
