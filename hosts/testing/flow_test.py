@@ -270,7 +270,7 @@ class FlowTest:
                 handle = world.start(world.kernel.start(flow, input, **start))
             for step, payload in (signals or {}).items():
                 world.start(handle.signal(step, payload))
-            return RunView(self._on_stage, flow, handle)
+            return RunView(self._on_stage, world, flow, handle)
 
         return begin
 
@@ -282,7 +282,7 @@ class FlowTest:
             page = world.read(world.kernel.runs(chosen, limit=RUNS_MAX))
             kernel = world.kernel
             found = [(kernel.find_flow(each.flow, each.version), kernel.run(each.id)) for each in reversed(page.runs)]
-            return [RunView(self._on_stage, each, handle) for each, handle in found]
+            return [RunView(self._on_stage, world, each, handle) for each, handle in found]
 
         return self._on_stage(runs)
 

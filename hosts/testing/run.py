@@ -64,8 +64,10 @@ class RunView:
     It shows the run as it stands whenever it is asked. `FlowTest` makes it.
     """
 
-    def __init__(self, on_stage: OnStage, flow: Flow[Any], handle: RunHandle) -> None:
+    def __init__(self, on_stage: OnStage, world: World, flow: Flow[Any], handle: RunHandle) -> None:
         self._on_stage = on_stage
+        self._world = world
+        """Touched on the stage alone; but whether it has moved is seen from everywhere, since it stands still now."""
         self._handle = handle
         self._seen: _Seen | None = None
         self.flow = flow
@@ -347,13 +349,13 @@ class RunView:
     @property
     def _now(self) -> _Seen:
         """What it looks like, read again where anything may have happened since."""
-        return self._on_stage(self._look)
+        seen = self._seen
+        return seen if seen is not None and seen.moves == self._world.moves else self._on_stage(self._look)
 
     def _look(self, world: World) -> _Seen:
-        if self._seen is None or self._seen.moves != world.moves:
-            details = world.read(self._handle.details())
-            attempts = attempt_views(details, world.arrangements.attempts_of(self.id))
-            self._seen = _Seen(world.moves, details, attempts)
+        details = world.read(self._handle.details())
+        attempts = attempt_views(details, world.arrangements.attempts_of(self.id))
+        self._seen = _Seen(world.moves, details, attempts)
         return self._seen
 
     def _is_forlorn(self, world: World) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, assert_type
 
 import pytest
 from attrs import frozen
@@ -208,3 +208,28 @@ def test_a_handle_that_waits_in_virtual_time(flow_test: FlowTest) -> None:
         flow_test.call(handle.wait(timeout=60))
 
     assert flow_test.call(flow_test.kernel.doctor()).healthy
+
+
+def test_what_is_read_is_typed(flow_test: FlowTest) -> None:
+    """As the handlers are annotated, without what they suspend with."""
+    run = flow_test.run(fulfil, order, stub={charge: Payment("paid", "r")})
+    waited = flow_test.run(nightly, "today")
+
+    assert_type(run.output(charge), Payment)
+    assert_type(run.outputs(reserve), list[str | None])
+    assert_type(run.step(charge).output, Payment)
+    assert_type(waited.output(compute), str)
+    assert_type(run.output(fulfil.steps["charge"]), Any)
+    assert run.output(fulfil.steps["charge"]) == run.output("charge") == Payment("paid", "r")
+
+
+def test_a_run_is_read_again_when_something_may_have_happened(flow_test: FlowTest) -> None:
+    """Two views of one run agree, whichever of them was used."""
+    run = flow_test.start(nightly, "today")
+    flow_test.run_until_idle()
+    (same,) = flow_test.runs()
+    assert (run.status, same.status) == ("running", "running")
+
+    same.cancel()
+
+    assert (run.status, same.status) == ("cancelled", "cancelled")
