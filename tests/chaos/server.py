@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import shutil
 import signal
 import tempfile
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psycopg
 from attrs import define
 
 from fairlead.adapters.postgres import migrate
-from fairlead.adapters.postgres.embedded import EmbeddedServer, start_server, stop_server
+from fairlead.adapters.postgres.embedded import EmbeddedServer
 
 SETTINGS = {"max_connections": "200", "max_wal_size": "256MB"}
 END_TIMEOUT_S = 30.0
@@ -26,19 +25,23 @@ DATABASE = "chaos"
 
 @define
 class Server:
-    """A server that can be restarted."""
+    """A server that can be restarted. It is gone, with its folder, when the process that has opened it is."""
 
-    folder: Path
-    port: int
+    _share: EmbeddedServer
     url: str
     """Of the database, without any proxy."""
+
+    def close(self) -> None:
+        """Stop it, and forget everything."""
+        self._share.close()
 
     async def restart(self, down_s: float) -> None:
         """Stop it immediately, without a checkpoint or a farewell; start it again, which recovers from its log."""
         os.kill(self._postmaster(), signal.SIGQUIT)
         await asyncio.to_thread(self._until_ended)
         await asyncio.sleep(down_s)
-        await asyncio.to_thread(start_server, self.folder, port=self.port, settings=SETTINGS)
+        ended, self._share = self._share, await asyncio.to_thread(_open, self._share.folder, self._share.port)
+        ended.close()
 
     async def terminate_backends(self, drawn: random.Random, share: float) -> int:
         """End a share of the sessions of clients; how many."""
@@ -56,7 +59,7 @@ class Server:
         return len(pids)
 
     def _postmaster(self) -> int:
-        return int((self.folder / "cluster" / "data" / "postmaster.pid").read_text().splitlines()[0])
+        return int((self._share.folder / "cluster" / "data" / "postmaster.pid").read_text().splitlines()[0])
 
     def _until_ended(self) -> None:
         deadline = time.monotonic() + END_TIMEOUT_S
@@ -74,13 +77,14 @@ class Server:
 @asynccontextmanager
 async def opened() -> AsyncGenerator[Server]:
     """A fresh server with a migrated database, gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="fairlead-chaos-"))
+    share = _open(Path(tempfile.mkdtemp(prefix="fairlead-chaos-")), None)
+    server = Server(share, share.ensure_database(DATABASE))
     try:
-        with EmbeddedServer.open(folder, discard=False, stay=True, settings=SETTINGS) as server:
-            url, port = server.ensure_database(DATABASE), server.port
-        await migrate(url)
-        yield Server(folder, port, url)
+        await migrate(server.url)
+        yield server
     finally:
-        with suppress(Exception):
-            await asyncio.to_thread(stop_server, folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        await asyncio.to_thread(server.close)
+
+
+def _open(folder: Path, port: int | None) -> EmbeddedServer:
+    return EmbeddedServer.open(folder, port=port, discard=True, settings=SETTINGS)
