@@ -22,7 +22,8 @@ import pytest
 from psycopg import sql
 
 from fairlead.adapters.postgres.embedded import EmbeddedServer
-from tests.support import s3_servers
+from tests.support import pgbouncer, s3_servers
+from tests.support.pgbouncer import Bouncer
 from tests.support.s3_servers import S3Server
 
 LEAVING_TIMEOUT_S = 5.0
@@ -33,6 +34,21 @@ SETTINGS = {"max_connections": "200", "max_wal_size": "256MB"}
 
 MEMORY_BYTES_MIN = 4 << 30
 """Free room in the memory file system from which on the server is put there; it needs a tenth of that."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take from the command line how thoroughly races and crashes are played."""
+    parser.addoption(
+        "--every-point",
+        action="store_true",
+        help="stop and kill at every statement and commit, instead of at chosen ones (make races, make crashes)",
+    )
+
+
+@pytest.fixture(scope="session")
+def every_point(request: pytest.FixtureRequest) -> bool:
+    """Whether commands are stopped, and processes killed, at every point."""
+    return bool(request.config.getoption("--every-point"))
 
 
 def pytest_configure() -> None:
@@ -138,6 +154,15 @@ def template_factory(databases: Databases) -> Callable[[str, Callable[[str], Non
     connection open: nobody can copy a database that somebody uses.
     """
     return databases.template
+
+
+@pytest.fixture(scope="session")
+def bouncer(postgres_server: EmbeddedServer) -> Generator[Bouncer]:
+    """PgBouncer in transaction mode before the run's server."""
+    if pgbouncer.PROGRAM is None:
+        pytest.skip("PgBouncer is not installed here")
+    with pgbouncer.pgbouncer(postgres_server.url) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

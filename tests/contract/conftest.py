@@ -13,6 +13,9 @@ importable; `request.getfixturevalue` reaches fixtures of your own that a `-p my
 A test never asks which adapter it has. It asks for a port, and where it needs more than the port can say, for a field
 of the subject; where that is None the test is skipped.
 
+PostgreSQL is not always the same. Behind a pooler, and under planners that were led astray, all suites run with
+`make pooler` and `make planners`; those suites in `FURTHER` do so each time.
+
 After every test each port is closed, and a task, a thread or a connection that is left fails the test.
 """
 
@@ -22,7 +25,7 @@ import asyncio
 import importlib
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias, TypeVar
 
@@ -40,6 +43,20 @@ OURS = "memory=tests.support.memory_subject:adapter,postgres=tests.support.postg
 
 OUR_BLOBS = {name: f"tests.support.blob_subjects:{name}" for name in ("folder", "obstore_memory", "ministack", "moto")}
 """Adapters of this one port, in addition."""
+
+_PLANNERS = {f"postgres_{name}": f"tests.support.planner_subjects:{name}" for name in ("only_seqscan", "stale")}
+_POOLER = {"postgres_pgbouncer": "tests.support.pooled_subject:adapter"}
+
+FURTHER: Mapping[str, Mapping[str, str]] = {
+    "test_claiming_runs": _PLANNERS,
+    "test_claiming_tasks": _PLANNERS,
+    "test_locking": {**_PLANNERS, **_POOLER},
+    "test_callers": _POOLER,
+    "test_outbox": _POOLER,
+    "test_transactions": _POOLER,
+    "test_waking": _POOLER,
+}
+"""By module, adapters that its suite has in addition: where a plan or a session may matter most."""
 
 Made = TypeVar("Made")
 Factory: TypeAlias = Callable[[], AbstractAsyncContextManager[Made]] | None
@@ -61,15 +78,24 @@ def _subject(request: pytest.FixtureRequest) -> AdapterSubject:
     return subject
 
 
-@pytest.fixture(params=_adapters().items(), ids=lambda entry: str(entry[0]))
-def adapter(request: pytest.FixtureRequest) -> AdapterSubject:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One adapter after the other."""
+    module = metafunc.definition.path.stem
+    further: Mapping[str, str] = {} if os.environ.get("FAIRLEAD_ADAPTERS") else FURTHER.get(module, {})
+    for fixture, adapters in (("adapter", {**_adapters(), **further}), ("blob_adapter", _blob_adapters())):
+        if fixture in metafunc.fixturenames:
+            metafunc.parametrize(fixture, adapters.items(), ids=adapters.keys(), indirect=True)
+
+
+@pytest.fixture
+def adapter(request: pytest.FixtureRequest) -> AdapterSubject:
+    """One of the adapters."""
     return _subject(request)
 
 
-@pytest.fixture(params=_blob_adapters().items(), ids=lambda entry: str(entry[0]))
+@pytest.fixture
 def blob_adapter(request: pytest.FixtureRequest) -> AdapterSubject:
-    """One adapter after the other, those too that are of blobs alone."""
+    """One of the adapters, those too that are of blobs alone."""
     return _subject(request)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from functools import partial
 
 import psycopg
@@ -42,19 +42,29 @@ FOR UPDATE
 """
 
 
+@frozen(kw_only=True)
+class Place:
+    """A database, and the ways to it."""
+
+    url: str
+    """How the ports and callers reach it."""
+    beside: str
+    """How a test looks at it, and how it is listened to: directly."""
+
+
 @frozen
 class Migrated:
     """Makes databases that have the tables."""
 
-    database: Callable[[], AbstractContextManager[str]]
+    place: Callable[[], AbstractContextManager[Place]]
 
     @asynccontextmanager
-    async def ports(self, lock_wait_s: float = 30.0) -> AsyncGenerator[tuple[str, Ports]]:
-        """All ports on a fresh database, and its URL."""
-        with self.database() as url:
-            ports = postgres_ports(url, lock_wait_s=lock_wait_s)
+    async def ports(self, lock_wait_s: float = 30.0) -> AsyncGenerator[tuple[Place, Ports]]:
+        """All ports on a fresh database, and where that is."""
+        with self.place() as place:
+            ports = postgres_ports(place.url, lock_wait_s=lock_wait_s, listen_url=place.beside)
             try:
-                yield url, ports
+                yield place, ports
             finally:
                 await ports.aclose()
 
@@ -62,8 +72,18 @@ class Migrated:
 def adapter(request: pytest.FixtureRequest) -> AdapterSubject:
     """Everything in PostgreSQL, on the run's server."""
     databases = request.getfixturevalue("database_factory")
-    template = request.getfixturevalue("template_factory")("migrated", _create_tables)
-    migrated = Migrated(lambda: databases(template))
+    template = request.getfixturevalue("template_factory")("migrated", create_tables)
+
+    @contextmanager
+    def place() -> Generator[Place]:
+        with databases(template) as url:
+            yield Place(url=url, beside=url)
+
+    return subject_in(Migrated(place))
+
+
+def subject_in(migrated: Migrated) -> AdapterSubject:
+    """All ports in databases that are made like this."""
     return AdapterSubject(
         open_store=partial(open_store, migrated, lock_wait_s=30.0),
         open_impatient_store=partial(open_store, migrated, lock_wait_s=0.05),
@@ -76,7 +96,8 @@ def adapter(request: pytest.FixtureRequest) -> AdapterSubject:
     )
 
 
-def _create_tables(url: str) -> None:
+def create_tables(url: str) -> None:
+    """Run the script that `fairlead migrate --sql` prints."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(migration_sql().encode())
 
@@ -84,7 +105,8 @@ def _create_tables(url: str) -> None:
 @asynccontextmanager
 async def open_store(migrated: Migrated, lock_wait_s: float) -> AsyncGenerator[StoreSubject]:
     """A store of its own."""
-    async with migrated.ports(lock_wait_s) as (url, ports):
+    async with migrated.ports(lock_wait_s) as (place, ports):
+        url = place.beside
 
         @asynccontextmanager
         async def hold_task(key: TaskKey) -> AsyncGenerator[None]:
@@ -146,7 +168,7 @@ async def open_ports(migrated: Migrated) -> AsyncGenerator[Ports]:
 @asynccontextmanager
 async def open_callers(migrated: Migrated) -> AsyncGenerator[CallersSubject]:
     """All ports, and every kind of connection beside them."""
-    async with migrated.ports() as (url, ports), callers_of(url) as opened:
+    async with migrated.ports() as (place, ports), callers_of(place.url) as opened:
         yield CallersSubject(ports=ports, open=opened)
 
 

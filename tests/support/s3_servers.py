@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -18,20 +15,12 @@ from attrs import frozen
 
 from fairlead.adapters.s3 import ObjectBlobs, s3_blobs
 
+from .servers import free_port, running
+
 BUCKET = "blobs"
 KEYS = {"access_key_id": "test", "secret_access_key": "test"}
 
 START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 10.0
-
-
-OUTLIVE_NOBODY = """
-import subprocess, sys, threading
-server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
-threading.Thread(target=lambda: (sys.stdin.read(), server.kill()), daemon=True).start()
-sys.exit(server.wait())
-"""
-"""Runs a command for as long as whoever started this one keeps its input open: to the end of a process, even killed."""
 
 
 @frozen
@@ -55,39 +44,26 @@ class S3Server:
 @contextmanager
 def ministack() -> Generator[S3Server]:
     """ministack; left to itself it would listen on all of the machine's interfaces."""
-    port = _free_port()
+    port = free_port()
     settings = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1"}
-    with _running([_program("ministack")], port, settings) as server:
+    with _serving([_program("ministack")], port, settings) as server:
         yield server
 
 
 @contextmanager
 def moto() -> Generator[S3Server]:
     """moto's server: another reading of the same documentation."""
-    port = _free_port()
-    with _running([_program("moto_server"), "-H", "127.0.0.1", "-p", str(port)], port, {}) as server:
+    port = free_port()
+    with _serving([_program("moto_server"), "-H", "127.0.0.1", "-p", str(port)], port, {}) as server:
         yield server
 
 
 @contextmanager
-def _running(command: Sequence[str], port: int, settings: Mapping[str, str]) -> Generator[S3Server]:
-    with tempfile.TemporaryDirectory(prefix="fairlead-s3-") as scratch:
-        process = subprocess.Popen(
-            [sys.executable, "-c", OUTLIVE_NOBODY, *command],
-            env={**os.environ, "TMPDIR": scratch, **settings},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        assert process.stdin is not None
-        try:
-            endpoint = f"http://127.0.0.1:{port}"
-            _make_bucket(process, f"{endpoint}/{BUCKET}")
-            yield S3Server(endpoint)
-        finally:
-            process.stdin.close()
-            process.wait(STOP_TIMEOUT_S)
+def _serving(command: Sequence[str], port: int, settings: Mapping[str, str]) -> Generator[S3Server]:
+    with running(command, settings) as process:
+        endpoint = f"http://127.0.0.1:{port}"
+        _make_bucket(process, f"{endpoint}/{BUCKET}")
+        yield S3Server(endpoint)
 
 
 def _make_bucket(process: subprocess.Popen[bytes], url: str) -> None:
@@ -107,10 +83,3 @@ def _make_bucket(process: subprocess.Popen[bytes], url: str) -> None:
 
 def _program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
