@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 from datetime import datetime
 
+from ...ports.errors import Contention
 from ...ports.outbox import (
     SINKS_MAX,
     DeadLetter,
@@ -16,9 +19,13 @@ from ...ports.outbox import (
 )
 from .database import Database, Parameters, Row
 from .rows import is_run_id
+from .statements import quoted
 
 FORGOTTEN_TOGETHER_MAX = 5_000
 """Rows that a removal touches in one transaction: what flushers of other sinks may have to wait for."""
+
+WRITERS_POLL_S = 0.02
+"""How often a removal looks whether those that wrote when it began have ended."""
 
 
 class SinkKeeping:
@@ -43,6 +50,7 @@ class SinkKeeping:
         rows = await self._database.write("remove_sink", {"name": name})
         if not rows:
             return False
+        await self._until_written()
         parameters = {"sink": rows[0][0], "limit": FORGOTTEN_TOGETHER_MAX}
         for part in ("forget_deliveries", "forget_dead_letters"):
             while await self._database.write(part, parameters):
@@ -51,8 +59,26 @@ class SinkKeeping:
             await self._database.fetch(connection, "lock_sinks")
             await self._database.fetch(connection, "forget_sink", parameters)
         while await self._database.write("forget_deliveries", parameters):
-            pass  # what was on its way when the removal began
+            pass  # what a flusher recorded meanwhile
         return True
+
+    async def _until_written(self) -> None:
+        """Wait for the transactions that put down rows for sinks that are removed now; nobody waits for us.
+
+        Raises:
+            Contention: one of them has been open for long, as a caller's may be; the removal can be repeated.
+        """
+        outbox = {"outbox": f"{quoted(self._database.settings.schema)}.outbox"}
+        writing = await self._writers(outbox)
+        until_s = time.monotonic() + self._database.settings.lock_wait_s
+        while writing:
+            if time.monotonic() > until_s:
+                raise Contention("transactions that began before the sink was removed are still open; remove it again")
+            await asyncio.sleep(WRITERS_POLL_S)
+            writing &= await self._writers(outbox)
+
+    async def _writers(self, outbox: Parameters) -> set[str]:
+        return {row[0] for row in await self._database.read("find_writers", outbox)}
 
     async def read_sinks(self, *, count_max: int) -> Sequence[SinkRecord]:
         """All sinks by name, with what waits for them."""
