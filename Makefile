@@ -9,11 +9,12 @@ SECONDS ?= 120
 MINUTES ?= 15
 SEED ?=
 BENCH ?=
+PLANNERS ?= no_seqscan no_indexscan only_seqscan no_hashjoin no_nestloop only_nestloop only_mergejoin no_sort parallel stale
 
 RUNTIME_EXTRAS := postgres,embedded,uvloop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types imports wheel docs site sim points chaos schedules bench clean
+.PHONY: help demo test check format lint types imports wheel docs site sim points chaos races crashes pooler planners schedules bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -60,6 +61,21 @@ points: $(VENV)/.development ## crash points in memory: every port call of every
 
 chaos: $(VENV)/.development ## workers, database and network under fire for MINUTES, by the dice of SEED; then every promise is checked
 	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+races: $(VENV)/.development ## every command against every other, stopped at each of their points, in memory and PostgreSQL
+	$(BIN)/python -m pytest -q -n 2 tests/races --every-point
+
+crashes: $(VENV)/.development ## a process killed at each statement and commit of a scenario on PostgreSQL, and another one after it
+	$(BIN)/python -m pytest -q -n 2 tests/crashes --every-point
+
+pooler: $(VENV)/.development ## all contract suites behind PgBouncer in transaction mode, which has to be installed
+	@$(BIN)/python -c 'from tests.support.pgbouncer import PROGRAM as p; p or exit("PgBouncer is not installed")'
+	FAIRLEAD_ADAPTERS=postgres_pgbouncer=tests.support.pooled_subject:adapter $(BIN)/python -m pytest -q -n 2 tests/contract
+
+planners: $(VENV)/.development ## all contract suites under planners that are led astray, one after the other
+	@for planner in $(PLANNERS); do echo "$$planner:"; \
+	FAIRLEAD_ADAPTERS=postgres_$$planner=tests.support.planner_subjects:$$planner \
+	$(BIN)/python -m pytest -q -n 2 tests/contract -k "not ten_thousand and not any_width" || exit 1; done
 
 schedules: $(VENV)/.development ## five workers, killed now and then, and a cron of every second for SECONDS: each tick once
 	FAIRLEAD_SCHEDULE_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -s tests/e2e/test_schedules.py

@@ -11,9 +11,13 @@ from fairlead.kernel.commands import (
     Annotation,
     Fired,
     FlushOutbox,
+    PauseSchedule,
     PruneRuns,
+    RemoveSchedule,
+    ReplayDeadLetters,
     SettleTasks,
     SweepJobs,
+    WithdrawDeferred,
     WriteNotes,
 )
 from fairlead.ports.notes import LogLevel, NewLogEntry, ProgressRecord
@@ -69,7 +73,7 @@ async def _mint(hands: Hands, scene: Scene) -> object:
 
 
 async def _withdraw(hands: Hands, scene: Scene) -> object:
-    return await hands.kernel.withdraw(scene.deferred)
+    return await hands.kernel.dispatch(WithdrawDeferred(scene.deferred))
 
 
 async def _rerun(hands: Hands, scene: Scene) -> object:
@@ -89,7 +93,7 @@ def _annotate(name: str) -> Command:
 
 
 async def _replay(hands: Hands, scene: Scene) -> object:
-    return await hands.kernel.replay(DeadLetterFilter())
+    return await hands.kernel.dispatch(ReplayDeadLetters(chosen=DeadLetterFilter()))
 
 
 async def _prune(hands: Hands, scene: Scene) -> dict[str, object]:
@@ -105,7 +109,7 @@ async def _remove_sink(hands: Hands, scene: Scene) -> object:
 
 
 async def _pause_schedule(hands: Hands, scene: Scene) -> object:
-    return (await hands.kernel.pause_schedule("minutely")).record.status
+    return (await hands.kernel.dispatch(PauseSchedule("minutely"))).status
 
 
 async def _change_schedule(hands: Hands, scene: Scene) -> object:
@@ -113,7 +117,7 @@ async def _change_schedule(hands: Hands, scene: Scene) -> object:
 
 
 async def _remove_schedule(hands: Hands, scene: Scene) -> object:
-    return await hands.kernel.remove_schedule("minutely")
+    return await hands.kernel.dispatch(RemoveSchedule("minutely"))
 
 
 # Hosts

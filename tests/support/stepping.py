@@ -20,6 +20,7 @@ from fairlead.adapters.postgres.database import (
     Row,
     Sent,
 )
+from fairlead.adapters.postgres.statements import Statement
 
 Done = TypeVar("Done")
 
@@ -67,7 +68,7 @@ class SteppedDatabase(Database):
 
     async def _single(
         self,
-        name: str,
+        statement: Statement,
         parameters: Parameters,
         *,
         by_key: bool,
@@ -78,10 +79,11 @@ class SteppedDatabase(Database):
         if not committing:
             single = super()._single
             return await self._around(
-                name, lambda: single(name, parameters, by_key=by_key, committing=False, deadline_s=deadline_s)
+                statement.text.decode(),
+                lambda: single(statement, parameters, by_key=by_key, committing=False, deadline_s=deadline_s),
             )
         async with self.transaction() as connection:
             if by_key:
                 await self.exchange(connection, [(PLAN_BY_KEY, NONE)])
-            (answer,) = await self.exchange(connection, [(self.statements[name], parameters)])
+            (answer,) = await self.exchange(connection, [(statement, parameters)])
             return await answer.fetchall() if answer.description is not None else []
