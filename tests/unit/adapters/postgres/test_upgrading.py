@@ -9,12 +9,13 @@ import psycopg
 import pytest
 from attrs import evolve
 
-from fairlead.adapters.memory import ManualClock, MemoryWakeups
+from fairlead.adapters.memory import CollectingSink, ManualClock, MemoryWakeups
 from fairlead.adapters.postgres import migrate, migrating, postgres_ports
 from fairlead.adapters.postgres.migrating import migrations
 from fairlead.kernel import Kernel, RunFilter, Severity
 from fairlead.ports import Ports
 from fairlead.ports.records import TaskKey
+from tests.support.flushing import flush_all
 from tests.support.hands import LEASE, Hands
 from tests.support.records import at
 from tests.support.scenes import register
@@ -34,8 +35,8 @@ ORDER BY table_name, ordinal_position
 class World:
     """A kernel on a database, on a clock that is moved by hand."""
 
-    def __init__(self, url: str, clock: ManualClock) -> None:
-        ports = postgres_ports(url)
+    def __init__(self, url: str, clock: ManualClock, sink: CollectingSink | None = None) -> None:
+        ports = postgres_ports(url, sink=sink)
         self.ports: Ports = evolve(ports, clock=clock, transport=MemoryWakeups(clock))
         self.kernel = Kernel(flows=[survey()], ports=self.ports)
         self.hands = Hands(self.kernel)
@@ -86,6 +87,15 @@ def _copy(source: str, target: str) -> None:
 
 
 @pytest.mark.fault(59)
+async def _migrate_to(version: int, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the tables as an earlier installation made them."""
+    known = tuple(migration for migration in migrations() if migration.version <= version)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(migrating, "migrations", lambda: known)
+        earlier.setattr(migrating, "LATEST", version)
+        await migrate(url)
+
+
 @pytest.mark.parametrize("version", EARLIER)
 async def test_runs_of_an_earlier_version_go_on(
     empty_database_url: str, earlier_url: str, monkeypatch: pytest.MonkeyPatch, version: int
@@ -96,11 +106,7 @@ async def test_runs_of_an_earlier_version_go_on(
     before = World(empty_database_url, clock)
     await before.begin()
     await before.ports.aclose()
-    with monkeypatch.context() as earlier:
-        known = tuple(migration for migration in migrations() if migration.version <= version)
-        earlier.setattr(migrating, "migrations", lambda: known)
-        earlier.setattr(migrating, "LATEST", version)
-        await migrate(earlier_url)
+    await _migrate_to(version, earlier_url, monkeypatch)
     _copy(empty_database_url, earlier_url)
 
     await migrate(earlier_url)
@@ -124,34 +130,65 @@ async def test_runs_of_an_earlier_version_go_on(
     }
 
 
-async def test_events_that_an_earlier_version_left_are_no_defect(empty_database_url: str) -> None:
+@pytest.mark.parametrize("version", EARLIER)
+async def test_events_that_waited_for_the_only_sink_are_delivered(
+    empty_database_url: str, earlier_url: str, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    """Before sinks had names they waited for whoever came. All come, in order, whatever was told since then."""
+    clock, sink = ManualClock(), CollectingSink()
+    await migrate(empty_database_url)
+    before = World(empty_database_url, clock, sink)
+    await before.begin()
+    await before.ports.aclose()
+    await _migrate_to(version, earlier_url, monkeypatch)
+    _copy(empty_database_url, earlier_url)
+    with psycopg.connect(earlier_url) as connection:
+        if version > 4:
+            connection.execute("TRUNCATE fairlead.sinks")
+            connection.execute("UPDATE fairlead.outbox SET published = true WHERE first_sequence > 2")
+    await migrate(earlier_url)
+    world = World(earlier_url, clock, sink)
+    owed = [(found.name, found.waiting > 0) for found in await world.kernel.sinks()]
+    await world.kernel.register()
+    await flush_all(world.kernel)
+    runs = (await world.kernel.runs()).runs
+    told = {run.id: len((await world.kernel.run(run.id).details()).events) for run in runs}
+    broken = await world.ports.persistence.check_invariants()
+    await world.ports.aclose()
+
+    assert owed == [("default", True)]
+    assert {run: [event.sequence for event in sink.of_run(run)] for run in told} == {
+        run: list(range(1, count + 1)) for run, count in told.items()
+    }
+    assert broken == {}
+
+
+async def test_events_that_an_interrupted_removal_left_are_history(empty_database_url: str) -> None:
     """What waits while the store knows no sink is trouble with a remedy, and a migration makes history of it."""
     await migrate(empty_database_url)
-    world = World(empty_database_url, ManualClock())
+    world = World(empty_database_url, ManualClock(), CollectingSink())
     await world.begin()
-    left = "UPDATE fairlead.outbox SET published = false, delivered = 0; TRUNCATE fairlead.sinks, fairlead.held_runs"
+    await world.kernel.remove_sink("default")
     with psycopg.connect(empty_database_url) as connection:
-        connection.execute(left)
-        connection.execute("UPDATE fairlead.outbox SET published = true WHERE first_sequence > 1")
+        connection.execute("UPDATE fairlead.outbox SET published = false WHERE first_sequence = 1")
     found = await Kernel(flows=[], ports=world.ports).doctor()
     with psycopg.connect(empty_database_url) as connection:
         connection.execute("ALTER TABLE fairlead.workers DROP COLUMN sinks")
-        connection.execute("DELETE FROM fairlead.migrations WHERE version = 10")
+        connection.execute("DELETE FROM fairlead.migrations WHERE version >= 10")
     await migrate(empty_database_url)
-    after = await Kernel(flows=[], ports=world.ports).doctor()
+    after = await Kernel(flows=[], ports=evolve(world.ports, sink=None)).doctor()
+    sinks = await world.kernel.sinks()
     await world.ports.aclose()
 
     assert "events_without_sink" in {finding.name for finding in found.findings}
     assert Severity.BROKEN not in {finding.severity for finding in found.findings}
     assert "events_without_sink" not in {finding.name for finding in after.findings}
+    assert sinks == []
 
 
 async def test_upgraded_tables_keep_what_waits(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables that were there before anything could wait hold waits like new ones."""
-    with monkeypatch.context() as earlier:
-        earlier.setattr(migrating, "migrations", lambda: migrations()[:2])
-        earlier.setattr(migrating, "LATEST", 2)
-        await migrate(empty_database_url)
+    await _migrate_to(2, empty_database_url, monkeypatch)
     await migrate(empty_database_url)
     ports = postgres_ports(empty_database_url)
     store = ports.persistence
