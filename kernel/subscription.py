@@ -19,7 +19,8 @@ TURN_S = 1.0
 class Subscription:
     """`EventSink` that calls a function for each event.
 
-    It accepts event by event: what was done before an event that failed is not done again.
+    It accepts event by event: what was done before an event that failed is not done again. The failure is told when the
+    event is offered next, as the first of its batch; so each call with an event is one of its attempts.
 
     Args:
         function: async, or plain, which is called in a thread. What it raises refuses the event.
@@ -37,6 +38,8 @@ class Subscription:
         self._function = function
         self._caller = caller
         self._clock = clock
+        self._failed: tuple[EventRecord, Exception] | None = None
+        """What was raised for an event behind others, which is not told yet."""
 
     @property
     def is_stuck(self) -> bool:
@@ -49,15 +52,19 @@ class Subscription:
         Raises:
             Exception: whatever the function raised for the first event.
         """
+        failed, self._failed = self._failed, None
+        if failed is not None and failed[0] == batch[0]:
+            raise failed[1]
         ends_s = self._clock.monotonic() + TURN_S
         for place, event in enumerate(batch):
             if place and self._clock.monotonic() >= ends_s:
                 return place
             try:
                 await self._caller.call(self._function, event, timeout_s=CALL_TIMEOUT_S)
-            except Exception:
+            except Exception as error:
                 if not place:
                     raise
+                self._failed = event, error
                 return place
         return len(batch)
 

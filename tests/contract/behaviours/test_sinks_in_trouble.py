@@ -166,6 +166,42 @@ async def test_a_subscriber_says_how_often_it_is_tried(world: Ports, clock: Manu
     assert ATTEMPTS_MAX == 90
 
 
+class Choosy(Mood):
+    """Refuses events of one type, and counts how often it was called with one of these."""
+
+    def __init__(self, error: Exception, refused: str) -> None:
+        super().__init__(error)
+        self.refused = refused
+
+    async def __call__(self, event: EventRecord) -> None:
+        if event.type == self.refused:
+            await super().__call__(event)
+        else:
+            self.heard.append((event.sequence, event.type))
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"), [(ConnectionError("down"), 1), (ConnectionError("down"), 3), (GiveUp("no"), 1)]
+)
+async def test_every_call_with_an_event_is_an_attempt(
+    world: Ports, clock: ManualClock, error: Exception, attempts: int
+) -> None:
+    """Also with one that follows others in its batch: it is not called again at once, nor more often than it says."""
+    mood = Choosy(error, "step.completed")
+    kernel = subscribed(world, mood, "*", max_attempts=attempts)
+    await complete(kernel)
+    for attempt in range(1, attempts + 1):
+        await flush(kernel, "mail")
+        assert mood.calls == attempt
+        clock.advance(5)
+    for _ in range(2):
+        await flush(kernel, "mail")
+
+    (letter,) = (await kernel.dead_letters()).letters
+    assert (letter.event.type, letter.attempts, mood.calls) == ("step.completed", attempts, attempts)
+    assert [sequence for sequence, _ in mood.heard] == [1, 2, 3, 4, 5]
+
+
 class Hanging:
     """A plain function that hangs in its thread until it is let go."""
 
