@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, TypeAlias
 
+from ...kernel.amounts import counted
+
 DEPTH_MAX = 6
 """How deep resources are looked into."""
 
@@ -36,13 +38,13 @@ def _parts(path: Path, value: object, depth: int, above: frozenset[int]) -> Iter
     above = above | {id(value)}
     if isinstance(value, Mapping):
         entries: Mapping[Any, object] = value  # pyright: ignore[reportUnknownVariableType]
-        yield path, f"{len(entries)} entries"
+        yield path, counted(len(entries), "entry", "entries")
         for key, each in entries.items():
             yield from _parts(f"{path}[{key!r}]" if path else str(key), each, depth + 1, above)
     elif isinstance(value, Sequence | Set):
         elements: Sequence[object] = list(value)  # pyright: ignore[reportUnknownArgumentType]
         shown = sorted(_text(each, depth + 1, above) for each in elements)
-        yield path, f"{len(shown)} elements: [{', '.join(shown)}]"
+        yield path, f"[{', '.join(shown)}]"
     else:
         held = _held(value)
         if not held:

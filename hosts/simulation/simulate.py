@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from attrs import frozen
 
 from ...kernel import Flow, Kernel, RunStatus, Step, decode_failure
+from ...kernel.amounts import counted
 from ...ports.errors import FairleadError
 from .effects import state_of
 from .faults import Faults
@@ -51,8 +52,9 @@ class Report:
     def __str__(self) -> str:
         struck = ", ".join(f"{kind} {count}" for kind, count in sorted(self.struck.items())) or "none"
         return (
-            f"{self.flow}: {self.seeds} seeds, {self.virtual_s / 3600:.1f} simulated hours, {self.executions} handler "
-            f"calls, {self.repeated} tasks called again, {self.ran_out} runs out of attempts; faults: {struck}"
+            f"{self.flow}: {counted(self.seeds, 'seed')}, {self.virtual_s / 3600:.1f} simulated hours, "
+            f"{counted(self.executions, 'handler call')}, {counted(self.repeated, 'task')} called again, "
+            f"{counted(self.ran_out, 'run')} out of attempts; faults: {struck}"
         )
 
 
