@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from urllib.parse import urlsplit, urlunsplit
 
 import click
 from attrs import frozen
@@ -103,10 +103,10 @@ def tell(line: str) -> None:
         click.echo(click.style(line, fg="bright_black"), err=True)
 
 
+_PASSWORD_OF_USER = re.compile(r"^([^:/?#]+://[^:/?#@]*):[^/?#]*@")
+_PASSWORD_IN_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&#]*")
+
+
 def without_password(url: str) -> str:
     """A URL that may be shown to anybody."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    place = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{place}"))
+    return _PASSWORD_IN_QUERY.sub(r"\1***", _PASSWORD_OF_USER.sub(r"\1:***@", url))

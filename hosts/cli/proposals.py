@@ -58,7 +58,7 @@ def _command(words: list[str]) -> click.Command | None:
 
 
 def _public(value: str) -> str:
-    if "@" not in value:
+    if "@" not in value and "password" not in value:
         return value
     from .database import without_password
 

@@ -106,10 +106,21 @@ def test_a_terminal_sees_statuses_in_colour() -> None:
     assert click.unstyle(output) == "STATUS\nfailed\n"
 
 
-def test_passwords_are_not_shown() -> None:
-    """The rest of the URL is."""
-    assert without_password("postgresql://me:secret@host:5432/db?x=1") == "postgresql://me:***@host:5432/db?x=1"
-    assert without_password("postgresql://host/db") == "postgresql://host/db"
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:secret@host:5432/db?x=1", "postgresql://me:***@host:5432/db?x=1"),
+        ("postgresql://me:secr@et:[@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me@a:1,b:2/db?user=x", "postgresql://me@a:1,b:2/db?user=x"),
+        ("postgresql://host/db", "postgresql://host/db"),
+        ("postgresql:///db?password=secret&host=a%40b", "postgresql:///db?password=***&host=a%40b"),
+        ("postgresql://host/db?user=me&sslpassword=secret", "postgresql://host/db?user=me&sslpassword=***"),
+        ("postgresql://host/db?passfile=/me", "postgresql://host/db?passfile=/me"),
+    ],
+)
+def test_passwords_are_not_shown(url: str, shown: str) -> None:
+    """The rest of the URL is, wherever the password stands in it."""
+    assert without_password(url) == shown
 
 
 def test_text_of_others_commands_no_terminal() -> None:

@@ -128,6 +128,11 @@ def told(*words: str, text: str) -> str:
             "`fairlead runs list`",
             "`fairlead runs list --database 'postgresql://me:***@there/app'`",
         ),
+        (
+            ("why", "latest", "--database", "postgresql://there/app?password=secret"),
+            "`fairlead runs list`",
+            "`fairlead runs list --database 'postgresql://there/app?password=***'`",
+        ),
         (("why", "latest", "--schema", "a"), "`fairlead runs list --schema b`", "`fairlead runs list --schema b`"),
         (
             ("why", "latest", "--schema", "a"),
