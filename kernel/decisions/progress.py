@@ -91,13 +91,18 @@ class RunProgress:
 
     # The run
 
-    def claim(self) -> None:
-        """The pending run becomes running, and the steps that wait for no other become ready."""
+    def claim(self, sweeping: Iterable[StepState] = ()) -> None:
+        """The pending run becomes running, and the steps that wait for no other become ready.
+
+        Args:
+            sweeping: steps that are skipped already, and take along what depends on them.
+        """
         self.run.status = run_after(self.run.status, RunTrigger.CLAIM)
         self.run.started_at = self.now
         if self.plan.run_timeout_s is not None:
             self.run.deadline_at = later(self.now, timedelta(seconds=self.plan.run_timeout_s))
         self.note(_RUN_STARTED)
+        self._advance([skipped for state in sweeping for skipped in self._sweep(state)])
         created = (state for state in self._steps.values() if state.status is StepStatus.CREATED)
         roots = [state.slug for state in created if not state.remaining_dependencies]
         self._advance(settled for slug in roots for settled in self._become_ready(slug))
@@ -338,11 +343,14 @@ class RunProgress:
         self.note(StepSkipped(step=state.slug, reason=reason, error=as_raw(state.error)))
         skipped = [state]
         if consequence is Consequence.SKIP_CASCADE:
-            for slug in self.plan.descendants(state.slug):
-                descendant = self._steps[slug]
-                if descendant.status is StepStatus.CREATED:
-                    skipped += self._skip(descendant, DEPENDENCY_SKIPPED, Consequence.SKIP)
+            skipped += self._sweep(state)
         return skipped
+
+    def _sweep(self, state: StepState) -> Sequence[StepState]:
+        """Skip whatever depends on a step, directly or not, and has not begun."""
+        descendants = [self._steps[slug] for slug in self.plan.descendants(state.slug)]
+        created = [each for each in descendants if each.status is StepStatus.CREATED]
+        return [skipped for each in created for skipped in self._skip(each, DEPENDENCY_SKIPPED, Consequence.SKIP)]
 
     def _fail_unstarted(self, state: StepState, reason: str, error: bytes) -> None:
         """A step fails before it has a task, and with it the run."""

@@ -9,7 +9,7 @@ from attrs import frozen
 from ...ports.statuses import StepStatus
 from ..conditions import is_met
 from ..facts import NULL, facts_of, joined_facts, map_matches, value_matches
-from ..plan import INPUT, Consequence, Pattern, Plan
+from ..plan import INPUT, Consequence, Pattern, Plan, StepKind
 from .state import StepState
 
 CONDITION_UNMET = "condition_unmet"
@@ -54,6 +54,25 @@ def hindrance(plan: Plan, slug: str, input_facts: bytes | None, steps: Mapping[s
     if step.condition is not None and not is_met(step.condition, answer):
         return Hindrance(CONDITION_UNMET, step.on_unmet)
     return None
+
+
+def takes_along(plan: Plan, slug: str, input_facts: bytes | None, steps: Mapping[str, StepState]) -> bool:
+    """Whether a step that was skipped took along all that depends on it.
+
+    What was skipped with another one says nothing of its own; the other one does.
+
+    Args:
+        plan: of the run.
+        slug: the step, which is skipped.
+        input_facts: of the run's input.
+        steps: at least those that the step requires and that its conditions name.
+    """
+    step = plan.steps[slug]
+    hindered = hindrance(plan, slug, input_facts, steps)
+    if hindered is not None:
+        return hindered.consequence is Consequence.SKIP_CASCADE
+    given_up = step.on_timeout if step.kind is StepKind.SIGNAL else step.on_exhausted
+    return given_up is Consequence.SKIP_CASCADE
 
 
 def contains_pattern(plan: Plan, step: StepState, pattern: Pattern) -> bool:

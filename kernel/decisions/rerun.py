@@ -2,8 +2,9 @@
 
 What begins anew: the steps that were named, every step that was neither completed nor skipped, and whatever depends on
 one of these, directly or not. It gets new rows in the new generation, and so do its tasks, in time. All other steps
-keep their rows, and their outputs count on. Nothing of the old generation is live, since the run had ended; what
-still comes of it is addressed to tasks that are terminal.
+keep their rows, and their outputs count on. A step that stays skipped, and was skipped with all that depends on it,
+takes that along again: what begins anew ends no other way than it would have. Nothing of the old generation is live,
+since the run had ended; what still comes of it is addressed to tasks that are terminal.
 
 A map may keep what it has completed: then its new row names the generation since which its completed tasks count, and
 there are new tasks only for its other elements. That is only done where nothing before the map begins anew, so that
@@ -22,6 +23,7 @@ from ..errors import NothingToRerun, RunNotEnded
 from ..plan import Plan
 from .handover import HandOver
 from .progress import RunProgress
+from .readiness import takes_along
 from .settled import Settled, steps_by_run
 from .state import NotLoaded, RunState, StepState, loaded_steps
 
@@ -84,7 +86,7 @@ def rerun_run(command: RerunRun, snapshot: Snapshot, plan: Plan, *, now: datetim
             elements=snapshot.elements,
             signals=snapshot.signals.get(row.id),
         )
-        progress.claim()
+        progress.claim(_sweeping(plan, row, states))
         progress.write(settled.changes)
     except NotLoaded as lack:
         settled.ask(row.id, lack)
@@ -110,6 +112,12 @@ def _states(command: RerunRun, run: RunRow, rows: Mapping[str, StepRow], plan: P
             state.facts = row.facts
             state.has_new_facts = row.facts is not None
         yield state
+
+
+def _sweeping(plan: Plan, run: RunRow, states: Mapping[str, StepState]) -> list[StepState]:
+    """The steps that stay skipped, and with them all that depends on them, whoever asks for it to begin anew."""
+    kept = [state for state in states.values() if state.status is StepStatus.SKIPPED]
+    return [state for state in kept if takes_along(plan, state.slug, run.facts, states)]
 
 
 def _has_failed(row: StepRow) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Set
 from enum import StrEnum
+from functools import partial
 from typing import Any, TypeVar
 
 from fairlead.kernel.plan import Plan
@@ -58,7 +59,7 @@ def check_rows(model: Model, plans: Mapping[int, Plan]) -> None:
             _check_step_events(model, step)
             check_waits(model, plan, run, step, mine)
             failed = sum(task.status is TaskStatus.FAILED for task in mine)
-            Readiness(plan, run, steps).check(slug, _why_skipped(model, step), failed)
+            Readiness(plan, run, steps, partial(_why_skipped, model)).check(slug, _why_skipped(model, step), failed)
         for task in tasks:
             _check_task(model, plan, task)
         for step in (step for (of, _, _), step in model.past.items() if of == run_id):

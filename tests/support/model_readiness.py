@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -17,7 +17,11 @@ SETTLED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
 class Readiness:
     """What one run's steps should have become, as far as it can be told from what they depend on."""
 
-    def __init__(self, plan: Plan, run: RunRow, steps: Mapping[str, StepRow]) -> None:
+    def __init__(
+        self, plan: Plan, run: RunRow, steps: Mapping[str, StepRow], why: Callable[[StepRow], str | None]
+    ) -> None:
+        """`why` is the reason of a step's `step.skipped`."""
+        self.why = why
         self.plan = plan
         self.run = run
         self.steps = steps
@@ -35,6 +39,7 @@ class Readiness:
             assert all(self.steps[name].status in SETTLED for name in plan.dependencies), "I10: too early"
             assert not self._misses_one(slug), "I10: something that it requires was skipped"
             assert all(self._holds(condition) for condition in plan.conditions), "I10: its condition is unmet"
+            assert not self._was_taken_along(slug), "I10: it was skipped with something before it"
         assert (step.status is StepStatus.SKIPPED) == (reason is not None), "I18: step.skipped"
         if reason == "condition_unmet":
             assert not all(self._holds(condition) for condition in plan.conditions), "skipped although it is met"
@@ -50,6 +55,20 @@ class Readiness:
 
     def _misses_one(self, slug: str) -> bool:
         return any(self.steps[name].status is StepStatus.SKIPPED for name in self.plan.steps[slug].requires)
+
+    def _was_taken_along(self, slug: str) -> bool:
+        """Whether a step somewhere before it was skipped for a reason that takes along what depends on it."""
+        before = [name for name in self.plan.steps if slug in self.plan.descendants(name)]
+        return any(self._follows(name) is Consequence.SKIP_CASCADE for name in before)
+
+    def _follows(self, slug: str) -> Consequence | None:
+        """What followed from the skip of a step; None where it was not skipped, or with another one."""
+        plan, reason = self.plan.steps[slug], self.why(self.steps[slug])
+        if reason == "condition_unmet":
+            return plan.on_unmet if all(self._holds(branch) for branch in plan.branches) else Consequence.SKIP
+        if reason == "timed_out" and plan.kind is StepKind.SIGNAL:
+            return plan.on_timeout
+        return plan.on_exhausted if reason in ("handler_failed", "timed_out") else None
 
     def _is_swept_away(self, slug: str) -> bool:
         """Whether a step somewhere before it was skipped in a way that takes along what depends on it."""

@@ -494,3 +494,41 @@ async def test_a_rerun_of_which_nothing_is_known_says_so(world: Ports) -> None:
     with pytest.raises(CommitUnknown, match="the server is down"):
         await kernel.rerun(run.id, "second")
     assert (await run.read()).generation == 2
+
+
+def swept() -> Flow[Any]:
+    """A step that is skipped with all that depends on it, directly or not."""
+    flow = Flow("swept", version=1, input=dict[str, str], max_attempts=1)
+
+    @flow.step(when={"input": {"mode": "never"}}, on_unmet="skip_cascade")
+    def first() -> object:
+        return None
+
+    @flow.step
+    def beside() -> object:
+        return None
+
+    @flow.step
+    def second(first: object, beside: object) -> object:
+        return first
+
+    @flow.step
+    def third(second: object) -> object:
+        return second
+
+    return flow
+
+
+@pytest.mark.parametrize("step", ["second", "third", "beside"])
+async def test_what_was_skipped_with_another_step_is_skipped_again(world: Ports, step: str) -> None:
+    """It ends as it did, from wherever the run begins anew: what it depends on stays skipped, and says so."""
+    hands, run = await completed(world, swept(), {"mode": "usual"})
+    before = {each.slug: (each.status, each.reason) for each in (await run.details()).steps}
+
+    await run.rerun(step)
+    await hands.drain("new")
+
+    assert await run.status() is RunStatus.COMPLETED
+    after = {each.slug: (each.status, each.reason) for each in (await run.details()).steps}
+    assert before == after
+    assert after["third"] == ("skipped", "dependency_skipped")
