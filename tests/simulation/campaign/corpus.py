@@ -8,4 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-CORPUS: Mapping[int, str] = {}
+CORPUS: Mapping[int, str] = {
+    348: "a rerun ran a step that is skipped with one that stays skipped",
+    402: "the same, with steps behind it and sleeps beside",
+}
