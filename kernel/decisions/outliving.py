@@ -28,8 +28,11 @@ class Looked(msgspec.Struct, frozen=True):
     place: RunCursor | None = None
 
     def serves(self, ended_before: datetime, now: datetime) -> bool:
-        """Whether those who look for runs that ended before a time need not look at what was looked at."""
-        return ended_before <= self.nothing_before and now < self.begun_at + LOOK_AGAIN
+        """Whether those who look for runs that ended before a time need not look at what was looked at.
+
+        Not by what a clock said that was ahead: a run that had not ended then may have ended before that time.
+        """
+        return ended_before <= self.nothing_before and self.begun_at <= now < self.begun_at + LOOK_AGAIN
 
     def further(self, place: RunCursor, next_end: datetime | None) -> Looked:
         """What is known when the runs up to a place were looked at, too.

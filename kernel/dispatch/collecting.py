@@ -68,7 +68,10 @@ class Collecting:
         return len(page), [blob for blob in page if blob.key not in kept]
 
     async def _claim_chore(self, command: ClaimChore) -> bool:
-        """An entry of the scheduler that is never due says when the chore was last given to somebody."""
+        """An entry of the scheduler that is never due says when the chore was last given to somebody.
+
+        If that is yet to come by as much, whoever got it had a clock that was ahead.
+        """
         scheduler, now = self._means.ports.scheduler, self._means.clock.now()
         given = ScheduledCommand(
             name=f"{CHORES}{command.name}", due_at=None, command=msgspec.json.encode(_Chore(given_at=now))
@@ -78,7 +81,7 @@ class Collecting:
             await scheduler.schedule(given, replace=False)
             return False
         last = msgspec.json.decode(kept.scheduled.command, type=_Chore)
-        return last.given_at + command.every <= now and await scheduler.put_back(kept, given)
+        return abs(now - last.given_at) >= command.every and await scheduler.put_back(kept, given)
 
     async def _orphans(self, owned: Sequence[tuple[BlobInfo, BlobOwner]]) -> list[BlobInfo]:
         """Those blobs that no row refers to, now or ever."""

@@ -161,6 +161,18 @@ async def test_nothing_that_may_go_is_left_and_nothing_else_goes(world: World) -
     assert looks_behind > SEEDS
 
 
+async def test_a_clock_that_is_ahead_keeps_nothing(world: World) -> None:
+    """What goes on while a host with a wrong clock looks is removed in its time by others."""
+    run = await world.start()
+    ahead = ManualClock(world.clock.now() + timedelta(days=365))
+    await Caretaker(Kernel(flows=world.kernel.flows, ports=evolve(world.kernel.ports, clock=ahead))).prune()
+    assert await world.left() == [run]
+    await world.kernel.cancel(run)
+    world.clock.advance(RETENTION + MINUTE)
+
+    assert await world.look() == (1, True, True)
+
+
 async def leased(world: World) -> Sequence[ShardLease]:
     """The shards in which the sink has something to do."""
     now = world.clock.now()

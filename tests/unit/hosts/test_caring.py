@@ -129,6 +129,19 @@ async def test_one_host_collects_once_a_day(world: Ports, clock: ManualClock) ->
     assert [await kernel.dispatch(chore) for _ in range(2)] == [True, False]
 
 
+async def test_a_clock_that_is_ahead_puts_no_chore_off(world: Ports, clock: ManualClock) -> None:
+    """Whoever collected by it did so for that day, and not for all days until then."""
+    chore = ClaimChore(name="collect_blobs", every=COLLECT_EVERY)
+    right, ahead = (
+        Kernel(flows=[kept("echo")], ports=evolve(world, clock=each))
+        for each in (clock, ManualClock(clock.now() + timedelta(days=365)))
+    )
+    await right.dispatch(chore)
+
+    assert await ahead.dispatch(chore)
+    assert [await right.dispatch(chore) for _ in range(2)] == [True, False]
+
+
 async def test_maintenance_ticks_collect_once_a_day(world: Ports, clock: ManualClock) -> None:
     """Where there are no other hosts; each time by one of all ticks."""
     host = ServerlessHost(Kernel(flows=[kept("echo")], ports=world))
