@@ -126,7 +126,7 @@ class RunHandle(RunOutputs, RunNotes):
         """End the run and everything in it that has not ended; see `Kernel.cancel`.
 
         Returns:
-            What was found: true where this call has cancelled the run, false where it had ended before.
+            What was found, and whether this very call has cancelled the run.
 
         Raises:
             RunNotFound: there is no such run (any more).

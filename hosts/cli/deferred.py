@@ -81,7 +81,7 @@ def cancel_command(
 
     async def ask(kernel: Kernel) -> DeferredRecord:
         run_id = await find_run(kernel, run)
-        return await (await kernel.cancel_later(run_id, at=at, after=after, reason=reason)).read()
+        return (await kernel.cancel_later(run_id, at=at, after=after, reason=reason)).record
 
     record = read(choice, ask)
     if as_json:

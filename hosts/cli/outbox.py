@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
@@ -62,13 +62,12 @@ def status_command(as_json: bool, choice: DatabaseChoice) -> None:
     \b
     fairlead outbox status
     """
-    now = datetime.now(UTC)
 
-    async def ask(kernel: Kernel) -> list[SinkStanding]:
-        workers = await kernel.workers()
-        return [standing_of(sink, workers, now) for sink in await kernel.sinks()]
+    async def ask(kernel: Kernel) -> tuple[list[SinkStanding], datetime]:
+        workers, now = await kernel.workers(), kernel.ports.clock.now()
+        return [standing_of(sink, workers, now) for sink in await kernel.sinks()], now
 
-    sinks = read(choice, ask)
+    sinks, now = read(choice, ask)
     if as_json:
         print_json({"sinks": [sink_json(sink) for sink in sinks]})
     elif sinks:

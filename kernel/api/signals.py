@@ -71,7 +71,7 @@ class Signals(Commanding):
             key: makes the call repeatable: the same key and payload for the same step count once.
 
         Returns:
-            What became of it: `delivered` or `kept`, and whether it is the repetition of an earlier one.
+            Whether it is delivered or kept, and whether it is the repetition of an earlier one.
 
         Raises:
             RunNotFound: there is no such run.

@@ -86,7 +86,6 @@ def _copy(source: str, target: str) -> None:
         there.execute("SELECT setval(pg_get_serial_sequence('fairlead.flows', 'id'), max(id)) FROM fairlead.flows")
 
 
-@pytest.mark.fault(59)
 async def _migrate_to(version: int, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the tables as an earlier installation made them."""
     known = tuple(migration for migration in migrations() if migration.version <= version)
@@ -96,6 +95,7 @@ async def _migrate_to(version: int, url: str, monkeypatch: pytest.MonkeyPatch) -
         await migrate(url)
 
 
+@pytest.mark.fault(59)
 @pytest.mark.parametrize("version", EARLIER)
 async def test_runs_of_an_earlier_version_go_on(
     empty_database_url: str, earlier_url: str, monkeypatch: pytest.MonkeyPatch, version: int
@@ -130,6 +130,7 @@ async def test_runs_of_an_earlier_version_go_on(
     }
 
 
+@pytest.mark.fault(59)
 @pytest.mark.parametrize("version", EARLIER)
 async def test_events_that_waited_for_the_only_sink_are_delivered(
     empty_database_url: str, earlier_url: str, monkeypatch: pytest.MonkeyPatch, version: int
