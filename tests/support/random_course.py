@@ -1,61 +1,25 @@
-"""Random courses of runs: what may happen to them, on a store of dictionaries.
-
-Every decision is taken on the rows that the dispatcher would load, and again on all rows in another order; whatever
-it writes is applied to the model, whose rows are counted anew after each.
-"""
+"""Random courses of runs: whatever may happen, drawn from a generator."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from random import Random
 
-from msgspec.structs import replace
-
-from fairlead.kernel.arrays import missing_arrays
-from fairlead.kernel.commands import Capacity, Outcome, RerunRun, RestartedRun, RunRequest, SendSignal, Verdict
-from fairlead.kernel.decisions.cancel import cancel_run
-from fairlead.kernel.decisions.claim import claim_runs
-from fairlead.kernel.decisions.expire import expire_runs
-from fairlead.kernel.decisions.handover import NOBODY, HandOver
-from fairlead.kernel.decisions.rerun import rerun_run, restart_of
-from fairlead.kernel.decisions.settle import reap_tasks, settle_tasks
-from fairlead.kernel.decisions.settled import Settled
-from fairlead.kernel.decisions.signal import Reception, deliver_signal, keep_signal, receive
-from fairlead.kernel.decisions.start import start_run
-from fairlead.kernel.decisions.state import ChangeSet
-from fairlead.kernel.decisions.wake import wake_tasks
-from fairlead.kernel.dispatch.announcing import jobs_of_changes
+from fairlead.kernel.commands import Capacity, Outcome, RerunRun, RunRequest
 from fairlead.kernel.plan import INPUT, NO_QUESTIONS, Plan, StepKind
-from fairlead.kernel.sleeps import missing_times
-from fairlead.ports.changes import Changes, Suspension, TaskUpdate
-from fairlead.ports.errors import UsageError
-from fairlead.ports.records import ClaimedTask, Lease, RunRow, Snapshot, StepRow, TaskKey, WaitsFor
-from fairlead.ports.statuses import TERMINAL_RUN, RunStatus, StepStatus, TaskStatus
+from fairlead.ports.records import ClaimedTask, Lease, WaitsFor
+from fairlead.ports.statuses import TERMINAL_RUN
 
-from .model import Model
-from .model_invariants import check_changed, check_rows
-from .model_reruns import expected_restart
-from .model_waits import expected_reception
-from .random_flows import (
-    ELEMENTS,
-    QUEUES,
-    STEPS_MAX,
-    completed,
-    plain_facts,
-    random_facts,
-    random_outcome,
-    random_plan,
-)
-from .records import LEASE_S, START, run_id
+from .course import Course
+from .random_flows import ELEMENTS, QUEUES, random_facts, random_outcome, random_plan
+from .records import LEASE_S
 
 RUNS_MAX = 3
 FLOW_IDS = (1, 2)
-ROUNDS_MAX = 2 * RUNS_MAX * STEPS_MAX * max(ELEMENTS)
-"""Enough for every task to be claimed and to end one after the other."""
 
 
-class Course:
+class RandomCourse(Course):
     """Some runs of two flows, hosts that come and go, and every order in which they can meet.
 
     Every method is something that may happen; what exactly, is drawn from the generator that it gets.
@@ -67,101 +31,55 @@ class Course:
         draw: Callable[[Random, str], Plan] = random_plan,
         lengths_of_inputs: Sequence[int] = ELEMENTS,
     ) -> None:
-        self.model = Model()
-        self.plans = {flow_id: draw(random, f"flow{flow_id}") for flow_id in FLOW_IDS}
-        self.now = START
-        self.given: list[ClaimedTask] = []
-        """Every lease that any host was ever given; most do not hold any more."""
+        plans = {flow_id: draw(random, f"flow{flow_id}") for flow_id in FLOW_IDS}
+        super().__init__(
+            plans, [_request(random, plans, lengths_of_inputs) for _ in range(random.randint(1, RUNS_MAX))]
+        )
         self.cancelled = False
-        for number in range(1, 1 + random.randint(1, RUNS_MAX)):
-            flow_id = random.choice(FLOW_IDS)
-            plan = self.plans[flow_id]
-            facts = random_facts(random, plan.questions[INPUT], lengths_of_inputs)
-            request = RunRequest(flow_id=flow_id, input=b"{}", facts=facts, priority=random.randint(-1, 1))
-            new = start_run(request, flow_id, plan, run_id=run_id(number), now=self.now)
-            assert new == start_run(request, flow_id, plan, run_id=run_id(number), now=self.now)
-            self.model.insert(new)
-        check_rows(self.model, self.plans)
-
-    # What happens
 
     def claim_pending_runs(self, random: Random) -> None:
         """A host claims some pending runs."""
         pending = self.model.pending()
         if pending:
-            self._claim(random.randint(1, len(pending)), _capacity(random))
+            self.claim(random.randint(1, len(pending)), random_capacity(random))
 
     def claim_a_task(self, random: Random) -> None:
         """A host claims a queued task."""
-        for key in random.sample(self._claimable(), min(1, len(self._claimable()))):
-            self.given.append(self.model.claim(key, worker="claiming", until=self._lease_end()))
+        for key in random.sample(self.claimable(), min(1, len(self.claimable()))):
+            self.take(key, "claiming")
 
     def settle_anything(self, random: Random) -> None:
         """A host writes outcomes back: under tokens that hold, that never held again, that were used before."""
-        leases = {_lease_of(task): task for task in self.given}
+        leases = {Lease(task.key, task.token): task for task in self.given}
         tasks = random.sample(list(leases.values()), min(random.randint(1, 5), len(leases)))
-        self._settle(self._outcomes(tasks, random), _capacity(random))
+        self.settle(self._outcomes(tasks, random), random_capacity(random))
 
     def work(self, random: Random) -> None:
         """A host claims what it can and settles some of what it holds, in one batch."""
         self.now += timedelta(seconds=random.choice([0, 6]))
         if self.model.pending():
-            self._claim(RUNS_MAX, _capacity(random))
-        for key in self._claimable():
-            self.given.append(self.model.claim(key, worker="claiming", until=self._lease_end()))
-        held = self._held()
+            self.claim(RUNS_MAX, random_capacity(random))
+        for key in self.claimable():
+            self.take(key, "claiming")
+        held = self.held()
         tasks = random.sample(held, min(random.randint(1, 9), len(held)))
-        self._settle(self._outcomes(tasks, random), _capacity(random))
+        self.settle(self._outcomes(tasks, random), random_capacity(random))
 
     def pass_time(self, random: Random) -> None:
         """Delays end, leases run out."""
         self.now += timedelta(seconds=random.choice([1, 6, LEASE_S + 1]))
 
-    def reap(self, random: Random) -> None:
+    def take_back(self, random: Random) -> None:
         """Somebody takes back what nobody extended."""
-        before = self.now - timedelta(seconds=random.choice([0, 2]))
-        expired = [task for task in self.model.tasks.values() if task.lease_until and task.lease_until < before]
-        # What the search for them saw may have changed since.
-        expired += [replace(task, token=task.token - 1) for task in expired if task.token > 1]
+        self.reap(self.now - timedelta(seconds=random.choice([0, 2])))
 
-        def decide(snapshot: Snapshot) -> Settled:
-            return reap_tasks(
-                expired,
-                snapshot,
-                self.plans,
-                now=self.now,
-                before=before,
-                hand_over=HandOver(NOBODY, self.now),
-            )
-
-        settled = self._decide([task.key for task in expired], decide)
-        running = {task.key for task in expired if task.status is TaskStatus.RUNNING}
-        assert {lease.key for lease in settled.verdicts} <= running
-        assert not settled.changes.claimed
-
-    def wake(self, random: Random) -> None:
+    def look_at_waits(self, random: Random) -> None:
         """Somebody looks at the waits whose time has come."""
-        self._wake(self.now - timedelta(seconds=random.choice([0, 2])))
+        self.wake(self.now - timedelta(seconds=random.choice([0, 2])))
 
-    def _wake(self, before: datetime) -> None:
-        found = [task for task in self.model.tasks.values() if task.wake_at and task.wake_at <= before]
-        # What the search for them saw may have changed since: they are over, or wait for another time.
-        stale = [task for task in self.model.tasks.values() if task.wake_at is None or task.wake_at > self.now][-4:]
-        everything = [*found, *stale]
-
-        def decide(snapshot: Snapshot) -> Settled:
-            hand_over = HandOver(NOBODY, self.now)
-            return wake_tasks(everything, snapshot, self.plans, now=self.now, hand_over=hand_over)
-
-        settled = self._decide([task.key for task in everything], decide)
-        woken = {lease.key for lease in settled.verdicts}
-        assert woken <= {task.key for task in found}
-        left = (task for task in self.model.tasks.values() if task.wake_at is not None and task.wake_at <= before)
-        assert not any(left), "a wait that was looked at in vain"
-        for task in (self.model.tasks[key] for key in woken):
-            if task.status is TaskStatus.QUEUED:
-                assert self.model.ready_at[task.key] == self.now
-        assert self._decide([task.key for task in everything], decide).changes.empty, "every wake counts once"
+    def look_at_deadlines(self, random: Random) -> None:
+        """Somebody looks for runs that are past their deadlines."""
+        self.expire()
 
     def send_a_signal(self, random: Random) -> None:
         """Somebody answers some step of some run, most often one that waits; with one of two keys and two payloads."""
@@ -171,50 +89,9 @@ class Course:
         waiting = [key[:2] for key, task in self.model.tasks.items() if task.waits_for is WaitsFor.SIGNAL]
         steps = [(run.id, slug) for slug in random.choice([signals, signals, [*plan.steps, "unknown"]])]
         run_id, step = random.choice(random.choice([waiting, steps]) or steps or [(run.id, "unknown")])
-        self._signal(run_id, step, random.choice("ab"), random.choice([b'"yes"', b'"no"']), random)
-
-    def _signal(self, run_id: str, step: str, key: str, payload: bytes, random: Random) -> None:
-        run = self.model.runs[run_id]
-        plan = self.plans[run.flow_id]
-        questions = plan.questions.get(step, NO_QUESTIONS)
-        facts = random_facts(random, questions)
-        if step in plan.steps and (any(missing_arrays(plan, step, facts)) or any(missing_times(plan, step, facts))):
-            facts = plain_facts(questions)  # otherwise it would not have been sent
-        command = SendSignal(run_id=run_id, step=step, key=key, payload=payload, facts=facts, digest=payload.hex())
-        before, wanted = self.model.rows(), expected_reception(self.model, plan, command)
-        reception = self._received(command, plan)
-        assert reception is wanted
-        if reception is Reception.KEEP:
-            self.model.apply(keep_signal(command, run, now=self.now).frozen())
-            check_changed(before, self.model)
-            check_rows(self.model, self.plans)
-            assert self.model.runs[run_id].next_sequence == run.next_sequence, "nothing happened so far"
-        elif reception is Reception.DELIVER:
-            self._deliver(command, plan)
-
-    def _received(self, command: SendSignal, plan: Plan) -> Reception | type[UsageError]:
-        run, row = self.model.runs[command.run_id], self.model.steps.get((command.run_id, command.step))
-        try:
-            return receive(command, run, row, plan, self.model.sent(run.id), now=self.now)
-        except UsageError as error:
-            return type(error)
-
-    def _deliver(self, command: SendSignal, plan: Plan) -> None:
-        def decide(snapshot: Snapshot) -> Settled:
-            hand_over = HandOver(NOBODY, self.now)
-            return deliver_signal(command, snapshot, plan, now=self.now, hand_over=hand_over)
-
-        generation = self.model.steps[command.run_id, command.step].generation
-        self._decide([TaskKey(command.run_id, command.step, generation, 0)], decide)
-        assert self.model.steps[command.run_id, command.step].status is StepStatus.COMPLETED
-
-    def expire(self, random: Random) -> None:
-        """Somebody looks for runs that are past their deadlines."""
-        overdue = [run for run in self.model.runs.values() if run.deadline_at and run.deadline_at <= self.now]
-        changes = expire_runs(list(self.model.runs.values()), now=self.now)
-        self._apply(changes, NOBODY)
-        assert all(self.model.runs[run.id].status is RunStatus.FAILED for run in overdue)
-        assert len(changes.runs) == len(overdue)
+        key, payload = random.choice("ab"), random.choice([b'"yes"', b'"no"'])
+        questions = self.plans[self.model.runs[run_id].flow_id].questions.get(step, NO_QUESTIONS)
+        self.signal(run_id, step, key, payload, random_facts(random, questions))
 
     def rerun_a_run(self, random: Random) -> None:
         """Somebody reruns or retries a run, most often one that has ended, from some steps or from none."""
@@ -222,20 +99,15 @@ class Course:
         ended = [run for run in runs if run.status in TERMINAL_RUN]
         partly = [run for run in ended if any(self._partly_failed(run.id))]
         run = random.choice(random.choice([partly, partly, ended, runs]) or runs)
-        plan = self.plans[run.flow_id]
-        rows = {slug: step for (of, slug), step in self.model.steps.items() if of == run.id}
-        named = random.choice([list(self._partly_failed(run.id)), list(plan.steps)])
+        named = random.choice([list(self._partly_failed(run.id)), list(self.plans[run.flow_id].steps)])
         steps = tuple(random.sample(named, min(random.choice([0, 1, 1, 2]), len(named))))
-        command = RerunRun(run_id=run.id, steps=steps, keep_elements=random.random() < 0.7)
-        restart, wanted = _restart(command, run, rows, plan), expected_restart(self.model, plan, command)
-        if not isinstance(restart, RestartedRun):
-            assert restart is wanted
-            return
-        assert (restart.steps, restart.elements) == wanted
-        self._rerun(command, plan)
-        assert self.model.runs[run.id].generation == restart.generation == run.generation + 1
-        for slug, row in rows.items():
-            assert (self.model.steps[run.id, slug] == row) is (slug not in restart.steps), "what is kept is as it was"
+        self.rerun(RerunRun(run_id=run.id, steps=steps, keep_elements=random.random() < 0.7))
+
+    def cancel_a_run(self, random: Random) -> None:
+        """Somebody cancels one run, whatever it is at; only one, since little happens to it afterwards."""
+        if not self.cancelled:
+            self.cancelled = True
+            self.cancel(random.choice(list(self.model.runs)))
 
     def _partly_failed(self, run_id: str) -> Iterator[str]:
         """The maps of a run of whose elements some have failed, and others are completed."""
@@ -243,228 +115,17 @@ class Course:
             if of == run_id and step.failed_tasks and self.model.completed(run_id, slug, [step.generation]):
                 yield slug
 
-    def _rerun(self, command: RerunRun, plan: Plan) -> None:
-        run = self.model.runs[command.run_id]
-
-        def decide(snapshot: Snapshot) -> Settled:
-            return rerun_run(command, snapshot, plan, now=self.now, hand_over=HandOver(NOBODY, self.now))
-
-        rows = {name: step for name, step in self.model.steps.items() if name[0] == run.id}
-        snapshot = Snapshot(runs={run.id: run}, steps=rows, tasks={})
-        settled, _ = self._completed(decide(snapshot), snapshot, decide)
-        self._apply(settled.changes, NOBODY)
-
-    def cancel_a_run(self, random: Random) -> None:
-        """Somebody cancels one run, whatever it is at; only one, since little happens to it afterwards."""
-        if self.cancelled:
-            return
-        self.cancelled = True
-        run = random.choice(list(self.model.runs.values()))
-        changes = cancel_run(run, "no longer wanted", now=self.now)
-        before = self.model.rows()
-        self.model.apply(changes)
-        check_changed(before, self.model)
-        check_rows(self.model, self.plans)
-        assert (changes == Changes()) == (run.status in TERMINAL_RUN)
-        assert self.model.runs[run.id].status in TERMINAL_RUN
-
-    # The end
-
-    def end(self) -> None:
-        """Where attempts do not fail any more, every run comes to its end."""
-        for _ in range(ROUNDS_MAX):
-            if self.model.pending():
-                self._claim(RUNS_MAX, NOBODY)
-            self.now = max([self.now, *self.model.ready_at.values()])
-            for key in self._claimable():
-                self.given.append(self.model.claim(key, worker="last", until=self._lease_end()))
-            tasks = self._held()
-            waits = [task for task in self.model.tasks.values() if task.status is TaskStatus.SUSPENDED]
-            if not tasks and not waits:
-                break
-            self._settle([completed(task, self._plain_facts(task)) for task in tasks], NOBODY)
-            for task in waits:
-                if task.wake_at is None:
-                    self._signal(task.key.run_id, task.key.step, f"last {task.key.generation}", b'"yes"', Random(0))
-            self.now = max([self.now, *(task.wake_at for task in self.model.tasks.values() if task.wake_at)])
-            self._wake(self.now)
-
-        assert {run.status for run in self.model.runs.values()} <= TERMINAL_RUN
-        reasons = {event.get("reason") for events in self.model.events.values() for event in events}
-        assert "internal_error" not in reasons, "the rules raised somewhere"
-
-    # Deciding
-
-    def _claim(self, count: int, capacity: Capacity) -> None:
-        pending = self.model.pending()[:count]
-
-        signals = {run.id: self.model.sent(run.id) for run in pending if run.signals}
-
-        def decide() -> ChangeSet:
-            hand_over = HandOver(capacity, self.now)
-            return claim_runs(pending, self.plans, now=self.now, hand_over=hand_over, signals=signals)
-
-        changes = decide()
-        assert changes == decide()
-        self._apply(changes, capacity)
-        assert all(self.model.runs[run.id].status is not RunStatus.PENDING for run in pending)
-
-    def _settle(self, outcomes: Sequence[Outcome], capacity: Capacity) -> None:
-        def decide(snapshot: Snapshot) -> Settled:
-            return settle_tasks(
-                outcomes,
-                snapshot,
-                self.plans,
-                now=self.now,
-                hand_over=HandOver(capacity, self.now),
-                absent=Verdict.STALE,
-            )
-
-        held = {_lease_of(task) for task in self._held()}
-        keys = [outcome.key for outcome in outcomes]
-        settled = self._decide(keys, decide, capacity)
-        mine = {Lease(outcome.key, outcome.token) for outcome in outcomes}
-        assert set(settled.verdicts) == mine
-        recorded = {lease for lease, _ in self.model.outcomes}
-        assert {lease for lease, verdict in settled.verdicts.items() if verdict is Verdict.SETTLED} <= recorded
-        for suspension in settled.changes.suspensions:
-            over = suspension.give_up_at is not None and suspension.give_up_at <= self.now
-            assert not over or suspension.checks == 0, "it should have given up"
-        written: list[TaskUpdate | Suspension] = [*settled.changes.tasks, *settled.changes.suspensions]
-        assert {Lease(task.key, task.token) for task in written} <= held & mine, "a stale write"
-        again = self._decide(keys, decide, capacity)
-        assert again.changes.empty, "the same command twice"
-        # A task remembers its latest outcome only: an older one in the same batch is stale by now.
-        for lease, verdict in settled.verdicts.items():
-            assert again.verdicts[lease] is verdict or (lease not in held and again.verdicts[lease] is Verdict.STALE)
-
-    def _decide(
-        self, keys: Sequence[TaskKey], decide: Callable[[Snapshot], Settled], capacity: Capacity | None = None
-    ) -> Settled:
-        """Decide on the neighbours, and on all steps where these do not do; then compare with knowing everything."""
-        near = self.model.snapshot(keys, [step for key in keys for step in self._neighbours(key)])
-        settled = decide(near)
-        assert settled == decide(near), "the same rows, the same decision"
-        settled, near = self._completed(settled, near, decide)
-        whole, _ = self._completed(*self._knowing_everything(keys, decide), decide)
-        assert _sorted(settled.changes.frozen()) == _sorted(whole.changes.frozen())
-        assert settled.verdicts == whole.verdicts
-        self._apply(settled.changes, NOBODY if capacity is None else capacity)
-        return settled
-
-    def _knowing_everything(
-        self, keys: Sequence[TaskKey], decide: Callable[[Snapshot], Settled]
-    ) -> tuple[Settled, Snapshot]:
-        snapshot = self.model.snapshot(reversed(keys), list(reversed(self.model.steps)))
-        return decide(snapshot), snapshot
-
-    def _completed(
-        self, settled: Settled, snapshot: Snapshot, decide: Callable[[Snapshot], Settled]
-    ) -> tuple[Settled, Snapshot]:
-        """Decide again with what was missing: steps at first, then the elements of one map with gaps after another."""
-        for _ in range(2 + STEPS_MAX):
-            if settled.complete:
-                break
-            more = {key: step for key, step in self.model.steps.items() if key[0] in settled.incomplete}
-            elements = {request: self.model.elements(request) for request in settled.elements}
-            signals = {run_id: self.model.sent(run_id) for run_id in settled.signals}
-            snapshot = replace(
-                snapshot,
-                steps={**snapshot.steps, **more},
-                elements={**snapshot.elements, **elements},
-                signals={**snapshot.signals, **signals},
-            )
-            settled = decide(snapshot)
-        assert settled.complete
-        return settled, snapshot
-
-    def _apply(self, changes: ChangeSet, capacity: Capacity) -> None:
-        before = self.model.rows()
-        self.model.apply(changes.frozen())
-        check_changed(before, self.model)
-        check_rows(self.model, self.plans)
-        self._check_handed_over(changes, before, capacity)
-        self._check_jobs(changes, before)
-        self.given.extend(changes.claimed)
-
-    def _check_handed_over(self, changes: ChangeSet, before: Model, capacity: Capacity) -> None:
-        assert len(changes.claimed) <= capacity.slots
-        for claimed in changes.claimed:
-            task = self.model.tasks[claimed.key]
-            run = self.model.runs[claimed.key.run_id]
-            step = self.plans[run.flow_id].steps[claimed.key.step]
-            assert (task.status, task.token, task.worker) == (TaskStatus.RUNNING, 1, capacity.worker)
-            assert (claimed.token, claimed.attempt, claimed.lease_until) == (1, 1, task.lease_until)
-            assert run.flow_id in capacity.flow_ids
-            assert step.queue in capacity.queues
-            assert step.start_delay_s == 0
-            assert capacity.minimum_priority is None or run.priority >= capacity.minimum_priority
-        new = self.model.tasks.keys() - before.tasks.keys()
-        leased = {key for key in new if self.model.tasks[key].token and key not in self.model.outputs}
-        assert leased == {claimed.key for claimed in changes.claimed}
-
-    def _check_jobs(self, changes: ChangeSet, before: Model) -> None:
-        """Every task that is nobody's now is announced; what does not deliver gets one hint for each queue."""
-        plans = {run_id: self.plans[run.flow_id] for run_id, run in self.model.runs.items()}
-        told = jobs_of_changes(changes, plans, flow_ids=dict.fromkeys(plans, 1), now=self.now, delivers=True)
-        queued = {
-            key
-            for key, task in self.model.tasks.items()
-            if task.status is TaskStatus.QUEUED and before.tasks.get(key) != task
-        }
-        # A task that goes back to its queue is cancelled at once where another one ends its step or run.
-        cancelled = {job.task for job in told if job.task and self._is_cancelled(job.task)}
-        assert {job.task for job in told} - cancelled == queued
-        assert all(job.task and job.queue == self.model.queues[job.task] for job in told if job.task in queued)
-        hints = [
-            job.queue
-            for job in jobs_of_changes(changes, plans, flow_ids=dict.fromkeys(plans, 1), now=self.now, delivers=False)
-        ]
-        due = {self.model.queues[key] for key in queued if self.model.ready_at[key] <= self.now}
-        assert len(hints) == len(set(hints))
-        assert due <= set(hints)
-
-    # Looking
-
     def _outcomes(self, tasks: Sequence[ClaimedTask], random: Random) -> list[Outcome]:
         return [random_outcome(random, task, self.plans[task.flow_id]) for task in tasks]
 
-    def _neighbours(self, key: TaskKey) -> Iterable[tuple[str, str]]:
-        plan = self.plans[self.model.runs[key.run_id].flow_id]
-        return ((key.run_id, slug) for slug in plan.neighbours[key.step])
 
-    def _claimable(self) -> list[TaskKey]:
-        queued = (key for key, task in self.model.tasks.items() if task.status is TaskStatus.QUEUED)
-        return [key for key in queued if self.model.ready_at[key] <= self.now]
-
-    def _held(self) -> list[ClaimedTask]:
-        return [task for task in self.given if self._holds(task)]
-
-    def _holds(self, task: ClaimedTask) -> bool:
-        row = self.model.tasks[task.key]
-        return row.status is TaskStatus.RUNNING and row.token == task.token
-
-    def _plain_facts(self, task: ClaimedTask) -> bytes | None:
-        return plain_facts(self.plans[task.flow_id].questions[task.key.step])
-
-    def _is_cancelled(self, key: TaskKey) -> bool:
-        run, task = self.model.runs[key.run_id], self.model.tasks.get(key)
-        return run.status is RunStatus.FAILED or (task is not None and task.status is TaskStatus.CANCELLED)
-
-    def _lease_end(self) -> datetime:
-        return self.now + timedelta(seconds=LEASE_S)
+def _request(random: Random, plans: dict[int, Plan], lengths_of_inputs: Sequence[int]) -> RunRequest:
+    flow_id = random.choice(FLOW_IDS)
+    facts = random_facts(random, plans[flow_id].questions[INPUT], lengths_of_inputs)
+    return RunRequest(flow_id=flow_id, input=b"{}", facts=facts, priority=random.randint(-1, 1))
 
 
-def _restart(
-    command: RerunRun, run: RunRow, rows: Mapping[str, StepRow], plan: Plan
-) -> RestartedRun | type[UsageError]:
-    try:
-        return restart_of(command, run, rows, plan)
-    except UsageError as error:
-        return type(error)
-
-
-def _capacity(random: Random) -> Capacity:
+def random_capacity(random: Random) -> Capacity:
     """A host with some slots, which may serve not everything."""
     return Capacity(
         worker="handed-over",
@@ -474,12 +135,3 @@ def _capacity(random: Random) -> Capacity:
         lease_duration=timedelta(seconds=LEASE_S),
         minimum_priority=random.choice([None, None, 0, 1]),
     )
-
-
-def _lease_of(task: ClaimedTask) -> Lease:
-    return Lease(task.key, task.token)
-
-
-def _sorted(changes: Changes) -> Changes:
-    """Changes whose steps stand in one order, whatever the order in which their rows were loaded."""
-    return replace(changes, steps=tuple(sorted(changes.steps, key=lambda step: (step.run_id, step.slug))))

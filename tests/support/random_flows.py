@@ -145,6 +145,22 @@ def random_maps(random: Random, slug: str = "flow") -> Plan:
     return Plan(slug=slug, version="1", fingerprint="shape", steps=steps)
 
 
+def random_waits(random: Random, slug: str = "flow") -> Plan:
+    """A flow of a few steps of which most wait for an answer or for a time, one behind the other."""
+    steps: dict[str, StepPlan] = {}
+    for number in range(random.randint(2, 4)):
+        kind = random.choice([StepKind.SIGNAL, StepKind.SIGNAL, StepKind.STEP, StepKind.SLEEP])
+        steps[f"wait{number}"] = StepPlan(
+            slug=f"wait{number}",
+            kind=kind,
+            dependencies=tuple(list(steps)[-1:]),
+            max_attempts=1,
+            wait_s=random.choice(DURATIONS[kind]) if kind in DURATIONS else None,
+            on_timeout=random.choice(CONSEQUENCES),
+        )
+    return Plan(slug=slug, version="1", fingerprint="shape", steps=steps)
+
+
 def random_facts(random: Random, questions: Questions, lengths_of: Sequence[int] = ELEMENTS) -> bytes | None:
     """The facts of a payload of which this was asked: mostly arrays, empty ones among them; patterns met or not."""
     if not questions:

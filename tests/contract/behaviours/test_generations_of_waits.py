@@ -17,6 +17,7 @@ from fairlead.kernel import (
     SignalFate,
     SignalNotAwaited,
     SignalSpent,
+    SignalWaiting,
     Suspend,
 )
 from fairlead.ports import Ports
@@ -202,3 +203,25 @@ async def test_a_run_that_timed_out_is_retried(world: Ports, clock: ManualClock)
     assert await hands.wake() == 1
     await hands.complete(await hands.claim_task(), "done")
     assert await run.result() == {"compute": "done"}
+
+
+async def test_an_answer_may_come_ahead_of_its_step_in_every_generation(world: Ports) -> None:
+    """What an earlier generation has used is not kept for this one: it neither stands in the way nor counts again."""
+    flow = Flow("drafts", version=1)
+    flow.step(lambda: None, slug="draft")
+    flow.signal("verdict", str, after=["draft"])
+    kernel = Kernel(flows=[flow], ports=world)
+    hands = Hands(kernel)
+    run = await kernel.start("drafts", None)
+    await hands.claim_runs()
+    await hands.complete(await hands.claim_task())
+    await run.signal("verdict", "poor", key="first")
+    await run.rerun("draft")
+
+    ahead = await run.signal("verdict", "good", key="second")
+    with pytest.raises(SignalWaiting):
+        await run.signal("verdict", "better", key="third")
+    await hands.complete(await hands.claim_task())
+
+    assert ahead.fate is SignalFate.KEPT
+    assert await run.result() == {"verdict": "good"}

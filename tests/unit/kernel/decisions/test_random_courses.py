@@ -1,4 +1,7 @@
-"""The decisions over random flows and random courses, on a store of dictionaries."""
+"""The decisions over random flows and long random courses, on a store of dictionaries.
+
+What is short enough to be read where it fails is in `test_effects`.
+"""
 
 from __future__ import annotations
 
@@ -7,38 +10,38 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from fairlead.ports.statuses import TERMINAL_RUN, TERMINAL_STEP, TERMINAL_TASK
-from tests.support.random_course import Course
+from tests.support.random_course import RandomCourse
 from tests.support.random_flows import random_maps
 
-SEEDS = st.integers(0, 2**32).map(Random)
 
-
-def lose_leases(course: Course, random: Random) -> None:
+def lose_leases(course: RandomCourse, random: Random) -> None:
     """A host takes a task and is not heard of again until its lease is over, perhaps."""
     course.claim_a_task(random)
     course.pass_time(random)
-    course.reap(random)
+    course.take_back(random)
 
 
-OCCURRENCES: tuple[Callable[[Course, Random], None], ...] = (
-    *[Course.work] * 5,
-    *[Course.settle_anything] * 2,
-    *[Course.pass_time] * 2,
-    *[Course.wake] * 2,
-    *[Course.send_a_signal] * 2,
-    Course.claim_pending_runs,
-    Course.claim_a_task,
-    Course.reap,
+OCCURRENCES: tuple[Callable[[RandomCourse, Random], None], ...] = (
+    *[RandomCourse.work] * 5,
+    *[RandomCourse.settle_anything] * 2,
+    *[RandomCourse.pass_time] * 2,
+    *[RandomCourse.look_at_waits] * 2,
+    *[RandomCourse.send_a_signal] * 2,
+    RandomCourse.claim_pending_runs,
+    RandomCourse.claim_a_task,
+    RandomCourse.take_back,
     lose_leases,
-    Course.expire,
-    Course.rerun_a_run,
+    RandomCourse.look_at_deadlines,
+    RandomCourse.rerun_a_run,
 )
-MAP_OCCURRENCES = (*[Course.work] * 8, Course.settle_anything, Course.claim_pending_runs, Course.rerun_a_run)
+MAP_OCCURRENCES = (
+    *[RandomCourse.work] * 8,
+    RandomCourse.settle_anything,
+    RandomCourse.claim_pending_runs,
+    RandomCourse.rerun_a_run,
+)
 
 OCCURRENCES_MAX = 60
 """In one long course. Most runs have ended by then."""
@@ -60,41 +63,13 @@ SEEDS_MAX = 200
 SEEDS_AT_ONCE = 50
 
 
-class Machine(RuleBasedStateMachine):
-    """Courses that hypothesis makes up, and makes short where something is wrong."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.course: Course | None = None
-
-    @initialize(random=st.randoms(use_true_random=False))
-    def start(self, random: Random) -> None:
-        """Put some runs down."""
-        self.course = Course(random)
-
-    @rule(occurrence=st.sampled_from([*OCCURRENCES, Course.cancel_a_run]), random=SEEDS)
-    def go_on(self, occurrence: Callable[[Course, Random], None], random: Random) -> None:
-        """Something happens."""
-        assert self.course is not None
-        occurrence(self.course, random)
-
-    def teardown(self) -> None:
-        """Every run comes to its end."""
-        if self.course is not None:
-            self.course.end()
-
-
-TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
-
-
 @pytest.mark.parametrize("first", range(0, SEEDS_MAX, SEEDS_AT_ONCE))
 def test_long_courses(first: int) -> None:
     """Everything happens many times, in any order; with a cancel somewhere in every third."""
     came_about = Counter[str]()
     for seed in range(first, first + SEEDS_AT_ONCE):
         random = Random(seed)
-        course = Course(random)
+        course = RandomCourse(random)
         for number in range(OCCURRENCES_MAX):
             if seed % 3 == 0 and number == seed % OCCURRENCES_MAX:
                 course.cancel_a_run(random)
@@ -112,14 +87,14 @@ def test_generations_of_maps(first: int) -> None:
     came_about = Counter[str]()
     for seed in range(first, first + SEEDS_AT_ONCE):
         random = Random(seed)
-        course = Course(random, random_maps, (3, 4, 6))
+        course = RandomCourse(random, random_maps, (3, 4, 6))
         _begin_anew(course, random)
         came_about += _came_about(course)
 
     assert [what for what in TURNS_OF_MAPS if not came_about[what]] == []
 
 
-def _came_about(course: Course) -> Counter[str]:
+def _came_about(course: RandomCourse) -> Counter[str]:
     """How often in a course came about what it is for."""
     model = course.model
     steps = (*model.steps.values(), *model.past.values())
@@ -141,7 +116,7 @@ def _came_about(course: Course) -> Counter[str]:
     )
 
 
-def _begin_anew(course: Course, random: Random) -> None:
+def _begin_anew(course: RandomCourse, random: Random) -> None:
     for _ in range(GENERATIONS):
         for _ in range(random.choice([5, 10, 20])):
             random.choice(MAP_OCCURRENCES)(course, random)

@@ -64,3 +64,19 @@ def test_the_calendar_has_an_end() -> None:
     now = datetime(9999, 1, 1, tzinfo=UTC)
 
     assert later(now, timedelta(days=100_000)) == END_OF_TIME
+
+
+@given(
+    base=st.floats(0, 1e6),
+    longest=st.floats(0, 1e8),
+    earlier=st.integers(1, 10_000),
+    later_by=st.integers(0, 10_000),
+)
+def test_delays_never_shrink_and_never_pass_their_cap(base: float, longest: float, earlier: int, later_by: int) -> None:
+    """Whichever attempt fails; and whatever its number, there is a time at which the next one is due."""
+    step = StepPlan(slug="charge", base_delay_s=base, max_delay_s=longest, jitter=0)
+
+    delay = retry_delay(step, earlier + later_by, KEY)
+
+    assert timedelta(0) <= retry_delay(step, earlier, KEY) <= delay <= timedelta(seconds=longest)
+    assert later(datetime(9999, 12, 1, tzinfo=UTC), delay) <= END_OF_TIME
