@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from typing import get_args
 
 from ..kernel import Kernel
+from ..kernel.definition.names import queue_problem
 from ..kernel.durations import Duration, in_seconds
+from ..kernel.shown import shown
 from .beside import HeartbeatsIn
 from .errors import HostOptionError
 
@@ -39,7 +41,7 @@ def checked_count(option: str, value: object, *, most: int) -> int:
         HostOptionError: it is something else.
     """
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise HostOptionError(option, f"an int from 1 to {most}, not {value!r}")
+        raise HostOptionError(option, f"an int from 1 to {most}, not {shown(value)}")
     return value
 
 
@@ -51,8 +53,8 @@ def checked_queues(option: str, value: Sequence[str] | None) -> tuple[str, ...] 
     """
     if value is None:
         return None
-    if isinstance(value, str) or not value or not all(value):
-        raise HostOptionError(option, f"a list of names of queues, not {value!r}")
+    if isinstance(value, str) or not value or any(map(queue_problem, value)):
+        raise HostOptionError(option, f"a list of names of queues, not {shown(value)}")
     return tuple(dict.fromkeys(value))
 
 
@@ -63,7 +65,7 @@ def checked_heartbeats(value: HeartbeatsIn) -> HeartbeatsIn:
         HostOptionError: it is neither `"thread"` nor `"loop"`.
     """
     if value not in get_args(HeartbeatsIn):
-        raise HostOptionError("heartbeats", f"'thread' or 'loop', not {value!r}")
+        raise HostOptionError("heartbeats", f"'thread' or 'loop', not {shown(value)}")
     return value
 
 
@@ -75,8 +77,8 @@ def checked_worker(value: str | None) -> str:
     """
     if value is None:
         return f"{socket.gethostname()[:100]}-{os.getpid()}-{secrets.token_hex(4)}"
-    if not value or len(value) > WORKER_ID_LENGTH_MAX or not value.isprintable():
-        raise HostOptionError("worker", f"printable text of 1 to {WORKER_ID_LENGTH_MAX} characters, not {value!r}")
+    if not isinstance(value, str) or not 1 <= len(value) <= WORKER_ID_LENGTH_MAX or not value.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise HostOptionError("worker", f"printable text of 1 to {WORKER_ID_LENGTH_MAX} characters, not {shown(value)}")
     return value
 
 

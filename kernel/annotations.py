@@ -14,6 +14,8 @@ import msgspec
 from ..ports.notes import AnnotationValue
 from .codec import encode
 from .errors import InvalidAnnotations, PayloadError
+from .payload_faults import key_text
+from .shown import shown
 
 ANNOTATIONS_MAX = 50
 """Annotations of one run: what it is found by, not what it works on, which is its payload."""
@@ -46,9 +48,10 @@ def encode_annotations(values: object, *, removing: bool, what: str) -> bytes:
         InvalidAnnotations: some do not fit; every problem is listed with its path.
     """
     if not isinstance(values, Mapping):
-        raise InvalidAnnotations((("$", f"must be a mapping of keys to values, not {values!r:.100}"),), what=what)
+        raise InvalidAnnotations((("$", f"must be a mapping of keys to values, not {shown(values)}"),), what=what)
     given = dict(cast("Mapping[object, object]", values))
-    problems = [(f"$.{key}", problem) for key, value in given.items() for problem in _problems(key, value, removing)]
+    found = ((key_text(key), problem) for key, value in given.items() for problem in _problems(key, value, removing))
+    problems = [(f"${key}", problem) for key, problem in found]
     if len(given) > ANNOTATIONS_MAX:
         problems.append(("$", f"has {len(given)} annotations; a run has at most {ANNOTATIONS_MAX}"))
     if problems:

@@ -6,6 +6,8 @@ import math
 from datetime import timedelta
 from typing import TypeAlias
 
+from .shown import shown
+
 Duration: TypeAlias = timedelta | float
 """A `timedelta` or a number of seconds (`int` or `float`)."""
 
@@ -28,9 +30,9 @@ def in_seconds(value: object) -> float:
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
     elif isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"a timedelta or a number of seconds, not {value!r}")
+        raise ValueError(f"a timedelta or a number of seconds, not {shown(value)}")
     elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"a finite number of seconds, not {value!r}")
+        raise ValueError(f"a finite number of seconds, not {shown(value)}")
     else:
         seconds = value
     if seconds < 0:
@@ -43,4 +45,4 @@ def in_seconds(value: object) -> float:
 def readable(value: timedelta | float) -> str:
     """Return a duration as it is shown in messages, in seconds: `90 s`, `0.5 s`."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    return f"{seconds:g} s" if isinstance(seconds, float) else f"{seconds} s"
+    return f"{seconds:g} s" if isinstance(seconds, float) else f"{shown(seconds)} s"

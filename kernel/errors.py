@@ -10,6 +10,7 @@ from datetime import datetime
 
 from ..ports.errors import UsageError
 from .proposals import proposed
+from .shown import shown
 
 TOKEN_KEY = "token:"
 """How the key of a signal begins that was sent with a resume token; no message tells what follows."""
@@ -25,7 +26,7 @@ class FlowDefinitionError(UsageError):
         self.flow = flow
         self.step = step
         self.missing = missing
-        place = f"flow {flow!r}, step {step!r}" if step is not None else f"flow {flow!r}"
+        place = f"flow {shown(flow)}" if step is None else f"flow {shown(flow)}, step {shown(step)}"
         super().__init__(f"{place}: {message}")
 
 
@@ -69,7 +70,7 @@ class UnknownFlow(UsageError):
         self.flow = flow
         self.version = version
         self.known = known
-        wanted = f"flow {flow!r}" if version is None else f"version {version!r} of flow {flow!r}"
+        wanted = f"flow {shown(flow)}" if version is None else f"version {shown(version)} of flow {shown(flow)}"
         have = f"it has {', '.join(known)}" if known else "it has no flow at all"
         super().__init__(f"this kernel has no {wanted}; {have}")
 
@@ -141,7 +142,7 @@ class RunNotFound(UsageError):
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
-        super().__init__(f"there is no run {run_id!r}; `fairlead runs list` shows those that exist")
+        super().__init__(f"there is no run {shown(run_id)}; `fairlead runs list` shows those that exist")
 
 
 class InvalidSignal(PayloadError):
@@ -295,7 +296,7 @@ class InvalidArgument(UsageError):
     def __init__(self, name: str, expected: str, found: object) -> None:
         self.name = name
         self.expected = expected
-        super().__init__(f"{name} must be {expected}, not {found!r:.100}")
+        super().__init__(f"{name} must be {expected}, not {shown(found)}")
 
 
 class LimitExceeded(UsageError):
@@ -306,7 +307,7 @@ class LimitExceeded(UsageError):
         self.limit = limit
         self.found = found
         advice = "; split the request" if found > limit else ""
-        super().__init__(f"{what}: 1 to {limit} at once, not {found}{advice}")
+        super().__init__(f"{what}: 1 to {limit} at once, not {shown(found)}{advice}")
 
 
 class NotAMap(UsageError):
@@ -381,7 +382,7 @@ class InvalidCron(UsageError):
         self.expression = expression
         self.problem = problem
         super().__init__(
-            f"{expression!r:.200} is no cron expression: {problem}; write five fields (minute, hour, day of month, "
+            f"{shown(expression)} is no cron expression: {problem}; write five fields (minute, hour, day of month, "
             "month, day of week), six with seconds before them, or a name such as @daily"
         )
 
@@ -393,7 +394,7 @@ class UnknownZone(UsageError):
         self.zone = zone
         self.nearest = nearest
         hint = "" if nearest is None else f"; did you mean {nearest!r}?"
-        super().__init__(f"{zone!r:.100} is no time zone; expected an IANA name such as 'Europe/Berlin'{hint}")
+        super().__init__(f"{shown(zone)} is no time zone; expected an IANA name such as 'Europe/Berlin'{hint}")
 
 
 class ScheduleNotFound(UsageError):

@@ -7,13 +7,11 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
 from attrs import evolve
-from msgspec.structs import replace
 
 from ..ports import CallerConnection, Ports
 from ..ports.notes import AnnotationValue
 from ..ports.persistence import Persistence
 from ..ports.reading import RunCursor, RunFilter, RunPage
-from .annotations import decode_annotations, encode_annotations
 from .api.blocking import Blocking
 from .api.control import Control
 from .api.deferred import Deferred
@@ -38,6 +36,7 @@ from .definition import Flow
 from .dispatch import Dispatcher
 from .dispatch.joining import callers_of
 from .errors import InvalidArgument
+from .filters import checked_runs
 from .plan import Plan
 from .references import INLINE_BYTES_MAX
 from .registry import Registry
@@ -314,15 +313,13 @@ class Kernel(
             after: `next` of the page before.
 
         Raises:
-            InvalidArgument, LimitExceeded: `limit` is out of bounds.
+            InvalidArgument, LimitExceeded: `limit` is out of bounds, or no run can be what is chosen.
             InvalidAnnotations: no run can be annotated like that.
             AdapterError: the store failed.
         """
         checked_page_limit(limit, RUNS_PER_PAGE_MAX, what="runs per page")
-        if chosen is not None and chosen.annotations:
-            plain = encode_annotations(chosen.annotations, removing=False, what="annotations of the filter")
-            chosen = replace(chosen, annotations=decode_annotations(plain))  # whatever subclasses were given
-        return await self.ports.persistence.list_runs(chosen or RunFilter(), limit=limit, after=after)
+        wanted = checked_runs(chosen or RunFilter())
+        return await self.ports.persistence.list_runs(wanted, limit=limit, after=after)
 
 
 def _checked_size(found: object) -> int:

@@ -22,6 +22,7 @@ import attrs
 import msgspec
 
 from .pydantic_models import dumped, is_model
+from .shown import shown, with_article
 
 DEPTH_MAX: Final = 200
 """Deepest nesting of arrays and objects. Data made by people stays below 20; the C stack and Python's recursion limit
@@ -67,6 +68,11 @@ def key_path(path: str, key: str) -> str:
     if _PLAIN_KEY.fullmatch(key):
         return f"{path}.{key}"
     return f"{path}[{json.dumps(key)}]"
+
+
+def key_text(key: object) -> str:
+    """Return what leads to an entry of a mapping, whatever its key: `.sku`, `["unit price"]`, `[1]`, `[a tuple]`."""
+    return _shortened(_key_text(key))
 
 
 def value_faults(value: object) -> Faults:
@@ -211,12 +217,12 @@ def _field_names(value: object) -> Sequence[str] | None:
 def _key_text(key: object) -> str:
     if isinstance(key, str):
         return key_path("", key)
-    return f"[{key!r}]" if key is None or isinstance(key, bool | int | float) else f"[{_article(key)}]"
+    return f"[{shown(key)}]" if key is None or isinstance(key, bool | int | float) else f"[{with_article(key)}]"
 
 
 def _key_fault(key: object, repeated: Collection[str]) -> str | None:
     if not isinstance(key, str):
-        return f"the key is {_article(key)}, but keys of JSON objects are strings; write str(key)"
+        return f"the key is {with_article(key)}, but keys of JSON objects are strings; write str(key)"
     if key in repeated:
         return "the key stands more than once in its object; keep one"
     problem = _text_fault(key)
@@ -234,7 +240,7 @@ def _scalar_fault(value: object) -> str | None:
         return _float_fault(value)
     if isinstance(value, _LongInteger):
         return f"an integer of {value.digits:,} digits is longer than the {INTEGER_DIGITS_MAX:,} that are read back"
-    return f"{_article(value)} is not JSON; {_advice(value)}"
+    return f"{with_article(value)} is not JSON; {_advice(value)}"
 
 
 def _text_fault(text: str) -> str | None:
@@ -277,11 +283,6 @@ def _advice(value: object) -> str:
     return "use an attrs class, a dataclass, or plain dicts, lists, strings and numbers"
 
 
-def _article(value: object) -> str:
-    name = type(value).__name__
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
-
-
 def _depth_fault(place: Path) -> tuple[str, str]:
     """Tell a cycle from mere depth: in a cycle the way down meets a container a second time."""
     way: list[Path] = []
@@ -304,7 +305,10 @@ def _written(place: Path) -> str:
     while here is not None:
         texts.append(here[1])
         here = here[0]
-    path = "".join(reversed(texts))
+    return _shortened("".join(reversed(texts)))
+
+
+def _shortened(path: str) -> str:
     if len(path) <= PATH_LENGTH_MAX:
         return path
     half = PATH_LENGTH_MAX // 2

@@ -14,6 +14,7 @@ from ..ports.records import FlowRow, NewFlow
 from .definition import Flow, Shape, differences
 from .definition.flow import DEV
 from .errors import FlowDefinitionError, FlowShapeConflict, ForeignFlow, UnknownFlow
+from .failures import text_of
 from .plan import Plan
 
 
@@ -92,9 +93,9 @@ class Registry:
             raise UnknownFlow(flow.slug, flow.version, self.known)
         candidates = [each for each in self._flows.values() if each.slug == flow]
         if version is not None:
-            candidates = [each for each in candidates if each.version == str(version)]
+            candidates = [each for each in candidates if each.version == text_of(version)]
         if not candidates:
-            raise UnknownFlow(flow, None if version is None else str(version), self.known)
+            raise UnknownFlow(flow, None if version is None else text_of(version), self.known)
         return newest(candidates)
 
     def registered_flow(self, flow: Flow[Any]) -> RegisteredFlow:

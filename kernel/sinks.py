@@ -69,9 +69,9 @@ class Sinks:
             KernelInUse: the kernel was used before.
             InvalidArgument: the name is no printable text, too long, or taken.
         """
+        checked_text("name", name, SINK_NAME_LENGTH_MAX)
         if self._complete:
             raise KernelInUse(f"sink {name!r} cannot be added", "subscribe before the kernel is first used")
-        checked_text("name", name, SINK_NAME_LENGTH_MAX)
         if name in self._sinks:
             raise InvalidArgument("name", f"a name of its own; the kernel has the sinks {', '.join(self._sinks)}", name)
         self._sinks[name] = NamedSink(name, sink, self._ports.new_caller(), types=types, attempts_max=attempts_max)

@@ -25,6 +25,7 @@ from .facts import facts_of
 from .plan import INPUT
 from .references import input_prefix, is_reference, read_reference
 from .registry import RegisteredFlow
+from .shown import shown
 from .sleeps import MissingTime, missing_times
 from .spilling import Spill, write_blob
 
@@ -185,4 +186,4 @@ def key_problems(key: object) -> Iterable[tuple[str, str]]:
 
 def _priority_problems(priority: object) -> Iterable[tuple[str, str]]:
     if isinstance(priority, bool) or not isinstance(priority, int) or abs(priority) > PRIORITY_MAX:
-        yield "priority", f"must be an int from -{PRIORITY_MAX} to {PRIORITY_MAX}, not {priority!r}"
+        yield "priority", f"must be an int from -{PRIORITY_MAX} to {PRIORITY_MAX}, not {shown(priority)}"

@@ -13,6 +13,7 @@ from ...ports.reading import RunCursor, RunFilter, RunRecord
 from ...ports.statuses import RunStatus
 from ..commands import CancelledRun, CancelRun, RestartedRun
 from ..definition import StepName
+from ..filters import checked_runs
 from ..runs import RunHandle
 from .commanding import Commanding
 
@@ -119,6 +120,7 @@ class Control(Commanding):
         self, chosen: RunFilter, ask: Callable[[RunRecord], Awaitable[Answer]]
     ) -> AsyncIterator[RunAnswer[Answer]]:
         after: RunCursor | None = None
+        chosen = checked_runs(chosen)
         while True:
             page = await self.ports.persistence.list_runs(chosen, limit=BULK_PAGE_RUNS, after=after)
             for run in page.runs:

@@ -10,6 +10,7 @@ from ..commands import RemoveSink, ReplayDeadLetters
 from ..decisions.holding import ATTEMPTS_MAX
 from ..errors import InvalidArgument
 from ..events import EVENT_TYPES
+from ..filters import checked_dead_letters
 from ..hints import closest
 from ..sinks import SINK_NAME_LENGTH_MAX
 from ..subscription import Subscription
@@ -99,11 +100,11 @@ class Subscribing(Commanding):
             after: `next` of the page before.
 
         Raises:
-            InvalidArgument, LimitExceeded: `limit` is out of bounds.
+            InvalidArgument, LimitExceeded: `limit` is out of bounds, or no dead letter can be what is chosen.
             AdapterError: the store failed.
         """
         checked_page_limit(limit, DEAD_LETTERS_PER_PAGE_MAX, what="dead letters per page")
-        wanted = chosen or DeadLetterFilter()
+        wanted = checked_dead_letters(chosen or DeadLetterFilter())
         found = await self.ports.persistence.list_dead_letters(wanted, limit=limit + 1, after=after)
         letters = found[:limit]
         if len(found) == len(letters):
@@ -123,8 +124,12 @@ class Subscribing(Commanding):
 
         Returns:
             How many are published that nobody had asked for.
+
+        Raises:
+            InvalidArgument: no dead letter can be what is chosen.
+            AdapterError: the store failed.
         """
-        return await self.dispatch(ReplayDeadLetters(chosen=chosen, dry_run=dry_run))
+        return await self.dispatch(ReplayDeadLetters(chosen=checked_dead_letters(chosen), dry_run=dry_run))
 
 
 def _checked_types(types: str | Iterable[str]) -> frozenset[str] | None:

@@ -11,6 +11,7 @@ from .. import codec
 from ..errors import FlowDefinitionError, PayloadError
 from ..hints import nearest
 from ..plan import INPUT, Condition, Pattern
+from ..shown import shown
 from .assumptions import Assumptions
 from .binding import CONFIG, CTX, INDEX, ITEM
 from .handler import name_of
@@ -101,7 +102,7 @@ def _patterns(given: object, place: str, site: Site) -> tuple[Pattern, ...]:
 def _name(name: object, place: str, site: Site) -> str:
     """Return the canonical name of what a pattern is about."""
     if not isinstance(name, str):
-        found = f"the function {name_of(name)!r}" if callable(name) else repr(name)
+        found = f"the function {name_of(name)!r}" if callable(name) else shown(name)
         raise site.error(f"{place}: write the slug of a step or the name of the input, not {found}")
     if name == site.input_name:
         return INPUT

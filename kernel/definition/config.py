@@ -10,8 +10,10 @@ import msgspec
 
 from ..errors import PayloadError
 from ..hints import nearest
+from ..payload_faults import key_text
 from ..schema import ANY, Schema
 from ..schema_types import type_name
+from ..shown import shown
 from .handler import Unannotated
 from .step import Step
 from .unknown_fields import unknown_fields
@@ -55,9 +57,10 @@ def merge_config(flow: str, steps: Mapping[str, Step[typing.Any]], given: object
     settings: object = given
     if not isinstance(given, Mapping | None):
         problems.append(("$", f"must map step slugs to their settings, not be {type(given).__name__}"))
-    wanted = {str(slug): each for slug, each in _items(settings)}
+    wanted = {slug if isinstance(slug, str) else shown(slug): each for slug, each in _items(settings)}
     schemas = {slug: step.config for slug, step in steps.items() if step.config is not None}
-    problems += [(f"$.{slug}", _not_configurable(slug, steps, schemas)) for slug in wanted if slug not in schemas]
+    others = [slug for slug in wanted if slug not in schemas]
+    problems += [(f"${key_text(slug)}", _not_configurable(slug, steps, schemas)) for slug in others]
     for slug, schema in schemas.items():
         try:
             merged[slug] = _merged(schema, wanted.get(slug, {}))

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, cast
 from attrs import evolve, frozen
 
 from ..plan import Condition, Consequence
+from ..shown import shown
 from .conditions import names_of, read_condition
 from .names import step_slug_problem
 from .options import OptionProblem, Policy, Scope, parse_options, resolve
@@ -93,7 +94,7 @@ def checked_slug(slug: object, site: Site, *, is_function: bool = False) -> str:
     problem = step_slug_problem(slug, site.input_name)
     if problem is not None or not isinstance(slug, str):
         remedy = "pass another slug=…" if is_function else "name it otherwise"
-        raise site.error(f"step slug {slug!r} {problem}; {remedy}")
+        raise site.error(f"step slug {shown(slug)} {problem}; {remedy}")
     if slug in site.earlier:
         remedy = "rename the function or pass slug=…" if is_function else "name this one otherwise"
         raise evolve(site, step=slug).error(f"there are two steps {slug!r}; {remedy}")

@@ -10,6 +10,7 @@ from ..errors import FlowDefinitionError
 from ..hints import nearest
 from ..plan import INPUT, Plan, ValuePath
 from ..schema import Schema
+from ..shown import shown
 from .config import merge_config
 from .draft import Draft
 from .export import json_schemas
@@ -143,7 +144,7 @@ class Flow(Group, Generic[T]):
             FlowDefinitionError: there is no such step, or there are several.
         """
         if isinstance(name, str) and name not in (*self.steps, self.input_name, INPUT):
-            message = f"{place}: there is no step {name!r}; {nearest(name, self.steps)}"
+            message = f"{place}: there is no step {shown(name)}; {nearest(name, self.steps)}"
             raise FlowDefinitionError(message, flow=self.slug, missing=name)
         return self._draft.site.find(name, place)
 
@@ -186,17 +187,17 @@ class Flow(Group, Generic[T]):
 def _check_names(site: Site) -> None:
     problem = slug_problem(site.flow)
     if problem is not None:
-        raise site.error(f"flow slug {site.flow!r} {problem}")
+        raise site.error(f"flow slug {shown(site.flow)} {problem}")
     problem = input_name_problem(site.input_name)
     if problem is not None:
-        raise site.error(f"input_name {site.input_name!r} {problem}")
+        raise site.error(f"input_name {shown(site.input_name)} {problem}")
 
 
 def _checked_version(version: object, site: Site) -> str:
     if version == DEV:
         return DEV
     if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= VERSION_MAX:
-        raise site.error(f"version must be an int from 1 to {VERSION_MAX}, or 'dev', not {version!r}")
+        raise site.error(f"version must be an int from 1 to {VERSION_MAX}, or 'dev', not {shown(version)}")
     return str(version)
 
 

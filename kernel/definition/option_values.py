@@ -7,9 +7,11 @@ Each function returns a value as `Policy` or `Plan` holds it, or raises ValueErr
 from __future__ import annotations
 
 import math
+from typing import cast
 
 from ..durations import DURATION_MAX, in_seconds
 from ..plan import Consequence, Tolerance
+from ..shown import shown
 from .names import queue_problem
 
 MAX_ATTEMPTS_MAX = 10_000
@@ -46,7 +48,7 @@ def positive_duration(value: object) -> float:
 def fraction(value: object) -> float:
     """A part of a whole."""
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        raise ValueError(f"a number from 0 to 1, not {value!r}")
+        raise ValueError(f"a number from 0 to 1, not {shown(value)}")
     if not 0 <= value <= 1:
         raise ValueError(f"from 0 to 1, not {value}")
     return float(value)
@@ -56,7 +58,7 @@ def queue(value: object) -> str:
     """The name of a queue."""
     problem = queue_problem(value)
     if problem is not None or not isinstance(value, str):
-        raise ValueError(f"the name of a queue; {value!r} {problem}")
+        raise ValueError(f"the name of a queue; {shown(value)} {problem}")
     return value
 
 
@@ -65,11 +67,11 @@ def exceptions(value: object) -> tuple[type[Exception], ...]:
     if isinstance(value, type):
         raise ValueError(f"a tuple of exception classes: write ({value.__name__},)")
     if not isinstance(value, tuple | list):
-        raise ValueError(f"a tuple of exception classes, not {value!r}")
+        raise ValueError(f"a tuple of exception classes, not {shown(value)}")
     classes: list[type[Exception]] = []
     for each in value:  # pyright: ignore[reportUnknownVariableType]  # Whatever it is, the next line checks it.
         if not (isinstance(each, type) and issubclass(each, Exception)):
-            raise ValueError(f"a tuple of subclasses of Exception; {each!r} is none")
+            raise ValueError(f"a tuple of subclasses of Exception; {shown(cast(object, each))} is none")
         classes.append(each)
     return tuple(classes)
 
@@ -77,7 +79,7 @@ def exceptions(value: object) -> tuple[type[Exception], ...]:
 def consequence(value: object) -> Consequence:
     """What follows."""
     if not isinstance(value, str) or value not in tuple(Consequence):
-        raise ValueError(f"{CONSEQUENCES}, not {value!r}")
+        raise ValueError(f"{CONSEQUENCES}, not {shown(value)}")
     return Consequence(value)
 
 
@@ -86,17 +88,17 @@ def tolerance(value: object) -> Tolerance:
     if value == "all":
         return "all"
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        raise ValueError(f"{TOLERANCES}, not {value!r}")
+        raise ValueError(f"{TOLERANCES}, not {shown(value)}")
     if isinstance(value, int):
         return _integer(value, 0, TOLERATED_MAX)
     if not 0 < value < 1:
-        raise ValueError(f"{TOLERANCES}, not {value!r}; write none as 0 and every element as 'all'")
+        raise ValueError(f"{TOLERANCES}, not {shown(value)}; write none as 0 and every element as 'all'")
     return value
 
 
 def _integer(value: object, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"an int from {low} to {high}, not {value!r}")
+        raise ValueError(f"an int from {low} to {high}, not {shown(value)}")
     if not low <= value <= high:
         raise ValueError(f"from {low} to {high}, not {value}")
     return value

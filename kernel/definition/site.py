@@ -9,6 +9,7 @@ from attrs import frozen
 from ..errors import FlowDefinitionError
 from ..hints import nearest
 from ..plan import INPUT
+from ..shown import shown
 from .handler import Handler, name_of, same_function
 from .step import Step
 from .steps import Steps
@@ -53,14 +54,14 @@ class Site:
             return self._named(name, place)
         if callable(name):
             return self._made_of(name, place)
-        raise self.error(f"{place}: name a step by its function or slug, not by {name!r}")
+        raise self.error(f"{place}: name a step by its function or slug, not by {shown(name)}")
 
     def unknown(self, name: str, place: str) -> FlowDefinitionError:
         """Return the error for a name that no earlier step has."""
         if name == self.step:
             return self.error(f"{place}: {name!r} is the step itself; a step may only refer to earlier ones")
         hint = nearest(name, self.earlier)
-        return self.error(f"{place}: there is no earlier step {name!r}; {hint}", missing=name)
+        return self.error(f"{place}: there is no earlier step {shown(name)}; {hint}", missing=name)
 
     def _own(self, step: Step[Any], place: str) -> Step[Any]:
         if self.earlier.get(step.slug) is not step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from ..payload_faults import DEPTH_MAX
+from ..payload_faults import DEPTH_MAX, key_text
 from ..schema import Schema
 from ..schema_types import SCALARS, alternatives, is_any
 from .sources import fields_hint
@@ -24,9 +24,11 @@ def unknown_fields(schema: Schema, given: object, path: str = "$", level: int = 
         return
     if isinstance(given, Mapping):
         for key, value in cast("Mapping[object, object]", given).items():
-            inner = schema.field(str(key))
+            if not isinstance(key, str):
+                continue  # no key of JSON, which whoever encodes it says
+            inner = schema.field(key)
             if inner is None:
-                yield f"{path}.{key}", f"there is no such field in {schema.name}{fields_hint(str(key), schema)}"
+                yield f"{path}{key_text(key)}", f"there is no such field in {schema.name}{fields_hint(key, schema)}"
             else:
                 yield from unknown_fields(inner, value, f"{path}.{key}", level + 1)
     elif isinstance(given, list | tuple):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
-import decimal
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -16,63 +13,7 @@ from fairlead.kernel.failures import MESSAGE_LENGTH_MAX, decode_failure
 from fairlead.ports.reading import OutputRequest
 from fairlead.ports.statuses import RunStatus
 from tests.support.large_payloads import TIMEOUT_S, World
-
-
-def _nested(levels: int) -> list[Any]:
-    value: list[Any] = []
-    for _ in range(levels - 1):
-        value = [value]
-    return value
-
-
-def _cycle() -> list[Any]:
-    value: list[Any] = []
-    value.append(value)
-    return value
-
-
-def _generator() -> Iterator[int]:
-    yield 1
-
-
-STORED: Mapping[str, tuple[Any, bytes]] = {
-    "minus zero": (-0.0, b"-0.0"),
-    "one as a float": (1.0, b"1.0"),
-    "one": (1, b"1"),
-    "true": (True, b"true"),
-    "a long integer": (10**4_299, b"1" + b"0" * 4_299),
-    "the smallest float": (5e-324, b"5e-324"),
-    "a large float": (1e308, b"1e308"),
-    "a tuple": ((1, (2,)), b"[1,[2]]"),
-    "a set": ({3, 1, 2}, b"[1,2,3]"),
-    "keys out of order": ({"b": 1, "a": 2, "": 3}, b'{"":3,"a":2,"b":1}'),
-    "unicode": ("é\U0001f680\u2028\u200b", '"é\U0001f680\u2028\u200b"'.encode()),
-    "control characters": ("\x01\t\x7f", b'"\\u0001\\t\x7f"'),
-    "a datetime": (datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), b'"2026-01-01T00:00:00Z"'),
-    "bytes": (b"\x00\xff", b'"AP8="'),
-    "a Decimal": (decimal.Decimal("1.10"), b'"1.10"'),
-    "depth 199": (_nested(199), b"[" * 199 + b"]" * 199),
-    "nothing": (None, b"null"),
-    "empty": ([{}, "", [0][1:]], b'[{},"",[]]'),
-}
-"""Values that are stored, and the text that they are stored as."""
-
-REFUSED: Mapping[str, tuple[Any, str]] = {
-    "NUL": ({"a": ["x\0y"]}, "$.a[0]"),
-    "NUL in a key": ({"a\0": 1}, '$["a\\u0000"]'),
-    "a lone surrogate": (["\ud800"], "$[0]"),
-    "NaN": ([1, math.nan], "$[1]"),
-    "infinity": ({"a": -math.inf}, "$.a"),
-    "an integer of 5,000 digits": ([10**5_000], "$[0]"),
-    "depth 100,000": (_nested(100_000), "…"),
-    "a cycle": (_cycle(), "$[0]"),
-    "a key that is no string": ({"a": {1: 2}}, "$.a[1]"),
-    "a generator": ([_generator()], "$[0]"),
-    "a function": ({"f": print}, "$.f"),
-    "an object": ([object()], "$[0]"),
-    "a complex number": ([1j], "$[0]"),
-}
-"""Values that are refused, and the path at which."""
+from tests.support.odd_data import REFUSED, STORED
 
 
 def carriers() -> Flow[Any]:
@@ -179,12 +120,13 @@ async def test_what_is_refused_as_output_fails_its_task(watched: World, flow: Fl
 
 @pytest.mark.fault(55)
 async def test_error_texts_are_capped_and_cleaned(watched: World) -> None:
-    """Fault 55: an error of 100 MB with a NUL is recorded in a few kilobytes, in a row."""
+    """Fault 55: an error of 100 MB with a NUL, of a class without a proper name, is a few kilobytes in a row."""
     flow = Flow("loud", version=1, max_attempts=1)
+    named: dict[str, object] = {"__module__": "odd\0", "__qualname__": "\ud800" + "x" * 1_000_000}
 
     @flow.step
     async def shout() -> None:
-        raise RuntimeError("\0\ud800" + "x" * 100_000_000)
+        raise type("Loud", (RuntimeError,), named)("\0\ud800" + "x" * 100_000_000)
 
     kernel = watched.kernel(flow, inline_bytes_max=4)
     async with NodeHost(kernel):
@@ -193,7 +135,8 @@ async def test_error_texts_are_capped_and_cleaned(watched: World) -> None:
 
     assert record.error is not None
     assert len(decode_failure(record.error).message) < 2 * MESSAGE_LENGTH_MAX
-    assert record.error.startswith(b'{"type":"RuntimeError"')
+    assert decode_failure(record.error).type.startswith("odd␀.?xxx")
+    assert len(record.error) < 30_000
     assert watched.blobs.puts == {}
 
 
