@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from ...adapters.memory.invariants import broken_invariants
 from ...adapters.memory.store import Store
-from ...ports.statuses import TERMINAL_RUN, TERMINAL_STEP, TERMINAL_TASK
+from ...ports.records import TaskKey
+from ...ports.statuses import TERMINAL_RUN, TERMINAL_STEP, TERMINAL_TASK, TaskStatus
+from .ledger import Ledger
 
 
 class _Seen(NamedTuple):
@@ -21,12 +23,13 @@ class _Seen(NamedTuple):
 
 
 class RowChecks:
-    """Checks every committed state of a store, and each against the one before."""
+    """Checks every committed state of a store: by itself, against the one before, and against what really happened."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, ledger: Ledger) -> None:
         self.states = 0
         """How many different states were checked."""
         self._store = store
+        self._ledger = ledger
         self._rows: list[object] = []
         self._seen: dict[object, _Seen] = {}
 
@@ -42,8 +45,31 @@ class RowChecks:
         seen = dict(_seen(self._store))
         for key, before in self._seen.items():
             problems += _changed(key, before, seen.get(key))
+        problems += self._unfounded(seen)
+        problems += self._dangerous()
         self._seen = seen
         return problems
+
+    def _unfounded(self, seen: dict[object, _Seen]) -> Iterator[str]:
+        """I9: what has just been completed was called in that very attempt, and its handler has returned."""
+        for key, now in seen.items():
+            before = self._seen.get(key)
+            if isinstance(key, TaskKey) and now.status is TaskStatus.COMPLETED and (not before or not before.terminal):
+                attempts = self._store.runs[key.run_id].tasks[key].attempts
+                if attempts and not self._ledger.returned(str(key), attempts):
+                    yield f"I9: {key} is completed, and no handler of its attempt {attempts} has returned"
+
+    def _dangerous(self) -> Iterator[str]:
+        """P2: a worker holds one task at most that has lost a lease before."""
+        held: dict[str | None, list[TaskKey]] = {}
+        for run in self._store.runs.values():
+            for key in run.live:
+                task = run.tasks[key]
+                if task.status is TaskStatus.RUNNING and task.losses:
+                    held.setdefault(task.worker, []).append(key)
+        for worker, keys in held.items():
+            if len(keys) > 1:
+                yield f"P2: {worker} holds {len(keys)} tasks that have lost a lease before: {', '.join(map(str, keys))}"
 
 
 def _rows(store: Store) -> Iterator[object]:

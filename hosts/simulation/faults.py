@@ -36,7 +36,7 @@ class Faults:
     sinks: bool = True
     """Sinks of events refuse, hang, or accept and then raise."""
     blobs: bool = True
-    """The blob store refuses or loses answers."""
+    """The blob store refuses, loses answers, or gives other bytes than were written."""
 
     @classmethod
     def none(cls) -> Faults:
@@ -88,7 +88,7 @@ class Weather:
             pause_every_s=every_s(faults.pauses),
             misdelivered=random.choice((0.05, 0.2, 0.5, 1.0)) * (faults.messages and random.random() < 0.6),
             sink=random.choice((0.05, 0.2, 0.5)) * (faults.sinks and random.random() < 0.6),
-            blobs=rate(faults.blobs),
+            blobs=random.choice((0.02, 0.1, 0.3)) * (faults.blobs and random.random() < 0.6),
             clock_offset_s=random.choice((0.5, 2.0)) * (faults.clocks and random.random() < 0.5),
             latency_s=random.choice(LATENCIES_S) * (faults.delays or random.random() < 0.5),
         )

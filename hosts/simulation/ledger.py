@@ -7,6 +7,9 @@ from collections.abc import Sequence
 
 from attrs import define, field
 
+RETURNED = "returned"
+"""How an execution ends that does not fail."""
+
 
 @define
 class Execution:
@@ -38,6 +41,10 @@ class Ledger:
     def repeated(self) -> Sequence[Sequence[Execution]]:
         """The executions of each task whose handler was called more than once."""
         return [executions for executions in self.executions.values() if len(executions) > 1]
+
+    def returned(self, task: str, attempt: int) -> bool:
+        """Whether a handler has returned in this attempt at a task."""
+        return any(each.attempt == attempt and each.how == RETURNED for each in self.executions.get(task, ()))
 
     @property
     def count(self) -> int:

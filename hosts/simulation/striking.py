@@ -233,12 +233,21 @@ class StruckBlobs(Calls):
 
     async def _struck(self, method: str, operation: Callable[[], Awaitable[T]], *, rate: float = 1.0) -> T:
         strikes = self._strikes
-        if strikes.happens(strikes.weather.blobs):
-            strikes.count("blob refused")
-            if strikes.random.random() < 0.5:
-                await operation()
-            raise Unavailable(f"{self._name}.{method}: 503 slow down")
-        return await super()._struck(method, operation, rate=rate)
+        if not strikes.happens(strikes.weather.blobs):
+            return await super()._struck(method, operation, rate=rate)
+        if method == "get" and strikes.random.random() < 0.5:
+            strikes.count("blob damaged")
+            return cast(T, _damaged(cast(bytes, await operation())))
+        strikes.count("blob refused")
+        if strikes.random.random() < 0.5:
+            await operation()
+        raise Unavailable(f"{self._name}.{method}: 503 slow down")
+
+
+def _damaged(data: bytes) -> bytes:
+    """As many bytes, of which the last digit, or byte, is another: what is JSON stays so."""
+    place = max((data.rfind(digit) for digit in b"0123456789"), default=-1)
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :] if place >= 0 else data[:-1]
 
 
 class StruckSink(Calls):

@@ -12,7 +12,7 @@ from ...kernel import Context, Kernel
 from ...kernel.definition.binding import Binding
 from ...ports.records import TaskPhase
 from ..executables import Executable, Executables
-from .ledger import Execution, Ledger
+from .ledger import RETURNED, Execution, Ledger
 from .striking import Caller, Strikes
 
 CONTEXT = "fairlead context"
@@ -93,7 +93,7 @@ def _async_handler(handler: Any, watch: Watch) -> Any:
         except BaseException as error:
             watch.end(execution, context, f"raised {type(error).__name__}")
             raise
-        watch.end(execution, context, "returned")
+        watch.end(execution, context, RETURNED)
         return value
 
     return watched
@@ -109,7 +109,7 @@ def _plain_handler(handler: Any, watch: Watch) -> Any:
         except BaseException as error:
             watch.end(execution, context, f"raised {type(error).__name__}")
             raise
-        watch.end(execution, context, "returned")
+        watch.end(execution, context, RETURNED)
         return value
 
     return watched

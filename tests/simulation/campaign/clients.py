@@ -9,7 +9,7 @@ from typing import Any
 from attrs import define, field
 
 from fairlead.hosts.simulation.world import World
-from fairlead.kernel import CancelledRun, Kernel, RunHandle, UsageError
+from fairlead.kernel import CancelledRun, IdempotencyConflict, Kernel, RunHandle, UsageError
 from fairlead.ports.statuses import TERMINAL_RUN
 
 from .flows import Drawn, Value, random_input
@@ -33,6 +33,10 @@ class Played:
     """Whether two clients start it under one key."""
     interfered: bool = field(init=False)
     """Whether somebody keeps it from ending as it does by itself."""
+    contested: bool = False
+    """Whether somebody else asks for another run under the same key."""
+    usurped: str | None = None
+    """The id of the run that they were given; they ought to be refused."""
     ids: list[str] = field(factory=list[str])
     """The ids that its starters were told."""
     answer: CancelledRun | None = None
@@ -48,7 +52,7 @@ def random_plays(random: Random, drawn: list[Drawn]) -> list[Played]:
     """Some runs of these flows."""
     plays: list[Played] = []
     for number in range(random.randint(1, 3)):
-        fate = random.choice(("alone", "alone", "cancelled", "rerun", "twice"))
+        fate = random.choice(("alone", "alone", "cancelled", "rerun", "twice", "contested"))
         plays.append(
             Played(
                 f"run{number}",
@@ -57,6 +61,7 @@ def random_plays(random: Random, drawn: list[Drawn]) -> list[Played]:
                 cancelled=fate == "cancelled",
                 rerun=fate == "rerun",
                 twice=fate == "twice",
+                contested=fate == "contested",
             )
         )
     return plays
@@ -80,6 +85,8 @@ async def _client(world: World, played: Played, within_s: float) -> None:
             acts.create_task(_send(world, played, step, within_s))
         if played.cancelled:
             acts.create_task(_cancel(world, played, within_s))
+        if played.contested:
+            acts.create_task(_contest(world, played))
         if played.rerun:
             acts.create_task(_rerun(world, played))
 
@@ -92,6 +99,20 @@ async def _start(world: World, played: Played) -> None:
         return True
 
     await world.insist(f"start {played.key}", act)
+
+
+async def _contest(world: World, played: Played) -> None:
+    """Ask for another run under a key that is taken."""
+
+    async def act(kernel: Kernel) -> bool:
+        try:
+            run = await kernel.start(played.drawn.flow.slug, {**played.input, "mode": "another"}, key=played.key)
+        except IdempotencyConflict:
+            return True
+        played.usurped = run.id
+        return True
+
+    await world.insist(f"contest {played.key}", act)
 
 
 async def _send(world: World, played: Played, step: str, within_s: float) -> None:

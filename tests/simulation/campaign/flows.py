@@ -3,26 +3,37 @@
 What a handler returns follows from what it was given, and from nothing else. Some fail a few times first, some give up,
 some take longer than a lease, some block, suspend or note something. So a run that nobody interferes with ends as the
 same run does without faults.
+
+Only the number of its call makes a value different from those of other attempts, and each value tells which calls it
+was made from. So it is seen whether a step was given what is recorded, or what an attempt made that does not count.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from inspect import Parameter, Signature
 from random import Random
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from attrs import frozen
 
 from fairlead.kernel import Context, Flow, GiveUp, Suspend
 
 Value: TypeAlias = dict[str, Any]
-"""What every step but a map returns: `n`, `items` and `kind`."""
+"""What every step but a map returns: `n`, `items` and `kind`, and by which call of a handler, from which others."""
+
+CALL, MADE_FROM = "call", "made_from"
+OF_THIS_COURSE = frozenset({CALL, MADE_FROM})
+"""The fields of a value that differ from course to course."""
 
 MODES = ("a", "b", "c")
 STEPS_MAX = 7
+HOPELESS_ATTEMPTS_MAX = 3
+"""The attempts of a step that fails each time: so few that faults use them up as well."""
+
 ATTEMPTS_MAX = 25
 """More than faults can use up, so that a flow's own failures decide how it ends."""
 
@@ -42,15 +53,18 @@ class Habits:
     """How many attempts fail first."""
     notes: bool
     padded: bool
+    calls: Iterator[int]
+    """Numbers the calls of all handlers of a flow."""
 
     @classmethod
-    def drawn(cls, random: Random) -> Habits:
+    def drawn(cls, random: Random, calls: Iterator[int]) -> Habits:
         """The habits of one handler."""
         return cls(
             takes_s=random.choice(TAKES_S),
             fails=random.choice((0, 0, 0, 1, 2)),
             notes=random.random() < 0.2,
-            padded=random.random() < 0.2,
+            padded=random.random() < 0.3,
+            calls=calls,
         )
 
     def begin(self, ctx: Context) -> None:
@@ -63,9 +77,23 @@ class Habits:
 
     def value(self, of: Mapping[str, object]) -> Value:
         """What follows from what was given."""
-        number = zlib.crc32(repr(sorted(of.items())).encode())
-        made: Value = {"n": number % 100, "items": list(range(number % 4)), "kind": MODES[number % 3]}
+        number = zlib.crc32(repr([(name, lasting(given)) for name, given in sorted(of.items())]).encode())
+        made: Value = {
+            "n": number % 100,
+            "items": list(range(number % 4)),
+            "kind": MODES[number % 3],
+            CALL: next(self.calls),
+            MADE_FROM: {name: given[CALL] for name, given in of.items() if isinstance(given, dict) and CALL in given},
+        }
         return {**made, "padding": PADDING} if self.padded else made
+
+
+def lasting(value: object) -> object:
+    """A value without what differs from course to course."""
+    if not isinstance(value, dict):
+        return value
+    fields = cast("Value", value)
+    return {name: field for name, field in fields.items() if name not in OF_THIS_COURSE}
 
 
 @frozen(kw_only=True)
@@ -92,6 +120,7 @@ class _Drawing:
     def __init__(self, flow: Flow[Value], random: Random) -> None:
         self.flow = flow
         self.random = random
+        self.calls = itertools.count()
         self.plain: list[str] = []
         """Steps that return a `Value`."""
         self.maps: list[str] = []
@@ -99,7 +128,8 @@ class _Drawing:
 
     def add(self, slug: str) -> None:
         """One more step."""
-        kinds = (self._step, self._step, self._step, self._map, self._map, self._suspending, self._sleep, self._signal)
+        step, map_ = self._step, self._map
+        kinds = (step, step, step, step, map_, map_, map_, self._suspending, self._sleep, self._signal, self._hopeless)
         self.random.choice(kinds)(slug)
 
     def _options(self, *, names: list[str]) -> dict[str, Any]:
@@ -124,7 +154,7 @@ class _Drawing:
         return types | {name: int | None for name in names if name in self.signals}
 
     def _step(self, slug: str) -> None:
-        random, habits, names = self.random, Habits.drawn(self.random), self._dependencies()
+        random, habits, names = self.random, Habits.drawn(self.random, self.calls), self._dependencies()
         gives_up = random.random() < 0.06
 
         def returns(ctx: Context, given: Mapping[str, object]) -> Value:
@@ -137,8 +167,22 @@ class _Drawing:
         self.flow.step(handler, **self._options(names=names))
         self.plain.append(slug)
 
+    def _hopeless(self, slug: str) -> None:
+        """A step that fails each time, until its few attempts are used up."""
+        random, habits = self.random, Habits.drawn(self.random, self.calls)
+
+        def returns(ctx: Context, given: Mapping[str, object]) -> Value:
+            habits.begin(ctx)
+            raise ConnectionError("always")
+
+        handler = _handler(slug, habits, returns, {"input": dict[str, Any]}, Value, random)
+        attempts = random.randint(1, HOPELESS_ATTEMPTS_MAX)
+        policy: Literal["skip", "skip_cascade"] = random.choice(("skip", "skip_cascade"))
+        self.flow.step(handler, max_attempts=attempts, on_exhausted=policy)
+        self.plain.append(slug)
+
     def _map(self, slug: str) -> None:
-        random, habits = self.random, Habits.drawn(self.random)
+        random, habits = self.random, Habits.drawn(self.random, self.calls)
         sources = ["input.items", *(f"{name}.items" for name in self.plain), *self.maps]
         over = random.choice(sources)
         unreadable = random.choice((None, None, 0, 1))
@@ -160,7 +204,7 @@ class _Drawing:
         self.maps.append(slug)
 
     def _suspending(self, slug: str) -> None:
-        random, habits, looks = self.random, Habits.drawn(self.random), self.random.randint(1, 3)
+        random, habits, looks = self.random, Habits.drawn(self.random, self.calls), self.random.randint(1, 3)
         check_after = random.choice((0.5, 10, 100))
 
         def returns(ctx: Context, given: Mapping[str, object]) -> Value | Suspend[int]:
@@ -177,7 +221,7 @@ class _Drawing:
         suspended: Any = Value | Suspend[int]
         handler = _handler(slug, habits, returns, {"input": dict[str, Any]}, suspended, random)
         step = self.flow.step(handler, **self._options(names=[]))
-        check = _handler(f"{slug}_look", Habits.drawn(random), looked, {"state": int}, suspended, random)
+        check = _handler(f"{slug}_look", Habits.drawn(random, self.calls), looked, {"state": int}, suspended, random)
         self.flow.check(step)(check)
         self.plain.append(slug)
 
@@ -186,7 +230,7 @@ class _Drawing:
         after = random.sample(self.plain, min(len(self.plain), random.randint(0, 1)))
         pause = self.flow.sleep(slug, random.choice((0.1, 20, 3_000, 100_000)), after=after)
         follower = f"{slug}_after"
-        habits = Habits.drawn(random)
+        habits = Habits.drawn(random, self.calls)
         handler = _handler(
             follower, habits, lambda ctx, given: habits.value(given), {"input": dict[str, Any]}, Value, random
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from datetime import timedelta
 from random import Random
 from typing import Any
 
 from attrs import frozen
 
+from fairlead.hosts.simulation.faults import Weather
 from fairlead.hosts.simulation.setting import Setting
 from fairlead.hosts.simulation.world import World
 from fairlead.kernel import IsAMap, Kernel, RunDetails, RunStatus
@@ -15,7 +18,13 @@ from fairlead.kernel.resolving import broken_references
 from fairlead.ports.statuses import StepStatus, TaskStatus
 
 from .clients import Played, play_all
-from .flows import ATTEMPTS_MAX
+from .flows import CALL, MADE_FROM, Value, lasting
+
+_OF_CALL = re.compile(r"\.\d+-\d+$")
+"""How the worker ids of functions' calls end. Where its answers are lost, a call leaves its tasks to their leases."""
+
+PATIENT_LEASE = timedelta(seconds=30)
+"""Leases that last so long are lost by nothing but what befalls their host."""
 
 
 @frozen(kw_only=True)
@@ -36,7 +45,7 @@ async def ending_of(kernel: Kernel, run_id: str) -> Ending:
     if record.status is not RunStatus.COMPLETED:
         return Ending(status=record.status, steps={}, outputs={})
     steps = {step.slug: step for step in (await run.details()).steps}  # the last generation of each
-    outputs = {slug: await _output(kernel, run_id, slug) for slug in steps}
+    outputs = {slug: lasting(await output_of(kernel, run_id, slug)) for slug in steps}
     return Ending(
         status=record.status,
         steps={slug: (step.status, step.reason) for slug, step in steps.items()},
@@ -44,7 +53,8 @@ async def ending_of(kernel: Kernel, run_id: str) -> Ending:
     )
 
 
-async def _output(kernel: Kernel, run_id: str, slug: str) -> Any:
+async def output_of(kernel: Kernel, run_id: str, slug: str) -> Any:
+    """What a step has come to; of a map all that its elements have."""
     run = kernel.run(run_id)
     try:
         return await run.output(slug)
@@ -63,7 +73,7 @@ def calm_ending(played: Played) -> Ending:
 async def problems_of(world: World, plays: Sequence[Played], calm: Mapping[str, Ending]) -> list[str]:
     """What does not hold at the end of a world, given how each run ends by itself."""
     kernel = world.reader()
-    problems = [f"P2: {problem}" for problem in _executions(world)]
+    problems: list[str] = []
     async for broken in broken_references(kernel.ports):
         problems.append(f"I28: {broken}")
     for played in plays:
@@ -74,12 +84,35 @@ async def problems_of(world: World, plays: Sequence[Played], calm: Mapping[str, 
     return problems
 
 
-def _executions(world: World) -> Iterator[str]:
-    """Handlers called too often: more than their attempts, or twice for one of them."""
-    for task, executions in world.ledger.executions.items():
-        attempts = [each.attempt for each in executions]
-        if len(attempts) > 2 * ATTEMPTS_MAX or max(attempts) > ATTEMPTS_MAX:
-            yield f"{task} was called with attempts {attempts}"
+def _attempts(world: World, played: Played, details: RunDetails) -> Iterator[str]:
+    """P2: no handler is called in more attempts than its step has, and no attempt is lost whose host was well."""
+    steps = played.drawn.flow.steps
+    for task in details.tasks:
+        most = steps[task.key.step].policy.max_attempts
+        called = [each.attempt for each in world.ledger.executions.get(str(task.key), [])]
+        if max(called, default=0) > most:
+            yield f"P2: {task.key} was called with attempts {called}, of at most {most}"
+    if world.setting.lease < PATIENT_LEASE and _has_troubles(world.setting.weather):
+        return
+    struck = _struck(world)
+    for attempt in details.attempts:
+        worker = attempt.worker or ""
+        if attempt.reason == "worker_lost" and not _OF_CALL.search(worker) and worker not in struck:
+            yield f"P2: attempt {attempt.attempt} of {attempt.key} was lost, and nothing had happened to {worker}"
+
+
+def _has_troubles(weather: Weather) -> bool:
+    """Whether the store fails now and then, or takes long."""
+    return bool(weather.refused or weather.lost or weather.delayed)
+
+
+def _struck(world: World) -> frozenset[str]:
+    """The processes that were killed, stood still, or had to end before the store took their outcomes."""
+    hindering = (
+        ("stands still", "has stopped", "has failed") if _has_troubles(world.setting.weather) else "stands still"
+    )
+    hindered = {entry.who for entry in world.timeline.entries if entry.what.startswith(hindering)}
+    return frozenset({*world.ledger.deaths, *hindered})
 
 
 async def _of_run(world: World, kernel: Kernel, played: Played, calm: Ending) -> AsyncIterator[str]:
@@ -91,6 +124,10 @@ async def _of_run(world: World, kernel: Kernel, played: Played, calm: Ending) ->
         yield problem
     for problem in _completions(world, details):
         yield problem
+    for problem in _attempts(world, played, details):
+        yield problem
+    if played.usurped is not None:
+        yield f"P7: another payload under its key was given the run {played.usurped}"
     record = details.run
     if played.cancelled:
         if played.answer is None:
@@ -107,11 +144,25 @@ async def _of_run(world: World, kernel: Kernel, played: Played, calm: Ending) ->
     ending = await ending_of(kernel, run_id)
     if ending != calm:
         yield f"it ended as {ending}; without faults as {calm}"
+    async for problem in _given(kernel, run_id, ending):
+        yield problem
     rows = await kernel.ports.persistence.read_signals(run_id)
     consumed = {row.step for row in rows if row.consumed_at is not None}
     for step in played.drawn.signals:
         if ending.steps.get(step, (None,))[0] is StepStatus.COMPLETED and step not in consumed:
             yield f"I23: {step} has completed and consumed no signal"
+
+
+async def _given(kernel: Kernel, run_id: str, ending: Ending) -> AsyncIterator[str]:
+    """I15: every step was given what is recorded of those that it depends on, and nothing else."""
+    outputs = {slug: await output_of(kernel, run_id, slug) for slug in ending.outputs}
+    values: dict[str, Value] = {slug: output for slug, output in outputs.items() if isinstance(output, dict)}
+    for slug, value in values.items():
+        given: dict[str, int] = value[MADE_FROM]
+        for source, call in given.items():
+            recorded = values[source][CALL] if source in values else None
+            if recorded != call:
+                yield f"I15: {slug} was given call {call} of {source}; recorded is call {recorded}"
 
 
 def _events(world: World, details: RunDetails) -> Iterator[str]:
