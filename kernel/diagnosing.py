@@ -177,7 +177,7 @@ def findings_of_sinks(
             severity=Severity.TROUBLE,
             name="events_without_sink",
             what=f"{counted(unpublished.count, 'row')} of the outbox waiting since {moment(unpublished.since)}, "
-            "and the store knows no sink: an older version left them, or a removal that was interrupted",
+            "and the store knows no sink: a removal that was interrupted left them",
             remedy="start a host that has a sink: with it they become history, and their runs can be pruned",
             count=unpublished.count,
         )

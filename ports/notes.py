@@ -76,10 +76,10 @@ class Notes(Protocol):
     async def write_notes(self, entries: Sequence[NewLogEntry], progress: Sequence[ProgressRecord]) -> None:
         """Put down what was noted, atomically. Repeatable; it waits for nobody who settles, and nobody for it.
 
-        What an attempt noted counts until its lease ended: always where it holds its lease, or where its outcome is
-        the last that its task was settled with; else what it noted, by `at`, not after it was cancelled or lost its
-        lease, or ended otherwise. Whatever else is dropped, and so are notes of runs and tasks that do not exist. A run
-        that is removed meanwhile leaves nothing behind.
+        What an attempt noted counts until its lease ended: always where it holds its lease, where its outcome is the
+        last that its task was settled with, or where it has suspended its task; else what it noted, by `at`, not after
+        it was cancelled or lost its lease, or ended otherwise. Whatever else is dropped, and so are notes of runs and
+        tasks that do not exist. A run that is removed meanwhile leaves nothing behind.
 
         An entry that is there already is left as it is. Progress takes the place of what its task has, unless that is
         of a higher token, or of the same and later.

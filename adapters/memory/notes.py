@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...ports.notes import LogRecord, NewLogEntry, ProgressRecord
-from ...ports.records import Lease
+from ...ports.records import Lease, TaskPhase
 from ...ports.statuses import TaskStatus
 from .rows import StoredRun
 from .store import Store, check_text
@@ -83,4 +83,6 @@ def _counts(stored: StoredRun, noted: NewLogEntry | ProgressRecord) -> bool:
     if noted.token == task.token and task.ended_at is not None:
         return noted.at <= task.ended_at
     attempt = stored.attempts.get(Lease(noted.key, noted.token))
-    return attempt is not None and noted.at <= attempt.ended_at
+    if attempt is None:  # it has suspended the task, or never was
+        return task.phase is TaskPhase.CHECK and noted.token < task.token
+    return noted.at <= attempt.ended_at

@@ -25,6 +25,7 @@ from tests.support.records import (
     task_claim,
 )
 from tests.support.scenes import apply, complete_run, lose_lease, run_with_tasks, take_over
+from tests.support.waits import queued_again, suspension
 
 TASK = TaskKey(run_id(1), "pack", 1, 0)
 
@@ -106,6 +107,22 @@ async def test_notes_may_come_after_their_outcome(
     await apply(store, run_id(1), changes[how])
     if how == "retried":
         await store.claim_tasks(task_claim(flow, only=[TASK]))
+    await note(store, 1, 2)
+
+    assert await noted(store) == (["1", "2"], [2])
+
+
+@pytest.mark.parametrize("then", ["waits", "is checked", "has ended"])
+async def test_notes_may_come_after_their_attempt_was_suspended(
+    store: Persistence, flow: FlowRow, task: ClaimedTask, then: str
+) -> None:
+    """However far its check is by then: suspending is an outcome like others."""
+    await apply(store, run_id(1), Changes(suspensions=(suspension(TASK, wake_at=at(0)),)))
+    if then != "waits":
+        await apply(store, run_id(1), Changes(resumptions=(queued_again(TASK, 1, ready_at=at(0)),)))
+        (check,) = await store.claim_tasks(task_claim(flow, only=[TASK]))
+        if then == "has ended":
+            await apply(store, run_id(1), Changes(tasks=(completed(check),)))
     await note(store, 1, 2)
 
     assert await noted(store) == (["1", "2"], [2])

@@ -1,6 +1,7 @@
 -- What an attempt noted counts until its lease ended: while it runs, whenever its outcome is what its task was settled
--- with, and else up to the time when it was cancelled or lost. The runs are held against being pruned meanwhile, and
--- against nothing else, so that no row is left of a run that is gone.
+-- with, and else up to the time when it was cancelled or lost. One that neither failed nor lost its lease, and is not the
+-- last, has suspended its task. The runs are held against being pruned meanwhile, and against nothing else, so that no
+-- row is left of a run that is gone.
 --
 -- Counters first, in order of run: whoever waits for one inserts nothing before it has it, so a run's entries appear in
 -- the order of their numbers. What was written by an earlier try is left as it is, and of a task's progress the latest.
@@ -35,12 +36,13 @@ WITH noting AS MATERIALIZED (
                     AND a.generation = noting.generation
                     AND a.element = noting.element
                     AND a.token = noting.token
-            )
+            ),
+            CASE WHEN task.phase = 'check' AND noting.token < task.token THEN 'infinity'::timestamptz END
         ) AS ended_at
     FROM noting
     JOIN held ON held.id = noting.run_id
     CROSS JOIN LATERAL (
-        SELECT t.running, t.token, t.settled_token, t.ended_at
+        SELECT t.running, t.token, t.settled_token, t.ended_at, t.phase
         FROM fairlead.tasks AS t
         WHERE t.run_id = noting.run_id
             AND t.step = noting.step
