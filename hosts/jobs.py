@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
+from ..kernel.definition.names import slug_problem
 from ..ports.records import TaskKey
 from ..ports.transport import Job
 from .errors import MalformedJob
+
+NUMBER_MAX: Final = 2**31 - 1
+"""The largest generation or element: what an integer column holds."""
 
 Message: TypeAlias = "Job | Mapping[str, object] | str | bytes"
 """A job, or its message as an object or as JSON text."""
@@ -18,8 +22,8 @@ Message: TypeAlias = "Job | Mapping[str, object] | str | bytes"
 
 class _Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     step: str
-    generation: int
-    element: int
+    generation: Annotated[int, msgspec.Meta(ge=1, le=NUMBER_MAX)]
+    element: Annotated[int, msgspec.Meta(ge=0, le=NUMBER_MAX)]
 
 
 class _Job(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -43,13 +47,16 @@ def job_of(message: Message) -> Job:
         return message
     try:
         read = _decoder.decode(message) if isinstance(message, str | bytes) else msgspec.convert(message, _Job)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise MalformedJob(f"the message is no job: {error}") from error
     if not read.run_id:
         raise MalformedJob("the message names no run")
     if read.not_before is not None and read.not_before.tzinfo is None:
         raise MalformedJob("'not_before' has no time zone")
     task = read.task
+    problem = None if task is None else slug_problem(task.step)
+    if problem is not None:
+        raise MalformedJob(f"the step that it names {problem}")
     key = None if task is None else TaskKey(read.run_id, task.step, task.generation, task.element)
     return Job(run_id=read.run_id, queue=read.queue, task=key, not_before=read.not_before, flow_id=read.flow_id)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from datetime import datetime
-from typing import Final, cast
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -59,12 +58,16 @@ def _check_moments(**moments: object) -> None:
             raise InvalidArgument(name, "an aware datetime", moment)
 
 
-def _statuses(found: object) -> frozenset[RunStatus] | None:
+def _statuses(found: frozenset[RunStatus] | None) -> frozenset[RunStatus] | None:
     if found is None:
         return None
-    if isinstance(found, Set) and _STATUSES.issuperset(cast("Set[object]", found)):
-        return frozenset(map(RunStatus, cast("Set[str]", found)))
-    raise InvalidArgument("statuses", f"a set of some of {', '.join(RunStatus)}", cast(object, found))
+    try:
+        known = _STATUSES.issuperset(found)
+    except TypeError:  # it is no set of anything
+        known = False
+    if not known:
+        raise InvalidArgument("statuses", f"a set of some of {', '.join(RunStatus)}", found)
+    return frozenset(map(RunStatus, found))
 
 
-_STATUSES: Final[frozenset[object]] = frozenset(RunStatus)
+_STATUSES: Final = frozenset(RunStatus)

@@ -32,6 +32,8 @@ from fairlead.ports.errors import UsageError
 from tests.support.large_payloads import World
 from tests.support.odd_data import Unspeakable
 
+pytestmark = pytest.mark.fault(56)
+
 UNPRINTABLE = ("\0", "\ud800", "a\n")
 MESSAGE_LENGTH_MAX = 1_500
 

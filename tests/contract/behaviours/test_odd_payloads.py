@@ -27,6 +27,8 @@ from tests.support.hands import Hands
 from tests.support.large_payloads import TIMEOUT_S, World
 from tests.support.odd_data import REFUSED, STORED
 
+pytestmark = pytest.mark.fault(53)
+
 
 @attrs.frozen
 class Settings:

@@ -300,7 +300,15 @@ async def test_early_and_foreign_messages_come_again(make_kernel: MakeKernel) ->
         {"run_id": "r", "task": {"step": "s", "generation": 1, "element": "0"}},
         {"run_id": "r", "not_before": "soon"},
         {"run_id": "r", "not_before": "2026-01-01T00:00:00"},
+        '{"run_id":"r","more":' + "[" * 100_000 + "]" * 100_000 + "}",
+        {"run_id": "r", "task": {"step": "s", "generation": 2**31, "element": 0}},
+        {"run_id": "r", "task": {"step": "s", "generation": 0, "element": 0}},
+        {"run_id": "r", "task": {"step": "s", "generation": 1, "element": 10**30}},
+        {"run_id": "r", "task": {"step": "s", "generation": 1, "element": -1}},
+        {"run_id": "r", "task": {"step": "s\0", "generation": 1, "element": 0}},
+        {"run_id": "r", "task": {"step": "\ud800", "generation": 1, "element": 0}},
     ],
+    ids=lambda message: f"{message!r:.40}",
 )
 def test_what_is_no_job_is_told_so(message: Any) -> None:
     """A message that will never be a job is a typed error, so that it can be put aside."""

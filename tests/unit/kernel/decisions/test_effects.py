@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from random import Random
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -35,6 +36,8 @@ from tests.support.model_waits import WITHOUT_ANSWER
 from tests.support.random_course import RandomCourse, random_capacity
 from tests.support.random_flows import plain_facts, random_outcome, random_plan, random_waits
 from tests.support.records import LEASE_S
+
+pytestmark = pytest.mark.fault(38, 39, 62, 63, 64, 65)
 
 RANDOM = st.randoms(use_true_random=False)
 WORKERS = st.sampled_from(["one", "two"])
