@@ -195,7 +195,7 @@ class _Flushing:
         while True:
             rows = await self.persistence.read_undelivered(lease, held, limit=self.limit)
             if not rows:
-                self._cleared.append(held.run_id)
+                self._clear(held.run_id)
                 return
             stood = await self._offer(resuming(held, rows), rows)
             more = len(rows) == self.limit
@@ -203,9 +203,14 @@ class _Flushing:
                 self._standing[held.run_id] = stood
                 return
             if not more:
-                self._cleared.append(held.run_id)
+                self._clear(held.run_id)
                 return
             held = stood
+
+    def _clear(self, run_id: str) -> None:
+        """A run is held no more, and what comes of it now is as fresh as any other's."""
+        self._cleared.append(run_id)
+        self._held_back.pop(run_id, None)
 
     # What is fresh
 
@@ -232,6 +237,8 @@ class _Flushing:
         if self._is_unfinished(stood, rows):
             self._standing[run_id] = stood
             self._hold([row for row in rows if row.first_sequence + row.count > stood.next_sequence])
+        else:  # what was refused on the way is behind it
+            self._held_back.pop(run_id, None)
 
     def _hold(self, rows: Sequence[OutboxRow]) -> None:
         self._rows += [(row.run_id, row.first_sequence) for row in rows]

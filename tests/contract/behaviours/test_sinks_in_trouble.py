@@ -139,6 +139,26 @@ async def test_a_subscriber_gives_up_at_once(world: Ports) -> None:
     assert (letter.attempts, letter.problem) == (2, "GiveUp: still none")
 
 
+async def test_what_comes_right_after_a_loss_is_not_lost(world: Ports) -> None:
+    """A run is held no more, its lost event not even announced; what it does at this moment is offered as ever."""
+    heard: list[str] = []
+
+    async def hear(event: EventRecord) -> None:
+        if event.type == "event.lost":
+            await Hands(kernel).claim_runs()  # which commits a row behind the one that is offered
+        if event.type in ("run.created", "event.lost"):
+            raise GiveUp("never")
+        heard.append(event.type)
+
+    kernel = subscribed(world, hear, "*")
+    await kernel.start("single", None)
+    flushed = [await flush(kernel, "mail") for _ in range(2 * FLUSHES_FOR_ALL_SHARDS)]
+
+    assert sum(each.dead for each in flushed) == 1
+    assert heard == ["run.started", "step.started"]
+    assert ((await status(kernel)).waiting, (await status(kernel)).held_runs) == (0, 0)
+
+
 async def test_who_gives_up_is_not_down(world: Ports) -> None:
     """It was called, and said what it thinks of the event: no pause, whatever the number."""
     kernel = subscribed(world, Mood(GiveUp("never")))
