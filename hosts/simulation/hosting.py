@@ -19,9 +19,6 @@ from .setting import Setting
 CALL_JOBS_MAX = 20
 """Attempts in one call of a serverless host."""
 
-MAINTENANCE_S = 5.0
-"""How often a function is called for maintenance."""
-
 
 @frozen(kw_only=True)
 class Hosting:
@@ -71,7 +68,7 @@ class Hosting:
     async def _maintain(self, host: ServerlessHost, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             await host.run_maintenance_tick()
-            await _pause(stopping, MAINTENANCE_S)
+            await _pause(stopping, self.setting.maintenance_s)
 
     async def _receive(self, host: ServerlessHost, stopping: asyncio.Event) -> None:
         transport = self.kernel.ports.transport

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from ...kernel import Flow, RunStatus
+from ...kernel import Flow, RunDetails, RunStatus
 from ...ports.statuses import TaskStatus
 from .effects import RUN
 from .outcome import Outcome
@@ -17,32 +17,40 @@ Invariant: TypeAlias = Callable[[Outcome], object]
 LOST = ("worker_lost", "timed_out")
 """Why attempts end whose host is gone, or stands still."""
 
+STOPPED = "raised CancelledError"
+"""How a handler ends that its host stops."""
+
 SHOWN_MAX = 5
 """Differences that are shown."""
 
 
-def broken_promises(world: World, flow: Flow[Any], outcome: Outcome) -> Iterator[str]:
-    """What the framework promises and did not keep; nobody's flow can cause that."""
+def broken_promises(world: World, flow: Flow[Any], runs: Sequence[RunDetails]) -> Iterator[str]:
+    """What the framework promises and did not keep; nobody's flow can cause that.
+
+    Args:
+        world: where all has ended.
+        flow: whose runs there are.
+        runs: all of them.
+    """
     for executions in world.ledger.executions.values():
         most = flow.steps[executions[0].step].policy.max_attempts
-        attempts = [each.attempt for each in executions]
+        # What a host has stopped as it ended is given back unspent, and called again as the same attempt.
+        attempts = [each.attempt for each in executions if each.how != STOPPED]
         # A check has attempts of its own each time that it looks.
         checked = flow.steps[executions[0].step].suspends
         if not checked and (len(attempts) > most or len(set(attempts)) < len(attempts)):
             yield f"P2: {executions[0].task} was called with attempts {attempts}, of at most {most}"
-    for task in outcome.details.tasks:
-        if task.status is TaskStatus.COMPLETED:
-            executions = world.ledger.executions.get(str(task.key), [])
-            if flow.steps[task.key.step].binding is not None and not any(
-                each.ended_s is not None for each in executions
-            ):
-                yield f"I9: {task.key} is completed, and its handler never ended"
-    for run_id in world.ledger.runs.values():
-        sequences = [event.sequence for event in world.sink.of_run(run_id)]
-        if sorted(set(sequences)) != list(range(1, len(set(sequences)) + 1)):
-            yield f"I20: the sink has the events {sorted(set(sequences))}"
-        if list(dict.fromkeys(sequences)) != sorted(set(sequences)):
-            yield f"I20: the sink has the events in the order {list(dict.fromkeys(sequences))}"
+    for details in runs:
+        for task in details.tasks:
+            if task.status is TaskStatus.COMPLETED:
+                executions = world.ledger.executions.get(str(task.key), [])
+                if flow.steps[task.key.step].binding is not None and not any(
+                    each.ended_s is not None for each in executions
+                ):
+                    yield f"I9: {task.key} is completed, and its handler never ended"
+        sequences = list(dict.fromkeys(event.sequence for event in world.sink.of_run(details.run.id)))
+        if sequences != list(range(1, details.run.next_sequence)):
+            yield f"I20: of {details.run.next_sequence - 1} events the sink has, in this order, {sequences}"
 
 
 def differences(outcome: Outcome, calm: Outcome) -> Iterator[str]:

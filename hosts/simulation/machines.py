@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -38,7 +39,6 @@ class Incarnation:
         """Set when it is killed."""
         self._timeline = timeline
         self._ledger = ledger
-        self._handles = [handle]
 
     def die(self, why: str) -> None:
         """Be killed: nothing of it runs any more, and its connections break."""
@@ -47,13 +47,22 @@ class Incarnation:
         self._timeline.note(self.name, why)
         self._ledger.deaths[self.name] = self._timeline.time()
         self.process.kill()
-        for handle in self._handles:
-            handle.disconnect()
+        self.handle.disconnect()
         self.dead.set()
 
-    def own(self, handle: MemoryPersistence) -> None:
-        """One more handle of this process."""
-        self._handles.append(handle)
+    def stand_still(self, duration_s: float) -> None:
+        """Do nothing for a while, and then go on as if nothing was."""
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+
+        def go_on() -> None:
+            if self.process.alive:
+                self._timeline.note(self.name, "goes on")
+                loop.resume(self.process)
+
+        self._timeline.note(self.name, f"stands still for {duration_s:.0f} s")
+        self.process.paused = True
+        loop.call_later(duration_s, go_on, context=contextvars.Context())  # a timer of its own would stand still, too
 
     async def run(self, act: Callable[[], Awaitable[None]]) -> bool:
         """Do something in this process; answers False where it was killed before that was over.
@@ -81,11 +90,6 @@ class Stage(Protocol):
     """The world, as machines see it."""
 
     timeline: Timeline
-
-    @property
-    def loop(self) -> VirtualLoop:
-        """Where everything runs."""
-        ...
 
     def incarnate(self, name: str) -> Incarnation:
         """A new process."""
@@ -149,17 +153,6 @@ class Machine:
         with suppress(TimeoutError):
             async with asyncio.timeout(duration_s):
                 await self._stopping.wait()
-
-    async def stand_still(self, duration_s: float) -> None:
-        """Let its process stand still for a while, and then go on as if nothing was."""
-        incarnation = self.current
-        if incarnation is None or incarnation.process.paused:
-            return
-        self._world.timeline.note(incarnation.name, f"stands still for {duration_s:.0f} s")
-        incarnation.process.paused = True
-        await asyncio.sleep(duration_s)
-        self._world.timeline.note(incarnation.name, "goes on")
-        self._world.loop.resume(incarnation.process)
 
     def kill(self) -> bool:
         """Kill its process, whatever it does at the moment; answers whether there was one."""

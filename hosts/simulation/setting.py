@@ -11,6 +11,8 @@ from .faults import Faults, Weather
 
 LEASES_S = (5, 30)
 
+MAINTENANCE_S = 5.0
+
 STORM_S = (20.0, 60.0, 200.0)
 """How long faults may strike, in virtual seconds."""
 
@@ -26,6 +28,8 @@ class Setting:
     concurrency: int
     lease: timedelta
     poll_interval_s: float
+    maintenance_s: float = MAINTENANCE_S
+    """How often a function is called for maintenance."""
     delivers: bool
     """Whether the transport delivers messages, or only hints."""
     storm_s: float

@@ -180,7 +180,7 @@ class _Simulation:
             outcome = self._course(world, flow, seed)
         except Broken as broken:
             raise SimulationFailed(flow, seed, broken.problems, world, by_flow=False) from None
-        promises = list(broken_promises(world, flow, outcome))
+        promises = list(broken_promises(world, flow, [outcome.details]))
         if promises:
             raise SimulationFailed(flow, seed, promises, world, by_flow=False)
         problems: list[str] = []

@@ -15,12 +15,11 @@ from functools import partial
 from random import Random
 from typing import Any, Protocol, TypeVar, cast
 
-from attrs import define, field
-
 from ...ports.errors import CommitUnknown, Unavailable
 from ...ports.outbox import EventRecord
 from ...ports.persistence import Persistence, Transaction
 from ...ports.transport import Job
+from .fate import ENDING, Chance, Fate, Strike
 from .faults import Weather
 from .timeline import Timeline
 
@@ -45,20 +44,43 @@ class Caller(Protocol):
         """Be killed, now."""
         ...
 
+    def stand_still(self, duration_s: float) -> None:
+        """Do nothing for a while from the next moment on, and then go on as if nothing was."""
+        ...
 
-@define
+
 class Strikes:
-    """What strikes whom. One for each world."""
+    """Lets strike what fate decides. One for each world.
 
-    weather: Weather
-    random: Random
-    timeline: Timeline
-    healed: bool = field(default=False)
-    """Whether the faults are over."""
-    kills_left: int = field(default=0)
-    """How many times a process may still be killed or stand still for longer than its leases."""
-    struck: dict[str, int] = field(factory=dict[str, int])
-    """How often each kind of fault has struck."""
+    Args:
+        weather: how likely what happens apart from the points is, and how long calls take.
+        random: the source of all chance.
+        timeline: where it is told.
+        fate: decides what happens at points; None for chance, as the weather has it.
+        kills_left: how many times a process may still be killed or stand still for longer than its leases.
+        pause_s: how long a process that is struck stands still.
+    """
+
+    def __init__(
+        self,
+        weather: Weather,
+        random: Random,
+        timeline: Timeline,
+        *,
+        fate: Fate | None = None,
+        kills_left: int,
+        pause_s: float,
+    ) -> None:
+        self.weather = weather
+        self.random = random
+        self.timeline = timeline
+        self.healed = False
+        """Whether the faults are over."""
+        self.kills_left = kills_left
+        self.struck: dict[str, int] = {}
+        """How often each kind of fault has struck."""
+        self._fate: Fate = Chance(weather, random) if fate is None else fate
+        self._pause_s = pause_s
 
     def count(self, kind: str) -> None:
         """A fault strikes."""
@@ -77,21 +99,23 @@ class Strikes:
             operation: what it would do.
             rate: by how much more often than usual it fails; 0 for never.
         """
-        weather = self.weather
         self.timeline.trace(f"{caller.name} {name}")
         await self._take_time()
-        if self.happens(weather.refused * rate):
+        strike = self._strike_at(name, rate)
+        if strike is Strike.REFUSED:
             self._note("refused", caller, f"{name} is refused")
             raise Unavailable(f"{name}: the connection was refused")
-        killed = self.kills_left > 0 and self.happens(weather.killed * rate)
-        if killed and self.random.random() < 0.5:
+        if strike is Strike.PAUSED:
+            self._note("paused", caller, f"is struck before {name}")
+            caller.stand_still(self._pause_s)
+            await asyncio.sleep(0)  # which takes until it goes on
+        if strike is Strike.KILLED_BEFORE:
             await self._kill(caller, f"before {name}")
         result = await operation()
-        if killed:
+        if strike is Strike.KILLED_AFTER:
             await self._kill(caller, f"after {name}")
-        lost = self.happens(weather.lost * rate)
         await self._take_time()
-        if lost:
+        if strike is Strike.ANSWER_LOST:
             self._note("answer lost", caller, f"the answer to {name} is lost")
             if name.partition(".")[2].startswith(READING):
                 raise Unavailable(f"{name}: the connection was lost")
@@ -105,6 +129,14 @@ class Strikes:
             self.count("killed")
             caller.die("is killed before anybody learns of that")
 
+    def _strike_at(self, name: str, rate: float) -> Strike | None:
+        strike = None if self.healed else self._fate.strike_at(name, rate)
+        if strike in ENDING:
+            if self.kills_left <= 0:
+                return None
+            self.kills_left -= 1
+        return strike
+
     async def _take_time(self) -> None:
         """Let a call take its time."""
         weather = self.weather
@@ -115,7 +147,6 @@ class Strikes:
             await asyncio.sleep(self.random.expovariate(1 / weather.latency_s))
 
     async def _kill(self, caller: Caller, when: str) -> None:
-        self.kills_left -= 1
         self.count("killed")
         caller.die(f"is killed {when}")
         await asyncio.get_running_loop().create_future()  # nothing of it runs any more

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from ...adapters.calling import PatientCaller
 from ...adapters.memory import (
@@ -33,6 +33,7 @@ from ...ports.errors import AdapterError
 from ...ports.statuses import TERMINAL_RUN, RunStatus, TaskStatus
 from ..virtual import LoopClock, TurnThreads, VirtualLoop
 from .checks import RowChecks
+from .fate import Fate
 from .hosting import Hosting
 from .ledger import Ledger
 from .machines import Incarnation, Machine
@@ -40,6 +41,8 @@ from .setting import Setting
 from .striking import Calls, Strikes, StruckBlobs, StruckPersistence, StruckSink, StruckTransport
 from .timeline import Timeline
 from .watching import Watch, WatchedExecutables
+
+T = TypeVar("T")
 
 HEALED_S = 3_600.0
 """How long a healed world may take to end what could go on, in virtual seconds; what is waited for does not count."""
@@ -49,6 +52,10 @@ LOOK_S = 0.5
 
 FAR_S = 120.0
 """What is due later than this is not waited for by hosts that poll in vain: the time jumps there."""
+
+
+PAUSED_LEASES = 3.5
+"""How many times the duration of its leases a process that is struck stands still."""
 
 
 class Broken(AssertionError):
@@ -72,6 +79,7 @@ class World:
         random: the source of all chance in it.
         resources: makes what handlers ask for; shared by all hosts, since it stands for the world outside.
         inline_bytes_max: the largest payload that stands in its row.
+        fate: decides what happens at calls of ports; None for chance, as the setting has it.
     """
 
     def __init__(
@@ -82,6 +90,7 @@ class World:
         *,
         resources: Mapping[str, object] | None = None,
         inline_bytes_max: int = INLINE_BYTES_MAX,
+        fate: Fate | None = None,
     ) -> None:
         self.setting = setting
         self.random = random
@@ -92,7 +101,14 @@ class World:
         self.sink = CollectingSink()
         self.clock = LoopClock(self.loop)
         """The right time."""
-        self.strikes = Strikes(setting.weather, random, self.timeline, kills_left=setting.kills)
+        self.strikes = Strikes(
+            setting.weather,
+            random,
+            self.timeline,
+            fate=fate,
+            kills_left=setting.kills,
+            pause_s=PAUSED_LEASES * setting.lease.total_seconds(),
+        )
         self.flows = tuple(flows)
         self._rows = Store()
         self.store = MemoryPersistence(self._rows)
@@ -120,16 +136,26 @@ class World:
             Broken: a promise does not hold.
             Deadlock: nothing can go on.
         """
-        with self._told():
-            self.loop.run_until_complete(self._play(clients))
+        self.watch(self._course(clients))
 
-    async def _play(self, clients: Callable[[World], Coroutine[Any, Any, None]]) -> None:
+    def watch(self, acting: Coroutine[Any, Any, T]) -> T:
+        """Let somebody act, and check whatever is committed meanwhile. No host runs but those that they run.
+
+        Raises:
+            Broken: a promise does not hold.
+            Deadlock: nothing can go on.
+        """
+        with self._told():
+            return self.loop.run_until_complete(self._watched(acting))
+
+    async def _watched(self, course: Coroutine[Any, Any, T]) -> T:
         self._broken = self.loop.create_future()
-        acting = asyncio.ensure_future(self._course(clients))
-        await asyncio.wait([acting, self._broken], return_when=asyncio.FIRST_COMPLETED)
+        acting = asyncio.ensure_future(course)
+        either: list[asyncio.Future[Any]] = [acting, self._broken]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if self._broken.done():
             self._broken.result()
-        await acting
+        return await acting
 
     async def _course(self, clients: Callable[[World], Coroutine[Any, Any, None]]) -> None:
         running = [asyncio.ensure_future(machine.keep_running()) for machine in self.machines]
@@ -240,7 +266,7 @@ class World:
             self.strikes.kills_left -= 1
             self.strikes.count("paused")
             lease_s = self.setting.lease.total_seconds()
-            self._pausing = asyncio.ensure_future(machine.stand_still(self.random.uniform(0.5, 4.0) * lease_s))
+            machine.current.stand_still(self.random.uniform(0.5, 4.0) * lease_s)
 
     # Processes
 
@@ -293,11 +319,12 @@ class World:
         """A kernel in a process, with all flows or some of them."""
         return Kernel(
             flows=self.flows if flows is None else flows,
-            ports=self._ports(incarnation),
+            ports=self.ports(incarnation),
             inline_bytes_max=self._inline_bytes_max,
         )
 
-    def _ports(self, caller: Incarnation) -> Ports:
+    def ports(self, caller: Incarnation) -> Ports:
+        """What a process has of the world: all of it may be struck."""
         strikes = self.strikes
         persistence: Any = StruckPersistence(caller.handle, caller, strikes, self._written)
         transport: Any = StruckTransport(self._transport, caller, strikes, "transport")

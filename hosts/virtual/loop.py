@@ -144,13 +144,13 @@ class VirtualLoop(Isolated):
     def resume(self, process: Process) -> None:
         """Let a process that stands still go on."""
         process.paused = False
-        if process.ready and process not in self._ready:
+        if process.alive and process.ready and process not in self._ready:
             self._ready.append(process)
 
     def _enqueue(self, handle: asyncio.Handle, process: Process) -> None:
-        if self._buried or not process.alive:
+        if self._buried:
             return
-        if not process.ready and not process.paused:
+        if process.alive and not process.ready and not process.paused:
             self._ready.append(process)
         process.ready.append(handle)
 
@@ -227,7 +227,7 @@ class VirtualLoop(Isolated):
             return
         place = 0 if self._random is None or len(ready) == 1 else self._random.randrange(len(ready))
         process = ready[place]
-        if process.paused or not process.ready:
+        if process.paused or not process.alive:
             del ready[place]
             return
         handle = process.ready.popleft()
@@ -308,6 +308,8 @@ class VirtualLoop(Isolated):
                     for task in process.tasks:
                         self._close(task)
                     process.tasks.clear()
+                    process.ready.clear()
+                self._outside.clear()
         finally:
             sys.unraisablehook = hook
             asyncio._set_running_loop(None)
@@ -352,7 +354,6 @@ class VirtualLoop(Isolated):
         self._closed = True
         self._timers.clear()
         self._ready.clear()
-        self._outside.clear()
 
     def _check_open(self) -> None:
         if self._closed and not self._buried:

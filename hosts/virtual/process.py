@@ -31,7 +31,10 @@ class Process:
         self.paused = False
         """Whether it stands still; what becomes ready meanwhile runs when it goes on."""
         self.ready: deque[asyncio.Handle] = deque()
-        """What can run, in the order in which it was registered."""
+        """What can run, in the order in which it was registered; what never will, once it was killed.
+
+        That is kept as its tasks are: a coroutine that was to begin would complain.
+        """
         self.tasks: list[asyncio.Task[Any]] = []
         """Those that have not ended, and some that have."""
         self._tasks_max = TASKS_FIRST
@@ -62,7 +65,6 @@ class Process:
     def kill(self) -> None:
         """Let nothing of it run any more, from now on; a callback that is running ends first."""
         self.alive = False
-        self.ready.clear()
 
     def __repr__(self) -> str:
         return f"<process {self.name}>"

@@ -7,6 +7,9 @@ import pytest
 SEEDS = 200
 """Random sets of strikes that every test run plays. Whoever plays more of them plays every single strike as well."""
 
+STRIDE = 10
+"""Of how many points one is struck in every test run, in one way."""
+
 CAMPAIGN_SEEDS = 2_000
 """Worlds of the campaign that every test run plays."""
 
@@ -32,8 +35,8 @@ def campaign_seeds() -> range:
 
 @pytest.fixture
 def stride(seeds: range) -> int:
-    """At each of how many points one mode strikes: at every one in a campaign (`make points`), else at every other.
+    """Of how many points one is struck in one way: all of them by `make points`, else few.
 
-    What one mode leaves out is struck by the next.
+    What is left out in one way is struck in others.
     """
-    return 1 if len(seeds) > SEEDS else 2
+    return 1 if len(seeds) > SEEDS else STRIDE
