@@ -6,7 +6,8 @@ import pytest
 
 from fairlead.kernel.commands import RunRequest
 from fairlead.kernel.decisions.claim import claim_runs
-from fairlead.kernel.decisions.handover import HandOver
+from fairlead.kernel.decisions.handover import NOBODY, HandOver
+from fairlead.kernel.decisions.insertion import MAP_WINDOW_MAX
 from fairlead.kernel.decisions.start import start_run
 from fairlead.kernel.dispatch.announcing import jobs_of_changes
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
@@ -155,3 +156,18 @@ def test_what_is_due_later_is_announced_only_where_each_task_needs_its_message()
         job.not_before
         for job in jobs_of_changes(changes, plans, flow_ids=dict.fromkeys(plans, 1), now=START, delivers=True)
     ] == [at(7)]
+
+
+@pytest.mark.fault(58)
+@pytest.mark.parametrize("elements", [0, 1, 100_000])
+def test_a_transaction_makes_a_bounded_number_of_tasks(elements: int) -> None:
+    """However wide a map is, what its run's lock is held for is a window of it."""
+    plan = flow(map_over("input", "each"))
+    model = Model()
+    request = RunRequest(flow_id=FLOW_ID, input=b"[]", facts=lengths(input=elements))
+    model.insert(start_run(request, FLOW_ID, plan, run_id=run_id(1), now=START))
+
+    changes = claim_runs(model.pending(), {FLOW_ID: plan}, now=START, hand_over=HandOver(NOBODY, START))
+
+    assert sum(new.count for new in changes.new_tasks) == min(elements, MAP_WINDOW_MAX)
+    assert len(changes.new_tasks) <= 1
