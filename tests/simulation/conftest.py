@@ -7,7 +7,7 @@ import pytest
 SEEDS = 200
 """Random sets of strikes that every test run plays. Whoever plays more of them plays every single strike as well."""
 
-STRIDE = 10
+STRIDE = 20
 """Of how many points one is struck in every test run, in one way."""
 
 CAMPAIGN_SEEDS = 2_000

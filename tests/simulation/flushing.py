@@ -19,6 +19,7 @@ from attrs import evolve, frozen
 
 from fairlead.adapters.memory import CollectingSink, MemoryWakeups
 from fairlead.hosts.simulation.fate import Plan, Strike
+from fairlead.hosts.simulation.ledger import Execution
 from fairlead.hosts.simulation.machines import Incarnation
 from fairlead.hosts.simulation.setting import Setting
 from fairlead.hosts.simulation.striking import Calls
@@ -27,6 +28,7 @@ from fairlead.kernel import Flow, Kernel
 from fairlead.kernel.commands import FlushOutbox
 from fairlead.ports.errors import AdapterError
 from fairlead.ports.outbox import DeadLetterFilter, EventRecord
+from fairlead.ports.records import ClaimedTask
 from tests.support.hands import Hands
 
 FLUSHERS = 3
@@ -167,8 +169,16 @@ class _Play:
 
     async def _work(self, hands: Hands) -> None:
         while tasks := await hands.claim_runs(2) + await hands.claim_tasks(3):
+            self._note_executions(tasks)
             await hands.complete_all(tasks, 1)
             await asyncio.sleep(self._chance.random() * 20)
+
+    def _note_executions(self, tasks: Sequence[ClaimedTask]) -> None:
+        """Hands stand for handlers, which have returned."""
+        for task in tasks:
+            key, now_s = str(task.key), self._world.loop.time()
+            called = Execution(key, task.key.step, task.attempt, "hands", began_s=now_s, ended_s=now_s, how="returned")
+            self._world.ledger.executions[key].append(called)
 
     async def _flush_all(self, kernel: Kernel) -> None:
         for sink in self._sinks:
