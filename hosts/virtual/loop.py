@@ -18,7 +18,7 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
 from weakref import WeakKeyDictionary
 
 from ...ports.errors import UsageError
-from .isolated import Isolated
+from .housekeeping import Housekeeping
 from .places import place_of
 from .process import Process, current_process
 
@@ -48,7 +48,7 @@ class _Buried(BaseException):
     """Ends what the killed have left. A `BaseException`, since nobody is to catch it and go on."""
 
 
-class VirtualLoop(Isolated):
+class VirtualLoop(Housekeeping):
     """An event loop in virtual time.
 
     Args:
@@ -56,6 +56,7 @@ class VirtualLoop(Isolated):
     """
 
     def __init__(self, random: Random | None = None) -> None:
+        super().__init__()
         self._random = random
         self._now_s = 0.0
         self._main = Process("main")
@@ -77,8 +78,6 @@ class VirtualLoop(Isolated):
         self._thread: int | None = None
         self._generators: WeakKeyDictionary[AsyncGenerator[Any, Any], Process] = WeakKeyDictionary()
         """Those that have begun, with whose they are."""
-        self._exception_handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None = None
-        self._task_factory: Any = None
 
     # Time
 
@@ -361,16 +360,13 @@ class VirtualLoop(Isolated):
 
     # Tasks and futures
 
-    def create_future(self) -> asyncio.Future[Any]:
-        """A future of this loop."""
-        return asyncio.Future(loop=self)
-
     def create_task(
         self, coro: Any, *, name: str | None = None, context: contextvars.Context | None = None
     ) -> asyncio.Task[Any]:
         """A task of this loop, in the process of its context."""
-        if self._task_factory is not None:
-            task: asyncio.Task[Any] = self._task_factory(self, coro)
+        factory = self.get_task_factory()
+        if factory is not None:
+            task: asyncio.Task[Any] = factory(self, coro)
         else:
             task = asyncio.Task(coro, loop=self, name=name, context=context)
         if self._buried:
@@ -379,25 +375,6 @@ class VirtualLoop(Isolated):
         self._processes[process] = None
         process.remember(task)
         return task
-
-    def set_task_factory(self, factory: Any) -> None:
-        """Make tasks by another constructor."""
-        self._task_factory = factory
-
-    def get_task_factory(self) -> Any:
-        """What makes tasks; None for the usual."""
-        return self._task_factory
-
-    def run_in_executor(self, executor: Any, func: Callable[[Unpack[Ts]], T], *args: *Ts) -> asyncio.Future[T]:
-        """Call a function here and now: no other thread is needed where no time passes."""
-        future: asyncio.Future[T] = self.create_future()
-        try:
-            future.set_result(func(*args))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-    # Ends and errors
 
     def _remember(self, generator: AsyncGenerator[Any, Any]) -> None:
         self._generators[generator] = current_process() or self._main
@@ -413,37 +390,6 @@ class VirtualLoop(Isolated):
         for generator in [each for each, process in self._generators.items() if process.alive]:
             with suppress(RuntimeError):
                 await generator.aclose()
-
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """There is none."""
-
-    def get_exception_handler(self) -> Any:
-        """Who hears of errors that nobody handled; None for the log."""
-        return self._exception_handler
-
-    def set_exception_handler(self, handler: Any) -> None:
-        """Choose who hears of errors that nobody handled."""
-        self._exception_handler = handler
-
-    def default_exception_handler(self, context: dict[str, Any]) -> None:
-        """Write an error that nobody handled into the log."""
-        logger.error(context["message"], exc_info=context.get("exception"))
-
-    def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Tell of an error that nobody handled; of what a closed loop dropped there is nothing to tell."""
-        if self._closed:
-            return
-        if self._exception_handler is not None:
-            self._exception_handler(self, context)
-        else:
-            self.default_exception_handler(context)
-
-    def get_debug(self) -> bool:
-        """False: there is no debug mode."""
-        return False
-
-    def set_debug(self, enabled: bool) -> None:
-        """There is no debug mode."""
 
 
 def _ignore(_: object) -> None:
