@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from random import Random
 from typing import Any, Self, TypeVar
@@ -30,22 +30,20 @@ from ...kernel import Flow, Kernel
 from ...kernel.references import INLINE_BYTES_MAX
 from ...ports import Ports
 from ...ports.errors import AdapterError
-from ...ports.statuses import TERMINAL_RUN, RunStatus, TaskStatus
+from ...ports.statuses import TERMINAL_RUN
 from ..virtual import LoopClock, TurnThreads, VirtualLoop
 from .checks import RowChecks
 from .fate import Fate
 from .hosting import Hosting
 from .ledger import Ledger
 from .machines import Incarnation, Machine
+from .patience import Patience, Standing
 from .setting import Setting
 from .striking import Calls, Strikes, StruckBlobs, StruckPersistence, StruckSink, StruckTransport
 from .timeline import Timeline
 from .watching import Watch, WatchedExecutables
 
 T = TypeVar("T")
-
-HEALED_S = 3_600.0
-"""How long a healed world may take to end what could go on, in virtual seconds; what is waited for does not count."""
 
 LOOK_S = 0.5
 """How often it is looked whether all has ended."""
@@ -185,35 +183,22 @@ class World:
 
     async def _until_over(self, acting: asyncio.Future[None]) -> None:
         """Wait until clients have done what they do and every run has ended."""
-        patience_s = HEALED_S
+        patience = Patience()
         while not (acting.done() and self.over()):
-            if patience_s <= 0:
-                raise NotOver([f"I31: not over {HEALED_S:.0f} s after the faults", *await self._standing()])
+            standing = Standing.of(self._rows, self.clock.now())
+            if patience.is_over:
+                raise NotOver(["I31: the faults are over, and what was begun does not end", *await self._standing()])
+            self._jump(standing)
             await asyncio.sleep(LOOK_S)
-            if not self._jump():
-                patience_s -= LOOK_S
+            patience.spend(standing, LOOK_S)
 
-    def _jump(self) -> bool:
-        """Where everybody waits for a time that is far, go there; answers whether time passes for a reason."""
-        now, times = self.clock.now(), list[datetime]()
-        for stored in self._rows.runs.values():
-            if stored.row.status is RunStatus.PENDING:
-                return False
-            if stored.row.deadline_at is not None:
-                times.append(stored.row.deadline_at)
-            for key in stored.live:
-                task = stored.tasks[key]
-                if task.status is TaskStatus.RUNNING:
-                    return True
-                if task.status is TaskStatus.QUEUED and task.ready_at <= now:
-                    return False
-                next_at = task.ready_at if task.status is TaskStatus.QUEUED else task.wake_at
-                if next_at is not None:
-                    times.append(next_at)
-        first_s = (min(times) - now).total_seconds() if times else 0.0
+    def _jump(self, standing: Standing) -> None:
+        """Where everybody waits for a time that is far, go there."""
+        if standing.next_at is None or standing.busy or not standing.waits:
+            return
+        first_s = (standing.next_at - self.clock.now()).total_seconds()
         if first_s > FAR_S:
             self.loop.jump(self.loop.time() + first_s - FAR_S / 2)
-        return bool(times)
 
     def has_ended(self, run_id: str) -> bool:
         """Whether a run stands in a terminal status."""
