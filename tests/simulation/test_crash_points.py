@@ -1,7 +1,7 @@
 """Crash points: every port call of every scenario fails, is not answered, or kills or stops the process that makes it.
 
-Exhaustively, one strike at a time (outside of `make points` a twentieth of them); and by seeds, several strikes at once. To
-play one again: `play(...)` with the strikes that the violation names.
+Exhaustively, one strike at a time (outside of `make points` a twentieth of them); and by seeds, several strikes at
+once. To play one again: `play(...)` with the strikes that the violation names.
 """
 
 from __future__ import annotations
