@@ -94,7 +94,7 @@ def test_a_database_without_tables(app: Commands, empty_database_url: str, argum
     """Each command says which command makes them."""
     code, sentence = told(app, *arguments, "--database", empty_database_url)
 
-    assert "run `fairlead migrate`" in sentence
+    assert "run `fairlead migrate" in sentence
     assert code == 1
 
 

@@ -200,7 +200,7 @@ def test_a_schema_can_be_chosen(fairlead: Commands, empty_database_url: str) -> 
     fairlead.ok("migrate", *place, "--schema", "flows")
 
     assert fairlead.ok("runs", "list", *place, "--schema", "flows") == "no runs\n"
-    assert "run `fairlead migrate`" in fairlead("runs", "list", *place).stderr
+    assert "run `fairlead migrate" in fairlead("runs", "list", *place).stderr
 
 
 def test_the_sql_is_printed_for_others_to_run(fairlead: Commands) -> None:
