@@ -195,7 +195,8 @@ class Client:
             if run_id in self.told.signals:
                 del self._tokens[run_id]
             elif run_id not in self.told.unanswered and self.drawn.random() < 0.5:
-                if len(self.told.unanswered) < UNANSWERED_MAX and self.drawn.random() < 0.1:
+                room = len(self.told.unanswered) < UNANSWERED_MAX and run_id not in self._left_alone
+                if room and self.drawn.random() < 0.1:
                     self.told.unanswered.add(run_id)
                     continue
                 tokens = self._tokens.pop(run_id)
