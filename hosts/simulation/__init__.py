@@ -8,7 +8,7 @@ happens comes from one seed, so a seed that fails fails again, in every process.
 - `striking`: ports that fail on purpose; `fate`: which call of them fails how, by chance or as planned.
 - `machines`: processes that are killed, stand still and come again.
 - `patience`: how long a healed world is waited for.
-- `watching`, `ledger`, `timeline`: what really happened.
+- `watching`, `ledger`, `timeline`, `logs`: what really happened.
 - `checks`: what must hold after every commit.
 - `judging`, `effects`: what must hold at the end.
 """

@@ -34,12 +34,13 @@ class Timeline:
     def __init__(self, time: Callable[[], float]) -> None:
         self.entries: list[Entry] = []
         self.time = time
-        self._closed = False
+        self.is_closed = False
+        """Whether nothing counts any more."""
         self._hash = blake2b(digest_size=8)
 
     def note(self, who: str, what: str) -> None:
         """Something happened that a reader wants to know."""
-        if self._closed:
+        if self.is_closed:
             return
         entry = Entry(self.time(), who, what)
         self.trace(f"{who} {what}")
@@ -49,12 +50,12 @@ class Timeline:
 
     def trace(self, what: str) -> None:
         """Something happened that only tells one course from another."""
-        if not self._closed:
+        if not self.is_closed:
             self._hash.update(f"{self.time():.6f} {what}\n".encode())
 
     def close(self) -> None:
         """Nothing counts any more."""
-        self._closed = True
+        self.is_closed = True
 
     @property
     def digest(self) -> str:

@@ -7,9 +7,9 @@ the world is healed: whoever was killed comes again, nothing fails any more, and
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from random import Random
@@ -29,13 +29,14 @@ from ...adapters.memory.store import Store
 from ...kernel import Flow, Kernel
 from ...kernel.references import INLINE_BYTES_MAX
 from ...ports import Ports
-from ...ports.errors import AdapterError
+from ...ports.errors import AdapterError, UsageError
 from ...ports.statuses import TERMINAL_RUN
 from ..virtual import LoopClock, TurnThreads, VirtualLoop
 from .checks import RowChecks
 from .fate import Fate
 from .hosting import Hosting
 from .ledger import Ledger
+from .logs import Logs
 from .machines import Incarnation, Machine
 from .patience import Patience, Standing
 from .setting import Setting
@@ -94,6 +95,7 @@ class World:
         self.random = random
         self.loop = VirtualLoop(random)
         self.timeline = Timeline(self.loop.time)
+        self._logs = Logs(self.timeline, lambda problem: self._break([problem]))
         self.ledger = Ledger()
         self.resources: Mapping[str, object] = {} if resources is None else resources
         self.sink = CollectingSink()
@@ -143,7 +145,7 @@ class World:
             Broken: a promise does not hold.
             Deadlock: nothing can go on.
         """
-        with self._told():
+        with self._logs.kept():
             return self.loop.run_until_complete(self._watched(acting))
 
     async def _watched(self, course: Coroutine[Any, Any, T]) -> T:
@@ -157,6 +159,8 @@ class World:
 
     async def _course(self, clients: Callable[[World], Coroutine[Any, Any, None]]) -> None:
         running = [asyncio.ensure_future(machine.keep_running()) for machine in self.machines]
+        for keeping in running:
+            keeping.add_done_callback(self._machine_ended)
         troubles = [asyncio.ensure_future(trouble) for trouble in self._troubles()]
         acting = asyncio.ensure_future(clients(self))
         await asyncio.wait([acting], timeout=self.setting.storm_s)
@@ -173,6 +177,14 @@ class World:
         for machine in self.machines:
             machine.stop()
         await asyncio.gather(*running)
+
+    def _machine_ended(self, machine: asyncio.Future[None]) -> None:
+        """A host ends in good order, is killed, or lacks a port as it begins; nothing else ends a machine."""
+        error = None if machine.cancelled() else machine.exception()
+        if isinstance(error, UsageError):  # a resource that is missing, say: that is for who simulates
+            self._end(error)
+        elif error is not None:
+            self._break([f"a host has failed: {''.join(traceback.format_exception_only(error)).strip()}"])
 
     async def _until_healed(self, acting: asyncio.Future[None]) -> None:
         """Let the storm go on while there is something that it could strike."""
@@ -361,8 +373,17 @@ class World:
     async def _written(self) -> None:
         """Something may have been committed."""
         problems = self.checks.problems()
-        if problems and self._broken is not None and not self._broken.done():
-            self._broken.set_exception(Broken(problems))
+        if problems:
+            self._break(problems)
+
+    def _break(self, problems: Sequence[str]) -> None:
+        """A promise does not hold."""
+        self._end(Broken(problems))
+
+    def _end(self, error: BaseException) -> None:
+        """The course ends here."""
+        if self._broken is not None and not self._broken.done() and not self.timeline.is_closed:
+            self._broken.set_exception(error)
 
     # Ends
 
@@ -372,37 +393,10 @@ class World:
     def __exit__(self, *_: object) -> None:
         """Take everything apart. What handlers do now is not looked at any more."""
         self.timeline.close()
-        with self._told():
+        with self._logs.kept():
             for machine in self.machines:
                 machine.kill()
             for threads in self._threads:
                 threads.close()
             self.loop.end()
             self.loop.bury()
-
-    @contextmanager
-    def _told(self) -> Generator[None]:
-        """Let what hosts log go into the timeline, and nowhere else."""
-        log = logging.getLogger("fairlead")
-        handler, propagate, level = _Telling(self.timeline), log.propagate, log.level
-        log.addHandler(handler)
-        log.propagate = False
-        log.setLevel(logging.WARNING)
-        try:
-            yield
-        finally:
-            log.removeHandler(handler)
-            log.propagate = propagate
-            log.setLevel(level)
-
-
-class _Telling(logging.Handler):
-    """Writes what is logged into a timeline."""
-
-    def __init__(self, timeline: Timeline) -> None:
-        super().__init__(logging.WARNING)
-        self._timeline = timeline
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Tell it."""
-        self._timeline.note("log", f"{record.levelname}: {record.getMessage()}")
