@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from ...adapters.memory.invariants import broken_invariants
 from ...adapters.memory.store import Store
+from ...kernel import Flow
 from ...ports.records import TaskKey
 from ...ports.statuses import TERMINAL_RUN, TERMINAL_STEP, TERMINAL_TASK, TaskStatus
 from .ledger import Ledger
@@ -25,11 +26,14 @@ class _Seen(NamedTuple):
 class RowChecks:
     """Checks every committed state of a store: by itself, against the one before, and against what really happened."""
 
-    def __init__(self, store: Store, ledger: Ledger) -> None:
+    def __init__(self, store: Store, ledger: Ledger, flows: Sequence[Flow[Any]]) -> None:
         self.states = 0
         """How many different states were checked."""
         self._store = store
         self._ledger = ledger
+        self._attempts_max = {
+            (flow.slug, step.slug): step.policy.max_attempts for flow in flows for step in flow.steps.values()
+        }
         self._rows: list[object] = []
         self._seen: dict[object, _Seen] = {}
 
@@ -46,7 +50,7 @@ class RowChecks:
         for key, before in self._seen.items():
             problems += _changed(key, before, seen.get(key))
         problems += self._unfounded(seen)
-        problems += self._dangerous()
+        problems += [*self._excessive(), *self._dangerous()]
         self._seen = seen
         return problems
 
@@ -58,6 +62,14 @@ class RowChecks:
                 attempts = self._store.runs[key.run_id].tasks[key].attempts
                 if attempts and not self._ledger.returned(str(key), attempts):
                     yield f"I9: {key} is completed, and no handler of its attempt {attempts} has returned"
+
+    def _excessive(self) -> Iterator[str]:
+        """I8: no task is in more attempts than its step has."""
+        for run in self._store.runs.values():
+            for key, task in run.tasks.items():
+                most = self._attempts_max.get((run.row.flow, key.step), task.attempts)
+                if task.attempts > most:
+                    yield f"I8: {key} is in attempt {task.attempts}, of at most {most}"
 
     def _dangerous(self) -> Iterator[str]:
         """P2: a worker holds one task at most that has lost a lease before."""

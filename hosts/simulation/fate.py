@@ -65,6 +65,8 @@ class Chance:
             return Strike.REFUSED
         if self._happens(weather.killed * rate):
             return self.random.choice((Strike.KILLED_BEFORE, Strike.KILLED_AFTER))
+        if self._happens(weather.paused * rate):
+            return Strike.PAUSED
         return Strike.ANSWER_LOST if self._happens(weather.lost * rate) else None
 
     def _happens(self, probability: float) -> bool:

@@ -55,6 +55,10 @@ class Weather:
     """At a port call; a host dies at other moments as well."""
     killed_after: float = 0.0
     """Right after a handler has ended, before anybody knows."""
+    paused: float = 0.0
+    """At a port call: the process stands still for longer than its leases; it does so at other moments as well."""
+    paused_after: float = 0.0
+    """Right after a handler has ended: its outcome comes when others have its task."""
     kill_every_s: float | None = None
     restart_every_s: float | None = None
     pause_every_s: float | None = None
@@ -83,12 +87,14 @@ class Weather:
             delayed=rate(faults.delays),
             killed=rate(faults.kills),
             killed_after=random.choice((0.05, 0.2, 0.5)) * (faults.kills and random.random() < 0.5),
+            paused=random.choice((0.0, 0.005, 0.02)) * faults.pauses,
+            paused_after=random.choice((0.0, 0.1, 0.5)) * faults.pauses,
             kill_every_s=every_s(faults.kills),
             restart_every_s=every_s(faults.restarts),
             pause_every_s=every_s(faults.pauses),
             misdelivered=random.choice((0.05, 0.2, 0.5, 1.0)) * (faults.messages and random.random() < 0.6),
             sink=random.choice((0.05, 0.2, 0.5)) * (faults.sinks and random.random() < 0.6),
-            blobs=random.choice((0.02, 0.1, 0.3)) * (faults.blobs and random.random() < 0.6),
+            blobs=random.choice((0.1, 0.3, 0.5)) * (faults.blobs and random.random() < 0.6),
             clock_offset_s=random.choice((0.5, 2.0)) * (faults.clocks and random.random() < 0.5),
             latency_s=random.choice(LATENCIES_S) * (faults.delays or random.random() < 0.5),
         )

@@ -129,6 +129,13 @@ class Strikes:
             self.count("killed")
             caller.die("is killed before anybody learns of that")
 
+    def pause_after_handler(self, caller: Caller) -> None:
+        """A handler has ended: perhaps its host comes to tell of it when others have its task."""
+        if self.kills_left > 0 and self.happens(self.weather.paused_after):
+            self.kills_left -= 1
+            self._note("paused", caller, "is struck before anybody learns of that")
+            caller.stand_still(self._pause_s)
+
     def _strike_at(self, name: str, rate: float) -> Strike | None:
         strike = None if self.healed else self._fate.strike_at(name, rate)
         if strike in ENDING:

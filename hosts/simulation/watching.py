@@ -90,6 +90,7 @@ def _async_handler(handler: Any, watch: Watch) -> Any:
         execution = watch.begin(context)
         try:
             value = await handler(**arguments)
+            watch.strikes.pause_after_handler(watch.host)
         except BaseException as error:
             watch.end(execution, context, f"raised {type(error).__name__}")
             raise

@@ -112,7 +112,7 @@ class World:
         self.flows = tuple(flows)
         self._rows = Store()
         self.store = MemoryPersistence(self._rows)
-        self.checks = RowChecks(self._rows, self.ledger)
+        self.checks = RowChecks(self._rows, self.ledger, self.flows)
         self.blobs = MemoryBlobs(self.clock)
         self._scheduler = MemoryScheduler(self._rows)
         self._transport = MemoryTransport(self.clock) if setting.delivers else MemoryWakeups(self.clock)

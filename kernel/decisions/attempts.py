@@ -39,9 +39,8 @@ class Attempts:
             task = snapshot.tasks.get(outcome.key)
             if task is None:
                 self.verdicts[lease] = Verdict.STALE
-            elif task.status is not TaskStatus.RUNNING or task.token != outcome.token:
-                mine = task.settled_token == outcome.token
-                self.verdicts[lease] = Verdict.SETTLED if mine else Verdict.STALE
+            elif not counts(task, outcome):
+                self.verdicts[lease] = Verdict.SETTLED if has_counted(task, outcome) else Verdict.STALE
                 if task.status is not TaskStatus.COMPLETED:
                     self.unrecorded.add(lease)
             elif not self.progress.is_live(task.key.step):
@@ -73,7 +72,7 @@ class Attempts:
             self._suspend(task, outcome)
         elif outcome.kind is OutcomeKind.RELEASED:
             self._requeue(task, TaskTrigger.RELEASE, self.progress.now)
-        elif outcome.retryable and task.attempts < self._step(task).max_attempts:
+        elif outcome.retryable and may_be_tried_again(task, self._step(task)):
             self._retry(task, outcome)
         else:
             self._fail(task, outcome.reason or "handler_failed", outcome.error)
@@ -115,7 +114,7 @@ class Attempts:
         maximum = self._step(task).max_attempts
         message = f"{task.worker} lost its lease during attempt {task.attempts} of {maximum}"
         error = encode_failure(type="WorkerLost", message=message, attempt=task.attempts)
-        if task.attempts < maximum:
+        if may_be_tried_again(task, self._step(task)):
             self._requeue(task, TaskTrigger.LOSE, self.progress.now)
             self._note_retry(task, "worker_lost", error, self.progress.now)
         else:
@@ -211,6 +210,21 @@ class Attempts:
                 error=error,
             )
         )
+
+
+def counts(task: TaskRow, outcome: Outcome) -> bool:
+    """Whether an outcome is that of the attempt which has the task: it still runs, under the same token."""
+    return task.status is TaskStatus.RUNNING and task.token == outcome.token
+
+
+def has_counted(task: TaskRow, outcome: Outcome) -> bool:
+    """Whether an earlier try of the same command has recorded the outcome of this attempt."""
+    return task.settled_token == outcome.token
+
+
+def may_be_tried_again(task: TaskRow, step: StepPlan) -> bool:
+    """Whether a task has attempts left. They are counted at the claim, so that one which kills its host ends, too."""
+    return task.attempts < step.max_attempts
 
 
 def _is_failure(outcome: Outcome) -> bool:

@@ -23,6 +23,9 @@ from .flows import CALL, MADE_FROM, Value, lasting
 _OF_CALL = re.compile(r"\.\d+-\d+$")
 """How the worker ids of functions' calls end. Where its answers are lost, a call leaves its tasks to their leases."""
 
+DEFECTS = frozenset({"host_failed", "internal_error"})
+"""Why no attempt may fail: its host could not run it although it took it on, or the rules themselves raised."""
+
 PATIENT_LEASE = timedelta(seconds=30)
 """Leases that last so long are lost by nothing but what befalls their host."""
 
@@ -92,6 +95,9 @@ def _attempts(world: World, played: Played, details: RunDetails) -> Iterator[str
         called = [each.attempt for each in world.ledger.executions.get(str(task.key), [])]
         if max(called, default=0) > most:
             yield f"P2: {task.key} was called with attempts {called}, of at most {most}"
+    for attempt in details.attempts:
+        if attempt.reason in DEFECTS:
+            yield f"P8: attempt {attempt.attempt} of {attempt.key} failed on {attempt.worker} with {attempt.reason}"
     if world.setting.lease < PATIENT_LEASE and _has_troubles(world.setting.weather):
         return
     struck = _struck(world)
@@ -143,7 +149,7 @@ async def _of_run(world: World, kernel: Kernel, played: Played, calm: Ending) ->
         return
     ending = await ending_of(kernel, run_id)
     if ending != calm:
-        yield f"it ended as {ending}; without faults as {calm}"
+        yield f"ending: it ended as {ending}; without faults as {calm}"
     async for problem in _given(kernel, run_id, ending):
         yield problem
     rows = await kernel.ports.persistence.read_signals(run_id)

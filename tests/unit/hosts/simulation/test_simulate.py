@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -80,8 +81,8 @@ def test_what_does_not_is_convicted_and_told_why() -> None:
         simulate(_buying(idempotent=False), 3, seeds=200, resources=_payments)
 
     told = str(failed.value)
-    assert "resource payments.taken: [3, 3]; without faults [3]" in told
-    assert "The handler of 'charge' was called 2 times" in told
+    assert re.search(r"resource payments\.taken: \[3(, 3)+\]; without faults \[3\]", told)
+    assert re.search(r"The handler of 'charge' was called \d times", told)
     assert "attempt 1 on host-" in told
     assert "was killed at" in told or "returned at" in told
     assert "ctx.idempotency_key" in told
