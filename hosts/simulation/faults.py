@@ -30,11 +30,11 @@ class Faults:
     delays: bool = True
     """A port takes seconds to answer."""
     messages: bool = True
-    """Messages and hints of the transport are lost, duplicated, delayed and reordered."""
+    """Messages and hints of the transport are lost, come twice, or come late and so after others."""
     clocks: bool = True
     """Hosts' clocks differ by seconds."""
     sinks: bool = True
-    """Sinks of events refuse, hang, or accept and then raise."""
+    """Sinks of events refuse, hang, accept a part, or accept and then raise."""
     blobs: bool = True
     """The blob store refuses, loses answers, or gives other bytes than were written."""
 

@@ -8,6 +8,7 @@ faults are those where the effect exists and nobody knows.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -27,6 +28,9 @@ T = TypeVar("T")
 
 DELAY_S_MAX = 8.0
 """The longest a port takes to answer: longer than a lock is waited for, and shorter than a lease."""
+
+LATE_S = 10.0
+"""How late a message comes in the mean: often after a host has found its task by polling, or others have ended it."""
 
 READING = ("read_", "find_", "list", "due", "load", "check_", "get", "has")
 """How the names of calls begin that change nothing: of those an error always means that nothing happened."""
@@ -246,24 +250,36 @@ class StruckPersistence(Calls):
 
 
 class StruckTransport(Calls):
-    """`JobTransport` whose messages are lost, duplicated, delayed and reordered."""
+    """`JobTransport` whose messages are lost, come twice, or come late and so after others."""
 
     async def enqueue(self, jobs: Sequence[Job]) -> None:
-        """Put messages, or not, or twice, or in another order."""
+        """Put messages, or not, or twice, or later."""
         strikes = self._strikes
         put: list[Job] = []
         for job in jobs:
             if not strikes.happens(strikes.weather.misdelivered):
                 put.append(job)
                 continue
-            fate = strikes.random.choice(("lost", "duplicated", "reordered"))
+            fate = strikes.random.choice(("lost", "duplicated", "late"))
             strikes.count(f"message {fate}")
             if fate == "duplicated":
-                put += [job, job]
-            elif fate == "reordered":
-                put.insert(0, job)
+                put.append(job)
+            if fate != "lost":
+                self._deliver_late(job)
         inner: Any = self._inner
         await self._struck("enqueue", partial(inner.enqueue, put))
+
+    def _deliver_late(self, job: Job) -> None:
+        """Put a message after a while: it is on its way, whatever becomes of its sender."""
+        inner: Any = self._inner
+        late_s = self._strikes.random.expovariate(1 / LATE_S)
+
+        async def arrive() -> None:
+            await asyncio.sleep(late_s)
+            await inner.enqueue([job])
+
+        nobodys = contextvars.Context()
+        asyncio.get_running_loop().create_task(arrive(), context=nobodys)
 
 
 class StruckBlobs(Calls):
@@ -289,14 +305,16 @@ def _damaged(data: bytes) -> bytes:
 
 
 class StruckSink(Calls):
-    """`EventSink` that refuses, hangs, or accepts and then raises."""
+    """`EventSink` that refuses, hangs, accepts a part, or accepts and then raises."""
 
     async def publish(self, batch: Sequence[EventRecord]) -> int:
         """Accept events, or not."""
         strikes, inner = self._strikes, cast(Any, self._inner)
         if strikes.happens(strikes.weather.sink):
-            fate = strikes.random.choice(("refuses", "hangs", "raises after all"))
+            fate = strikes.random.choice(("refuses", "hangs", "accepts a part", "raises after all"))
             strikes.count(f"sink {fate}")
+            if fate == "accepts a part":
+                return cast(int, await inner.publish(batch[: strikes.random.randrange(len(batch))]))
             if fate == "hangs":
                 await asyncio.sleep(1_000)
             elif fate == "raises after all":

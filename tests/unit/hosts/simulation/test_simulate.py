@@ -109,8 +109,8 @@ def test_without_faults_nothing_happens_twice() -> None:
         ("refusals", {"refused"}),
         ("lost_answers", {"answer lost"}),
         ("delays", {"delayed"}),
-        ("messages", {"message lost", "message duplicated", "message reordered"}),
-        ("sinks", {"sink refuses", "sink hangs", "sink raises after all"}),
+        ("messages", {"message lost", "message duplicated", "message late"}),
+        ("sinks", {"sink refuses", "sink hangs", "sink accepts a part", "sink raises after all"}),
     ],
 )
 def test_each_kind_of_fault_strikes_alone(kind: str, struck: set[str]) -> None:
