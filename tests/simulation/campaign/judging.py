@@ -113,10 +113,12 @@ def _has_troubles(weather: Weather) -> bool:
 
 
 def _struck(world: World) -> frozenset[str]:
-    """The processes that were killed, stood still, or had to end before the store took their outcomes."""
-    hindering = (
-        ("stands still", "has stopped", "has failed") if _has_troubles(world.setting.weather) else "stands still"
-    )
+    """The processes that were killed, stood still, or had to end before the store took their outcomes.
+
+    That also befalls those beside a process that stands still inside a transaction: it holds its locks.
+    """
+    hindered_to_end = _has_troubles(world.setting.weather) or "paused" in world.strikes.struck
+    hindering = ("stands still", "has stopped", "has failed") if hindered_to_end else "stands still"
     hindered = {entry.who for entry in world.timeline.entries if entry.what.startswith(hindering)}
     return frozenset({*world.ledger.deaths, *hindered})
 
