@@ -217,7 +217,7 @@ SAFEGUARDS: Sequence[Safeguard] = (
         name="fencing by token",
         off=_all(_replaced(attempts, "counts", _runs_at_all), _replaced(Writing, "_guarded_task", _unguarded)),
         convicted_by=("I9",),
-        seed=12,
+        seed=730,
     ),
     Safeguard(
         name="guards of statuses",
@@ -275,7 +275,7 @@ SAFEGUARDS: Sequence[Safeguard] = (
         name="one dangerous task at a time",
         off=_replaced(Worker, "lost_limit", 1_000),
         convicted_by=("P2",),
-        seed=5,
+        seed=8,
     ),
     Safeguard(
         name="outputs are given to others once recorded",
@@ -287,9 +287,24 @@ SAFEGUARDS: Sequence[Safeguard] = (
         off=_replaced(Ticks, "recall", _none_done),
         convicted_by=("P2",),
     ),
-    Safeguard(name="the sweep of lost messages", off=_replaced(Ticks, "sweep", _none_done), convicted_by=("I31",)),
-    Safeguard(name="the reaper", off=_replaced(Ticks, "reap", _none_done), convicted_by=("I31",)),
-    Safeguard(name="the end of waits", off=_replaced(Ticks, "wake", _none_done), convicted_by=("I31",)),
+    Safeguard(
+        name="the sweep of lost messages",
+        off=_replaced(Ticks, "sweep", _none_done),
+        convicted_by=("I31",),
+        seed=5,
+    ),
+    Safeguard(
+        name="the reaper",
+        off=_replaced(Ticks, "reap", _none_done),
+        convicted_by=("I31",),
+        seed=8,
+    ),
+    Safeguard(
+        name="the end of waits",
+        off=_replaced(Ticks, "wake", _none_done),
+        convicted_by=("I31",),
+        seed=1,
+    ),
     Safeguard(
         name="the lock of a run",
         off=_all(
