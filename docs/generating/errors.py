@@ -17,6 +17,7 @@ _PLACES = {
     "fairlead.ports": "Everywhere",
     "fairlead.hosts": "Hosts",
     "fairlead.hosts.testing": "Testing flows",
+    "fairlead.hosts.simulation": "Simulating",
     "fairlead.hosts.cli": "The command line",
     "fairlead.hosts.demo": "The demo",
     "fairlead.adapters.postgres": "PostgreSQL",

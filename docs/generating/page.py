@@ -20,6 +20,7 @@ PUBLIC = (
     "fairlead.hosts.node",
     "fairlead.hosts.serverless",
     "fairlead.hosts.testing",
+    "fairlead.hosts.simulation",
 )
 """Where users import from, the first that has a name before the others."""
 

@@ -19,6 +19,17 @@ from fairlead.adapters.s3 import folder_blobs, object_blobs, s3_blobs
 from fairlead.adapters.sinks import CallableSink, LoggingSink
 from fairlead.hosts.node import NodeHost
 from fairlead.hosts.serverless import ServerlessHost
+from fairlead.hosts.simulation import (
+    Entry,
+    Execution,
+    Faults,
+    Invariant,
+    Outcome,
+    Report,
+    SimulationFailed,
+    SimulationUnfit,
+    simulate,
+)
 from fairlead.hosts.testing import AttemptView, FlowTest, LeftBehind, RunView, StepView, TaskView, in_turn
 from fairlead.kernel import (
     AttemptRecord,
@@ -97,6 +108,17 @@ _SECTIONS: Mapping[str, tuple[Any, ...]] = {
     "Blob stores": (object_blobs, s3_blobs, folder_blobs),
     "Hosts": (NodeHost, ServerlessHost),
     "Testing": (FlowTest, in_turn, RunView, StepView, TaskView, AttemptView, LeftBehind),
+    "Simulating": (
+        simulate,
+        Faults,
+        Outcome,
+        Execution,
+        Entry,
+        alias_of(Invariant),
+        Report,
+        SimulationFailed,
+        SimulationUnfit,
+    ),
 }
 """What users begin with. What the annotations of these name, and of those in turn, follows in the same section."""
 

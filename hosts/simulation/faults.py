@@ -86,7 +86,7 @@ class Weather:
             lost=rate(faults.lost_answers),
             delayed=rate(faults.delays),
             killed=rate(faults.kills),
-            killed_after=random.choice((0.05, 0.2, 0.5)) * (faults.kills and random.random() < 0.5),
+            killed_after=random.choice((0.1, 0.3, 0.6)) * (faults.kills and random.random() < 0.7),
             paused=random.choice((0.0, 0.005, 0.02)) * faults.pauses,
             paused_after=random.choice((0.0, 0.1, 0.5)) * faults.pauses,
             kill_every_s=every_s(faults.kills),

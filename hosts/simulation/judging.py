@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from ...kernel import Flow, RunDetails, RunStatus
+from ...kernel import Flow, RunDetails
 from ...ports.statuses import TaskStatus
 from .effects import RUN
 from .outcome import Outcome
@@ -88,10 +88,7 @@ def broken_invariants(outcome: Outcome, invariants: Sequence[Invariant]) -> Iter
                 yield f"{name} does not hold"
 
 
-def ran_out(outcome: Outcome, calm: Outcome) -> bool:
-    """Whether faults have used up the attempts of a task: then the run may fail, and that is no defect."""
-    return (
-        outcome.status is RunStatus.FAILED
-        and calm.status is not RunStatus.FAILED
-        and any(each.reason in LOST for each in outcome.details.attempts)
-    )
+def ran_out(outcome: Outcome) -> bool:
+    """Whether faults have used up attempts of a task that failed: then it may end otherwise, and that is no defect."""
+    failed = {task.key for task in outcome.details.tasks if task.status is TaskStatus.FAILED}
+    return any(each.key in failed and each.reason in LOST for each in outcome.details.attempts)

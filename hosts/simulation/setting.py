@@ -48,7 +48,7 @@ class Setting:
             poll_interval_s=random.choice((0.5, 2.0, 10.0)),
             delivers=random.random() < 0.5,
             storm_s=random.choice(STORM_S),
-            kills=random.randint(0, kills_max),
+            kills=random.randint(1, kills_max),
         )
 
     @classmethod

@@ -17,7 +17,7 @@ from .faults import Faults
 from .judging import Invariant, broken_invariants, broken_promises, differences, ran_out
 from .outcome import Outcome
 from .setting import Setting
-from .telling import SimulationFailed
+from .telling import failure
 from .world import Broken, NotOver, World
 
 SEEDS = 100
@@ -42,8 +42,8 @@ class Report:
     """All courses together, in virtual seconds."""
     executions: int
     """Handlers that were called."""
-    repeated: int
-    """Tasks whose handler was called more than once, since what became of an attempt was lost."""
+    repeated: Mapping[str, int]
+    """By step, the tasks whose handler was called more than once. A step with 0 was never put to the test."""
     struck: Mapping[str, int]
     """How often each kind of fault has struck."""
     ran_out: int
@@ -51,9 +51,10 @@ class Report:
 
     def __str__(self) -> str:
         struck = ", ".join(f"{kind} {count}" for kind, count in sorted(self.struck.items())) or "none"
+        again = ", ".join(f"{step} {count}" for step, count in self.repeated.items())
         return (
             f"{self.flow}: {counted(self.seeds, 'seed')}, {self.virtual_s / 3600:.1f} simulated hours, "
-            f"{counted(self.executions, 'handler call')}, {counted(self.repeated, 'task')} called again, "
+            f"{counted(self.executions, 'handler call')}; called again: {again}; "
             f"{counted(self.ran_out, 'run')} out of attempts; faults: {struck}"
         )
 
@@ -80,7 +81,7 @@ def simulate(
     Args:
         flow: the flow, or what makes a new one for each course; then its handlers may close over something new.
         input: what each run is started with.
-        seeds: how many, from 0 on, or which.
+        seeds: how many, from 0 on, or which. A step is called again in one of ten or so; `Report.repeated` tells.
         faults: what may strike; None for everything.
         resources: makes what handlers ask for with `Resource[…]`, anew for each course: fakes that remember what was
             done to them. They stand for the world outside, and outlive every host.
@@ -107,7 +108,7 @@ def simulate(
         invariants=tuple(invariants),
         same_end=same_end,
     )
-    return simulation.run(range(seeds) if isinstance(seeds, int) else seeds)
+    return simulation.run(tuple(range(seeds) if isinstance(seeds, int) else seeds))
 
 
 @frozen(kw_only=True)
@@ -121,11 +122,14 @@ class _Simulation:
     invariants: Sequence[Invariant]
     same_end: bool
 
-    def run(self, seeds: Iterable[int]) -> Report:
+    def run(self, seeds: Sequence[int]) -> Report:
+        if not seeds:
+            raise SimulationUnfit("there is no seed to play: pass how many, at least 1, or which")
         calm = self._calm()
-        count = executions = repeated = exhausted = 0
+        count = executions = exhausted = 0
         virtual_s = 0.0
         struck: Counter[str] = Counter()
+        repeated: dict[str, int] = {}
         for seed in seeds:
             flow = self._flow()
             world = self._world(flow, seed)
@@ -134,8 +138,12 @@ class _Simulation:
             count += 1
             virtual_s += outcome.virtual_s
             executions += world.ledger.count
-            repeated += len(world.ledger.repeated)
-            exhausted += ran_out(outcome, calm)
+            for step in flow.steps.values():
+                if step.bindings:
+                    repeated.setdefault(step.slug, 0)
+            for calls in world.ledger.repeated:
+                repeated[calls[0].step] += 1
+            exhausted += ran_out(outcome) and any(differences(outcome, calm))
             struck.update(world.strikes.struck)
         return Report(
             flow=calm.details.run.flow,
@@ -169,7 +177,7 @@ class _Simulation:
                     "for what it waits for"
                 ) from None
             except Broken as broken:
-                raise SimulationFailed(flow, None, broken.problems, world, by_flow=False) from None
+                raise failure(flow, None, broken.problems, world, by_flow=False) from None
         problems = list(broken_invariants(outcome, self.invariants))
         if problems:
             raise SimulationUnfit(f"without any fault, flow {flow.slug!r} ends otherwise: {'; '.join(problems)}")
@@ -179,16 +187,16 @@ class _Simulation:
         try:
             outcome = self._course(world, flow, seed)
         except Broken as broken:
-            raise SimulationFailed(flow, seed, broken.problems, world, by_flow=False) from None
+            raise failure(flow, seed, broken.problems, world, by_flow=False) from None
         promises = list(broken_promises(world, flow, [outcome.details]))
         if promises:
-            raise SimulationFailed(flow, seed, promises, world, by_flow=False)
+            raise failure(flow, seed, promises, world, by_flow=False)
         problems: list[str] = []
-        if self.same_end and not ran_out(outcome, calm):
+        if self.same_end and not ran_out(outcome):
             problems += differences(outcome, calm)
         problems += broken_invariants(outcome, self.invariants)
         if problems:
-            raise SimulationFailed(flow, seed, problems, world, by_flow=True)
+            raise failure(flow, seed, problems, world, by_flow=True)
         return outcome
 
     def _course(self, world: World, flow: Flow[Any], seed: int | None) -> Outcome:

@@ -17,7 +17,30 @@ REPEATED_SHOWN_MAX = 5
 
 
 class SimulationFailed(AssertionError):
-    """A seed in which something did not hold.
+    """A seed in which something did not hold; its text says what, why, and how to see it again.
+
+    Args:
+        text: all of that.
+        seed: which seed; None where no fault was needed.
+        problems: what did not hold.
+        timeline: everything that happened, also what hosts have logged.
+        digest: the hash of everything that happened.
+    """
+
+    def __init__(
+        self, text: str, *, seed: int | None, problems: Sequence[str], timeline: Sequence[Entry], digest: str
+    ) -> None:
+        self.seed = seed
+        self.problems = tuple(problems)
+        self.timeline = tuple(timeline)
+        self.digest = digest
+        super().__init__(text)
+
+
+def failure(
+    flow: Flow[Any], seed: int | None, problems: Sequence[str], world: World, *, by_flow: bool
+) -> SimulationFailed:
+    """Tell what did not hold.
 
     Args:
         flow: what was simulated.
@@ -26,23 +49,15 @@ class SimulationFailed(AssertionError):
         world: where it happened.
         by_flow: whether the flow's handlers may be the cause; otherwise it is a defect of the framework.
     """
-
-    def __init__(
-        self, flow: Flow[Any], seed: int | None, problems: Sequence[str], world: World, *, by_flow: bool
-    ) -> None:
-        self.seed = seed
-        self.problems = tuple(problems)
-        self.timeline: Sequence[Entry] = tuple(world.timeline.entries)
-        self.digest = world.timeline.digest
-        """The hash of everything that happened."""
-        course = "without faults" if seed is None else f"seed {seed}"
-        lines = [f"flow {flow.slug!r}, {course}: {problems[0]}", *(f"  {problem}" for problem in problems[1:])]
-        if by_flow:
-            lines += _reasons(world)
-        else:
-            lines += ["", "A promise of the framework is broken, which no flow can cause: please report it."]
-        lines += ["", *_course(self.timeline), "", f"Again: simulate(…, seeds=[{seed}])    # trace {self.digest}"]
-        super().__init__("\n".join(lines))
+    course = "without faults" if seed is None else f"seed {seed}"
+    timeline, digest = world.timeline.entries, world.timeline.digest
+    lines = [f"flow {flow.slug!r}, {course}: {problems[0]}", *(f"  {problem}" for problem in problems[1:])]
+    if by_flow:
+        lines += _reasons(world)
+    else:
+        lines += ["", "A promise of the framework is broken, which no flow can cause: please report it."]
+    lines += ["", *_course(timeline), "", f"Again: simulate(…, seeds=[{seed}])    # trace {digest}"]
+    return SimulationFailed("\n".join(lines), seed=seed, problems=problems, timeline=timeline, digest=digest)
 
 
 def _reasons(world: World) -> Iterator[str]:

@@ -6,6 +6,7 @@ that the run's `Arrangement` has in its place, and in either case one that keeps
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -100,7 +101,7 @@ class Arrangements:
         self._of_run: dict[str, Arrangement] = {}
         self.resources: Mapping[str, object] = NOTHING
         """What every run is given, beside its own."""
-        self.problem: FlowTestProblem | RunNeedsResources | None = None
+        self.problem: BaseException | None = None
         """What a test is to be told of something that went wrong inside a run."""
 
     @contextmanager
@@ -250,6 +251,8 @@ class _Watching:
 
     def _raised(self, error: BaseException) -> None:
         self.account.raised, self.account.ended_at = error, self.arrangements.clock.now()
+        if self.account.stubbed and _is_of_the_test(error):
+            self.arrangements.problem = self.arrangements.problem or error
 
     def _returned(self, value: object) -> object:
         self.account.returned, self.account.ended_at = value, self.arrangements.clock.now()
@@ -262,3 +265,10 @@ class _Watching:
         misfit = misfit_of(step, value)
         if misfit is not None:
             raise InvalidStub(flow=self.executable.flow, step=step.slug, problem=misfit)
+
+
+def _is_of_the_test(error: BaseException) -> bool:
+    """Whether a stub has failed as a test does, by an assertion or by what pytest raises."""
+    if isinstance(error, Exception):
+        return isinstance(error, AssertionError)
+    return not isinstance(error, asyncio.CancelledError | GeneratorExit)

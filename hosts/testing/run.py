@@ -266,6 +266,7 @@ class RunView:
             NotEndedInTime: it has not ended then.
             RealTimeLimit: a handler hangs.
             FlowTestProblem: a stub gave what its step does not.
+            AssertionError: of a stub, and whatever pytest raises there; of a handler it is a failed attempt.
         """
         allowed_s = virtual_seconds(timeout)
         return self._on_stage(lambda world: self.to_its_end(world, allowed_s))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -69,7 +70,7 @@ def test_what_bears_being_called_twice_survives() -> None:
     report = simulate(_buying(idempotent=True), 3, seeds=SEEDS, resources=_payments)
 
     assert (report.flow, report.seeds, report.ran_out) == ("buy", SEEDS, 0)
-    assert report.repeated > 0
+    assert sum(report.repeated.values()) > 0
     assert {"killed", "paused", "refused", "answer lost", "delayed"} <= set(report.struck)
     assert "20 seeds" in str(report)
 
@@ -98,7 +99,7 @@ def test_without_faults_nothing_happens_twice() -> None:
     """Each kind of fault can be left out."""
     report = simulate(_buying(idempotent=False), 3, seeds=10, resources=_payments, faults=Faults.none())
 
-    assert (report.struck, report.repeated, report.executions) == ({}, 0, 10 * 7)
+    assert (report.struck, sum(report.repeated.values()), report.executions) == ({}, 0, 10 * 7)
 
 
 @pytest.mark.parametrize(
@@ -239,17 +240,57 @@ def test_one_seed_has_one_course_in_every_process() -> None:
 def test_a_broken_framework_is_not_blamed_on_the_flow(monkeypatch: pytest.MonkeyPatch) -> None:
     """A promise that is broken is named, and reported as the framework's."""
     broken = {"I99": ["something is not as it should be"]}
-    monkeypatch.setattr("fairlead.hosts.simulation.checks.broken_invariants", lambda store: broken)
+
+    def break_one(_: object) -> Mapping[str, list[str]]:
+        return broken
+
+    monkeypatch.setattr("fairlead.hosts.simulation.checks.broken_invariants", break_one)
 
     with pytest.raises(SimulationFailed, match=r"(?s)I99: something.*no flow can cause"):
         simulate(_buying(idempotent=True), 3, seeds=1, resources=_payments, faults=Faults.none())
 
 
+def test_a_flow_that_fails_by_itself_is_no_culprit() -> None:
+    """Where faults use up an attempt, it fails for another reason: that is counted, and not convicted."""
+    flow = Flow("fails", version=1, input=int, base_delay=1)
+
+    @flow.step
+    async def a(input: int, payments: Resource[Payments]) -> int:
+        await asyncio.sleep(20)
+        payments.take(1, None)
+        raise ValueError("no")
+
+    report = simulate(flow, 1, seeds=40, resources=_payments)
+
+    assert report.ran_out > 0
+
+
+async def _slow(input: int) -> int:
+    await asyncio.sleep(55)
+    return input
+
+
+def test_what_a_deploy_interrupts_is_called_again_as_the_same_attempt() -> None:
+    """A host that stops gives back what does not end in time: no attempt is spent, and no promise broken."""
+    flow = Flow("slow", version=1, input=int, max_attempts=8)
+    flow.step(_slow)
+
+    assert simulate(flow, 1, seeds=25).seeds == 25
+
+
+def test_no_seed_is_no_simulation() -> None:
+    """Nothing would be shown."""
+    with pytest.raises(SimulationUnfit, match="no seed"):
+        simulate(_buying(idempotent=True), 3, seeds=0)
+
+
 def test_a_report_reads_as_a_sentence() -> None:
     """What was done, in one line."""
-    report = Report(flow="f", seeds=2, virtual_s=7200, executions=3, repeated=1, struck={"killed": 4}, ran_out=0)
+    report = Report(
+        flow="f", seeds=2, virtual_s=7200, executions=3, repeated={"a": 1, "b": 0}, struck={"killed": 4}, ran_out=0
+    )
 
     assert str(report) == (
-        "f: 2 seeds, 2.0 simulated hours, 3 handler calls, 1 task called again, 0 runs out of attempts; "
+        "f: 2 seeds, 2.0 simulated hours, 3 handler calls; called again: a 1, b 0; 0 runs out of attempts; "
         "faults: killed 4"
     )
