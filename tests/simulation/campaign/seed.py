@@ -76,6 +76,8 @@ def play_seed(
             problems = list(broken.problems)
         except Deadlock as deadlock:
             problems = [str(deadlock)]
+        except Exception as error:  # whatever it is, the seed that shows it is to be named
+            problems = [f"{type(error).__name__}: {error}"]
         return Result(
             seed=seed,
             problems=tuple(problems),
