@@ -26,4 +26,4 @@ env -u DATABASE_URL "$bin/fairlead" demo tests/contract --data-folder "$work/dat
 test -s "$work/survey.md"
 
 echo "tests that need no server and no further library"
-"$bin/python" -m pytest -q -n 2 -p no:cacheprovider -k "not postgres and not e2e and not obstore and not ministack and not moto" tests/contract tests/unit/kernel
+"$bin/python" -m pytest -q -n 2 -p no:cacheprovider -k "not postgres and not e2e and not obstore and not ministack and not moto" tests/contract/behaviours tests/unit/kernel/definition

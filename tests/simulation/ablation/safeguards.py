@@ -314,7 +314,7 @@ SAFEGUARDS: Sequence[Safeguard] = (
             _replaced(Locks, "is_locked", _never),
         ),
         convicted_by=("I11", "I12", "I13", "I18", "I19"),
-        seed=8,
+        seed=4,
     ),
     Safeguard(
         name="signals that come early are kept",
