@@ -67,7 +67,7 @@ class PatientCaller:
         if not work.done():
             await asyncio.wait([work], timeout=CANCEL_GRACE_S)
             raise TimeoutError(f"it took longer than {timeout_s:g} s")
-        if work.cancelled():  # of its own accord: nobody here has cancelled it
+        if work.cancelled():  # recovers 75: a function of others cancels itself
             raise RuntimeError("it raised CancelledError")
         return work.result()
 
@@ -81,7 +81,7 @@ class PatientCaller:
                 answer.set_result(context.run(function))
             except Exception as error:
                 answer.set_exception(error)
-            except BaseException as error:
+            except BaseException as error:  # recovers 74, 75: a thread of others raises what ends processes
                 answer.set_exception(RuntimeError(f"it raised {type(error).__name__}"))
 
         thread = threading.Thread(target=run, name="fairlead-sink", daemon=True)
@@ -92,7 +92,7 @@ class PatientCaller:
         finally:
             if not answer.done():
                 self._abandon(answer)
-        if not answer.done():
+        if not answer.done():  # recovers 75: a thread of others does not end in time
             waiting.cancel()
             raise TimeoutError(f"it took longer than {timeout_s:g} s")
         thread.join(JOIN_S)
@@ -117,7 +117,7 @@ async def _contained(awaitable: Awaitable[object]) -> object:
         return await awaitable
     except (Exception, asyncio.CancelledError):
         raise
-    except BaseException as error:
+    except BaseException as error:  # recovers 74, 75: a coroutine of others raises what ends processes
         raise RuntimeError(f"it raised {type(error).__name__}") from error
 
 

@@ -32,7 +32,7 @@ class SystemClock:
         with self._lock:
             system = datetime.now(UTC)
             monotonic = time.monotonic()
-            if system < self._last:
+            if system < self._last:  # recovers 43: the system's clock is set back
                 passed_s = max(0.0, monotonic - self._last_monotonic)
                 system = self._last + timedelta(seconds=passed_s / 2)
             self._last = system

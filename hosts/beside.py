@@ -84,7 +84,7 @@ class ThreadBeside:
         try:
             async with asyncio.timeout(self._stop_s):
                 await asyncio.shield(self._ended)
-        except TimeoutError:
+        except TimeoutError:  # recovers 26: the store does not let go what a thread asked for
             if self._running is not None:
                 self._in_thread(self._running.cancel)
             await self._ended
@@ -100,9 +100,9 @@ class ThreadBeside:
         while not self._ending.is_set():
             try:
                 asyncio.run(self._run())
-            except asyncio.CancelledError:
+            except asyncio.CancelledError:  # recovers 26: the last heartbeat is cut off
                 logger.warning("the last heartbeat was cut off")
-            except BaseException:  # such as no file descriptor left for an event loop
+            except BaseException:  # recovers 76: such as no file descriptor left for an event loop
                 logger.exception("heartbeats have ended although their host goes on, and are begun again")
             self._ready.set()
             self._ending.wait(0 if self._ending.is_set() else backoff.pause_s())
@@ -133,6 +133,7 @@ async def _keep_up(duty: Duty, stop: asyncio.Event, name: str) -> None:
         except BaseException as error:  # whatever it is, the others must go on
             if ends_task(error):
                 raise
+            # recovers 76: a duty ends although its host goes on
             logger.exception("%s has ended although its host goes on, and is begun again", type(duty).__name__)
         if stop.is_set():
             return

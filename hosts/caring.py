@@ -85,7 +85,7 @@ class Caretaker:
         try:
             async with asyncio.timeout(patience_s):
                 collected = await self._kernel.dispatch(CollectBlobs(older_than=ORPHAN_GRACE))
-        except TimeoutError:
+        except TimeoutError:  # recovers 47: not all blobs can be looked at in time
             logger.warning(
                 "not all blobs could be looked at in %.0f s; `fairlead prune --orphaned-blobs` takes its time",
                 patience_s,

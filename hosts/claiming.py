@@ -65,7 +65,7 @@ class Claiming:
             claimed = 0
             try:
                 claimed = await (self._ticks.claim(taken) if place == RUNS else self._ticks.dequeue(place, taken))
-            except BaseException:
+            except BaseException:  # recovers 21: a claim fails, and its place is asked again
                 self._open.add(place)
                 raise
             self._note(place, filled=claimed >= taken)

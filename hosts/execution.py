@@ -185,7 +185,7 @@ class Execution:
 
     def start(self, values: Values) -> None:
         """Call the handler with decoded `values`."""
-        if self.ended:
+        if self.ended:  # recovers 42: an attempt is stopped before its input is here
             return
         for stream in values.streams:
             stream.read_for(self)
@@ -195,7 +195,7 @@ class Execution:
         except PayloadError as error:
             self._end(invalid_input(self.claimed, error))
             return
-        except BaseException as error:  # classes of users may raise anything while they are made
+        except BaseException as error:  # recovers 74: classes of users may raise anything while they are made
             self._end(failed(self.claimed, self.executable, error))
             return
         if binding.is_async:
@@ -245,7 +245,7 @@ class Execution:
             return
         self.stopped = why
         self.tell(why)
-        if self._in_thread:
+        if self._in_thread:  # recovers 42, 73: a thread goes on although its attempt is stopped
             for task in self._awaited:
                 task.cancel()
             self._end(self._outcome_of_stop(), running=True)
@@ -292,19 +292,19 @@ class Execution:
 
     def _note_overrun(self) -> None:
         """A handler that blocked the loop past its timeout has timed out, although nobody could stop it then."""
-        if self.stopped is None and self._overran:
+        if self.stopped is None and self._overran:  # recovers 71: a handler blocked the loop beyond its timeout
             self.stopped = Stop.TIMED_OUT
 
     def _judged(self, outcome: Outcome) -> Outcome | None:
         """What counts of a result: one that comes after a timeout or a cancel, or without a lease, is discarded."""
         if self.stopped is None or self.stopped is Stop.DRAINED:
             return outcome
-        return self._outcome_of_stop()
+        return self._outcome_of_stop()  # recovers 42: a result comes after its attempt was stopped
 
     def _handler_ended(self, outcome: Outcome | None) -> None:
-        if self._left:
+        if self._left:  # recovers 72: a handler ends after its host
             logger.info("%s ended after its host", self)
-        elif self.ended:
+        elif self.ended:  # recovers 73: a handler ends after its attempt
             self._cancel_timer()
             self._attempts.gone(self, running=False)
         elif outcome is not None and self._attempts.spilling.concerns(outcome):
@@ -318,9 +318,9 @@ class Execution:
         """Write an output that is too large for its row, and end with a reference to it."""
         try:
             spilled: Outcome | None = await self._attempts.spilling.spill(self.executable, outcome, self)
-        except Abandoned:
+        except Abandoned:  # recovers 42, 61: an attempt is over while its output cannot be written
             spilled = self._outcome_of_stop()
-        except Exception as error:
+        except Exception as error:  # recovers 61: an output cannot be written at all
             spilled = host_failed(self.claimed, error)
         if not self.ended:
             self._end(spilled)
@@ -331,6 +331,7 @@ class Execution:
         A drained attempt is not settled: while its handler runs here its task must not run elsewhere.
         """
         assert self.stopped is not None
+        # recovers 73: a handler swallows its cancellation
         logger.warning("the handler of %s %s and does not end", self, self.stopped.value)
         self._timer = None
         if self.stopped is not Stop.DRAINED:
@@ -344,7 +345,7 @@ class Execution:
         self._start_timer()
         try:
             self._attempts.threads.submit(partial(self._run_in_thread, arguments))
-        except Exception as error:  # the process may have no thread more
+        except Exception as error:  # recovers 76: the process may have no thread more
             self._in_thread = False
             self.refuse(error)
 
@@ -352,7 +353,7 @@ class Execution:
         outcome = None if self.ended else self._outcome_of_call(arguments)
         try:
             self._attempts.loop.call_soon_threadsafe(self._thread_ended, outcome)
-        except RuntimeError:  # the loop is closed: the host ended without waiting for this thread
+        except RuntimeError:  # recovers 72: the host ended without waiting for this thread
             logger.info("%s ended after its host", self)
 
     def _outcome_of_call(self, arguments: dict[str, object]) -> Outcome:
@@ -373,6 +374,7 @@ class Execution:
 
     def _thread_outlives_its_grace(self) -> None:
         assert self.stopped is not None
+        # recovers 73: a thread outlives its grace
         logger.warning("the thread of %s %s and does not end", self, self.stopped.value)
         self._timer = None
         self._attempts.gone(self, running=True)

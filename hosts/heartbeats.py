@@ -64,7 +64,7 @@ class Heartbeats:
             except BaseException as error:  # whatever it is, the next heartbeat must go out
                 if ends_task(error):
                     raise
-                self._give_up_what_ran_out()
+                self._give_up_what_ran_out()  # recovers 24, 26: a heartbeat failed, and the next must go out
                 await _wait(stop, min(self._failed(error), self._interval_s))
 
     async def _beat_on(self, kernel: Kernel, stop: asyncio.Event) -> None:
@@ -94,11 +94,11 @@ class Heartbeats:
         """Raise the handlers' flags at once, and have the host's loop stop them as soon as it can."""
         if not leases:
             return
-        for lease in leases:
+        for lease in leases:  # recovers 42, 62: leases are lost, or their tasks cancelled
             execution = self._worker.held.get(lease)
             if execution is not None and not execution.ended:
                 execution.tell(why)
-        with suppress(RuntimeError):  # the host's loop is closed
+        with suppress(RuntimeError):  # recovers 77: a heartbeat is answered after its host's loop is closed
             self._worker.loop.call_soon_threadsafe(self._worker.stop, leases, why)
 
     def _give_up_what_ran_out(self) -> None:
@@ -109,7 +109,7 @@ class Heartbeats:
             execution = self._worker.held.get(lease)
             if execution is not None and execution.lease_ends_s < ended_before_s and not execution.ended:
                 over.append(lease)
-        if over:
+        if over:  # recovers 20, 26: leases ran out while the store could not be reached
             logger.error("%d leases ran out while the store could not be reached", len(over))
             self._stop(over, Stop.LEASE_LOST)
 

@@ -47,7 +47,7 @@ def job_of(message: Message) -> Job:
         return message
     try:
         read = _decoder.decode(message) if isinstance(message, str | bytes) else msgspec.convert(message, _Job)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:  # recovers 40: the message is no job
         raise MalformedJob(f"the message is no job: {error}") from error
     if not read.run_id:
         raise MalformedJob("the message names no run")

@@ -41,19 +41,19 @@ class Loading:
             wanted = [(execution.claimed, execution.executable) for execution in executions]
             try:
                 loaded = await self._payloads.load(wanted)
-            except AdapterError as error:
+            except AdapterError as error:  # recovers 21: inputs cannot be read for now
                 if backoff.failures == 0:
                     logger.warning("cannot read the input of %d tasks for now, trying on: %s", len(wanted), error)
                 await asyncio.sleep(backoff.pause_s())
                 executions = [execution for execution in executions if not execution.ended]
                 continue
-            except Exception as error:
+            except Exception as error:  # recovers 76: inputs of a claim cannot be read at all
                 logger.exception("the input of %d tasks cannot be read", len(wanted))
                 for execution in executions:
                     execution.refuse(error)
                 return
             for execution, values in zip(executions, loaded, strict=True):
-                if isinstance(values, PayloadMissing):
+                if isinstance(values, PayloadMissing):  # recovers 37: the store does not have what a task needs
                     execution.refuse(values)
                 elif isinstance(values, Incomplete):
                     self._spawn(self._complete(execution, values))
@@ -65,11 +65,11 @@ class Loading:
         """Read what one attempt needs from blobs, and start it."""
         try:
             values = await try_on(execution, "read its input", lambda: self._payloads.complete(incomplete))
-        except Abandoned:
+        except Abandoned:  # recovers 42: an attempt is over while its blobs cannot be read
             return
-        except (BlobCorrupt, PayloadMissing) as error:
+        except (BlobCorrupt, PayloadMissing) as error:  # recovers 60: a blob that a task needs is lost
             execution.refuse(error)
-        except Exception as error:
+        except Exception as error:  # recovers 76: the input of one task cannot be read at all
             logger.exception("the input of task %s cannot be read", execution.claimed.key)
             execution.refuse(error)
         else:

@@ -83,7 +83,7 @@ class NoteWriting:
                 await self._write_on(handle, arrived, stopping)
         finally:
             stopping.cancel()
-            if stopping.done() and self._batch is not None:
+            if stopping.done() and self._batch is not None:  # recovers 21: a host ends before its notes can be written
                 logger.error("%d notes could not be written: %s", len(self._batch), leases_of(self._batch.attempts))
 
     async def _write_on(self, handle: AsyncExitStack, arrived: asyncio.Event, stopping: asyncio.Task[bool]) -> None:
@@ -131,6 +131,7 @@ class NoteWriting:
                 await self._write(kernel, batch)
         except Exception as error:
             if _may_pass(error) or not await self._wrote_apart(kernel, batch, error):
+                # recovers 21: notes cannot be written for now
                 if self._backoff.failures == 0:
                     logger.warning("cannot write notes for now, trying on: %s: %s", type(error).__name__, error)
                 return False
@@ -145,7 +146,7 @@ class NoteWriting:
         deferred: list[tuple[AttemptNotes, bytes]] = []
         for start in range(0, len(batch.annotations), ANNOTATE_BATCH_MAX):
             deferred += await self._annotate(kernel, batch.annotations[start : start + ANNOTATE_BATCH_MAX], wait=False)
-        for each in deferred:
+        for each in deferred:  # recovers 24: a run is locked that is to be annotated
             await self._annotate(kernel, [each], wait=True)
 
     async def _annotate(
@@ -165,7 +166,7 @@ class NoteWriting:
                     self._notebook.tell(each[0], TOO_MANY_ANNOTATIONS)
                 case AnnotationVerdict.WRITTEN:
                     pass
-                case _:
+                case _:  # recovers 42: an attempt annotates without its lease
                     logger.info("task %s has lost its lease and annotates nothing", each[0].lease.key)
         return deferred
 
@@ -183,8 +184,9 @@ class NoteWriting:
                 async with asyncio.timeout(TRY_S):
                     await self._write(kernel, alone)
             except Exception as error:
-                if _may_pass(error):
+                if _may_pass(error):  # recovers 21: the store goes away while notes are written apart
                     return False
+                # recovers 53: the store refuses what an attempt noted
                 logger.error("%d notes of task %s are lost: %s", len(alone), notes.lease.key, error)
         return True
 

@@ -121,7 +121,7 @@ def failed(task: ClaimedTask, executable: Executable, error: BaseException) -> O
             retry_after = timedelta(seconds=in_seconds(error.delay_s))
         else:
             retryable = not isinstance(error, (GiveUp, *executable.step.non_retryable))
-    except BaseException:
+    except BaseException:  # recovers 74: what was raised does not say how to go on
         logger.warning("what task %s raised does not say how to go on; it is tried again as its step says", task.key)
     return _failed(task, error, reason="handler_failed", retryable=retryable, retry_after=retry_after)
 
@@ -182,12 +182,12 @@ def _leaving_us(error: BaseException) -> TracebackType | None:
         while frame is not None and frame.tb_frame.f_globals.get("__package__") in CALLERS:
             frame = frame.tb_next
         return frame
-    except BaseException:  # an exception of users may answer as it likes
+    except BaseException:  # recovers 55: an exception of users may answer as it likes
         return None
 
 
 def _described(error: BaseException, attempt: int) -> bytes:
     try:
         return failure_of(error, attempt=attempt, since=_leaving_us(error))
-    except BaseException:  # `failure_of` trusts nothing, but memory may be short
+    except BaseException:  # recovers 55: `failure_of` trusts nothing, but memory may be short
         return encode_failure(type="Indescribable", message="what was raised cannot be described", attempt=attempt)

@@ -136,7 +136,7 @@ class Payloads:
                 return self._assembling.values(incomplete.task, incomplete.executable, look)
             except InBlobs as needed:
                 parts = needed.parts
-            except NotHere as absent:
+            except NotHere as absent:  # recovers 60: a blob does not hold what a task needs
                 raise PayloadMissing(incomplete.task.key, str(absent)) from None
             for part, value in zip(parts, await self._blobs.read_all(parts), strict=True):
                 read[part.key] = value
@@ -150,7 +150,7 @@ class Payloads:
             return self._assembling.values(task, executable, look)
         except InBlobs:
             return Incomplete(task, executable, look)
-        except NotHere as absent:
+        except NotHere as absent:  # recovers 37: a row that a task needs is not there
             return PayloadMissing(task.key, str(absent))
 
     async def _read_rows(self, wanted: Sequence[tuple[ClaimedTask, Executable]]) -> dict[object, object]:

@@ -178,7 +178,7 @@ class ServerlessHost:
         if early or not served or time.left_s() < self._claim_margin_s:
             return DECLINED
         async with self._call(time) as call:
-            if not call.ticks.may_claim:
+            if not call.ticks.may_claim:  # recovers 43: a function's clock may be too wrong for leases
                 return DECLINED
             slots = call.worker.slots
             if job.task is None:
@@ -344,7 +344,7 @@ class _Call:
         """Do what the time that is left demands, and look again when it demands more."""
         left_s = self._time.left_s()
         self.worker.draining = self.worker.draining or left_s < self._claim_margin_s
-        if left_s < self._stop_margin_s:
+        if left_s < self._stop_margin_s:  # recovers 47: the time of a call is over
             self._over = True
             self.worker.nudge()
             return
@@ -377,6 +377,7 @@ class _Call:
                 except AdapterError as error:
                     if not claimed:
                         raise
+                    # recovers 21: the store fails in the middle of a call
                     logger.warning("no further claims in this call: %s", error)
                     worker.draining = True
             elif worker.held:
@@ -409,7 +410,7 @@ class _Call:
                 await asyncio.wait([self._settling])
             await self._beside.stop()
             await worker.close()
-        for lease in worker.held:
+        for lease in worker.held:  # recovers 21, 47: a task cannot be given back in time
             logger.error("task %s is not finished and cannot be given back; its lease will run out", lease.key)
 
     @property

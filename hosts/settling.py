@@ -121,7 +121,7 @@ class Settler:
         """
         item = _Waiting(outcome, lease, keeps_slot)
         self.unsettled += 1
-        if outcome.key.run_id in self._apart:  # for how long is unknown: its slot goes to others
+        if outcome.key.run_id in self._apart:  # recovers 24: for how long is unknown, so its slot goes to others
             item.keeps_slot = False
             self._slots.give(int(keeps_slot))
         self._put_back([item])
@@ -161,10 +161,11 @@ class Settler:
 
     async def _settle_next(self) -> None:
         first = self._waiting[0]
-        if first.misses >= MISSES_MAX:
+        if first.misses >= MISSES_MAX:  # recovers 24: a run stays locked, and is set apart
             self._set_apart(first.outcome.key.run_id)
             return
         if first.misses and all(item.misses for item in self._waiting):
+            # recovers 24: nothing waits but outcomes of locked runs
             await asyncio.sleep(MISS_PAUSE_S * first.misses)
         await self._settle(_taken(self._waiting), wait=False)
 
@@ -187,6 +188,7 @@ class Settler:
             async with self._apart_turns:
                 await self._settle(_taken(items), wait=True)
             if any(item.misses for item in items):
+                # recovers 24: a run is locked for longer than a transaction may wait
                 if backoff.failures == 0:
                     logger.warning("run %s is locked by somebody else; its outcomes wait, trying on", run_id)
                 await asyncio.sleep(backoff.pause_s())
@@ -195,6 +197,7 @@ class Settler:
         """The run is one like any other again."""
         items, task = self._apart.pop(run_id)
         if not task.cancelled() and task.exception() is not None:
+            # recovers 76: the task of a run that is set apart raises
             logger.error("settling run %s failed and is begun again", run_id, exc_info=task.exception())
         for item in items:
             item.misses, item.apart = 0, False
@@ -231,13 +234,13 @@ class Settler:
                 self._host.overflowed()
             if settlement.put_off:
                 self._host.put_off()
-        except Contention:  # something is locked for longer than a transaction may wait: find out which run
+        except Contention:  # recovers 23, 24: something is locked for long: find out which run
             self._miss(batch, misses=MISSES_MAX)
         except BaseException as error:
             if ends_task(error):
                 self._give_up(batch)
                 raise
-            await self._isolate(batch, wait=wait)
+            await self._isolate(batch, wait=wait)  # recovers 53: something in a batch cannot be settled at all
         finally:
             self._slots.give(offered - used)
         self.when_settled()
@@ -258,9 +261,10 @@ class Settler:
                 if isinstance(error, AdapterError) and not error.retryable:
                     raise
                 if not isinstance(error, AdapterError) or isinstance(error, CommitUnknown):
+                    # recovers 22: outcomes may be recorded
                     for item in batch:
                         item.repeated = True
-                pause_s = self._backoff.pause_s()
+                pause_s = self._backoff.pause_s()  # recovers 21: the store cannot be reached, and outcomes stay
                 if self._backoff.failures == 1:
                     logger.warning("cannot settle %d tasks for now, trying on: %s", len(outcomes), error)
                 await asyncio.sleep(pause_s)
@@ -281,7 +285,7 @@ class Settler:
     def _conclude(self, batch: Sequence[_Waiting], settlement: Settlement) -> None:
         for item in batch:
             verdict = settlement.verdicts.get(item.lease, Verdict.STALE)
-            if verdict is Verdict.DEFERRED:
+            if verdict is Verdict.DEFERRED:  # recovers 24: somebody else has locked the run
                 self._miss([item], misses=item.misses + 1)
             else:
                 self._settled(item, verdict)
@@ -304,7 +308,7 @@ class Settler:
 
     async def _isolate(self, batch: list[_Waiting], *, wait: bool) -> None:
         """Something in the batch cannot be settled at all: halve it until the culprit is alone, and let that go."""
-        if len(batch) == 1:
+        if len(batch) == 1:  # recovers 53: one outcome cannot be settled at all
             lease = batch[0].lease
             logger.exception("the outcome of task %s cannot be settled; its lease will run out", lease.key)
             self._settled(batch[0], Verdict.STALE)
@@ -315,7 +319,7 @@ class Settler:
         rest = batch[middle:]
         try:
             await self._settle(batch[:middle], wait=wait)
-        except BaseException:
+        except BaseException:  # recovers 18: the host ends while a batch is taken apart
             self._give_up(rest)
             raise
         await self._settle(rest, wait=wait)

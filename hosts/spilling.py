@@ -85,7 +85,7 @@ class Spilling:
         """Write one blob; errors as for `spill`."""
         try:
             await try_on(attempt, f"write blob {blob.key}", partial(put_blob, self._blobs, blob))
-        except AdapterError as error:
+        except AdapterError as error:  # recovers 61: the blob store refuses an output for good
             raise OutputNotStored(f"blob {blob.key!r} cannot be written: {error}") from error
 
     def store_in_thread(self, blob: NewBlob, attempt: Ongoing) -> None:

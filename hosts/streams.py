@@ -100,7 +100,7 @@ class Stream:
             Abandoned: the store failed, and the attempt is over.
         """
         page = await try_on(self._reader, "read the elements of a stream", lambda: pages.read(first))
-        if not page:
+        if not page:  # recovers 37: the elements of a stream are not in the store any more
             raise ElementsMissing(first, self._count)
         return page
 

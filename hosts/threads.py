@@ -59,7 +59,7 @@ class HandlerThreads:
         if needed:
             try:
                 self._add_thread()
-            except BaseException:
+            except BaseException:  # recovers 76: there is no thread at all
                 with self._lock:
                     self._idle += 1
                 raise
@@ -109,7 +109,7 @@ class HandlerThreads:
         thread = threading.Thread(target=self._run, name=f"{self._name}-{self._made + 1}", daemon=True)
         try:
             thread.start()
-        except Exception as error:
+        except Exception as error:  # recovers 76: no further thread can be started
             if not self.alive:
                 raise
             if not self._short:
@@ -135,7 +135,7 @@ class HandlerThreads:
                 self._busy.add(threading.current_thread())
             try:
                 context.run(work)
-            except BaseException:  # work reports its own errors; a thread that died of one would be missing
+            except BaseException:  # recovers 74: a thread that died of what its work raises would be missing
                 logger.exception("a handler's thread met an error that nobody handled")
             del context, work
             with self._lock:

@@ -87,7 +87,7 @@ async def isolated(steps: Mapping[str, Callable[[], Awaitable[int]]]) -> TickRep
     for name, step in steps.items():
         try:
             counts[name] = await step()
-        except Exception as error:
+        except Exception as error:  # recovers 76: a step of a tick fails, and stops no other
             logger.warning("maintenance: %s failed and is tried again later: %s: %s", name, type(error).__name__, error)
             errors[name] = error
     return TickReport(counts=counts, errors=errors)
@@ -111,7 +111,7 @@ class Ticks:
         """Whether this host's clock is good enough for leases that others can rely on."""
         uncertainty_s = self._ports.clock.uncertainty_s
         good = uncertainty_s <= CLOCK_SKEW_MAX.total_seconds()
-        if not good and not self._told_of_the_clock:
+        if not good and not self._told_of_the_clock:  # recovers 43: the clock may be too wrong for leases
             logger.error("the clock may be %.1f s wrong: no lease is taken until it is synchronised", uncertainty_s)
         self._told_of_the_clock = not good
         return good
@@ -182,6 +182,7 @@ class Ticks:
         try:
             yield
         except (Unavailable, asyncio.CancelledError):
+            # recovers 22: a claim may have leased tasks, although no answer came
             self._in_doubt_since = self._in_doubt_since or began
             raise
 
@@ -197,7 +198,7 @@ class Ticks:
         since = self._in_doubt_since
         if since is None:
             return 0
-        recalled = await self._worker.recall(since)
+        recalled = await self._worker.recall(since)  # recovers 22: what such claims have leased is asked for
         self._in_doubt_since = None
         self._worker.overflowed()  # tasks that found no slot may have been queued as well
         return recalled
@@ -216,11 +217,11 @@ class Ticks:
         flow_ids, queues = self._kernel.flow_ids, self._worker.options.queues
         mine = [each for each in deliveries if is_served(each.job, flow_ids=flow_ids, queues=queues)]
         foreign = [each for each in deliveries if each not in mine]
-        if foreign:
+        if foreign:  # recovers 59: messages name what this host has no code or queue for
             await self._ports.transport.suspend(foreign, delay_s=FOREIGN_JOB_PAUSE_S)
         early = [each for each in mine if each.job.not_before is not None and each.job.not_before > now]
         ready = [each for each in mine if each not in early]
-        for each in early:
+        for each in early:  # recovers 39: a message comes before its time
             assert each.job.not_before is not None
             await self._ports.transport.suspend([each], delay_s=(each.job.not_before - now).total_seconds())
         claimed = await self._claim_delivered_runs([each for each in ready if each.job.task is None])
@@ -250,7 +251,7 @@ class Ticks:
         worker = self._worker
         keys = tuple(dict.fromkeys(each.job.task for each in deliveries if each.job.task is not None))
         taken = worker.slots.take(len(keys))
-        if not taken:
+        if not taken:  # recovers 52: a message comes, and no slot is free
             await self.decline(deliveries)
             return 0
         may_be_lost = worker.lost_limit > 0
@@ -260,6 +261,7 @@ class Ticks:
         if claimed == taken < len(keys):
             await self.decline(rest)
         elif rest and not (may_be_lost and worker.lost_limit):
+            # recovers 19: a task that lost a lease waits for the end of another
             await self._ports.transport.suspend(rest, delay_s=LOST_TASK_PAUSE_S)
         else:
             rest = []
@@ -281,7 +283,7 @@ class Ticks:
         answers = await asyncio.gather(*flushes, return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException):
-                raise answer
+                raise answer  # recovers 21: the store fails one of several flushes
         return sum(answer.accepted for answer in answers if isinstance(answer, Flushed))
 
     async def flush_sink(self, name: str) -> Flushed:
@@ -302,7 +304,7 @@ class Ticks:
             How many.
         """
         reaped = await self._all_due(ReapTasks(limit=REAP_BATCH), REAP_BATCH)
-        if reaped:
+        if reaped:  # recovers 3, 20: hosts lost their leases
             logger.warning("%d tasks were taken back from hosts that lost their leases", reaped)
         return reaped
 

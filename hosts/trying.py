@@ -74,10 +74,10 @@ async def try_on(attempt: Ongoing, what: str, operation: Callable[[], Coroutine[
             if not error.retryable:
                 raise
             if attempt.over:
-                raise Abandoned(f"cannot {what}") from error
+                raise Abandoned(f"cannot {what}") from error  # recovers 42: an attempt is over while the store fails
             if backoff.failures == 0:
                 logger.warning("%s cannot %s for now, trying on: %s", attempt, what, error)
-        await asyncio.sleep(backoff.pause_s())
+        await asyncio.sleep(backoff.pause_s())  # recovers 21, 61: the store fails an attempt
 
 
 def call_in_loop(attempt: Ongoing, operation: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
@@ -95,18 +95,18 @@ def call_in_loop(attempt: Ongoing, operation: Callable[[], Coroutine[Any, Any, R
         assert task is not None, "a coroutine that was handed to a loop runs in a task"
         attempt.errands.add(task)
         if attempt.over:
-            raise Abandoned("the attempt is over")
+            raise Abandoned("the attempt is over")  # recovers 42: an attempt is over before its errand begins
         return await operation()
 
     coroutine = errand()
     try:
         future = asyncio.run_coroutine_threadsafe(coroutine, attempt.loop)
-    except RuntimeError as error:
+    except RuntimeError as error:  # recovers 72: a thread asks for something after its host has ended
         coroutine.close()
         raise Abandoned("the host has ended") from error
     try:
         return attempt.threads.wait_for(future)
-    except concurrent.futures.CancelledError as error:
+    except concurrent.futures.CancelledError as error:  # recovers 42, 72: an attempt is over while its thread waits
         raise Abandoned("the attempt is over" if attempt.over else "the host has ended") from error
 
 

@@ -182,12 +182,13 @@ class Worker:
         adopted = 0
         for task in tasks:
             lease = Lease(task.key, task.token)
-            if lease in self.held or lease in self._dropped:
+            if lease in self.held or lease in self._dropped:  # recovers 22: a task is known already, or was let go
                 continue
             adopted += 1
             try:
                 execution = self._take_on(task, lease, ends_s)
-            except Exception as error:  # the others must not be left behind, whatever is the matter with this one
+            except Exception as error:
+                # recovers 76: the others must not be left behind, whatever is the matter with this one
                 self._refuse(task, lease, error)
             else:
                 if execution is not None:
@@ -202,7 +203,7 @@ class Worker:
         execution = Execution(task, lease, executable, self)
         execution.lease_ends_s = ends_s
         self._hold(lease, execution)
-        if self.draining:
+        if self.draining:  # recovers 17: a task is claimed while the host drains
             execution.stop(Stop.DRAINED)
             return None
         self.started += 1
@@ -242,7 +243,7 @@ class Worker:
         ends_at = min((task.lease_until for task in alive), default=now)
         adopted = self.adopt(alive, lease_s=(ends_at - now).total_seconds())
         self.slots.force(adopted)
-        if adopted:
+        if adopted:  # recovers 22: tasks were leased by claims whose answers were lost
             logger.info("%d tasks were leased by claims whose answers were lost", adopted)
         return adopted
 
@@ -253,7 +254,7 @@ class Worker:
 
     def _let_go(self, lease: Lease, *, settled: bool) -> None:
         self.held.pop(lease, None)
-        if self._recalling or not settled:
+        if self._recalling or not settled:  # recovers 22, 42: the store may still show a lease that was let go
             self._dropped[lease] = None
             if len(self._dropped) > DROPPED_MAX:
                 del self._dropped[next(iter(self._dropped))]
@@ -266,7 +267,7 @@ class Worker:
 
     def ended(self, execution: Execution, outcome: Outcome | None, *, running: bool) -> None:
         """An attempt is over: free its slot, and settle its outcome."""
-        if outcome is None:
+        if outcome is None:  # recovers 42, 62: nothing is to be recorded of an attempt
             cancelled = execution.stopped is Stop.CANCELLED
             level, why = (logging.INFO, "it was cancelled") if cancelled else (logging.WARNING, "its lease is lost")
             logger.log(level, "%s was stopped: %s", execution, why)
@@ -306,7 +307,7 @@ class Worker:
 
     def _settle_without(self, notes: AttemptNotes) -> None:
         settle = self.notebook.release(notes)
-        if settle is not None:
+        if settle is not None:  # recovers 24: an outcome does not wait for its notes any longer
             logger.warning("the outcome of task %s is recorded before all of its notes", notes.lease.key)
             settle()
 
@@ -322,11 +323,11 @@ class Worker:
         As many handlers as there are slots may go on beside those that fill the slots; further ones keep theirs, so
         that handlers which never end cannot pile up without bound.
         """
-        if running:
+        if running:  # recovers 73: a handler does not end within its grace
             if len(self._written_off) < self.slots.total:
                 self._written_off.add(execution)
                 self._free_slot()
-        elif execution in self._written_off:
+        elif execution in self._written_off:  # recovers 73: a handler that was written off has ended
             self._written_off.remove(execution)
         else:
             self._free_slot()
@@ -346,6 +347,7 @@ class Worker:
         if verdict is Verdict.SETTLED:
             self.tally[kind] += 1
         else:
+            # recovers 20, 39, 42: an outcome comes too late
             logger.info("the outcome of task %s came too late: its lease was lost, or the task cancelled", lease.key)
         self._let_go(lease, settled=verdict is Verdict.SETTLED)
 
@@ -375,7 +377,7 @@ class Worker:
     def release_the_rest(self) -> int:
         """Give back attempts whose handlers cannot be stopped. Only for a process that ends right after."""
         stuck = [execution for execution in self.held.values() if not execution.ended]
-        for execution in stuck:
+        for execution in stuck:  # recovers 18: the process ends, and threads with it
             self.settler.add(released(execution.claimed), execution.lease)
         return len(stuck)
 

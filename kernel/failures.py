@@ -114,7 +114,7 @@ def text_of(value: object) -> str:
     """A value as text, whatever its `__str__` does; an exact `str`."""
     try:
         return str.__str__(str(value))
-    except BaseException as problem:  # a broken __str__ must not hide the failure it belongs to
+    except BaseException as problem:  # recovers 55: a broken __str__ must not hide the failure it belongs to
         return f"<the message could not be made: str() raised {_class_name(problem)}>"
 
 
@@ -125,7 +125,7 @@ def _class_name(error: BaseException) -> str:
         name = str.__str__(kind.__qualname__)
         known = kind.__module__ == "builtins" or kind.__module__.startswith(_OURS)
         return name if known else f"{kind.__module__}.{name}"
-    except BaseException:  # a metaclass may answer as it likes
+    except BaseException:  # recovers 55: a metaclass may answer as it likes
         return "<a class without a name>"
 
 
@@ -137,7 +137,7 @@ def _traceback(error: BaseException, since: TracebackType | None) -> str:
             "" if cause is None else f"caused by {_class_name(cause)}: {_head(message_of(cause), MESSAGE_LENGTH_MAX)}\n"
         )
         return "".join(frames) + caused
-    except BaseException as problem:  # source lines that cannot be read, a hostile __cause__
+    except BaseException as problem:  # recovers 55: source lines that cannot be read, a hostile __cause__
         return f"<the traceback could not be made: {_class_name(problem)}>"
 
 

@@ -49,18 +49,18 @@ async def fetch_blob(blobs: BlobStore, blob: Blob) -> bytes:
     """
     try:
         return await _checked(blobs, blob)
-    except BlobCorrupt:
+    except BlobCorrupt:  # recovers 60: a blob is read again, since the answer may be what was damaged
         return await _checked(blobs, blob)
 
 
 async def _checked(blobs: BlobStore, blob: Blob) -> bytes:
     try:
         data = await blobs.get(blob.key)
-    except BlobNotFound as error:
+    except BlobNotFound as error:  # recovers 37, 60: a blob is missing
         raise BlobCorrupt(blob.key, MISSING, store=str(blobs)) from error
-    except CorruptionError as error:  # the store found out by itself
+    except CorruptionError as error:  # recovers 60: the store itself finds a blob damaged
         raise BlobCorrupt(blob.key, str(error), store=str(blobs)) from error
     damage = damage_of(blob, data)
-    if damage is not None:
+    if damage is not None:  # recovers 60: a blob is not what was written
         raise BlobCorrupt(blob.key, damage, store=str(blobs))
     return data

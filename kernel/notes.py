@@ -143,7 +143,7 @@ def _field(value: object) -> tuple[bytes, bool]:
     """A field as JSON, what is none as text; and whether it was cut."""
     try:
         data = encode(value)
-    except Exception:  # whatever a value of users does while it is read, it only wanted to be logged
+    except Exception:  # recovers 55: whatever a value of users does, it only wanted to be logged
         data = encode(clean(text_of(value)[: LOG_FIELD_LENGTH_MAX + 1]))
     if len(data) <= LOG_FIELD_LENGTH_MAX:
         return data, False

@@ -93,7 +93,7 @@ async def put_blob(blobs: BlobStore, blob: NewBlob) -> None:
     Raises:
         AdapterError: the store failed; the same call may be repeated where that is retryable.
     """
-    with suppress(BlobExists):
+    with suppress(BlobExists):  # recovers 61: the blob is there, written by a try whose answer was lost
         await blobs.put(blob.key, blob.data)
 
 
@@ -106,7 +106,7 @@ async def write_blob(blobs: BlobStore, clock: Clock, blob: NewBlob) -> None:
     for tries in range(1, WRITE_TRIES_MAX):
         try:
             return await put_blob(blobs, blob)
-        except AdapterError as error:
+        except AdapterError as error:  # recovers 61: a client cannot write a blob
             if not error.retryable:
                 raise
         await clock.sleep(WRITE_DELAY_S * 2 ** (tries - 1))

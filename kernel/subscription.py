@@ -61,7 +61,7 @@ class Subscription:
                 return place
             try:
                 await self._caller.call(self._function, event, timeout_s=CALL_TIMEOUT_S)
-            except Exception as error:
+            except Exception as error:  # recovers 75: a subscriber's function raises
                 if not place:
                     raise
                 self._failed = event, error

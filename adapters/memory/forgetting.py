@@ -40,6 +40,7 @@ def delete_runs(store: Store, runs: Sequence[str], ended_before: datetime, *, de
     for run_id in sorted(set(runs)):
         run = store.runs.get(run_id)
         if run is None or store.locks.is_locked(run_id):
+            # recovers 13, 69: a run that is old is gone, or in somebody's hands
             continue
         found = _prunable_run(store, run, ended_before)
         if found is not None and not found.stays(dead_letters=dead_letters):

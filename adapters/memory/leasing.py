@@ -37,14 +37,14 @@ def extend_leases(store: Store, leases: Sequence[Lease], until: datetime) -> Lea
     lost: list[Lease] = []
     cancelled: list[Lease] = []
     for lease in leases:
-        if store.locks.is_locked(lease.key):
+        if store.locks.is_locked(lease.key):  # recovers 24: a transaction holds a task whose lease is extended
             continue
         task = find_task(store, lease.key)
-        if task is None or task.token != lease.token:
+        if task is None or task.token != lease.token:  # recovers 20: a heartbeat comes after another claim
             lost.append(lease)
-        elif task.status is TaskStatus.CANCELLED:
+        elif task.status is TaskStatus.CANCELLED:  # recovers 62: a heartbeat comes after a cancel
             cancelled.append(lease)
-        elif task.status is not TaskStatus.RUNNING:
+        elif task.status is not TaskStatus.RUNNING:  # recovers 20, 39: a heartbeat comes after the task ran
             lost.append(lease)
         else:
             task.lease_until = until

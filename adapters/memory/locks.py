@@ -140,5 +140,5 @@ class Locks:
         owner = self._owners[key]
         while owner.waiting is not None:
             owner = self._owners[owner.waiting.key]
-            if owner is holder:
+            if owner is holder:  # recovers 23: two transactions would wait for each other
                 raise Contention(f"deadlock: waiting for {key} would never end; run the transaction again")

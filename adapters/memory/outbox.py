@@ -216,7 +216,7 @@ class Deliveries:
     def read_fresh(self, lease: ShardLease, after: OutboxPlace, limit: int) -> list[OutboxRow]:
         """The first `limit` fresh rows of a leased shard behind a place; none where the lease was lost."""
         held = self._leased(lease)
-        if held is None:
+        if held is None:  # recovers 20: a shard is read without its lease
             return []
         shard = held[1]
         rows: list[OutboxRow] = []
@@ -248,7 +248,7 @@ class Deliveries:
     def deliver(self, lease: ShardLease, rows: Sequence[tuple[str, int]]) -> bool:
         """Mark rows as delivered, if the lease still holds."""
         held = self._leased(lease)
-        if held is None:
+        if held is None:  # recovers 9, 20: a delivery is recorded without the shard's lease
             return False
         sink, _ = held
         for run_id, first in rows:
@@ -263,7 +263,7 @@ class Deliveries:
     def hold(self, lease: ShardLease, holdings: Holdings) -> bool:
         """Record what is held, if the lease still holds."""
         held = self._leased(lease)
-        if held is None:
+        if held is None:  # recovers 20: a refusal is recorded without the shard's lease
             return False
         sink, shard = held
         for run_id, first in holdings.rows:

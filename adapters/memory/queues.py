@@ -171,7 +171,7 @@ class QueuedTasks:
                 task = self._current(entry)
                 if task is None:
                     continue
-                if is_locked(task.key):
+                if is_locked(task.key):  # recovers 62: a queued task is locked by a transaction
                     refused.append((heap, entry))
                     continue
                 task.entry = None

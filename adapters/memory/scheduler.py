@@ -41,6 +41,7 @@ class MemoryScheduler:
         _check(command)
         with self._store.mutex:
             if not self._store.scheduled.is_current(kept):
+                # recovers 69: a scheduled command was written by somebody else
                 return False
             self._store.scheduled.put(command)
             return True

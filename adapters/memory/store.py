@@ -147,14 +147,14 @@ class Store:
     ) -> StartedRun | None:
         """The answer to a run that needs no insert: it is there already, or its key is taken."""
         same = self.runs.get(run.id)
-        if same is not None:
+        if same is not None:  # recovers 2, 22: the run was inserted by an earlier try
             return StartedRun(id=run.id, created=True, request_digest=same.row.request_digest)
         if run.id in inserts:
             return StartedRun(id=run.id, created=True, request_digest=inserts[run.id].request_digest)
         if run.key is None:
             return None
         holder = self.by_key.get((run.flow, run.key))
-        if holder is not None:
+        if holder is not None:  # recovers 2, 66: another run has the key
             return StartedRun(id=holder.row.id, created=False, request_digest=holder.row.request_digest)
         earlier = keys.get((run.flow, run.key))
         return None if earlier is None else _refused(earlier)

@@ -108,7 +108,7 @@ class MemoryTransaction:
                     return statement()
                 except MustWait as met:
                     wait = met.wait
-                except Exception as error:
+                except Exception as error:  # recovers 29: a statement fails, and its transaction with it
                     self.abort(error)
                     raise
             await self._granted(wait)
@@ -118,7 +118,7 @@ class MemoryTransaction:
             await wait.waiter.wait(self._lock_timeout_s)
         finally:
             with self._store.mutex:
-                if not wait.granted:
+                if not wait.granted:  # recovers 24: a lock is not given in time
                     self._store.locks.abandon(wait)
                     timed_out = Contention(f"waited {self._lock_timeout_s} s for the lock of {wait.key}; run it again")
                     self.abort(timed_out)

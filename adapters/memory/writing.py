@@ -233,6 +233,7 @@ class Writing:
         self._lock(key)
         existing = self.task(key)
         if existing is None or existing.status is not status or existing.token != token:
+            # recovers 28: a task is not as it was read
             found = "does not exist" if existing is None else f"is {existing.status} under token {existing.token}"
             raise CorruptionError(f"task {key} should be {status} under token {token} and {found}")
         task = self.rows.tasks[key] = copy(existing)

@@ -116,7 +116,7 @@ def texts(values: Sequence[str | None]) -> Texts:
             else:
                 data = value.encode()
                 parts += (_LENGTH(len(data)), data)
-    except UnicodeEncodeError as error:
+    except UnicodeEncodeError as error:  # recovers 53: a column is to hold text that is none
         raise UnstorableValue(f"text that is not Unicode: {error}") from error
     return Texts(b"".join(parts))
 

@@ -114,7 +114,7 @@ class TaskLeasing:
         window = claim.limit
         claimed, candidates = await self._claim_among(claim, window)
         while len(claimed) < claim.limit and candidates == window:
-            window += claim.limit + RANKED_BEYOND
+            window += claim.limit + RANKED_BEYOND  # recovers 38, 69: others hold what a claim ranked first
             rest = replace(
                 claim,
                 limit=claim.limit - len(claimed),
@@ -122,9 +122,9 @@ class TaskLeasing:
             )
             try:
                 more, candidates = await self._claim_among(rest, window)
-            except CommitUnknown:
+            except CommitUnknown:  # recovers 22: part of a claim may have been committed
                 raise
-            except AdapterError:
+            except AdapterError:  # recovers 21: part of a claim fails
                 if not claimed:
                     raise
                 break

@@ -66,7 +66,7 @@ class PostgresClock:
         with self._lock:
             count = self._counter()
             estimate = self._estimate(count)
-            if estimate < self._shown:
+            if estimate < self._shown:  # recovers 43: the clock was ahead of the server's, and slows down
                 estimate = self._shown + timedelta(seconds=CATCHING_UP * (count - self._shown_count))
             self._shown = estimate
             self._shown_count = count

@@ -35,9 +35,9 @@ async def connect(conninfo: str, *, prepare: bool = False) -> Connection:
                 autocommit=True,
                 prepare_threshold=3 if prepare else None,
             )
-    except (psycopg.Error, TimeoutError, OSError) as error:
+    except (psycopg.Error, TimeoutError, OSError) as error:  # recovers 21, 26: no connection can be opened
         raise translate_connecting(error) from error
-    except asyncio.CancelledError as error:
+    except asyncio.CancelledError as error:  # recovers 27: a coroutine is cancelled that opens a connection
         # psycopg's frame holds the half-open connection, in a cycle with this very error: it would stay open
         # until the garbage collector comes by.
         traceback.clear_frames(error.__traceback__)

@@ -137,7 +137,7 @@ class Database:
             await self.exchange(connection, [(begin, NONE), *limit])
             try:
                 yield connection
-            except BaseException:
+            except BaseException:  # recovers 29: a block fails, and its transaction with it
                 await self.roll_back(connection)
                 raise
             if not connection.closed and connection.pgconn.transaction_status != TransactionStatus.IDLE:
@@ -164,7 +164,7 @@ class Database:
         with translated(committing=True):
             async with asyncio.timeout(self.settings.deadline_s):
                 cursor = await connection.execute(COMMIT.text)
-        if cursor.statusmessage != "COMMIT":
+        if cursor.statusmessage != "COMMIT":  # recovers 29: a commit commits nothing
             raise AdapterError("the transaction had failed before its commit, and was rolled back", retryable=True)
 
     async def roll_back(self, connection: Connection) -> None:
@@ -173,7 +173,7 @@ class Database:
             return
         try:
             await self.exchange(connection, [(ROLLBACK, NONE)])
-        except AdapterError:
+        except AdapterError:  # recovers 26: a transaction cannot be rolled back
             await connection.close()
 
     async def aclose(self) -> None:
@@ -214,7 +214,7 @@ class Database:
                     (f"{quoted(self.settings.schema)}.migrations",),
                 )
                 standby, isolation, migrated = (await cursor.fetchall())[0]
-                if standby:
+                if standby:  # recovers 35, 36: the server is a standby
                     raise Unavailable("the server is a standby; give the URL of the primary")
                 if not migrated:
                     raise SchemaMissing(

@@ -65,9 +65,9 @@ def translate(error: Exception, *, committing: bool = False) -> AdapterError | C
     state = error.sqlstate
     if state is None:
         return _without_state(error, text, committing)
-    if state in _CONTENTION:
+    if state in _CONTENTION:  # recovers 23, 24: the server ends a transaction for another's sake
         return Contention(text)
-    if state in _LOST or state.startswith("08"):
+    if state in _LOST or state.startswith("08"):  # recovers 21, 35: the server goes down, or cannot write
         return _lost(text, committing and state not in {"53300", "25006", "53100"})
     return _by_state(error, state, text)
 
@@ -83,9 +83,9 @@ def translate_connecting(error: Exception) -> AdapterError | CorruptionError:
 
 
 def _without_state(error: psycopg.Error, text: str, committing: bool) -> AdapterError | CorruptionError:
-    if isinstance(error, psycopg.DataError):
+    if isinstance(error, psycopg.DataError):  # recovers 53: the driver refuses a value
         return UnstorableValue(text)
-    if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+    if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):  # recovers 21, 26: a connection is cut
         return _lost(text, committing)
     return AdapterError(text)
 
@@ -96,6 +96,7 @@ def _by_state(error: psycopg.Error, state: str, text: str) -> AdapterError | Cor
     if state in _REFUSED:
         return DatabaseRefused(f"{text}; {_REFUSED[state]}")
     if state.startswith("22") or isinstance(error, (pg.ProgramLimitExceeded, pg.StatementTooComplex)):
+        # recovers 53: the server refuses a value
         return UnstorableValue(text)
     if state.startswith("23"):
         return CorruptionError(text)
@@ -103,7 +104,7 @@ def _by_state(error: psycopg.Error, state: str, text: str) -> AdapterError | Cor
 
 
 def _lost(text: str, committing: bool) -> Unavailable:
-    if committing:
+    if committing:  # recovers 22: the answer to a commit of the database is lost
         return CommitUnknown(f"the answer to a commit was lost: {text}")
     return Unavailable(text)
 

@@ -59,7 +59,7 @@ class Listener:
     def _close_stranded(self) -> None:
         """Close the connection of a task whose event loop was closed under it."""
         connection, self._connection = self._connection, None
-        if connection is not None:
+        if connection is not None:  # recovers 77: a connection listens in a loop that was closed
             self.listening.clear()
             close_now(connection)
 
@@ -68,14 +68,14 @@ class Listener:
         while True:
             try:
                 connection = await connect(self._conninfo)
-            except AdapterError as error:
+            except AdapterError as error:  # recovers 32: nothing can listen
                 _log.info("not listening for wake-ups, polling instead: %s", error)
             else:
                 self._connection = connection
                 try:
                     await self._listen(connection)
                     pause_s = RECONNECT_S_MIN
-                except (psycopg.Error, OSError) as error:
+                except (psycopg.Error, OSError) as error:  # recovers 32: the connection that listens is lost
                     _log.info("stopped listening for wake-ups, will reconnect: %s", error)
                 finally:
                     heard = self.listening.is_set()

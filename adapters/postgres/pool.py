@@ -108,7 +108,7 @@ class ConnectionPool:
         try:
             async with asyncio.timeout(self._wait_s):
                 await places.acquire()
-        except TimeoutError as error:
+        except TimeoutError as error:  # recovers 25: no connection comes free in time
             raise PoolExhausted(
                 f"all {self._size} connections were in use for {self._wait_s:g} s; "
                 "raise pool_size, or start fewer things at once",
@@ -119,7 +119,7 @@ class ConnectionPool:
             connection, _ = self._idle.pop()
             if not connection.closed and not _has_word_from_server(connection):
                 return connection
-            self._discard(connection)
+            self._discard(connection)  # recovers 21: the server ended a connection that lay idle
         return None
 
     async def _connect(self) -> Connection:
@@ -130,7 +130,7 @@ class ConnectionPool:
             if not self._proven:
                 await self._prove(connection)
                 self._proven = True
-        except BaseException:
+        except BaseException:  # recovers 36: a server will not do
             self._discard(connection)
             raise
         return connection
@@ -139,6 +139,7 @@ class ConnectionPool:
         self._lent.pop(connection, None)
         kept = connection in self._open and not connection.closed
         if not kept or connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            # recovers 26, 27: a connection comes back in use
             self._discard(connection)
             return
         now = time.monotonic()
@@ -148,7 +149,7 @@ class ConnectionPool:
 
     def _discard_stranded(self) -> None:
         for connection, loop in tuple(self._lent.items()):
-            if loop.is_closed():
+            if loop.is_closed():  # recovers 77: a loop was closed that had connections
                 del self._lent[connection]
                 self._discard(connection)
 

@@ -60,7 +60,7 @@ def check_counts(parts: Sequence[Part], written: Sequence[int]) -> None:
         CorruptionError: one did not.
     """
     for part, count in zip(parts, written, strict=True):
-        if count != part.rows:
+        if count != part.rows:  # recovers 28: rows are not as they were read
             raise CorruptionError(
                 f"writing {part.name.replace('_', ' ')}: {part.rows} rows expected, {count} found as they should be",
             )
@@ -90,7 +90,7 @@ def check_resumed(resumptions: Sequence[Resumption], resumed: Sequence[Row]) -> 
     Raises:
         CorruptionError: one was not.
     """
-    if len(resumed) != len(resumptions):
+    if len(resumed) != len(resumptions):  # recovers 28: a wait is over that was to be ended
         raise CorruptionError(
             f"ending waits: {len(resumptions)} tasks expected, {len(resumed)} found suspended under their token"
         )

@@ -71,6 +71,7 @@ class RunStarting:
         """One statement where nothing stands in the way, as nearly always."""
         if await self._database.write("insert_run", _run_values(run)):
             return [created(run)]
+        # recovers 2, 66: a run, or its key, is there already
         holders = await self._database.read("find_holders", _names([run]))
         return holders_answers([run], frozenset(), holders)
 
@@ -86,11 +87,12 @@ class RunStarting:
                 return [created(run) for run in runs]
             holders = await database.fetch(connection, "find_holders", _names(runs))
             answers = holders_answers(runs, inserted, holders)
-            if answers is None:
+            if answers is None:  # recovers 37, 66: who had a key is gone
                 await database.roll_back(connection)
                 return None
             if any(answer.request_digest != run.request_digest for answer, run in zip(answers, runs, strict=True)):
                 await database.roll_back(connection)
+                # recovers 66: a key of several has another request
                 return [replace(answer, created=False) if answer.id in inserted else answer for answer in answers]
             return answers
 

@@ -160,7 +160,7 @@ class PostgresTransaction:
                 check_counts(parts, (await next(answers).fetchall())[0])
             if changes.resumptions:
                 check_resumed(changes.resumptions, await next(answers).fetchall())
-        except CorruptionError as error:
+        except CorruptionError as error:  # recovers 28, 29: a guard stops a transaction
             self._refusal = error
             raise
 
@@ -183,7 +183,7 @@ class PostgresTransaction:
         self._begun = True
         try:
             answers = await self._database.exchange(connection, [*before, *sent])
-        except FairleadError as error:
+        except FairleadError as error:  # recovers 29: a statement of the database fails, and its transaction with it
             self._refusal = error
             raise
         return answers[len(before) :]
@@ -199,6 +199,7 @@ class PostgresTransaction:
             runs = [pending_run(row) for row in rows if row[1] is not None]
             if len(runs) == claim.limit or rows[0][0] < window:
                 return runs
+            # recovers 38, 69: others hold the runs that a claim ranked first
             window = claim.limit + window + RANKED_BEYOND
 
     async def _found_tasks(self, keys: Sequence[TaskKey], answer: AsyncCursor[Row]) -> dict[TaskKey, TaskRow]:

@@ -161,7 +161,7 @@ class PostgresTransport:
             payload = ""
         try:
             await self._database.write("notify", {"channel": self._channel, "payload": payload})
-        except AdapterError as error:
+        except AdapterError as error:  # recovers 32: a wake-up cannot be sent
             _log.info("a wake-up was not sent, other hosts will poll: %s", error)
 
 
@@ -174,7 +174,7 @@ def _read(payload: str | None) -> tuple[str, set[str | None]] | None:
     """Who announced what; None where that is not known."""
     try:
         origin, *announced = json.loads(payload or "null")
-    except (TypeError, ValueError):
+    except (TypeError, ValueError):  # recovers 32: what is heard is not ours, or was too long to be said
         return None
     return str(origin), {None if queue is None else str(queue) for queue in announced}
 

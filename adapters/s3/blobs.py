@@ -91,6 +91,7 @@ class ObjectBlobs:
                     buffer.write(piece)
                 data = buffer.getvalue()[: buffer.tell()]
         if len(data) != size_bytes:
+            # recovers 60: an object arrives cut off
             raise Unavailable(f"{self._place}: blob {key!r} has {size_bytes:,} bytes, {len(data):,} arrived")
         return data
 
@@ -148,7 +149,7 @@ class ObjectBlobs:
             try:
                 await write()
                 return
-            except AdapterError as error:
+            except AdapterError as error:  # recovers 61: an object cannot be written or deleted for now
                 if not error.retryable or tries == WRITE_TRIES_MAX or time.monotonic() >= give_up_at:
                     raise
             await asyncio.sleep(PAUSE_S * 2 ** (tries - 1) * random.uniform(0.5, 1.5))
@@ -166,10 +167,11 @@ class ObjectBlobs:
                 await store.put_async(key, data, mode=mode, attributes={MARK: mark}, use_multipart=False)
         except BlobExists as error:
             found = await self._mark_of(key) if if_absent else None
-            if found == mark:
+            if found == mark:  # recovers 61: a put whose answer was lost meets its own object
                 return
             if found is not None:
                 raise
+            # recovers 61: an object is written or deleted by another
             raise Contention(f"{self._place}: {key!r} is being written or deleted by another") from error
 
     async def _mark_of(self, key: str) -> str | None:

@@ -120,7 +120,7 @@ class FolderBlobs:
                 return
             except FileExistsError:
                 raise BlobExists(f"there is a blob under {key!r} already") from None
-            except FileNotFoundError:
+            except FileNotFoundError:  # recovers 61: a folder vanishes under a new name
                 if tries == NAMING_TRIES_MAX:
                     raise
 
@@ -138,7 +138,7 @@ class FolderBlobs:
         oldest = time.time() - STAGED_FOR_MAX_S
         for entry in os.scandir(staging):
             with suppress(FileNotFoundError):
-                if entry.stat().st_mtime < oldest:
+                if entry.stat().st_mtime < oldest:  # recovers 10: a writer crashed before its file had a name
                     os.unlink(entry)
 
     def _delete(self, path: Path) -> None:
@@ -173,9 +173,9 @@ def _translated(folder: Path) -> Generator[None]:
         yield
     except OSError as error:
         text = f"the folder of blobs {folder}: {error.strerror or error}"
-        if error.errno in _TEMPORARY:
+        if error.errno in _TEMPORARY:  # recovers 35, 61: the disk is full, or fails
             raise Unavailable(text) from error
-        if error.errno in _REFUSED:
+        if error.errno in _REFUSED:  # recovers 61: the folder may not be written to
             advice = "let this user write there; the file system must be writable and have hard links"
             raise BlobsRefused(f"{text}; {advice}") from error
         raise AdapterError(text) from error

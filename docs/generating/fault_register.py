@@ -188,6 +188,10 @@ REGISTER: Mapping[str, Mapping[int, Fault]] = {
         75: Fault("A sink raises, hangs, or calls back into the kernel", "It holds up nothing but its own events."),
         76: Fault("Scheduler, clock or another duty of a host raises", "That step fails alone, and is taken again."),
         77: Fault("Two hosts in one process; hosts that come and go", "No connection, thread, task or file is left."),
+        78: Fault(
+            "The rules themselves raise, by a defect of ours",
+            "That run or task fails alone, as `internal_error`; the rest of the batch is recorded.",
+        ),
     },
 }
 """Every fault by its number, under what it is about."""

@@ -107,7 +107,7 @@ async def keep_going(step: Callable[[], Awaitable[None]], occasion: Occasion, ba
         except BaseException as error:
             if ends_task(error):
                 raise
-            pause_s = backoff.pause_s()
+            pause_s = backoff.pause_s()  # recovers 21, 76: a step of a loop fails
             if backoff.failures == 1:
                 name = getattr(step, "__qualname__", repr(step))
                 logger.warning("%s failed and goes on trying: %s: %s", name, type(error).__name__, error)
@@ -128,7 +128,7 @@ async def kept_up(loop: Callable[[], Awaitable[None]], over: Callable[[], bool],
                 if not over():
                     logger.error("%s was ended from outside although its host goes on", name, exc_info=error)
                 raise
-            problem = error
+            problem = error  # recovers 76: a loop ends although its host goes on
         if over():
             return
         logger.error("%s has ended although its host goes on, and is begun again", name, exc_info=problem)
@@ -155,7 +155,7 @@ class Receiver:
         try:
             return await waiting
         except asyncio.CancelledError:
-            if self._interrupted and waiting.cancelled():
+            if self._interrupted and waiting.cancelled():  # recovers 17: a host stops that waits for messages
                 return ()
             waiting.cancel()
             raise
@@ -193,7 +193,7 @@ class ClaimLoop:
         """Claim once, as soon as it makes sense."""
         if not self._claiming.possible:
             await self.occasion.wait()
-        elif not self._ticks.may_claim:
+        elif not self._ticks.may_claim:  # recovers 43: a host that polls does not trust its clock
             await self.occasion.pause(CLOCK_PAUSE_S)
         elif await self._claiming.claim():
             self._when_claimed()
@@ -234,13 +234,13 @@ class ReceiveLoop:
         """Take some messages, as soon as there is a slot, and claim what they name."""
         if self._slots.free <= 0 or self._worker.congested:
             await self.occasion.wait()
-        elif not self._ticks.may_claim:
+        elif not self._ticks.may_claim:  # recovers 43: a host that takes messages does not trust its clock
             await self.occasion.pause(CLOCK_PAUSE_S)
-        elif await self._ticks.recall():
+        elif await self._ticks.recall():  # recovers 22: a host that takes messages recalls tasks
             self._when_claimed()
         else:
             deliveries = await self._receiver.receive(min(self._slots.free, DELIVERIES_MAX))
-            if self.occasion.stopped:
+            if self.occasion.stopped:  # recovers 17: messages come while their host stops
                 await self._ticks.decline(deliveries)
             elif deliveries and await self._ticks.claim_delivered(deliveries):
                 self._when_claimed()
@@ -261,7 +261,7 @@ class FlushLoop:
         if self.occasion.stopped:
             return
         flushed = await self._ticks.flush_sink(self._sink)
-        if flushed.idle:  # whoever else is at it is not helped by being asked with every probe
+        if flushed.idle:  # recovers 69, 75: others flush, or the sink is given a pause
             await self.occasion.pause(self._backoff.pause_s())
             return
         self._backoff.reset()
@@ -337,7 +337,7 @@ class WatchLoop:
         self._flush(due.outbox)
         steps: dict[str, Callable[[], Awaitable[int]]] = {}
         now_s = self._clock.monotonic()
-        if due.expired:
+        if due.expired:  # recovers 3, 20: leases ran out
             steps["reap"] = self._ticks.reap
         if due.scheduled:
             steps["fire"] = self._ticks.fire

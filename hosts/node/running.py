@@ -125,7 +125,7 @@ class Running:
         await asyncio.wait(self._claims, timeout=SETTLE_S)
         await within(SETTLE_S, isolated({"recall": self._ticks.recall}))
         await within(self._drain_s, worker.until_empty())
-        if worker.held:
+        if worker.held:  # recovers 17: tasks do not end while their host drains
             logger.warning("%d tasks did not end within %g s and are given back", len(worker.held), self._drain_s)
             worker.stop_attempts()
             await within(worker.cancel_grace_s, worker.until_stopped())
@@ -134,7 +134,7 @@ class Running:
         worker.end_settling()
         if self._settling is not None:
             await asyncio.wait([self._settling], timeout=SETTLE_S)
-        for lease, execution in worker.held.items():
+        for lease, execution in worker.held.items():  # recovers 18: tasks are left to their leases
             what = "its outcome is not recorded" if execution.ended else "its handler still runs"
             logger.error("task %s: %s; its lease will run out", lease.key, what)
         await self._flush_the_rest()

@@ -126,7 +126,7 @@ class Control(Commanding):
             for run in page.runs:
                 try:
                     answer = await ask(run)
-                except (UsageError, Contention) as refusal:
+                except (UsageError, Contention) as refusal:  # recovers 62: one run of many is not as it was found
                     yield RunAnswer(run=run, answer=None, refusal=refusal)
                 else:
                     yield RunAnswer(run=run, answer=answer)

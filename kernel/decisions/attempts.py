@@ -37,13 +37,13 @@ class Attempts:
         for outcome in sorted(outcomes, key=_is_failure):
             lease = Lease(outcome.key, outcome.token)
             task = snapshot.tasks.get(outcome.key)
-            if task is None:
+            if task is None:  # recovers 37: there is no such task
                 self.verdicts[lease] = Verdict.STALE
-            elif not counts(task, outcome):
+            elif not counts(task, outcome):  # recovers 5, 39, 42: an outcome is not of the attempt that has the task
                 self.verdicts[lease] = Verdict.SETTLED if has_counted(task, outcome) else Verdict.STALE
                 if task.status is not TaskStatus.COMPLETED:
                     self.unrecorded.add(lease)
-            elif not self.progress.is_live(task.key.step):
+            elif not self.progress.is_live(task.key.step):  # recovers 68: a step has ended beside its task
                 self.verdicts[lease] = Verdict.STALE
             elif lease not in self.verdicts:
                 self.verdicts[lease] = Verdict.SETTLED
@@ -70,9 +70,10 @@ class Attempts:
                 self._complete(task, outcome)
         elif outcome.kind is OutcomeKind.SUSPENDED:
             self._suspend(task, outcome)
-        elif outcome.kind is OutcomeKind.RELEASED:
+        elif outcome.kind is OutcomeKind.RELEASED:  # recovers 17: a host gives its task back
             self._requeue(task, TaskTrigger.RELEASE, self.progress.now)
         elif outcome.retryable and may_be_tried_again(task, self._step(task)):
+            # recovers 49: an attempt fails, and is not the last
             self._retry(task, outcome)
         else:
             self._fail(task, outcome.reason or "handler_failed", outcome.error)
@@ -114,10 +115,11 @@ class Attempts:
         maximum = self._step(task).max_attempts
         message = f"{task.worker} lost its lease during attempt {task.attempts} of {maximum}"
         error = encode_failure(type="WorkerLost", message=message, attempt=task.attempts)
-        if may_be_tried_again(task, self._step(task)):
+        if may_be_tried_again(task, self._step(task)):  # recovers 3, 4, 20: a lease ran out, and another attempt begins
             self._requeue(task, TaskTrigger.LOSE, self.progress.now)
             self._note_retry(task, "worker_lost", error, self.progress.now)
         else:
+            # recovers 19: a task has used up its attempts by losing leases
             self._fail(task, "worker_lost", error, lost=True)
 
     def _step(self, task: TaskRow) -> StepPlan:

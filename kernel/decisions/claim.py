@@ -43,7 +43,7 @@ def claim_runs(
             progress = RunProgress(plan, state, steps, now=now, hand_over=hand_over, signals=mine)
             progress.claim()
             progress.write(changes)
-        except Exception as error:
+        except Exception as error:  # recovers 78: the rules raise over a run that begins
             hand_over.remaining = slots
             plan = plans[run.flow_id]
             progress = RunProgress(plan, RunState.pending(run, plan), {}, now=now, hand_over=hand_over)

@@ -42,6 +42,7 @@ def resuming(held: HeldRun, rows: Sequence[OutboxRow]) -> HeldRun:
     """Where a sink stands before rows that it has not: what was delivered since its place was recorded is behind it."""
     if rows[0].first_sequence <= held.next_sequence:
         return held
+    # recovers 9: what was delivered stands behind the place that was recorded
     return replace(held, next_sequence=rows[0].first_sequence, lost=False, attempts=0, problem="")
 
 
@@ -78,7 +79,7 @@ def refused(
     if not gave_up and attempts < (ATTEMPTS_MAX if attempts_max is None else attempts_max):
         again = now + retry_delay(held.run_id, attempts)
         return replace(held, attempts=attempts, not_before=again, problem=problem)
-    if held.lost:
+    if held.lost:  # recovers 75: the announcement of a loss is refused as well
         return replace(
             held, next_sequence=held.next_sequence + 1, lost=False, attempts=0, not_before=now, problem=problem
         )

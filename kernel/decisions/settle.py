@@ -47,7 +47,7 @@ def settle_tasks(
     loaded = steps_by_run(snapshot)
     for run_id, of_run in by_run.items():
         row = snapshot.runs.get(run_id)
-        if row is None:
+        if row is None:  # recovers 24, 37: a run is locked by somebody else, or gone
             settled.verdicts.update((Lease(outcome.key, outcome.token), absent) for outcome in of_run)
             continue
 
@@ -78,6 +78,7 @@ def reap_tasks(
     for found in expired:
         task = snapshot.tasks.get(found.key)
         if task is None or task.status is not TaskStatus.RUNNING or task.token != found.token:
+            # recovers 64, 69: somebody was quicker
             continue
         if task.lease_until is not None and task.lease_until < before and found.key.run_id in snapshot.runs:
             by_run.setdefault(found.key.run_id, []).append(task)
@@ -92,7 +93,7 @@ def reap_tasks(
             attempts.write(settled)
         except NotLoaded as lack:
             settled.ask(run_id, lack)
-        except Exception as error:
+        except Exception as error:  # recovers 78: the rules raise over a lease that ran out
             leases = [Lease(task.key, task.token) for task in tasks]
             fail_run(progress_of(row, plans, {}, snapshot, now, hand_over), leases, error, settled)
     return settled
@@ -125,14 +126,14 @@ def _settle_run(
     except NotLoaded as lack:
         hand_over.remaining = slots
         settled.ask(outcomes[0].key.run_id, lack)
-    except Exception as error:
+    except Exception as error:  # recovers 78: the rules raise over an outcome
         hand_over.remaining = slots
         try:
             attempts = make()
             attempts.settle([_internal_error(outcome, error) for outcome in outcomes], snapshot)
             attempts.unrecorded.update(attempts.verdicts)
             attempts.write(settled)
-        except Exception as second:
+        except Exception as second:  # recovers 78: the rules raise over its failure as well
             leases = [Lease(outcome.key, outcome.token) for outcome in outcomes]
             fail_run(make().progress, leases, second, settled)
 

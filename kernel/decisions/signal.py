@@ -58,7 +58,7 @@ def receive(
         SignalWaiting: another signal is kept for the step already.
     """
     earlier = next((each for each in signals if (each.step, each.key) == (command.step, command.key)), None)
-    if earlier is not None:
+    if earlier is not None:  # recovers 2, 63: a signal with this key was accepted before
         if earlier.consumed_at is not None and step is not None and step.status in _UNANSWERED:
             raise SignalSpent(run_id=run.id, step=command.step, key=command.key)
         if earlier.request_digest != command.digest:

@@ -50,7 +50,7 @@ def wake_tasks(
             settled.verdicts.update((Lease(task.key, task.token), Verdict.SETTLED) for task in woken)
         except NotLoaded as lack:
             settled.ask(run_id, lack)
-        except Exception as error:
+        except Exception as error:  # recovers 78: the rules raise over the end of a wait
             leases = [Lease(task.key, task.token) for task in tasks]
             fail_run(progress_of(row, plans, {}, snapshot, now, hand_over), leases, error, settled)
     return settled
@@ -62,7 +62,7 @@ def _is_due(task: TaskRow, now: datetime) -> bool:
 
 def _wake(progress: RunProgress, task: TaskRow) -> bool:
     """End one wait; answers whether it still counted."""
-    if not progress.is_live(task.key.step):
+    if not progress.is_live(task.key.step):  # recovers 62: a wait is over whose step has ended
         return False
     if task.waits_for is WaitsFor.TIME:
         progress.time_reached(task)

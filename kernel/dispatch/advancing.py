@@ -40,7 +40,7 @@ class Advancing:
         """Settle a batch; where the store refuses a value in it, find the culprit by halving and fail its task."""
         try:
             return await self._means.from_the_top(lambda: self._settle_batch(command), patience_s=SETTLE_PATIENCE_S)
-        except UnstorableValue as refusal:
+        except UnstorableValue as refusal:  # recovers 53: the store refuses a value of a batch
             if len(command.outcomes) == 1:
                 unstorable = replace(command, outcomes=(_unstorable(command.outcomes[0], refusal),))
                 settlement = await self._means.from_the_top(
@@ -53,7 +53,7 @@ class Advancing:
         rest = replace(command, outcomes=command.outcomes[middle:], capacity=replace(command.capacity, slots=slots))
         try:
             second = await self.settle(rest)
-        except AdapterError as error:
+        except AdapterError as error:  # recovers 21, 22: half of a batch is recorded, and the other half cannot be
             raise CommitUnknown("one half of a batch is recorded, the other is not; repeat all of it") from error
         return Settlement(
             verdicts={**first.verdicts, **second.verdicts},

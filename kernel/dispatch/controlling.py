@@ -41,10 +41,10 @@ class Controlling:
         return await self._means.until_known(lambda: self._rerun_or_recognise(command, tried))
 
     async def _rerun_or_recognise(self, command: RerunRun, tried: list[_Try]) -> RestartedRun:
-        if tried:
+        if tried:  # recovers 22: an earlier try of a rerun may have been committed
             await self._until_over(command.run_id)
             for each in tried:
-                if await self._began(each):
+                if await self._began(each):  # recovers 22: an earlier try of a rerun was committed
                     return each.answer
         return await self._rerun_once(command, tried)
 

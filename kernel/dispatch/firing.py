@@ -107,7 +107,7 @@ class Firing:
                 await self._fire_signal(kept, entry, tally)
             else:
                 await self._fire_cancel(kept, entry, tally)
-        except Exception as error:  # whatever it is, it concerns this command alone, and must be visible
+        except Exception as error:  # recovers 76: a scheduled command fails; it concerns no other
             await self._put_off(kept, error, tally)
 
     async def _put_off(self, kept: KeptCommand, error: Exception, tally: _Tally) -> None:
@@ -169,13 +169,13 @@ class Firing:
         start = start_of(await loaded_template(self._ports, entry.template), None)
         try:
             return _created(await self._start(found, [evolve(start, key=key) for key in keys]))
-        except IdempotencyConflict:  # a tick was fired already, before the schedule's input was changed
+        except IdempotencyConflict:  # recovers 70: a tick was fired before the schedule's input was changed
             pass
         started = 0
         for key in keys:
             try:
                 started += _created(await self._start(found, [evolve(start, key=key)]))
-            except IdempotencyConflict:
+            except IdempotencyConflict:  # recovers 70: it was this one, which is left out
                 continue
         return started
 
@@ -205,7 +205,7 @@ class Firing:
         start = start_of(template, entry.key)
         (answer,) = await self._start(self._found(template), [start], run_id=entry.run_id)
         tally.started += answer.created
-        if answer.run_id != entry.run_id:  # somebody was faster to start what has the key
+        if answer.run_id != entry.run_id:  # recovers 66: somebody was faster to start what has the key
             await self._move_deadline(entry.run_id, answer.run_id)
         if await self._scheduler.ack(kept):
             await discard_template(self._ports, entry.template)
@@ -223,7 +223,7 @@ class Firing:
     async def _fire_cancel(self, kept: KeptCommand, entry: CancelEntry, tally: _Tally) -> None:
         try:
             tally.cancelled += (await self._dispatch(CancelRun(entry.run_id, entry.reason))).took_effect
-        except RunNotFound:  # it is pruned, or not started yet, and is not to be any more
+        except RunNotFound:  # recovers 62: the run is pruned, or not started yet and not to be any more
             await self._withdraw_start(entry.run_id)
         await self._scheduler.ack(kept)
 
@@ -245,7 +245,7 @@ class Firing:
         if kept is None:
             return
         claimed = kept.claimed_until is not None and kept.claimed_until > self._means.clock.now()
-        if claimed or not await self._scheduler.ack(kept):
+        if claimed or not await self._scheduler.ack(kept):  # recovers 62: the start is carried out at this moment
             raise Contention(f"the start of run {run_id} is being carried out")
         await discard_template(self._ports, entry_of(kept, StartEntry).template)
 

@@ -73,7 +73,7 @@ async def flush(persistence: Persistence, offering: Offering, clock: Clock, comm
         clock: for the lease.
         command: who flushes, and with which patience.
     """
-    if offering.is_stuck:
+    if offering.is_stuck:  # recovers 75: nothing is leased for a sink that is stuck here
         return Flushed(published=0, stuck=True, problem=offering.problem)
     now = clock.now()
     began_s = clock.monotonic()
@@ -149,6 +149,7 @@ class _Flushing:
         self._recorded_s = self.clock.monotonic()
         try:
             if held and not await self._retry(lease):
+                # recovers 20: a shard is lost while what was refused is offered again
                 return
             if await self._publish_fresh(lease) and asked:
                 await self._replay(lease)
@@ -161,12 +162,13 @@ class _Flushing:
         late = self.clock.monotonic() >= self.until_s
         down = self.offering.is_down or (late and self._refused_any and not self._took_any)
         if down and not self.offering.is_stuck:
+            # recovers 75: the sink refuses one run after the other, and is given a pause
             self._paused = True
             self.offering.begin_anew()
             pauses = 1 if self._took_any else pauses + 1
             until = self.clock.now() + pause(pauses)
             await self.persistence.pause_sink(name, pauses=pauses, not_before=until, problem=problem)
-        elif pauses and self._took_any:
+        elif pauses and self._took_any:  # recovers 75: the sink is well again
             await self.persistence.pause_sink(name, pauses=0, not_before=None, problem=None)
 
     def report(self) -> Flushed:
@@ -224,17 +226,18 @@ class _Flushing:
                     return False
                 await self._publish_run(run_id, list(of_run))
                 if self._record_is_due() and not await self._record(lease):
+                    # recovers 20: a shard is lost in the middle of its pages
                     return False
             if len(rows) < self.limit:
                 break
         return True
 
     async def _publish_run(self, run_id: str, rows: Sequence[OutboxRow]) -> None:
-        if rows[0].in_trouble or run_id in self._held_back:
+        if rows[0].in_trouble or run_id in self._held_back:  # recovers 75: events wait behind one that is refused
             self._hold(rows)
             return
         stood = await self._offer(beginning(rows, self.clock.now()), rows)
-        if self._is_unfinished(stood, rows):
+        if self._is_unfinished(stood, rows):  # recovers 75: the sink leaves a run unfinished
             self._standing[run_id] = stood
             self._hold([row for row in rows if row.first_sequence + row.count > stood.next_sequence])
         else:  # what was refused on the way is behind it
@@ -250,7 +253,7 @@ class _Flushing:
         events = offered(held, rows)
         while events:
             answer = await self._answer(events)
-            if answer.refused:
+            if answer.refused:  # recovers 75: the sink refuses an event
                 held = self._refuse(held, events[0], answer)
             held = accepted(held, answer.accepted)
             del events[: answer.accepted]
@@ -269,7 +272,7 @@ class _Flushing:
         now, problem = self.clock.now(), answer.problem
         stands = refused(held, problem, now, attempts_max=self.sink.attempts_max, gave_up=answer.gave_up)
         self._held_back[held.run_id] = problem
-        if stands.lost and not held.lost:
+        if stands.lost and not held.lost:  # recovers 49: an event is refused for the last time, and is a dead letter
             self._dead += 1
             self._letters.append(
                 DeadLetter(sink=self.sink.name, event=event, attempts=held.attempts + 1, problem=problem, died_at=now)
@@ -297,7 +300,7 @@ class _Flushing:
             answer = await self._answer([letter.event])
             if answer.accepted:
                 done.append(key)
-            elif answer.refused:
+            elif answer.refused:  # recovers 50: a dead letter is refused again
                 refusals.append((key, answer.problem))
         if (done or refusals) and await self.persistence.record_replays(lease, accepted=done, refused=refusals):
             self._replayed += len(done)
@@ -323,7 +326,7 @@ class _Flushing:
         if delivered:
             if not await self.persistence.mark_delivered(
                 lease, [(row.run_id, row.first_sequence) for row in delivered]
-            ):
+            ):  # recovers 9, 20: a shard is lost, and what the sink accepted comes again
                 return False
             self._published += sum(row.count for row in delivered)
         if holdings != Holdings():

@@ -68,7 +68,7 @@ class Means:
         for tries in range(1, CONTENTION_TRIES_MAX):
             try:
                 return await transact()
-            except Contention:
+            except Contention:  # recovers 23, 24: a transaction got into another's way, and left no trace
                 if clock.monotonic() >= ends_s:
                     raise
                 await clock.sleep(CONTENTION_DELAY_S * 2 ** (tries - 1))
@@ -86,13 +86,15 @@ class Means:
             try:
                 return await self.from_the_top(transact)
             except CommitUnknown as error:
+                # recovers 22: the answer to a commit is lost, so it is repeated to be recognised
                 unknown = error
             except AdapterError as error:
                 if unknown is None:
                     raise
+                # recovers 22: a try after it fails otherwise
                 raise CommitUnknown(f"{unknown}; then: {error}") from error
         assert unknown is not None, "every try ended with it"
-        raise unknown
+        raise unknown  # recovers 22: a commit stays unknown, however often it is tried
 
     async def wake_for(self, changes: ChangeSet, runs: Mapping[str, RunRow], now: datetime) -> None:
         """Announce what a committed decision has queued.
@@ -110,5 +112,5 @@ class Means:
     async def wake(self, jobs: Sequence[Job]) -> None:
         """Announce jobs; where that fails, hosts find them by polling, or a sweep announces them again."""
         if jobs:
-            with suppress(AdapterError):
+            with suppress(AdapterError):  # recovers 8, 48: queued work cannot be announced; polls and the sweep find it
                 await self.ports.transport.enqueue(jobs)

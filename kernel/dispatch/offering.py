@@ -100,15 +100,15 @@ class Offering:
         """Call the sink; a tuple, since a sink may do with a list what it likes."""
         try:
             answer = await self.sink.caller.call(self.sink.sink.publish, batch, timeout_s=timeout_s)
-        except EarlierCallStuck:
+        except EarlierCallStuck:  # recovers 75: the sink is still at a call that was given up
             return Answer(called=False)
-        except Exception as error:  # the sink is user code: whatever it raises concerns this run alone
+        except Exception as error:  # recovers 75: a sink is user code; what it raises concerns this run alone
             return Answer(problem=problem_of(error), gave_up=isinstance(error, GiveUp))
-        if isinstance(answer, bool) or not isinstance(answer, int):
+        if isinstance(answer, bool) or not isinstance(answer, int):  # recovers 75: the sink answers no number
             name = readable(type(answer).__name__, ANSWER_NAME_LENGTH_MAX)
             return Answer(problem=f"the sink answered {name}, not how many events it accepted")
-        if not 0 <= answer <= len(batch):
+        if not 0 <= answer <= len(batch):  # recovers 75: the sink answers a number that cannot be
             return Answer(problem=f"the sink says that it accepted {answer} of {len(batch)} events")
-        if not answer:
+        if not answer:  # recovers 75: the sink accepts nothing
             return Answer(problem="the sink accepted none of the events")
         return Answer(accepted=answer)

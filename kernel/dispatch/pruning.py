@@ -56,7 +56,7 @@ class Pruning:
         if command.after is None:
             looked = looked if looked is not None and looked.serves(ended_before, now) else first_look(now)
         elif looked is not None and looked.place != command.after:
-            looked = None  # somebody else looks, too, and keeps what both need to know
+            looked = None  # recovers 69: somebody else looks, too, and keeps what both need to know
         page = await self._means.persistence.find_prunable(
             ended_before,
             flow=command.flow,

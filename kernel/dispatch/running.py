@@ -47,10 +47,10 @@ class Running:
     async def _cancel_or_recognise(self, command: CancelRun, tried: dict[datetime, RunStatus]) -> CancelledRun:
         tried_before = bool(tried)
         answer = await self._cancel_once(command, tried)
-        if tried_before and answer.found is RunStatus.CANCELLED:
+        if tried_before and answer.found is RunStatus.CANCELLED:  # recovers 22: a try finds the run cancelled already
             record = await self._means.persistence.read_run(command.run_id)
             found = None if record is None or record.ended_at is None else tried.get(record.ended_at)
-            if found is not None:
+            if found is not None:  # recovers 22: an earlier try of a cancel was committed
                 return replace(answer, found=found, took_effect=True)
         return answer
 

@@ -86,6 +86,7 @@ class Scheduling:
         if before is not None and before.template.flow != command.template.flow:
             raise ScheduleTaken(name=command.name, flow=before.template.flow, wanted=command.template.flow)
         if kept is not None and before is not None and is_defined_so(kept.scheduled, before, command):
+            # recovers 2, 69: a schedule is as it is to be
             return schedule_record(kept.scheduled, before)
         template = await stored_template(self._ports, command.template, size_bytes_max=self._means.inline_bytes_max)
         scheduled = define_schedule(command, before, template, now=self._means.clock.now())
@@ -95,6 +96,7 @@ class Scheduling:
         elif await self._scheduler.put_back(kept, scheduled):
             await discard_template(self._ports, before.template)
             return _record_of(scheduled)
+        # recovers 69: somebody else was faster to write a schedule
         await discard_template(self._ports, template)
         return None
 
@@ -150,6 +152,7 @@ class Scheduling:
         scheduled = ScheduledCommand(name=name, due_at=command.due_at, command=write_entry(entry), flow=template.flow)
         if await self._scheduler.schedule(scheduled, replace=False):
             return Deferral(record=deferred_record(scheduled, entry), created=True)
+        # recovers 69: somebody else was faster to defer a start
         await discard_template(self._ports, template)
         return None
 
@@ -207,7 +210,7 @@ class Scheduling:
             if kept.claimed_until is not None and kept.claimed_until > self._means.clock.now():
                 return False
             tried = True
-            if not await self._scheduler.ack(kept):
+            if not await self._scheduler.ack(kept):  # recovers 62: somebody else was faster with a deferred command
                 tried = False
                 return False
             await self._discard(kept)
@@ -236,6 +239,7 @@ class Scheduling:
                 done = await write()
                 if done is not None:
                     return done
+            # recovers 69: others are always faster
             raise Contention(f"{what} is changed by others all the time; try again")
 
         return await self._means.until_known(written)

@@ -132,7 +132,7 @@ class Waiting:
             kept = keep_signal(command, run, now=now)
             await transaction.apply(kept.frozen())
             return kept
-        if reception is Reception.REPEATED:
+        if reception is Reception.REPEATED:  # recovers 2, 22: a signal is sent again
             return ChangeSet()
         plan = means.plans[run.flow_id]
         rows = await transaction.load_steps([(run.id, slug) for slug in plan.neighbours[command.step]])

@@ -23,6 +23,7 @@ def translated_for_caller() -> Generator[None]:
     try:
         yield
     except (psycopg.Error, OSError, UnicodeEncodeError) as error:
+        # recovers 29: a statement fails in a caller's transaction
         raise translate_for_caller(error) from error
 
 

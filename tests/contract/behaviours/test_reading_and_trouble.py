@@ -298,7 +298,7 @@ async def test_a_half_that_failed_is_repeated_with_the_whole_batch(world: Ports,
     assert [task.key.step for task in settlement.continuations] == ["after"]
 
 
-@pytest.mark.fault(13, 41)
+@pytest.mark.fault(13, 41, 78)
 async def test_the_reaper_is_not_stopped_by_one_broken_run(world: Ports, clock: ManualClock) -> None:
     """P4: a run whose rules raise fails alone; the lost tasks of the others are taken back."""
     good, bad = fan("good"), fan("bad")
@@ -316,6 +316,7 @@ async def test_the_reaper_is_not_stopped_by_one_broken_run(world: Ports, clock: 
     assert [task.key.run_id for task in await hands.claim_tasks()] == [runs[1].id]
 
 
+@pytest.mark.fault(78)
 async def test_a_settle_is_not_stopped_by_one_broken_run(world: Ports) -> None:
     """SEMANTICS §3: that run's task fails with `internal_error`; the rest of the batch is recorded."""
     good, bad = fan("good"), fan("bad")

@@ -87,6 +87,7 @@ def test_a_map_over_what_is_no_array_fails_its_run() -> None:
     assert deciding.step("a").status is StepStatus.CANCELLED
 
 
+@pytest.mark.fault(78)
 def test_a_run_that_cannot_be_evaluated_fails_alone() -> None:
     """Facts that are none: `internal_error` without steps; the next run is claimed, and has the slots."""
     plan = flow(map_over("input", "each"))
