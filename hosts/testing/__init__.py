@@ -17,12 +17,14 @@ from __future__ import annotations
 
 from ..virtual import Deadlock
 from .errors import (
+    Blocking,
     FlowTestInUse,
     FlowTestOver,
     FlowTestProblem,
     InvalidStub,
     LeftBehind,
     NoOutput,
+    NotAFlow,
     NotEndedInTime,
     RealTimeLimit,
     RunNeedsResources,
@@ -36,6 +38,7 @@ from .views import AttemptView, StepView, TaskView
 
 __all__ = [
     "AttemptView",
+    "Blocking",
     "Deadlock",
     "FlowTest",
     "FlowTestInUse",
@@ -45,6 +48,7 @@ __all__ = [
     "InvalidStub",
     "LeftBehind",
     "NoOutput",
+    "NotAFlow",
     "NotEndedInTime",
     "RealTimeLimit",
     "RunNeedsResources",

@@ -11,6 +11,7 @@ import contextvars
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from types import FrameType
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -22,6 +23,7 @@ from ...ports.records import ClaimedTask, Lease, TaskPhase
 from ..executables import Executable, Executables
 from ..producing import elements_in
 from ..resources import resource_problem
+from ..virtual.places import place_of_error
 from .errors import FlowTestProblem, InvalidStub, RunNeedsResources, blames_the_test
 from .stubs import Place, misfit_of
 
@@ -44,6 +46,12 @@ class AttemptAccount:
     ended_at: datetime | None = None
     returned: object = None
     raised: BaseException | None = None
+    place: str | None = None
+    """Where in a user's code it raised, or was stopped."""
+
+    def __str__(self) -> str:
+        check = "check at " if self.task.phase is TaskPhase.CHECK else ""
+        return f"step {self.task.key.step!r}, {check}attempt {self.task.attempt},"
 
     @property
     def lease(self) -> Lease:
@@ -251,6 +259,7 @@ class _Watching:
 
     def _raised(self, error: BaseException) -> None:
         self.account.raised, self.account.ended_at = error, self.arrangements.clock.now()
+        self.account.place = place_of_error(error)
         if self.account.stubbed and _is_of_the_test(error):
             self.arrangements.problem = self.arrangements.problem or error
 
@@ -265,6 +274,14 @@ class _Watching:
         misfit = misfit_of(step, value)
         if misfit is not None:
             raise InvalidStub(flow=self.executable.flow, step=step.slug, problem=misfit)
+
+
+def attempt_called_in(frame: FrameType) -> AttemptAccount | None:
+    """The attempt whose handler is called in a frame; None where it is another one."""
+    if frame.f_code not in (_Watching.called.__code__, _Watching.awaited.__code__):
+        return None
+    watching: _Watching = frame.f_locals["self"]
+    return watching.account
 
 
 def _is_of_the_test(error: BaseException) -> bool:

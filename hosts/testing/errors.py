@@ -7,6 +7,7 @@ from typing import Any
 
 from ...kernel.hints import nearest
 from ...ports.errors import UsageError
+from ...ports.statuses import TERMINAL_STEP, StepStatus
 from ..errors import ResourceProblem
 
 
@@ -14,13 +15,31 @@ class FlowTestProblem(UsageError):
     """A test asks for what cannot be, or a flow does not do what the test waits for."""
 
 
-class UnknownStub(FlowTestProblem):
-    """A stub is for a name that no step and no check of the flow has."""
+class NotAFlow(FlowTestProblem):
+    """A flow was expected, and something else was found."""
 
-    def __init__(self, *, flow: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, found: object) -> None:
+        self.found = found
+        name = getattr(found, "__name__", None) or getattr(found, "slug", None)
+        what = repr(found) if name is None else f"{name!r}, a {type(found).__name__}"
+        super().__init__(f"expected a Flow, found {what}; a step runs in a run of its flow, or is called as a function")
+
+
+class UnknownStub(FlowTestProblem):
+    """A stub is for what is no step and no check of the flow.
+
+    Args:
+        flow: its slug.
+        name: what the stub is for.
+        known: what the flow has.
+        elsewhere: whether it is a function or a `Step`, and so perhaps one of another flow.
+    """
+
+    def __init__(self, *, flow: str, name: str, known: Iterable[str], elsewhere: bool = False) -> None:
         self.flow = flow
         self.name = name
-        super().__init__(f"stub: flow {flow!r} has no step or check {name!r}; {nearest(name, known)}")
+        perhaps = ", which may be one of another flow" if elsewhere else ""
+        super().__init__(f"stub: flow {flow!r} has no step or check {name!r}{perhaps}; {nearest(name, known)}")
 
 
 class InvalidStub(FlowTestProblem):
@@ -58,20 +77,26 @@ class NotEndedInTime(FlowTestProblem):
         self.run_id = run_id
         self.waited_s = waited_s
         self.causes = causes
-        super().__init__(f"the run of flow {flow!r} has not ended after {waited_s:g} virtual s:{_listed(causes)}")
+        after = f" after {waited_s:g} virtual s" if waited_s else ""
+        super().__init__(
+            f"the run of flow {flow!r} has not ended{after}; run.wait() lets it go on to its end:{_listed(causes)}"
+        )
 
 
 class NoOutput(FlowTestProblem):
     """A step has no output, since it was skipped, failed, or is not over."""
 
-    def __init__(self, *, step: str, status: str, reason: str | None, run: str) -> None:
+    def __init__(self, *, step: str, status: StepStatus, reason: str | None, run: str) -> None:
         self.step = step
         self.status = status
         self.reason = reason
         why = f" ({reason})" if reason else ""
-        super().__init__(
-            f"step {step!r} is {status}{why} and has no output; run.step({step!r}) shows what became of it. It is {run}"
+        remedy = (
+            f"has no output; run.step({step!r}) shows what became of it"
+            if status in TERMINAL_STEP
+            else "has no output yet; run.wait() lets the run go on to its end"
         )
+        super().__init__(f"step {step!r} is {status}{why} and {remedy}. It is {run}")
 
 
 class RealTimeLimit(FlowTestProblem):
@@ -114,6 +139,10 @@ def blames_the_test(raised: Any) -> bool:
 
 class LeftBehind(UserWarning):
     """Something that handlers began goes on after the test: a task that nobody awaits, or a thread."""
+
+
+class Blocking(UserWarning):
+    """A handler takes real time: it sleeps, computes or waits for something outside, and virtual time stands still."""
 
 
 def _listed(lines: Iterable[str]) -> str:

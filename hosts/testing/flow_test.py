@@ -14,15 +14,15 @@ from ...kernel.durations import Duration
 from ...kernel.events import PublishedEvent, decode_published, event_records
 from ...ports.reading import RunFilter
 from ...ports.sink import EventSink
+from ..errors import HostOptionError
 from ..options import checked_duration
-from ..resources import Resources
 from ..virtual import START
 from .arranging import Arrangement
 from .errors import FlowTestOver, LeftBehind, blames_the_test
 from .run import RunView, virtual_seconds
 from .stage import Stage
 from .stubs import Stubs, stub_bindings
-from .world import World
+from .world import TestResources, World
 
 __tracebackhide__ = blames_the_test
 
@@ -49,17 +49,19 @@ class FlowTest:
         sink: where events are published, as for `memory_ports`.
 
     Raises:
-        HostOptionError: `real_limit` is no duration.
+        HostOptionError: `real_limit` is no duration, or `now` is not aware.
     """
 
     def __init__(
         self,
         *,
-        resources: Resources | None = None,
+        resources: TestResources | None = None,
         now: datetime = START,
         real_limit: Duration = REAL_LIMIT,
         sink: EventSink | Mapping[str, EventSink] | None = None,
     ) -> None:
+        if now.utcoffset() is None:
+            raise HostOptionError("now", f"an aware datetime, such as {START!r}; found {now!r}")
         self._resources = resources
         self._start = now
         self._real_limit_s = checked_duration("real_limit", real_limit, least_s=0.01)
@@ -116,7 +118,7 @@ class FlowTest:
         input: None = None,
         *,
         stub: Stubs | None = None,
-        resources: Resources | None = None,
+        resources: TestResources | None = None,
         config: Mapping[str, object] | None = None,
         signals: Mapping[Any, object] | None = None,
         key: str | None = None,
@@ -131,7 +133,7 @@ class FlowTest:
         input: T,
         *,
         stub: Stubs | None = None,
-        resources: Resources | None = None,
+        resources: TestResources | None = None,
         config: Mapping[str, object] | None = None,
         signals: Mapping[Any, object] | None = None,
         key: str | None = None,
@@ -145,7 +147,7 @@ class FlowTest:
         input: object = None,
         *,
         stub: Stubs | None = None,
-        resources: Resources | None = None,
+        resources: TestResources | None = None,
         config: Mapping[str, object] | None = None,
         signals: Mapping[Any, object] | None = None,
         key: str | None = None,
@@ -162,7 +164,8 @@ class FlowTest:
                 that is raised, a function that is called with those of the handler's arguments that it names, or
                 `in_turn(…)` for another one at each attempt. A map is stubbed with the output of one element, or a
                 function of `item` or `index`. What a stub gives must fit the step, as what a handler returns.
-            resources: what handlers ask for, beside those of the `FlowTest`; steps that are stubbed need none.
+            resources: what handlers ask for, beside those of the `FlowTest`: by name, or a function that makes them or
+                an async context manager of them. Steps that are stubbed need none.
             config: settings by step, as for `Kernel.start`.
             signals: answers to signal steps, which are there before the run begins.
             key: makes the start repeatable, as for `Kernel.start`. A run that exists already keeps its stubs.
@@ -171,11 +174,15 @@ class FlowTest:
             timeout: how much virtual time it may take; None for as much as it needs.
 
         Raises:
+            NotAFlow: it is a step, say.
             UnknownStub, InvalidStub, RunNeedsResources: what stands in for handlers, or what they are given, is wrong.
             UsageError: as `Kernel.start` and `Kernel.signal` do.
             WaitsForEver: the run waits for something that no time brings; the message says for what.
-            NotEndedInTime: it has not ended after `timeout`.
+            NotEndedInTime: it has not ended after `timeout`; `runs()` has it, and its `wait()` goes on.
             RealTimeLimit: a handler hangs.
+
+        Warns:
+            Blocking: a handler takes seconds of real time.
         """
         allowed_s = virtual_seconds(timeout)
         begin = self._beginning(
@@ -198,7 +205,7 @@ class FlowTest:
         input: None = None,
         *,
         stub: Stubs | None = None,
-        resources: Resources | None = None,
+        resources: TestResources | None = None,
         config: Mapping[str, object] | None = None,
         signals: Mapping[Any, object] | None = None,
         key: str | None = None,
@@ -212,7 +219,7 @@ class FlowTest:
         input: T,
         *,
         stub: Stubs | None = None,
-        resources: Resources | None = None,
+        resources: TestResources | None = None,
         config: Mapping[str, object] | None = None,
         signals: Mapping[Any, object] | None = None,
         key: str | None = None,
@@ -225,7 +232,7 @@ class FlowTest:
         input: object = None,
         *,
         stub: Stubs | None = None,
-        resources: Resources | None = None,
+        resources: TestResources | None = None,
         config: Mapping[str, object] | None = None,
         signals: Mapping[Any, object] | None = None,
         key: str | None = None,
@@ -254,15 +261,15 @@ class FlowTest:
         flow: Flow[Any],
         input: object,
         stub: Stubs | None,
-        resources: Resources | None,
+        resources: TestResources | None,
         signals: Mapping[Any, object] | None,
         **start: Any,
     ) -> Callable[[World], RunView]:
         """What starts a run in the world, with all that the test gives it."""
-        stubs = {} if stub is None else stub_bindings(flow, stub)
 
         def begin(world: World) -> RunView:
             world.use(flow)
+            stubs = stub_bindings(flow, stub or {})
             usual = world.arrangements.default(flow)
             arrangement = Arrangement({**usual.stubs, **stubs}, {**usual.resources, **world.open(resources)})
             arrangement.check(flow)
@@ -278,7 +285,10 @@ class FlowTest:
         """All runs, or those of a flow, in the order in which they were started: by schedules and handlers too."""
 
         def runs(world: World) -> list[RunView]:
-            chosen = None if flow is None else RunFilter(flow=flow.slug)
+            chosen = None
+            if flow is not None:
+                world.use(flow)
+                chosen = RunFilter(flow=flow.slug)
             page = world.read(world.kernel.runs(chosen, limit=RUNS_MAX))
             kernel = world.kernel
             found = [(kernel.find_flow(each.flow, each.version), kernel.run(each.id)) for each in reversed(page.runs)]
@@ -338,7 +348,7 @@ class FlowTest:
         """
         self._on_stage(lambda world: world.use(*flows))
 
-    def provide(self, resources: Resources | None) -> None:
+    def provide(self, resources: TestResources | None) -> None:
         """Give handlers of all runs that are started from now on further resources."""
 
         def provide(world: World) -> None:
@@ -353,11 +363,10 @@ class FlowTest:
         Raises:
             UnknownStub, InvalidStub: as for `run`.
         """
-        made = stub_bindings(flow, stub)
 
         def arrange(world: World) -> None:
             world.use(flow)
-            world.arrangements.arrange(flow, made)
+            world.arrangements.arrange(flow, stub_bindings(flow, stub))
 
         self._on_stage(arrange)
 

@@ -228,9 +228,11 @@ class RunView:
 
     def report(self) -> str:
         """How it stands, step by step, with every attempt that did not complete."""
+        signalled = self._on_stage(self._signalled)
         lines = [f"run {self.id} of {self.flow.slug}, generation {self.generation}: {self._said}"]
         for step in self.steps.values():
-            lines.append(f"  {step.said}")
+            unused = step.status is StepStatus.SKIPPED and step.slug in signalled
+            lines.append(f"  {step.said}" + ("; the signal that was sent to it is not used" if unused else ""))
             lines += (f"    {attempt}" for attempt in step.attempts if not attempt.completed)
         return "\n".join(lines)
 
@@ -359,6 +361,10 @@ class RunView:
         self._seen = _Seen(world.moves, details, attempts)
         return self._seen
 
+    def _signalled(self, world: World) -> frozenset[str]:
+        """The steps to which signals were sent."""
+        return frozenset(each.step for each in world.read(world.ports.persistence.read_signals(self.id)))
+
     def _is_forlorn(self, world: World) -> bool:
         """Whether it waits for somebody and no other run goes on that might answer."""
         details = world.read(self._handle.details())
@@ -387,7 +393,7 @@ class RunView:
             raise NoOutput(step=step.slug, status=step.status, reason=step.reason, run=repr(self))
 
     def _not_ended(self, world: World, waited_s: float) -> NotEndedInTime:
-        causes = self._causes(world)
+        causes = (*self._causes(world), *world.places())
         return NotEndedInTime(flow=self.flow.slug, run_id=self.id, waited_s=waited_s, causes=causes)
 
 

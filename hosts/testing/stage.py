@@ -13,10 +13,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable
 from typing import Generic, TypeVar, cast
 
-from .errors import FlowTestInUse, FlowTestOver, RealTimeLimit, blames_the_test
+from .errors import Blocking, FlowTestInUse, FlowTestOver, RealTimeLimit, blames_the_test
+from .standing import Standing, standings
 
 __tracebackhide__ = blames_the_test
 
@@ -24,6 +26,9 @@ T = TypeVar("T")
 
 GRACE_S = 0.5
 """How much later than the world itself the one who waits for it gives up: the world knows better what goes on."""
+
+LOOK_S = 1.0
+"""How often who waits looks, in real seconds, whether a handler has not moved since the last time."""
 
 DEBUGGERS = ("pdb", "bdb", "pydevd", "_pydevd_bundle.pydevd")
 """Modules whose code runs while somebody debugs, who may take all the time in the world."""
@@ -70,7 +75,7 @@ class Stage:
 
     @property
     def late(self) -> bool:
-        """Whether the call under way has taken too long."""
+        """Whether the call under way has taken too long; the time of a debugger does not count."""
         return time.monotonic() - self._began_s > self.limit_s and not self._debugged()
 
     def perform(self, call: Callable[[], T]) -> T:
@@ -88,19 +93,37 @@ class Stage:
         self._began_s = time.monotonic()
         work = _Work(call)
         self._work.put(cast("_Work[object]", work))
+        blocking: list[Standing] = []
         try:
-            while not work.over.wait(self.limit_s + GRACE_S):
-                if not self._debugged():
-                    raise RealTimeLimit(limit_s=self.limit_s, where=tuple(self.where()))
+            self._wait(work, blocking)
         except BaseException:  # whoever waited was interrupted, if it is not the limit
             self.lost = True
             self._work.put(None)
             raise
         finally:
             self._busy.release()
+        for each in blocking:
+            warnings.warn(
+                f"{each}: it takes seconds of real time, and virtual time stands still meanwhile. Sleep with `await "
+                "asyncio.sleep(…)`, and stub what waits for the world outside, or give it a resource that does not",
+                Blocking,
+                stacklevel=4,
+            )
         if work.error is not None:
             raise work.error
         return cast("T", work.result)
+
+    def _wait(self, work: _Work[T], blocking: list[Standing]) -> None:
+        """Wait until something is done, and add which handlers do not move meanwhile."""
+        before: list[Standing] = []
+        while not work.over.wait(min(LOOK_S, self.limit_s + GRACE_S)):
+            if self._debugged():
+                self._began_s = time.monotonic()
+            elif time.monotonic() - self._began_s > self.limit_s + GRACE_S:
+                raise RealTimeLimit(limit_s=self.limit_s, where=tuple(self.where()))
+            now = [each for each in standings(self.name) if each.attempt is not None]
+            blocking += [each for each in now if each in before and each not in blocking]
+            before = now
 
     def close(self) -> None:
         """End the thread."""
@@ -108,14 +131,10 @@ class Stage:
             self._work.put(None)
             self._thread.join()
 
-    def where(self) -> Iterator[str]:
-        """Where each thread is whose name begins as that of the stage."""
-        frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
-        for thread in threading.enumerate():
-            frame = frames.get(thread.ident or 0)
-            if frame is not None and thread.name.startswith(self.name):
-                last = traceback.extract_stack(frame)[-1]
-                yield f"thread {thread.name} in {last.name}, {last.filename}, line {last.lineno}: {last.line}"
+    def where(self) -> list[str]:
+        """Where the handlers are that run in its threads; with none, where the threads are."""
+        found = list(standings(self.name))
+        return [str(each) for each in found if each.attempt is not None] or [str(each) for each in found]
 
     def _debugged(self) -> bool:
         frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]

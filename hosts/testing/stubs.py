@@ -51,7 +51,7 @@ def stub_bindings(flow: Flow[Any], stubs: Stubs) -> dict[Place, tuple[Binding, .
 
     Raises:
         UnknownStub: no step and no check has such a name.
-        FlowDefinitionError: a function is no step of the flow.
+        FlowDefinitionError: a function is several steps of the flow.
         InvalidStub: one cannot stand in for its handler.
     """
     made: dict[Place, tuple[Binding, ...]] = {}
@@ -72,6 +72,9 @@ def _replaced(flow: Flow[Any], name: object) -> tuple[Step[Any], Binding, TaskPh
     if isinstance(name, str) and name not in flow.steps:
         known = [*flow.steps, *(check.check or "" for _, check in _checks(flow))]
         raise UnknownStub(flow=flow.slug, name=name, known=known)
+    if not isinstance(name, str) and not any(_is_of(step, name) for step in flow.steps.values()):
+        shown: str = getattr(name, "__name__", None) or getattr(name, "slug", None) or repr(name)
+        raise UnknownStub(flow=flow.slug, name=shown, known=flow.steps, elsewhere=True)
     step = flow.step_named(name, "stub")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     if step.binding is None:
         problem = (
@@ -82,6 +85,10 @@ def _replaced(flow: Flow[Any], name: object) -> tuple[Step[Any], Binding, TaskPh
         )
         raise InvalidStub(flow=flow.slug, step=step.slug, problem=problem)
     return step, step.binding, TaskPhase.RUN
+
+
+def _is_of(step: Step[Any], name: object) -> bool:
+    return name is step or (step.binding is not None and callable(name) and same_function(step.binding.handler, name))
 
 
 def _checks(flow: Flow[Any]) -> Iterator[tuple[Step[Any], Binding]]:
@@ -157,8 +164,12 @@ class _Stubbing:
         misfit = misfit_of(self.step, value)
         if misfit is None:
             return
-        hint = "; the stub of a map gives the output of one element, a function of `item` or `index` one for each"
-        raise self._problem(misfit + (hint if self.step.kind is StepKind.MAP else ""))
+        hint = ""
+        if isinstance(value, list | tuple):
+            hint = "; for another stub at each attempt, write in_turn(…)"
+        if self.step.kind is StepKind.MAP:
+            hint += "; the stub of a map gives the output of one element, a function of `item` or `index` one for each"
+        raise self._problem(misfit + hint)
 
     def _problem(self, problem: str) -> InvalidStub:
         return InvalidStub(flow=self.flow.slug, step=self.step.slug, problem=problem)

@@ -55,6 +55,8 @@ class AttemptView:
     """When it returned or raised; None where it goes on, or was never called."""
     returned: object
     raised: BaseException | None
+    place: str | None
+    """The line of the handler, or of what it calls, where it raised, or waited when it was stopped."""
     reason: str | None
     """Why it did not complete, as it is recorded."""
     error: Failure | None
@@ -71,7 +73,8 @@ class AttemptView:
         if self.completed:
             return f"{whose}: completed"
         if self.reason is not None:
-            return f"{whose}: {self.reason}" + ("" if self.error is None else f", {self.error}")
+            place = f"; in {self.place}" if self.place else ""
+            return f"{whose}: {self.reason}" + ("" if self.error is None else f", {self.error}") + place
         return f"{whose}: {'suspended' if isinstance(self.returned, Suspend) else 'not over'}"
 
 
@@ -175,6 +178,7 @@ def _attempt_view(account: AttemptAccount, failed: AttemptRecord | None, complet
         ended_at=account.ended_at,
         returned=account.returned,
         raised=account.raised,
+        place=account.place,
         reason=None if failed is None else failed.reason,
         error=None if failed is None else failure_of(failed.error),
         completed=completed,

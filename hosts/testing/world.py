@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from ...adapters.memory import SequentialIds, memory_ports
 from ...kernel import Flow, Kernel
@@ -23,15 +24,18 @@ from ...ports.sink import EventSink
 from ...ports.statuses import TERMINAL_RUN, RunStatus
 from ..node import NodeHost
 from ..options import queues_of
-from ..resources import Resources, opened
+from ..resources import Resources
 from ..virtual import LoopClock, Process, TurnThreads, VirtualLoop, place_of
 from .arranging import ArrangedExecutables, Arrangements
-from .errors import RealTimeLimit, blames_the_test
+from .errors import NotAFlow, RealTimeLimit, blames_the_test
 from .stage import Stage
 
 __tracebackhide__ = blames_the_test
 
 T = TypeVar("T")
+
+TestResources: TypeAlias = Resources | Callable[[], Mapping[str, object]]
+"""As for hosts; or what makes the resources, as for `simulate`."""
 
 FOR_EVER = float("inf")
 
@@ -85,8 +89,12 @@ class World:
         """Let flows be run here, in one kernel and by a host each.
 
         Raises:
+            NotAFlow: one is something else.
             FlowDefinitionError: one cannot be sealed, or another one has its slug and version.
         """
+        for flow in flows:
+            if not isinstance(flow, Flow):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise NotAFlow(flow)
         new = [flow for flow in dict.fromkeys(flows) if flow not in self._hosts]
         if not new:
             return
@@ -111,18 +119,18 @@ class World:
             drain_timeout=0,
         )
 
-    def open(self, source: Resources | None) -> Mapping[str, object]:
-        """Open resources; they stay open as long as the world."""
-        if source is None:
-            return {}
-        if not callable(source):
-            return source
+    def open(self, source: TestResources | None) -> Mapping[str, object]:
+        """Open or make resources; what is opened stays open as long as the world."""
+        made = source() if callable(source) else source or {}
+        return made if isinstance(made, Mapping) else self._opened_within(made)
+
+    def _opened_within(self, manager: AbstractAsyncContextManager[Mapping[str, object]]) -> Mapping[str, object]:
         ready: asyncio.Future[Mapping[str, object]] = self._loop.create_future()
         end = asyncio.Event()
 
         async def hold() -> None:  # one task enters and leaves, as some context managers insist
             try:
-                async with opened(source) as resources:
+                async with manager as resources:
                     ready.set_result(resources)
                     await end.wait()
             except Exception as error:
@@ -151,7 +159,7 @@ class World:
     def _left_behind(self) -> list[str]:
         holding = {task for task, _ in self._opened}
         return [
-            f"task {task.get_name()} in {place_of(task) or 'nobody knows what'}"
+            f"task {task.get_name()} in {place_of(task) or task.get_coro().__qualname__}"  # type: ignore[union-attr]
             for task in self._loop.living_tasks()
             if task not in holding
         ]
@@ -296,10 +304,13 @@ class World:
         self.moves += 1
         ended = self._loop.run_ready(CALLBACKS_MAX)
         if self._stage.late:
-            places = ((task.get_name(), place_of(task)) for task in self._loop.living_tasks())
-            where = tuple(f"task {name} in {place}" for name, place in places if place is not None)
-            raise RealTimeLimit(limit_s=self._stage.limit_s, where=where)
+            raise RealTimeLimit(limit_s=self._stage.limit_s, where=self.places())
         return ended
+
+    def places(self) -> tuple[str, ...]:
+        """Where the tasks are that wait in code of handlers."""
+        places = ((task.get_name(), place_of(task)) for task in self._loop.living_tasks())
+        return tuple(f"task {name} in {place}" for name, place in places if place is not None)
 
     def _due(self) -> Due:
         """What hosts would find now."""

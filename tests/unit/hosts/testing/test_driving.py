@@ -226,6 +226,36 @@ def test_resources_are_opened_in_the_world_and_closed_with_it() -> None:
     assert seen == ["opened", "opened", "closed", "closed"]
 
 
+def test_resources_are_made_as_for_a_simulation(flow_test: FlowTest) -> None:
+    """By a function, which is called for each run."""
+    made: list[FakePayments] = []
+
+    def make() -> Mapping[str, object]:
+        made.append(FakePayments())
+        return {"payments": made[-1]}
+
+    flow_test.run(fulfil, order, resources=make)
+    flow_test.run(fulfil, order, resources=make)
+
+    assert [each.charged for each in made] == [["Ada"], ["Ada"]]
+
+
+def test_a_signal_to_a_step_that_is_skipped_is_told(flow_test: FlowTest) -> None:
+    """The report says that nobody uses it."""
+    flow: Flow[Any] = Flow("asks", version=1, input=int)
+
+    @flow.step
+    def assess(input: int) -> int:
+        return input
+
+    approval = flow.signal("approval", bool, when={"assess": 2})
+    asked = flow_test.run(flow, 2, signals={approval: True})
+    unasked = flow_test.run(flow, 1, signals={approval: True})
+
+    assert "  step approval: completed\n" in f"{asked.report()}\n"
+    assert "  step approval: skipped (condition_unmet); the signal that was sent to it is not used" in unasked.report()
+
+
 def test_resources_that_cannot_be_opened_fail_the_test() -> None:
     """With their own error, and the world can go on or be left."""
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Any, assert_type
 
 import pytest
 from attrs import frozen
 
-from fairlead.hosts.testing import FlowTest, NoOutput, NotEndedInTime
+from fairlead.hosts.testing import FlowTest, NoOutput, NotAFlow, NotEndedInTime
 from fairlead.kernel import Flow, FlowDefinitionError, RunDidNotComplete, WaitTimeout
 from fairlead.kernel.events import RunCompleted, StepCompleted, TaskRetrying
 from tests.support.tested_flows import FakePayments, Payment, charge, compute, fulfil, nightly, order, reserve, ship
@@ -115,6 +116,27 @@ def test_a_skipped_step_has_no_output(flow_test: FlowTest) -> None:
     assert (run.step("ship").status, run.step("ship").reason) == ("skipped", "condition_unmet")
     with pytest.raises(NoOutput, match="skipped"):
         run.output(ship)
+
+
+def test_what_is_no_flow_is_refused(flow_test: FlowTest) -> None:
+    """By all that takes one, with what was found: a step is not run by itself."""
+    takers: list[Any] = [flow_test.run, flow_test.start, flow_test.use, flow_test.runs]
+    takers += [partial(flow_test.stub, stub={charge: 1}), partial(flow_test.schedule, cron="@daily")]
+    for take in takers:
+        with pytest.raises(NotAFlow, match=r"expected a Flow, found 'charge', a function.*in a run of its flow"):
+            take(charge)
+    with pytest.raises(NotAFlow, match="found 'ship', a Step"):
+        takers[0](fulfil.steps["ship"])
+
+
+def test_a_step_that_is_not_over_has_no_output_yet(flow_test: FlowTest) -> None:
+    """It is said how the run goes on."""
+    run = flow_test.start(nightly, "today")
+
+    with pytest.raises(NoOutput, match=r"step 'compute' is created and has no output yet; run\.wait\(\) lets"):
+        run.output(compute)
+    with pytest.raises(NotEndedInTime, match=r"has not ended; run\.wait\(\) lets it go on to its end:"):
+        _ = run.result
 
 
 def test_a_name_that_no_step_has_is_answered_with_the_nearest(flow_test: FlowTest) -> None:

@@ -9,7 +9,7 @@ from unittest.mock import AsyncMock, Mock
 import pytest
 
 from fairlead.hosts.testing import FlowTest, InvalidStub, RunNeedsResources, UnknownStub, in_turn
-from fairlead.kernel import Context, Flow, FlowDefinitionError, Suspend
+from fairlead.kernel import Context, Flow, Suspend
 from tests.support.tested_flows import (
     FakePayments,
     Order,
@@ -182,6 +182,7 @@ def test_what_does_not_fit_is_said_before_the_run(flow_test: FlowTest) -> None:
         ({"status": "maybe"}, r"\$\.status"),
         (Suspend(state=1, check_after=1), "it suspends"),
         (misspelt, "asks for 'ordr'.*did you mean 'order'"),
+        ([OSError, Payment("paid")], r"for another stub at each attempt, write in_turn\(…\)"),
         (in_turn(), "at least one"),
         (in_turn(Payment("paid"), 3), "Expected `object`, got `int`"),
     ]
@@ -213,8 +214,11 @@ def test_a_name_that_nobody_has_is_answered_with_the_nearest(flow_test: FlowTest
     assert (caught.value.flow, caught.value.name) == ("fulfil", "chrage")
     with pytest.raises(UnknownStub, match="did you mean 'compute_is_ready'"):
         flow_test.run(nightly, "today", stub={"compute_is_redy": "x"})
-    with pytest.raises(FlowDefinitionError, match="no step of this flow"):
-        flow_test.run(nightly, "today", stub={charge: "x"})
+    for other in (charge, fulfil.steps["charge"]):
+        with pytest.raises(
+            UnknownStub, match="flow 'nightly' has no step or check 'charge', which may be one of another"
+        ):
+            flow_test.run(nightly, "today", stub={other: "x"})
 
 
 def test_what_has_no_handler_is_not_stubbed(flow_test: FlowTest) -> None:

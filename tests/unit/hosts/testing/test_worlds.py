@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 import warnings
 from collections.abc import Generator
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from fairlead.hosts.errors import HostOptionError
-from fairlead.hosts.testing import Deadlock, FlowTest, FlowTestInUse, FlowTestOver, LeftBehind, RealTimeLimit
+from fairlead.hosts.testing import (
+    Blocking,
+    Deadlock,
+    FlowTest,
+    FlowTestInUse,
+    FlowTestOver,
+    LeftBehind,
+    NotEndedInTime,
+    RealTimeLimit,
+)
 from fairlead.kernel import Context, Flow, Suspend
 from tests.support.tested_flows import FakePayments, Payment, charge, fulfil, order, reserve
 
@@ -99,7 +110,9 @@ def test_before_and_after_there_is_no_world() -> None:
 
 
 def test_options_are_checked() -> None:
-    """Durations of both kinds of time."""
+    """Durations of both kinds of time, and where the virtual one begins."""
+    with pytest.raises(HostOptionError, match=r"'now' must be an aware datetime.*found datetime.*2026, 1, 1"):
+        FlowTest(now=datetime(2026, 1, 1))
     with pytest.raises(HostOptionError, match="real_limit"):
         FlowTest(real_limit=-1)
     with FlowTest() as flow_test:
@@ -116,9 +129,10 @@ def test_a_plain_handler_that_hangs_is_reported(released: threading.Event) -> No
         released.wait()
 
     with FlowTest(real_limit=1) as flow_test:
-        with pytest.raises(RealTimeLimit, match=r"more than 1 real seconds(.|\n)*in wait") as caught:
+        with pytest.raises(RealTimeLimit, match="more than 1 real seconds") as caught:
             flow_test.run(_flow(hangs), 1)
-        assert any(" fairlead-flow-test-1-1 in wait" in each for each in caught.value.where)
+        (where,) = caught.value.where
+        assert re.fullmatch(r"step 'step', attempt 1, in .*hangs, .*\.py, line \d+: released\.wait\(\)", where)
         with pytest.raises(FlowTestOver, match="hangs"):
             flow_test.run_until_idle()
 
@@ -129,7 +143,7 @@ def test_an_async_handler_that_blocks_its_loop_is_reported(released: threading.E
     async def blocks(input: object) -> None:
         released.wait()
 
-    with FlowTest(real_limit=1) as flow_test, pytest.raises(RealTimeLimit, match=r"in wait"):
+    with FlowTest(real_limit=1) as flow_test, pytest.raises(RealTimeLimit, match=r"step 'step'.*blocks.*wait"):
         flow_test.run(_flow(blocks), 1)
 
 
@@ -149,6 +163,40 @@ def test_a_handler_that_never_lets_time_pass_is_reported() -> None:
         over.set()
         (run,) = flow_test.runs()
         assert run.wait().status == "completed"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_handler_that_takes_real_time_is_warned_of(flow_test: FlowTest, is_async: bool) -> None:
+    """Once, by step and line: virtual time does not pass where `time.sleep` waits."""
+
+    def sleeps(input: object) -> None:
+        time.sleep(3.5)
+
+    async def sleeps_in_the_loop(input: object) -> None:
+        time.sleep(3.5)  # noqa: ASYNC251
+
+    with pytest.warns(Blocking, match=r"step 'step', attempt 1, in .*sleeps.*time\.sleep\(3\.5\)") as warned:
+        run = flow_test.run(_flow(sleeps_in_the_loop if is_async else sleeps), 1)
+
+    assert run.status == "completed"
+    assert [each.filename for each in warned] == [__file__]
+
+
+def test_a_handler_that_was_stopped_tells_where_it_waited(flow_test: FlowTest) -> None:
+    """Its attempt and the report name the line; so does a run that has not ended."""
+
+    async def waits(input: object) -> None:
+        await asyncio.Event().wait()
+
+    line = r"waits, .*test_worlds\.py, line \d+: await asyncio\.Event\(\)\.wait\(\)"
+    with pytest.raises(NotEndedInTime, match=f"run.wait.*(.|\n)*in .*{line}"):
+        flow_test.run(_flow(waits, max_attempts=1), 1, timeout=5)
+    (run,) = flow_test.runs()
+
+    assert run.wait().reason == "timed_out"
+
+    assert re.search(line, run.attempts[0].place or "")
+    assert re.search(f"attempt 1: timed_out, StepTimeout.*; in .*{line}", flow_test.report())
 
 
 def test_what_goes_on_without_end_is_reported() -> None:
@@ -214,6 +262,17 @@ def test_tasks_that_handlers_leave_behind_are_warned_of() -> None:
         assert flow_test.run(_flow(leaves), 1).status == "completed"
 
     assert ended == ["lingers"]
+
+
+def test_what_is_left_behind_is_named_though_no_handler_wrote_it() -> None:
+    """A task of asyncio's own code, by its coroutine."""
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def leaves(input: object) -> None:
+        tasks.append(asyncio.create_task(asyncio.Event().wait(), name="straggler"))
+
+    with pytest.warns(LeftBehind, match=r"task straggler in Event\.wait"), FlowTest() as flow_test:
+        flow_test.run(_flow(leaves), 1)
 
 
 def test_a_thread_that_still_waits_is_freed(flow_test: FlowTest) -> None:

@@ -246,7 +246,9 @@ def test_a_task_tells_where_it_waits() -> None:
     task, ours = loop.create_task(outer()), loop.create_task(asyncio.sleep(1))
     loop.run_ready(100)
 
-    assert re.match(r".*inner, .*test_virtual_loop\.py, line \d+$", place_of(task) or "")
+    assert re.match(
+        r".*inner, .*test_virtual_loop\.py, line \d+: await asyncio\.Event\(\)\.wait\(\)$", place_of(task) or ""
+    )
     assert place_of(ours) is None
     loop.end()
 
