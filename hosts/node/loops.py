@@ -238,8 +238,8 @@ class ReceiveLoop:
             await self.occasion.pause(CLOCK_PAUSE_S)
         elif await self._ticks.recall():  # recovers 22: a host that takes messages recalls tasks
             self._when_claimed()
-        else:
-            deliveries = await self._receiver.receive(min(self._slots.free, DELIVERIES_MAX))
+        elif (free := self._slots.free) > 0:  # asked again: recalling takes time, in which others take slots
+            deliveries = await self._receiver.receive(min(free, DELIVERIES_MAX))
             if self.occasion.stopped:  # recovers 17: messages come while their host stops
                 await self._ticks.decline(deliveries)
             elif deliveries and await self._ticks.claim_delivered(deliveries):

@@ -10,14 +10,14 @@ import logging
 import sys
 import threading
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
 from random import Random
 from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
 from weakref import WeakKeyDictionary
 
-from ...ports.errors import UsageError
+from .errors import Deadlock, Livelock
 from .housekeeping import Housekeeping
 from .places import place_of
 from .process import Process, current_process
@@ -36,12 +36,11 @@ CLOSE_TRIES_MAX = 100
 """Nested `finally` blocks of one coroutine that may wait for something when they should end."""
 
 
-class Deadlock(UsageError):
-    """Everybody waits for somebody else, and no timer will wake anyone."""
+LIVELOCK_CALLBACKS = 5_000_000
+"""Callbacks that may run while no time passes: more than any work needs that comes to an end."""
 
-    def __init__(self, waiting: list[str]) -> None:
-        self.waiting = waiting
-        super().__init__("every task waits for another one, and no time will wake them: " + "; ".join(waiting[:10]))
+LOOKED_AT = 100
+"""Callbacks after which it is known who runs all the time."""
 
 
 class _Buried(BaseException):
@@ -156,10 +155,21 @@ class VirtualLoop(Housekeeping):
     # Running
 
     def run_forever(self) -> None:
-        """Run until stopped."""
+        """Run until stopped.
+
+        Raises:
+            Deadlock: nobody can ever go on.
+            Livelock: somebody goes on for ever without any time passing.
+        """
         with self._running():
+            at_s, left = self._now_s, LIVELOCK_CALLBACKS
             while not self._stopping:
                 self._run_next()
+                if self._now_s != at_s:
+                    at_s, left = self._now_s, LIVELOCK_CALLBACKS
+                left -= 1
+                if not left:
+                    raise Livelock(LIVELOCK_CALLBACKS, self._busy())
 
     def run_ready(self, most: int) -> bool:
         """Run what can go on without any time passing.
@@ -270,6 +280,14 @@ class VirtualLoop(Housekeeping):
     def deadlock(self) -> Deadlock:
         """What is raised where everybody waits and no timer will wake anyone."""
         return Deadlock([_described(task) for task in self.living_tasks()])
+
+    def _busy(self) -> list[str]:
+        """Who runs most of what runs now."""
+        turns = Counter[asyncio.Task[Any]]()
+        for _ in range(LOOKED_AT):
+            turns.update(task for task in self.living_tasks() if getattr(task, "_fut_waiter", None) is None)
+            self._run_next()
+        return [_described(task) for task, _ in turns.most_common(3)]
 
     def _wake_due(self) -> None:
         """Make ready what is due by now."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -16,7 +17,9 @@ from fairlead.adapters.memory.transaction import MemoryTransaction
 from fairlead.adapters.system import SystemClock
 from fairlead.hosts.execution import Stop
 from fairlead.hosts.node import NodeHost
+from fairlead.hosts.node.loops import ReceiveLoop
 from fairlead.hosts.serverless import ServerlessHost
+from fairlead.hosts.slots import Slots
 from fairlead.kernel import Context, Flow, Kernel
 from fairlead.ports import Ports
 from fairlead.ports.errors import CommitUnknown
@@ -211,3 +214,41 @@ async def test_what_was_let_go_unsettled_is_not_taken_on_again(nothing_left_open
         assert store.recalled.is_set()
 
     assert len(begun) == len(set(begun)) == 2
+
+
+@pytest.mark.fault(22)
+async def test_slots_that_went_while_recalling_are_not_filled_by_messages() -> None:
+    """Others take slots while the store is asked what was leased; with none left no message is asked for.
+
+    A transport that was asked for none at all answered at once or never, and was asked again.
+    """
+    slots = Slots(1)
+    asked: list[int] = []
+
+    class Taking:
+        """Ticks in whose recall the last slot goes to a task that is handed over."""
+
+        may_claim = True
+
+        async def recall(self) -> int:
+            slots.take(1)
+            return 0
+
+        async def claim_delivered(self, deliveries: Sequence[object]) -> int:
+            return 0
+
+    class Asked:
+        async def receive(self, limit: int) -> Sequence[object]:
+            asked.append(limit)
+            return ()
+
+    worker = SimpleNamespace(slots=slots, congested=False)
+    receiving = ReceiveLoop(cast(Any, worker), cast(Any, Asked()), cast(Any, Taking()), when_claimed=lambda: None)
+    await receiving.step()
+    assert asked == []
+
+    waiting = asyncio.ensure_future(receiving.step())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    slots.give(1)
+    await waiting

@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 
-from fairlead.hosts.virtual import Deadlock, LoopClock, Process, VirtualLoop, place_of, run_virtually
+from fairlead.hosts.virtual import Deadlock, Livelock, LoopClock, Process, VirtualLoop, place_of, run_virtually
 
 
 def test_a_day_takes_no_real_time() -> None:
@@ -46,6 +46,30 @@ def test_who_waits_for_ever_is_named() -> None:
 
     with pytest.raises(Deadlock, match=r"Event\.wait|waits"):
         run_virtually(waits())
+
+
+def test_who_goes_on_for_ever_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop that never waits for time would keep the world at one moment; it is ended, and its code named."""
+    monkeypatch.setattr("fairlead.hosts.virtual.loop.LIVELOCK_CALLBACKS", 1_000)
+
+    async def spins() -> None:
+        while True:
+            await _at_once()
+
+    async def main() -> None:
+        for _ in range(3_000):  # many callbacks are no harm where the time passes
+            await asyncio.sleep(1)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(asyncio.sleep(10))
+            tasks.create_task(spins())
+
+    with pytest.raises(Livelock, match=r"1,000 callbacks .* Busy: .*spins") as raised:
+        run_virtually(main())
+    assert len(raised.value.busy) == 1
+
+
+async def _at_once() -> None:
+    await asyncio.sleep(0)
 
 
 def _course(seed: int | None, *, processes: int = 4) -> list[str]:
