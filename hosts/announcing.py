@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+from datetime import datetime, timedelta
 
 from ..kernel import Kernel
 from ..kernel.commands import AnnounceWorker
@@ -38,8 +39,10 @@ class Announcer:
         self._kind = kind
         self._queues = queues
         self._slots = slots
-        self._started_at = self._clock.now()
-        self._due_s = self._clock.monotonic()
+        self._began_s = self._due_s = self._clock.monotonic()
+        self._started_at: datetime | None = None
+        """None before it is announced: a clock that has shown a time does not step back, so nobody looks at it before
+        it is measured."""
         self._known = False
         """Whether it may have been announced."""
 
@@ -64,6 +67,8 @@ class Announcer:
         return 0
 
     async def _say(self, *, ends: bool) -> None:
+        if self._started_at is None:
+            self._started_at = self._clock.now() - timedelta(seconds=self._clock.monotonic() - self._began_s)
         await self._kernel.dispatch(
             AnnounceWorker(
                 worker=self._worker,

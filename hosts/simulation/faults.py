@@ -12,6 +12,9 @@ RATES = (0.005, 0.02, 0.05, 0.15)
 LATENCIES_S = (0.0, 0.002, 0.01, 0.05)
 """How long a port call takes in the mean, in virtual seconds."""
 
+MACHINE_CLOCK_OFFSETS_S = (90.0, 3_600.0)
+"""By how much a machine's own clock may be wrong: beyond all leases, and as a time zone that was set wrong."""
+
 
 @frozen(kw_only=True)
 class Faults:
@@ -32,7 +35,7 @@ class Faults:
     messages: bool = True
     """Messages and hints of the transport are lost, come twice, or come late and so after others."""
     clocks: bool = True
-    """Hosts' clocks differ by seconds."""
+    """Machines' clocks are wrong by up to an hour, or hosts' ideas of the time differ by seconds."""
     sinks: bool = True
     """Sinks of events refuse, hang, accept a part, or accept and then raise."""
     blobs: bool = True
@@ -66,7 +69,12 @@ class Weather:
     sink: float = 0.0
     blobs: float = 0.0
     clock_offset_s: float = 0.0
-    """By how much a host's clock may be wrong."""
+    """By how much a host's clock may be wrong and nobody knows."""
+    machine_clock_offset_s: float = 0.0
+    """By how much a machine's own clock may be wrong. Its host knows better once it has asked the store for the time;
+    0 where hosts have no clock but the right one, and `clock_offset_s`."""
+    clock_jump_every_s: float | None = None
+    """How often a machine counts seconds that did not pass, or stands still and does not count them."""
     latency_s: float = 0.0
 
     @classmethod
@@ -81,6 +89,7 @@ class Weather:
             chosen = random.choice((3.0, 15.0, 60.0))
             return chosen if possible and random.random() < 0.6 else None
 
+        beside = chance_beside(random)
         return cls(
             refused=rate(faults.refusals),
             lost=rate(faults.lost_answers),
@@ -97,4 +106,10 @@ class Weather:
             blobs=random.choice((0.1, 0.3, 0.5)) * (faults.blobs and random.random() < 0.6),
             clock_offset_s=random.choice((0.5, 2.0)) * (faults.clocks and random.random() < 0.5),
             latency_s=random.choice(LATENCIES_S) * (faults.delays or random.random() < 0.5),
+            machine_clock_offset_s=beside.choice(MACHINE_CLOCK_OFFSETS_S) * (faults.clocks and beside.random() < 0.2),
         )
+
+
+def chance_beside(random: Random) -> Random:
+    """A source of chance that takes nothing from another one: what is drawn from it leaves the rest of a seed alone."""
+    return Random(hash(random.getstate()[1]))

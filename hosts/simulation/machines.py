@@ -11,8 +11,10 @@ from random import Random
 from typing import Protocol
 
 from ...adapters.memory import MemoryPersistence
+from ...ports.clock import Clock
 from ...ports.errors import AdapterError
-from ..virtual import LoopClock, Process, VirtualLoop
+from ..virtual import Process, VirtualLoop
+from .clocks import MachineClock
 from .ledger import Ledger
 from .timeline import Timeline
 
@@ -28,9 +30,7 @@ class Incarnation:
         clock: what it believes the time to be.
     """
 
-    def __init__(
-        self, name: str, timeline: Timeline, ledger: Ledger, handle: MemoryPersistence, clock: LoopClock
-    ) -> None:
+    def __init__(self, name: str, timeline: Timeline, ledger: Ledger, handle: MemoryPersistence, clock: Clock) -> None:
         self.name = name
         self.handle = handle
         self.clock = clock
@@ -63,6 +63,15 @@ class Incarnation:
         self._timeline.note(self.name, f"stands still for {duration_s:.0f} s")
         self.process.paused = True
         loop.call_later(duration_s, go_on, context=contextvars.Context())  # a timer of its own would stand still, too
+
+    def miscount(self, seconds: float) -> None:
+        """Count seconds that did not pass; or, below 0, stand still for so long and do not count that."""
+        if not isinstance(self.clock, MachineClock):
+            return
+        if seconds < 0:
+            self.stand_still(-seconds)
+        self._timeline.note(self.name, f"takes {seconds:+.0f} s for passed")
+        self.clock.miscount(seconds)
 
     async def run(self, act: Callable[[], Awaitable[None]]) -> bool:
         """Do something in this process; answers False where it was killed before that was over.

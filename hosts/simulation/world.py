@@ -10,7 +10,7 @@ import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 from typing import Any, Self, TypeVar
@@ -33,6 +33,7 @@ from ...ports.errors import AdapterError, UsageError
 from ...ports.statuses import TERMINAL_RUN
 from ..virtual import LoopClock, TurnThreads, VirtualLoop
 from .checks import RowChecks
+from .clocks import MachineClock
 from .fate import Fate
 from .hosting import Hosting
 from .ledger import Ledger
@@ -55,6 +56,9 @@ FAR_S = 120.0
 
 PAUSED_LEASES = 3.5
 """How many times the duration of its leases a process that is struck stands still."""
+
+MISCOUNTED_S = (2.0, 20.0, 200.0)
+"""By how much machines are wrong about the time that has passed: within what leases allow for, and beyond them."""
 
 
 class Broken(AssertionError):
@@ -239,6 +243,8 @@ class World:
             yield self._restart_now_and_then(weather.restart_every_s)
         if weather.pause_every_s is not None:
             yield self._trouble(weather.pause_every_s, self._pause_one)
+        if weather.clock_jump_every_s is not None:
+            yield self._trouble(weather.clock_jump_every_s, self._miscount_one)
 
     async def _trouble(self, every_s: float, strike: Callable[[Machine], None]) -> None:
         while True:
@@ -265,14 +271,39 @@ class World:
             lease_s = self.setting.lease.total_seconds()
             machine.current.stand_still(self.random.uniform(0.5, 4.0) * lease_s)
 
+    def _miscount_one(self, machine: Machine) -> None:
+        if machine.current is not None and not machine.current.process.paused:
+            self.strikes.kills_left -= 1
+            self.strikes.count("clock jumped")
+            seconds = self.random.choice((-1, 1)) * self.random.choice(MISCOUNTED_S)
+            machine.current.miscount(seconds)
+
     # Processes
 
     def incarnate(self, name: str) -> Incarnation:
         """A new process."""
+        weather = self.setting.weather
+        offset = timedelta(seconds=self.random.uniform(-weather.clock_offset_s, weather.clock_offset_s))
+        if weather.machine_clock_offset_s:
+            return self._incarnate_by_machine_clock(name)
         clock = LoopClock(self.loop)
-        offset_s = self.setting.weather.clock_offset_s
-        clock.offset = timedelta(seconds=self.random.uniform(-offset_s, offset_s))
+        clock.offset = offset
         return Incarnation(name, self.timeline, self.ledger, self.store.connect(), clock)
+
+    def _incarnate_by_machine_clock(self, name: str) -> Incarnation:
+        """A process that knows no time but its machine's until it has asked the store."""
+
+        async def right_time() -> datetime:
+            return self.clock.now()
+
+        async def ask() -> datetime:
+            return await self.strikes.at(incarnation, "clock.read_time", right_time)
+
+        offset_s = self.setting.weather.machine_clock_offset_s
+        offset = timedelta(seconds=self.random.uniform(-offset_s, offset_s))
+        clock = MachineClock(self.loop, ask, start=self.clock.now() + offset)
+        incarnation = Incarnation(name, self.timeline, self.ledger, self.store.connect(), clock)
+        return incarnation
 
     async def insist(self, name: str, act: Callable[[Kernel], Awaitable[bool]]) -> None:
         """Let a client do something, again in a new process where it was killed or did not learn what became of it.

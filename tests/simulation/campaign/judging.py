@@ -100,6 +100,8 @@ def _attempts(world: World, played: Played, details: RunDetails) -> Iterator[str
             yield f"P8: attempt {attempt.attempt} of {attempt.key} failed on {attempt.worker} with {attempt.reason}"
     if world.setting.lease < PATIENT_LEASE and _has_troubles(world.setting.weather):
         return
+    if "clock jumped" in world.strikes.struck:  # who takes minutes for passed takes back what others have
+        return
     struck = _struck(world)
     for attempt in details.attempts:
         worker = attempt.worker or ""

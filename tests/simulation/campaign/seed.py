@@ -9,7 +9,7 @@ from random import Random
 
 from attrs import evolve, frozen
 
-from fairlead.hosts.simulation.faults import Faults
+from fairlead.hosts.simulation.faults import Faults, chance_beside
 from fairlead.hosts.simulation.setting import Setting
 from fairlead.hosts.simulation.timeline import Entry
 from fairlead.hosts.simulation.world import Broken, World
@@ -23,6 +23,10 @@ KILLS_MAX = 8
 
 INLINE_BYTES = (64 * 1024, 64 * 1024, 50)
 """The largest payloads in rows: in a third of all worlds nearly everything is a blob."""
+
+
+CLOCK_JUMPS_S = (None, 3.0, 15.0)
+"""How often machines miscount the time, where hosts go by what their machines count; None for never."""
 
 
 @frozen(kw_only=True)
@@ -65,7 +69,7 @@ def play_seed(
     drawn = [random_flow(random, f"flow{number}") for number in range(random.randint(1, 2))]
     plays = random_plays(random, drawn)
     calm = {played.key: calm_ending(played) for played in plays}
-    setting = Setting.drawn(Faults() if faults is None else faults, random, kills_max=KILLS_MAX)
+    setting = _setting(Faults() if faults is None else faults, random)
     world = World([each.flow for each in drawn], setting, random, inline_bytes_max=random.choice(INLINE_BYTES))
     problems: list[str] = []
     with without(), world:
@@ -89,3 +93,12 @@ def play_seed(
             states=world.checks.states,
             struck=world.strikes.struck,
         )
+
+
+def _setting(faults: Faults, random: Random) -> Setting:
+    """A setting in which clocks may also jump, which costs attempts beyond those that a user's flow has."""
+    setting = Setting.drawn(faults, random, kills_max=KILLS_MAX)
+    if not setting.weather.machine_clock_offset_s:
+        return setting
+    jump_every_s = chance_beside(random).choice(CLOCK_JUMPS_S)
+    return evolve(setting, weather=evolve(setting.weather, clock_jump_every_s=jump_every_s))

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from fairlead.adapters.memory import ManualClock, memory_ports
 from fairlead.hosts.announcing import RETRY_S, Announcer
 from fairlead.hosts.node import NodeHost
 from fairlead.hosts.serverless import ServerlessHost
-from fairlead.kernel import Flow, Kernel, Worker, WorkerState
+from fairlead.hosts.simulation.clocks import MachineClock
+from fairlead.hosts.virtual import VirtualLoop
+from fairlead.kernel import Flow, Kernel, RunStatus, Worker, WorkerState
 from fairlead.kernel.commands import AnnounceWorker
 from fairlead.kernel.workers import as_worker
 from fairlead.ports.errors import Unavailable
@@ -205,3 +208,22 @@ def test_a_node_s_leases_are_its_own() -> None:
 
     assert node.holds("one")
     assert not node.holds("one-1")
+
+
+@pytest.mark.fault(43)
+async def test_nobody_looks_at_a_clock_before_it_is_measured() -> None:
+    """One that is ahead would stay so: a function that was just made is good for leases at its first call."""
+    right = ManualClock()
+
+    async def ask() -> datetime:
+        return right.now()
+
+    clock = MachineClock(VirtualLoop(), ask, start=right.now() + timedelta(hours=1))
+    flow = _echo()
+    kernel = Kernel(flows=[flow], ports=evolve(memory_ports(), clock=clock))
+    async with ServerlessHost(kernel) as host:
+        run = await kernel.start(flow, 5)
+        await host.process_available_jobs(1)
+
+        assert (await run.read()).status is RunStatus.COMPLETED
+    assert abs(clock.now() - right.now()) < timedelta(seconds=1)

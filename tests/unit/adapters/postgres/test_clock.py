@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairlead.adapters.following import DRIFT
 from fairlead.adapters.postgres import PostgresClock
-from fairlead.adapters.postgres.clock import DRIFT
 from fairlead.adapters.postgres.database import Database
 from fairlead.ports.errors import Unavailable
 
