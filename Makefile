@@ -14,7 +14,7 @@ PLANNERS ?= no_seqscan no_indexscan only_seqscan no_hashjoin no_nestloop only_ne
 RUNTIME_EXTRAS := postgres,embedded,uvloop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types imports wheel docs site sim ablation points chaos races crashes pooler planners schedules bench clean
+.PHONY: help demo test check format lint types imports wheel docs site sim ablation marks points chaos races crashes pooler planners schedules bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ sim: $(VENV)/.development ## SEEDS random worlds of flows, clients, hosts and fa
 
 ablation: $(VENV)/.development ## one safeguard after the other is switched off, and the campaign has to find out
 	$(BIN)/python -W ignore -m tests.simulation.ablation
+
+marks: $(VENV)/.development ## which branches of recovery SEEDS worlds and the tests that prove the others reach, the seldom ones first
+	$(BIN)/python -W ignore -m tests.marks --seeds $(SEEDS)
 
 points: $(VENV)/.development ## crash points in memory: every port call of every scenario fails in every way
 	$(BIN)/python -m pytest -q tests/simulation --seeds $(SEEDS)

@@ -1,0 +1,540 @@
+"""By what each mark is reached: a mark is in one of these tables, and a new one has to be put into one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+OFTEN = frozenset(
+    {
+        "a coroutine of others raises what ends processes",
+        "a transaction holds a task whose lease is extended",
+        "a heartbeat comes after another claim",
+        "a heartbeat comes after a cancel",
+        "a heartbeat comes after the task ran",
+        "a delivery is recorded without the shard's lease",
+        "another run has the key",
+        "a duty ends although its host goes on",
+        "a claim fails, and its place is asked again",
+        "a handler blocked the loop beyond its timeout",
+        "a heartbeat failed, and the next must go out",
+        "leases are lost, or their tasks cancelled",
+        "leases ran out while the store could not be reached",
+        "inputs cannot be read for now",
+        "a step of a loop fails",
+        "a loop ends although its host goes on",
+        "a host stops that waits for messages",
+        "messages come while their host stops",
+        "others flush, or the sink is given a pause",
+        "leases ran out",
+        "notes cannot be written for now",
+        "a run is locked that is to be annotated",
+        "nothing waits but outcomes of locked runs",
+        "something in a batch cannot be settled at all",
+        "outcomes may be recorded",
+        "the store cannot be reached, and outcomes stay",
+        "somebody else has locked the run",
+        "one outcome cannot be settled at all",
+        "a step of a tick fails, and stops no other",
+        "a claim may have leased tasks, although no answer came",
+        "what such claims have leased is asked for",
+        "a message comes before its time",
+        "the store fails one of several flushes",
+        "hosts lost their leases",
+        "a task is claimed while the host drains",
+        "tasks were leased by claims whose answers were lost",
+        "the store may still show a lease that was let go",
+        "nothing is to be recorded of an attempt",
+        "an outcome does not wait for its notes any longer",
+        "an outcome comes too late",
+        "an outcome is not of the attempt that has the task",
+        "a host gives its task back",
+        "an attempt fails, and is not the last",
+        "a lease ran out, and another attempt begins",
+        "a run is locked by somebody else, or gone",
+        "somebody was quicker",
+        "events wait behind one that is refused",
+        "the sink leaves a run unfinished",
+        "the sink refuses an event",
+        "a shard is lost, and what the sink accepted comes again",
+        "the answer to a commit is lost, so it is repeated to be recognised",
+        "queued work cannot be announced; polls and the sweep find it",
+        "a sink is user code; what it raises concerns this run alone",
+        "the sink accepts nothing",
+    }
+)
+"""Reached by so many worlds of the campaign, or scenarios whose calls are struck, that a few dozen seeds reach all."""
+
+SELDOM = frozenset(
+    {
+        "the store fails in the middle of a call",
+        "what was delivered stands behind the place that was recorded",
+        "a shard is lost while what was refused is offered again",
+    }
+)
+"""Reached by one in a hundred worlds or so, and not yet by a test of their own: `make marks` asks for them."""
+
+UNPROVEN = frozenset(
+    {
+        "others hold what a claim ranked first",
+        "part of a claim may have been committed",
+        "part of a claim fails",
+        "a transaction cannot be rolled back",
+        "the server is a standby",
+        "a server will not do",
+        "who had a key is gone",
+        "others hold the runs that a claim ranked first",
+        "an object arrives cut off",
+        "the store does not let go what a thread asked for",
+        "the last heartbeat is cut off",
+        "such as no file descriptor left for an event loop",
+        "an attempt is over while its output cannot be written",
+        "the host ended without waiting for this thread",
+        "a heartbeat is answered after its host's loop is closed",
+        "inputs of a claim cannot be read at all",
+        "the store does not have what a task needs",
+        "an attempt is over while its blobs cannot be read",
+        "the input of one task cannot be read at all",
+        "a host that polls does not trust its clock",
+        "a host that takes messages does not trust its clock",
+        "the store goes away while notes are written apart",
+        "an exception of users may answer as it likes",
+        "a blob does not hold what a task needs",
+        "the task of a run that is set apart raises",
+        "the host ends while a batch is taken apart",
+        "there is no such task",
+        "the rules raise over its failure as well",
+        "a wait is over whose step has ended",
+        "a tick was fired before the schedule's input was changed",
+        "it was this one, which is left out",
+        "the start is carried out at this moment",
+        "the sink is still at a call that was given up",
+        "the sink answers no number",
+        "the sink answers a number that cannot be",
+        "somebody else looks, too, and keeps what both need to know",
+        "somebody else was faster to write a schedule",
+        "somebody else was faster to defer a start",
+        "somebody else was faster with a deferred command",
+        "others are always faster",
+        "source lines that cannot be read, a hostile __cause__",
+    }
+)
+"""Known to be reached by none of the proofs that are watched. It is to become empty."""
+
+PROOFS: Mapping[str, str] = {
+    "a function of others cancels itself": "tests/unit/adapters/test_calling.py::test_what_a_function_raises_comes_out",
+    "a thread of others raises what ends processes": (
+        "tests/unit/adapters/test_calling.py::test_what_a_function_raises_comes_out"
+    ),
+    "a thread of others does not end in time": (
+        "tests/unit/adapters/test_calling.py::test_while_a_thread_hangs_no_other_is_begun"
+    ),
+    "a run that is old is gone, or in somebody's hands": (
+        "tests/contract/test_retention.py::test_what_may_not_go_is_not_deleted_either[memory]"
+    ),
+    "two transactions would wait for each other": (
+        "tests/contract/test_locking.py::test_one_of_two_that_wait_for_each_other_gets_contention[memory]"
+    ),
+    "a shard is read without its lease": (
+        "tests/contract/test_outbox.py::test_nothing_is_read_under_a_lost_lease[memory]"
+    ),
+    "a refusal is recorded without the shard's lease": (
+        "tests/contract/test_sinks.py::test_nothing_is_read_or_recorded_under_a_lost_lease[memory]"
+    ),
+    "a queued task is locked by a transaction": (
+        "tests/unit/adapters/memory/test_queues.py::test_refused_tasks_keep_their_place"
+    ),
+    "a scheduled command was written by somebody else": (
+        "tests/contract/test_scheduler.py::test_a_stale_command_is_not_put_back[memory]"
+    ),
+    "the run was inserted by an earlier try": (
+        "tests/contract/behaviours/test_deferring.py::test_a_host_that_dies_while_it_starts_a_run[memory-after]"
+    ),
+    "a statement fails, and its transaction with it": (
+        "tests/contract/test_locking.py::test_one_of_two_that_wait_for_each_other_gets_contention[memory]"
+    ),
+    "a lock is not given in time": "tests/contract/test_locking.py::test_a_cancelled_wait_leaves_no_lock[memory]",
+    "a task is not as it was read": (
+        "tests/contract/test_waiting.py::test_a_cancelled_task_waits_for_nothing[memory-run]"
+    ),
+    "a column is to hold text that is none": (
+        "tests/unit/adapters/postgres/test_arrays.py::test_what_cannot_be_stored_is_refused[texts-values0]"
+    ),
+    "a statement fails in a caller's transaction": (
+        "tests/unit/adapters/postgres/test_callers.py::"
+        "test_stricter_transactions_may_be_ended_by_the_database[psycopg-SERIALIZABLE]"
+    ),
+    "the clock was ahead of the server's, and slows down": (
+        "tests/unit/adapters/postgres/test_clock.py::test_a_clock_that_is_ahead_waits_for_the_server"
+    ),
+    "no connection can be opened": (
+        "tests/unit/adapters/postgres/test_errors.py::test_an_unreachable_server_is_worth_another_attempt"
+    ),
+    "a coroutine is cancelled that opens a connection": (
+        "tests/unit/adapters/postgres/test_pool.py::test_opening_that_is_cancelled_leaves_no_socket"
+    ),
+    "a block fails, and its transaction with it": (
+        "tests/unit/adapters/postgres/test_pool.py::test_a_transaction_that_is_cancelled_is_rolled_back"
+    ),
+    "a commit commits nothing": (
+        "tests/unit/adapters/postgres/test_errors.py::test_a_transaction_that_failed_is_not_taken_for_committed"
+    ),
+    "the server ends a transaction for another's sake": (
+        "tests/unit/adapters/postgres/test_callers.py::"
+        "test_stricter_transactions_may_be_ended_by_the_database[psycopg-SERIALIZABLE]"
+    ),
+    "the server goes down, or cannot write": (
+        "tests/unit/adapters/postgres/test_errors.py::test_states_have_their_families[08006-Unavailable-CommitUnknown]"
+    ),
+    "the driver refuses a value": (
+        "tests/unit/adapters/postgres/test_errors.py::"
+        "test_errors_without_a_state_have_their_families[error5-UnstorableValue-UnstorableValue]"
+    ),
+    "a connection is cut": (
+        "tests/unit/adapters/postgres/test_errors.py::"
+        "test_errors_without_a_state_have_their_families[error0-Unavailable-CommitUnknown]"
+    ),
+    "the server refuses a value": (
+        "tests/unit/adapters/postgres/test_errors.py::test_a_transaction_that_failed_is_not_taken_for_committed"
+    ),
+    "the answer to a commit of the database is lost": (
+        "tests/unit/adapters/postgres/test_errors.py::"
+        "test_errors_without_a_state_have_their_families[error0-Unavailable-CommitUnknown]"
+    ),
+    "a connection listens in a loop that was closed": (
+        "tests/unit/adapters/postgres/test_transport.py::test_what_cannot_be_read_wakes_everybody[]"
+    ),
+    "nothing can listen": (
+        "tests/unit/adapters/postgres/test_transport.py::test_an_unreachable_listener_costs_only_latency"
+    ),
+    "the connection that listens is lost": (
+        "tests/unit/adapters/postgres/test_transport.py::test_listening_survives_the_loss_of_its_connection"
+    ),
+    "no connection comes free in time": (
+        "tests/unit/adapters/postgres/test_pool.py::test_waiting_for_a_connection_is_bounded"
+    ),
+    "the server ended a connection that lay idle": (
+        "tests/unit/adapters/postgres/test_pool.py::test_what_the_server_ended_is_replaced_unnoticed"
+    ),
+    "a connection comes back in use": (
+        "tests/unit/adapters/postgres/test_pool.py::test_a_connection_that_is_not_idle_is_closed"
+    ),
+    "a loop was closed that had connections": (
+        "tests/unit/adapters/postgres/test_event_loops.py::test_a_connection_lent_in_a_closed_loop_is_closed[False]"
+    ),
+    "rows are not as they were read": (
+        "tests/contract/test_waiting.py::test_a_refused_guard_is_corruption[postgres-suspending under a stale token]"
+    ),
+    "a wait is over that was to be ended": (
+        "tests/contract/test_waiting.py::test_a_cancelled_task_waits_for_nothing[postgres-step]"
+    ),
+    "a run, or its key, is there already": (
+        "tests/contract/behaviours/test_reading_and_trouble.py::"
+        "test_a_start_whose_answer_was_lost_makes_one_run[postgres]"
+    ),
+    "a key of several has another request": (
+        "tests/contract/test_starting.py::test_another_request_under_a_key_inserts_nothing[postgres]"
+    ),
+    "a guard stops a transaction": (
+        "tests/contract/test_waiting.py::test_a_cancelled_task_waits_for_nothing[postgres-step]"
+    ),
+    "a statement of the database fails, and its transaction with it": (
+        "tests/contract/test_locking.py::test_a_wait_ends_with_the_lock_timeout[postgres_only_seqscan]"
+    ),
+    "a wake-up cannot be sent": (
+        "tests/unit/adapters/postgres/test_transport.py::test_an_announcement_that_cannot_be_sent_is_dropped"
+    ),
+    "what is heard is not ours, or was too long to be said": (
+        "tests/unit/adapters/postgres/test_transport.py::test_what_cannot_be_read_wakes_everybody[]"
+    ),
+    "an object cannot be written or deleted for now": (
+        "tests/unit/adapters/s3/test_errors.py::test_a_refusal_is_final_and_says_what_to_do[anything else]"
+    ),
+    "a put whose answer was lost meets its own object": (
+        "tests/unit/adapters/s3/test_faults.py::test_a_put_goes_through_what_passes[lost after it arrived]"
+    ),
+    "an object is written or deleted by another": (
+        "tests/unit/adapters/s3/test_faults.py::test_a_put_that_overwrites_goes_through_it_too[conflict]"
+    ),
+    "the object store refuses or fails": (
+        "tests/unit/adapters/s3/test_errors.py::test_a_refusal_is_final_and_says_what_to_do[anything else]"
+    ),
+    "a folder vanishes under a new name": (
+        "tests/unit/adapters/s3/test_folder.py::test_a_folder_that_vanishes_while_a_blob_is_named_is_made_again"
+    ),
+    "a writer crashed before its file had a name": (
+        "tests/unit/adapters/s3/test_folder.py::test_what_killed_writers_left_is_removed_after_a_day"
+    ),
+    "the disk is full, or fails": (
+        "tests/unit/adapters/s3/test_folder.py::test_the_disk_s_troubles_are_told_apart[failing]"
+    ),
+    "the folder may not be written to": (
+        "tests/unit/adapters/s3/test_folder.py::test_the_disk_s_troubles_are_told_apart[without hard links]"
+    ),
+    "the system's clock is set back": (
+        "tests/unit/adapters/test_system.py::test_a_system_clock_that_is_set_back_does_not_take_time_back"
+    ),
+    "not all blobs can be looked at in time": (
+        "tests/unit/hosts/test_caring.py::test_a_tick_that_is_short_of_time_collects_what_it_can"
+    ),
+    "an attempt is stopped before its input is here": (
+        "tests/unit/hosts/test_cancelling.py::test_an_attempt_that_has_not_begun_is_dropped"
+    ),
+    "classes of users may raise anything while they are made": (
+        "tests/unit/hosts/test_hostile_endings.py::"
+        "test_whatever_making_an_input_raises_is_a_failed_attempt[delivers-Panic]"
+    ),
+    "a thread goes on although its attempt is stopped": (
+        "tests/unit/hosts/test_cancelling.py::test_a_running_handler_is_stopped[delivers-thread-loop]"
+    ),
+    "a result comes after its attempt was stopped": (
+        "tests/unit/hosts/test_cancelling.py::test_a_running_handler_is_stopped[delivers-async-loop]"
+    ),
+    "a handler ends after its host": (
+        "tests/unit/hosts/test_draining.py::test_a_thread_keeps_its_task_while_its_process_lives[delivers]"
+    ),
+    "a handler ends after its attempt": (
+        "tests/unit/hosts/test_cancelling.py::test_a_running_handler_is_stopped[delivers-thread-loop]"
+    ),
+    "an output cannot be written at all": (
+        "tests/unit/hosts/test_large_troubles.py::test_an_output_that_is_refused_may_be_tolerated[delivers]"
+    ),
+    "a handler swallows its cancellation": (
+        "tests/unit/hosts/test_cancelling.py::test_a_handler_that_goes_on_gives_its_slot_up[delivers-async]"
+    ),
+    "the process may have no thread more": (
+        "tests/unit/hosts/test_hostile_endings.py::"
+        "test_without_any_thread_an_attempt_fails_and_may_be_tried_again[delivers]"
+    ),
+    "a thread outlives its grace": (
+        "tests/unit/hosts/test_cancelling.py::test_a_handler_that_goes_on_gives_its_slot_up[delivers-thread]"
+    ),
+    "the message is no job": "tests/unit/hosts/test_serverless.py::test_what_is_no_job_is_told_so['7']",
+    "a blob that a task needs is lost": (
+        "tests/contract/behaviours/test_blob_faults.py::"
+        "test_damage_is_noticed_and_nothing_is_taken_in_its_place[memory-_truncated]"
+    ),
+    "a host that takes messages recalls tasks": (
+        "tests/unit/hosts/test_recalling.py::test_a_lost_answer_costs_a_node_no_attempt[delivers]"
+    ),
+    "tasks do not end while their host drains": (
+        "tests/unit/hosts/test_draining.py::test_a_thread_keeps_its_task_while_its_process_lives[delivers]"
+    ),
+    "tasks are left to their leases": (
+        "tests/unit/hosts/test_draining.py::test_a_thread_keeps_its_task_while_its_process_lives[delivers]"
+    ),
+    "a host ends before its notes can be written": (
+        "tests/unit/hosts/test_note_writing.py::test_a_host_ends_although_its_notes_cannot_be_written"
+    ),
+    "an attempt annotates without its lease": (
+        "tests/contract/behaviours/test_noting.py::test_a_zombie_annotates_nothing[memory]"
+    ),
+    "the store refuses what an attempt noted": (
+        "tests/unit/hosts/test_note_writing.py::test_a_refusal_that_nobody_foresaw_takes_no_others_with_it"
+    ),
+    "what was raised does not say how to go on": (
+        "tests/unit/hosts/test_hostile_endings.py::"
+        "test_an_exception_that_makes_no_sense_is_retried_as_its_step_says[delivers-hostile-class-async]"
+    ),
+    "`failure_of` trusts nothing, but memory may be short": (
+        "tests/unit/hosts/test_hostile_endings.py::"
+        "test_a_failure_that_cannot_be_described_is_recorded_all_the_same[delivers]"
+    ),
+    "a row that a task needs is not there": (
+        "tests/unit/hosts/test_payloads.py::test_what_is_missing_is_said_for_its_task_alone"
+    ),
+    "a function's clock may be too wrong for leases": (
+        "tests/unit/hosts/test_serverless.py::test_a_call_with_an_uncertain_clock_takes_on_nothing"
+    ),
+    "the time of a call is over": (
+        "tests/unit/hosts/test_serverless.py::test_a_thread_that_does_not_end_is_left_to_its_lease[delivers]"
+    ),
+    "a task cannot be given back in time": (
+        "tests/unit/hosts/test_serverless.py::test_a_thread_that_does_not_end_is_left_to_its_lease[delivers]"
+    ),
+    "for how long is unknown, so its slot goes to others": (
+        "tests/unit/hosts/test_settling.py::test_a_run_that_stays_locked_does_not_hold_the_others_up"
+    ),
+    "a run stays locked, and is set apart": (
+        "tests/unit/hosts/test_settling.py::test_a_run_that_stays_locked_does_not_hold_the_others_up"
+    ),
+    "a run is locked for longer than a transaction may wait": (
+        "tests/unit/hosts/test_settling.py::test_after_a_lock_timeout_each_run_goes_on_alone"
+    ),
+    "something is locked for long: find out which run": (
+        "tests/unit/hosts/test_settling.py::test_after_a_lock_timeout_each_run_goes_on_alone"
+    ),
+    "the blob store refuses an output for good": (
+        "tests/unit/hosts/test_large_troubles.py::test_an_output_that_is_refused_may_be_tolerated[delivers]"
+    ),
+    "the elements of a stream are not in the store any more": (
+        "tests/unit/hosts/test_streams.py::test_what_is_gone_is_an_error"
+    ),
+    "there is no thread at all": (
+        "tests/unit/hosts/test_hostile_endings.py::"
+        "test_without_any_thread_an_attempt_fails_and_may_be_tried_again[delivers]"
+    ),
+    "no further thread can be started": (
+        "tests/unit/hosts/test_hostile_endings.py::"
+        "test_without_any_thread_an_attempt_fails_and_may_be_tried_again[delivers]"
+    ),
+    "a thread that died of what its work raises would be missing": (
+        "tests/unit/hosts/virtual/test_turns.py::test_a_host_that_ends_frees_the_threads_that_wait"
+    ),
+    "the clock may be too wrong for leases": (
+        "tests/unit/hosts/test_serverless.py::test_a_call_with_an_uncertain_clock_takes_on_nothing"
+    ),
+    "messages name what this host has no code or queue for": (
+        "tests/unit/hosts/test_node_host.py::test_a_flow_the_host_lacks_is_left_alone[delivers]"
+    ),
+    "a message comes, and no slot is free": (
+        "tests/unit/hosts/test_ticks.py::test_messages_without_a_slot_come_again_at_once"
+    ),
+    "a task that lost a lease waits for the end of another": (
+        "tests/unit/hosts/test_ticks.py::test_one_task_that_lost_a_lease_at_a_time"
+    ),
+    "an attempt is over while the store fails": (
+        "tests/unit/hosts/test_trying.py::test_an_attempt_that_is_over_is_not_worked_for"
+    ),
+    "the store fails an attempt": "tests/unit/hosts/test_trying.py::test_it_is_tried_until_it_works",
+    "an attempt is over before its errand begins": "tests/unit/hosts/test_trying.py::test_a_thread_waits_for_the_loop",
+    "a thread asks for something after its host has ended": (
+        "tests/unit/hosts/test_trying.py::test_a_thread_that_outlives_its_host_is_told"
+    ),
+    "an attempt is over while its thread waits": (
+        "tests/unit/hosts/test_trying.py::test_a_thread_that_waits_while_its_host_ends_is_told[host]"
+    ),
+    "a task is known already, or was let go": (
+        "tests/unit/hosts/test_recalling.py::test_what_was_let_go_unsettled_is_not_taken_on_again"
+    ),
+    "the others must not be left behind, whatever is the matter with this one": (
+        "tests/unit/hosts/test_hostile_endings.py::"
+        "test_a_task_that_cannot_be_begun_does_not_keep_others_from_it[delivers]"
+    ),
+    "a handler does not end within its grace": (
+        "tests/unit/hosts/test_cancelling.py::test_a_handler_that_goes_on_gives_its_slot_up[delivers-async]"
+    ),
+    "a handler that was written off has ended": (
+        "tests/unit/hosts/test_cancelling.py::test_a_handler_that_goes_on_gives_its_slot_up[delivers-async]"
+    ),
+    "the process ends, and threads with it": (
+        "tests/unit/hosts/test_draining.py::test_a_process_that_ends_gives_the_tasks_of_threads_back[delivers]"
+    ),
+    "one run of many is not as it was found": (
+        "tests/contract/behaviours/test_bulk_control.py::test_a_run_that_somebody_holds_keeps_no_other_back[memory]"
+    ),
+    "a step has ended beside its task": (
+        "tests/unit/kernel/decisions/test_settle.py::test_in_one_batch_what_completed_counts_before_what_failed"
+    ),
+    "a task has used up its attempts by losing leases": (
+        "tests/contract/behaviours/test_never_again.py::test_a_poison_pill_is_not_delivered_for_ever[memory]"
+    ),
+    "the rules raise over a run that begins": (
+        "tests/unit/kernel/decisions/test_claim_and_handover.py::test_a_run_that_cannot_be_evaluated_fails_alone"
+    ),
+    "the announcement of a loss is refused as well": (
+        "tests/contract/behaviours/test_sinks_in_trouble.py::test_what_comes_right_after_a_loss_is_not_lost[memory]"
+    ),
+    "the rules raise over a lease that ran out": (
+        "tests/contract/behaviours/test_reading_and_trouble.py::"
+        "test_the_reaper_is_not_stopped_by_one_broken_run[memory]"
+    ),
+    "the rules raise over an outcome": (
+        "tests/contract/behaviours/test_reading_and_trouble.py::test_a_settle_is_not_stopped_by_one_broken_run[memory]"
+    ),
+    "a signal with this key was accepted before": (
+        "tests/contract/behaviours/test_signals.py::test_a_resume_token_is_good_for_one_answer[memory]"
+    ),
+    "the rules raise over the end of a wait": (
+        "tests/unit/kernel/decisions/test_wake.py::test_a_run_whose_rules_raise_fails_alone"
+    ),
+    "the store refuses a value of a batch": (
+        "tests/contract/behaviours/test_reading_and_trouble.py::"
+        "test_contention_in_one_half_keeps_what_the_other_handed_over[memory]"
+    ),
+    "half of a batch is recorded, and the other half cannot be": (
+        "tests/contract/behaviours/test_reading_and_trouble.py::"
+        "test_a_half_that_failed_is_repeated_with_the_whole_batch[memory]"
+    ),
+    "an earlier try of a rerun may have been committed": (
+        "tests/contract/behaviours/test_rerunning.py::test_a_lost_rerun_is_recognised_after_further_generations[memory]"
+    ),
+    "an earlier try of a rerun was committed": (
+        "tests/contract/behaviours/test_rerunning.py::test_a_lost_rerun_is_recognised_after_further_generations[memory]"
+    ),
+    "a scheduled command fails; it concerns no other": (
+        "tests/contract/behaviours/test_deferring.py::"
+        "test_a_start_whose_key_was_used_for_another_payload_meanwhile_is_held[memory]"
+    ),
+    "somebody was faster to start what has the key": (
+        "tests/contract/behaviours/test_deferring.py::"
+        "test_a_deadline_of_its_own_stays_that_of_the_run_that_got_the_key[memory]"
+    ),
+    "the run is pruned, or not started yet and not to be any more": (
+        "tests/contract/behaviours/test_deferring.py::"
+        "test_the_deadline_of_a_run_that_has_not_started_withdraws_its_start[memory-mail-7]"
+    ),
+    "nothing is leased for a sink that is stuck here": (
+        "tests/contract/behaviours/test_sinks_in_trouble.py::"
+        "test_a_sink_that_is_stuck_in_one_process_is_served_by_others[memory-callable]"
+    ),
+    "the sink refuses one run after the other, and is given a pause": (
+        "tests/contract/behaviours/test_sinks_in_trouble.py::test_what_it_did_not_ask_for_is_no_sign_of_life[memory]"
+    ),
+    "the sink is well again": (
+        "tests/contract/behaviours/test_sinks_in_trouble.py::test_what_it_did_not_ask_for_is_no_sign_of_life[memory]"
+    ),
+    "a shard is lost in the middle of its pages": (
+        "tests/contract/behaviours/test_outbox.py::test_a_flusher_that_stood_still_changes_no_order[memory]"
+    ),
+    "an event is refused for the last time, and is a dead letter": (
+        "tests/contract/behaviours/test_sinks_in_trouble.py::test_what_comes_right_after_a_loss_is_not_lost[memory]"
+    ),
+    "a dead letter is refused again": (
+        "tests/contract/behaviours/test_outbox.py::test_a_replay_keeps_the_order_of_each_run_and_is_paced[memory]"
+    ),
+    "a transaction got into another's way, and left no trace": (
+        "tests/contract/behaviours/test_reading_and_trouble.py::"
+        "test_contention_in_one_half_keeps_what_the_other_handed_over[memory]"
+    ),
+    "a try after it fails otherwise": (
+        "tests/contract/behaviours/test_signals.py::test_a_signal_of_which_nothing_is_known_may_be_repeated[memory]"
+    ),
+    "a commit stays unknown, however often it is tried": (
+        "tests/unit/kernel/test_unknown_effects.py::test_the_input_of_a_run_that_is_not_there_goes_with_it[error1-1]"
+    ),
+    "a try finds the run cancelled already": "tests/simulation/test_schedules.py::test_several_strikes_at_once",
+    "an earlier try of a cancel was committed": "tests/simulation/test_schedules.py::test_several_strikes_at_once",
+    "a schedule is as it is to be": "tests/simulation/test_schedules.py::test_several_strikes_at_once",
+    "a signal is sent again": (
+        "tests/contract/behaviours/test_signals.py::test_a_resume_token_is_good_for_one_answer[memory]"
+    ),
+    "a broken __str__ must not hide the failure it belongs to": (
+        "tests/contract/behaviours/test_noting.py::test_fields_that_are_no_json_become_text[memory]"
+    ),
+    "a metaclass may answer as it likes": (
+        "tests/unit/kernel/test_failures.py::test_nothing_about_an_exception_is_trusted[nameless]"
+    ),
+    "a blob is read again, since the answer may be what was damaged": (
+        "tests/contract/behaviours/test_blob_faults.py::"
+        "test_damage_is_noticed_and_nothing_is_taken_in_its_place[memory-_truncated]"
+    ),
+    "a blob is missing": "tests/unit/kernel/test_spilling.py::test_a_blob_is_what_was_written_or_an_error[None]",
+    "the store itself finds a blob damaged": (
+        "tests/unit/kernel/test_spilling.py::test_what_a_store_finds_damaged_itself_is_a_corrupt_blob"
+    ),
+    "a blob is not what was written": (
+        "tests/contract/behaviours/test_blob_faults.py::"
+        "test_damage_is_noticed_and_nothing_is_taken_in_its_place[memory-_truncated]"
+    ),
+    "whatever a value of users does, it only wanted to be logged": (
+        "tests/contract/behaviours/test_noting.py::test_fields_that_are_no_json_become_text[memory]"
+    ),
+    "the blob is there, written by a try whose answer was lost": (
+        "tests/simulation/test_schedules.py::test_several_strikes_at_once"
+    ),
+    "a client cannot write a blob": "tests/simulation/test_schedules.py::test_several_strikes_at_once",
+    "a subscriber's function raises": (
+        "tests/contract/behaviours/test_sinks_in_trouble.py::test_what_comes_right_after_a_loss_is_not_lost[memory]"
+    ),
+}
+"""The test that reaches each of the others, whatever a world draws."""
