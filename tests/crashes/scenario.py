@@ -37,8 +37,17 @@ EXPECTED: dict[str, tuple[RunStatus, Any]] = {
 }
 """How each run ends, by key: its result, or the reason of its end."""
 
+_MORE_THAN_ONCE = {("reserve", "1"): 2, ("print_label", "0"): 2}
+"""Tasks, by step and element, that are executed more than once where nobody is killed: one is retried, one checked."""
+
 PRUNED = "old"
 """The key of a run of which nothing is left."""
+
+
+def executions_max(task: str, kills: int) -> int:
+    """How often a task may be executed: as often as without kills, and once more after each."""
+    _, step, _, element = task.split("/")
+    return _MORE_THAN_ONCE.get((step, element), 1) + kills
 
 
 class Ledger:
