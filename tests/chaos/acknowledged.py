@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 from collections import defaultdict
+from collections.abc import Mapping
 
 from attrs import define, field, frozen
 
 from fairlead.kernel import RunStatus
-from tests.chaos.flows import Job
+from tests.chaos.jobs import Job
 
 
 @define(eq=False)
@@ -41,6 +43,30 @@ class Frozen:
     tasks: dict[str, TaskState]
 
 
+class End(enum.StrEnum):
+    """How a transaction of an application ended, as far as the application knows."""
+
+    COMMITTED = "committed"
+    ROLLED_BACK = "rolled back"
+    KILLED = "killed"
+    """Before its commit was sent."""
+    UNKNOWN = "unknown"
+    """The commit was sent, and nothing came back."""
+
+
+@frozen(kw_only=True)
+class Transaction:
+    """What an application put down at once."""
+
+    row: str
+    """A row of its own."""
+    end: End
+    starts: Mapping[str, str] = field(factory=dict[str, str])
+    """The flows of runs that were started in it, by key."""
+    signals: Mapping[str, str] = field(factory=dict[str, str])
+    """The keys of signals that were sent in it, by run."""
+
+
 @define(eq=False)
 class Acknowledged:
     """All of it."""
@@ -59,6 +85,9 @@ class Acknowledged:
     """By run, the highest that a rerun has answered."""
     unanswered: set[str] = field(factory=set[str])
     """Runs that are left waiting for a signal on purpose."""
+
+    transactions: list[Transaction] = field(factory=list[Transaction])
+    """Those of applications, each once for every time that it was tried and ended for certain."""
 
     def by_run(self) -> dict[str, Started]:
         """What each run was started with."""

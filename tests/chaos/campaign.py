@@ -17,22 +17,24 @@ from attrs import field, frozen
 from fairlead.adapters.postgres import postgres_ports
 from fairlead.kernel import Kernel, RunRecord, RunStatus
 from fairlead.kernel.cron import Cron
+from tests.chaos.application import ROWS, Application
 from tests.chaos.checks import violations
 from tests.chaos.client import Client
-from tests.chaos.conductor import Conductor, Pace
+from tests.chaos.conductor import STOP_TIMEOUT_S, Conductor, Pace
 from tests.chaos.facts import Facts, Ticks, executions_of, published_of, read_rows
-from tests.chaos.flows import FLOWS, LEAVES, Job, Made, beat
+from tests.chaos.flows import FLOWS, LEAVES
+from tests.chaos.jobs import Job, Made
 from tests.chaos.ledger import Ledger, LedgerReader
 from tests.chaos.proxy import Proxy, ProxyFault, proxied
 from tests.chaos.report import Report
 from tests.chaos.server import Server, opened
+from tests.chaos.waiting import beat
 from tests.chaos.worker import INLINE_BYTES_MAX, WorkerSettings, worker_kernel
 from tests.chaos.workers import Workers
 
 CRON = "*/2 * * * * *"
 TELL_S = 5.0
 LOOK_S = 0.5
-STOP_TIMEOUT_S = 60.0
 
 IMPOSSIBLE = re.compile(r"CorruptionError|was never retrieved|internal_error|Fatal Python error")
 """What no worker's log may say, whatever is done to it."""
@@ -66,8 +68,14 @@ async def run(settings: Settings) -> Report:
         stack.callback(workers.kill_all)
         kernel = await stack.enter_async_context(_kernel(client_url, pool_size=8))
         sound = await stack.enter_async_context(_kernel(server.url, pool_size=4))
+        await server.execute(ROWS)
         client = Client(
-            kernel, sound, LedgerReader(workers.ledger), random.Random(f"{settings.seed}/client"), settings.live_runs
+            kernel,
+            Application(kernel, client_url, set()),
+            sound,
+            LedgerReader(workers.ledger),
+            random.Random(f"{settings.seed}/client"),
+            settings.live_runs,
         )
         conductor = Conductor(
             workers, settings.workers, server, [worker_proxy, client_proxy], settings.seed, settings.pace
@@ -94,7 +102,7 @@ async def run(settings: Settings) -> Report:
             for task in (alive, working, telling):
                 task.cancel()
             await asyncio.gather(alive, working, telling, return_exceptions=True)
-        workers.deaths += await workers.end(STOP_TIMEOUT_S)
+        await workers.end(STOP_TIMEOUT_S)
         for name, rows in (await sound.ports.persistence.check_invariants()).items():
             if rows:
                 broken[f"{name} (afterwards)"] = rows
@@ -108,6 +116,7 @@ async def run(settings: Settings) -> Report:
         lost=Counter(worker_proxy.lost) + Counter(client_proxy.lost),
         asked=client.asked,
         workers=workers.started,
+        slowest_stop_s=workers.slowest_stop_s,
         facts=facts,
         violations=[*stuck, *(f"client: {each}" for each in client.problems), *violations(facts, client.told)],
     )
@@ -123,6 +132,7 @@ async def _kernel(url: str, *, pool_size: int) -> AsyncGenerator[Kernel]:
 async def _make_sink_known(server: Server, settings: Settings) -> None:
     """Let the store know the workers' sink before there is any event, so that it is owed all of them."""
     worker = WorkerSettings(
+        name="nobody",
         url=server.url,
         ledger=str(settings.folder / "ledger"),
         seed=0,
@@ -162,9 +172,9 @@ async def _tell(settings: Settings, conductor: Conductor, client: Client, proxie
         lost = sum(proxy.lost[ProxyFault.LOSE_COMMIT] for proxy in proxies)
         settings.tell(
             f"{time.monotonic() - began:5.0f} s  {asked['starts']:5} started  {len(client.live):3} live  "
-            f"{done['kills']:4} kills  {done['zombies']:3} zombies  {done['restarts']:3} restarts  "
-            f"{done['terminated']:4} terminated  {lost:3} commits lost  {len(conductor.workers.able())} able  "
-            f"{len(client.problems)} problems"
+            f"{done['kills']:4} kills  {done['stops']:3} stops  {done['zombies']:3} zombies  "
+            f"{done['restarts']:3} restarts  {done['terminated']:4} terminated  {lost:3} commits lost  "
+            f"{len(conductor.workers.able())} able  {len(client.problems)} problems"
         )
 
 
@@ -220,12 +230,15 @@ async def _facts(
             made: Made | None = await kernel.run(record.id).output(LEAVES[record.flow])
             assert made is not None
             values[record.id] = made.value
-    runs, tasks, signals = await read_rows(server.url, values)
+    rows = await read_rows(server.url, values)
     lines = LedgerReader(workers.ledger).fresh()
     return Facts(
-        runs=runs,
-        tasks=tasks,
-        signals=signals,
+        runs=rows.runs,
+        tasks=rows.tasks,
+        signals=rows.signals,
+        rows=rows.written,
+        lost=rows.lost,
+        stopped=workers.ended,
         executions=executions_of(lines),
         published=published_of(lines),
         ticks=ticks,

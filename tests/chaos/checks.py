@@ -13,13 +13,18 @@ from typing import Final
 
 from fairlead.kernel import RunStatus, TaskStatus
 from fairlead.ports.statuses import TERMINAL_RUN
-from tests.chaos.acknowledged import Acknowledged, TaskState
+from tests.chaos.acknowledged import Acknowledged, End, TaskState
 from tests.chaos.facts import Facts, TaskFact
-from tests.chaos.flows import MAX_ATTEMPTS_OF, expected
+from tests.chaos.flows import MAX_ATTEMPTS_OF
+from tests.chaos.jobs import expected
 from tests.chaos.ledger import Execution, Published
+from tests.chaos.waiting import fleeting
 
 SUSPENDS: Final = "/order/"
 """In the ids of tasks that suspend: their checks have attempts of their own, which begin with 1 again."""
+
+STORE_AWAY: Final = "leases ran out while the store could not be reached"
+"""What a worker logs that cannot keep its leases."""
 
 Check = Callable[[Facts, Acknowledged], Iterator[str]]
 
@@ -32,10 +37,12 @@ def invariants(facts: Facts, told: Acknowledged) -> Iterator[str]:
 
 def starts(facts: Facts, told: Acknowledged) -> Iterator[str]:
     """Every acknowledged start is one run, and every run was asked for (P1, P7)."""
+    gone = forgotten(facts)
     for key, started in told.starts.items():
-        if len(started.run_ids) > 1:
-            yield f"the start with key {key} was answered with several runs: {sorted(started.run_ids)}"
-        for run_id in started.run_ids:
+        left = started.run_ids - gone
+        if len(left) > 1:
+            yield f"the start with key {key} was answered with several runs: {sorted(left)}"
+        for run_id in left:
             run = facts.runs.get(run_id)
             if run is None:
                 yield f"run {run_id}, acknowledged for key {key}, does not exist"
@@ -47,6 +54,21 @@ def starts(facts: Facts, told: Acknowledged) -> Iterator[str]:
     for (flow, found), count in Counter((run.flow, run.key) for run in facts.runs.values()).items():
         if count > 1:
             yield f"{count} runs of {flow} have the key {found}"
+
+
+def transactions(facts: Facts, told: Acknowledged) -> Iterator[str]:
+    """What was in one transaction is there together: once it was committed, and never else (behaviour 12)."""
+    keys = {(run.flow, run.key) for run in facts.runs.values()}
+    signals = {(signal.run, signal.key) for signal in facts.signals}
+    for each in told.transactions:
+        there = {"the row": each.row in facts.rows}
+        there |= {f"the run with key {key}": (flow, key) in keys for key, flow in each.starts.items()}
+        there |= {f"the signal for run {run}": (run, key) in signals for run, key in each.signals.items()}
+        found = set(there.values())
+        right = [{True}, {False}] if each.end is End.UNKNOWN else [{each.end is End.COMMITTED}]
+        if found not in right:
+            told_of = ", ".join(f"{what} {'exists' if exists else 'does not exist'}" for what, exists in there.items())
+            yield f"transaction {each.row} ({each.end}): {told_of}"
 
 
 def ends(facts: Facts, told: Acknowledged) -> Iterator[str]:
@@ -133,8 +155,11 @@ def executions(facts: Facts, told: Acknowledged) -> Iterator[str]:
             begun[line.task].append(line)
         else:
             ended[line.task].add(line.attempt)
+    gone = forgotten(facts)
     for name, lines in begun.items():
         task = facts.tasks.get(name)
+        if task is None and name.partition("/")[0] in gone:
+            continue
         if task is None:
             yield f"task {name} was executed, and does not exist"
             continue
@@ -168,7 +193,7 @@ def events(facts: Facts, told: Acknowledged) -> Iterator[str]:
     for run in facts.runs.values():
         if len(got[run.id]) != run.events:
             yield f"run {run.id} has {run.events} events, and the sink got {len(got[run.id])}"
-    for run_id in got.keys() - facts.runs.keys():
+    for run_id in got.keys() - facts.runs.keys() - forgotten(facts):
         yield f"the sink got events of run {run_id}, which does not exist"
 
 
@@ -178,6 +203,22 @@ def ticks(facts: Facts, told: Acknowledged) -> Iterator[str]:
     for tick in facts.ticks.expected:
         if found[tick] != 1:
             yield f"the tick of {tick} has {found[tick]} runs"
+    for tick in found.keys() - set(facts.ticks.expected):
+        yield f"there is a run for {tick}, which is no tick"
+
+
+def stops(facts: Facts, told: Acknowledged) -> Iterator[str]:
+    """A worker that is told to stop loses no attempt: what it has at hand ends, or is given back.
+
+    Unless it could not keep its leases, or give them back, and says so.
+    """
+    begun = {(line.task, line.attempt, line.pid) for line in facts.executions if line.what == "begin"}
+    for lost in facts.lost:
+        stopped = facts.stopped.get(lost.worker)
+        if stopped is None or lost.task in stopped.said or STORE_AWAY in stopped.said:
+            continue
+        if (lost.task, lost.attempt, stopped.pid) in begun:
+            yield f"attempt {lost.attempt} of task {lost.task} was lost with {lost.worker}, which ended in order"
 
 
 def deaths(facts: Facts, told: Acknowledged) -> Iterator[str]:
@@ -188,6 +229,7 @@ def deaths(facts: Facts, told: Acknowledged) -> Iterator[str]:
 CHECKS: Final[tuple[Check, ...]] = (
     invariants,
     starts,
+    transactions,
     ends,
     outputs,
     cancels,
@@ -196,6 +238,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     executions,
     events,
     ticks,
+    stops,
     deaths,
 )
 
@@ -203,6 +246,13 @@ CHECKS: Final[tuple[Check, ...]] = (
 def violations(facts: Facts, told: Acknowledged) -> list[str]:
     """All that contradicts a promise, with the name of the check that found it."""
     return [f"{check.__name__}: {found}" for check in CHECKS for found in check(facts, told)]
+
+
+def forgotten(facts: Facts) -> set[str]:
+    """Runs that are gone and may be: they are kept for a while only, and everything was told of them, to their end."""
+    last = {line.run: line for line in facts.published if line.flow == fleeting.slug}
+    complete = {run_id for run_id, line in last.items() if line.type == "run.completed"}
+    return complete - facts.runs.keys()
 
 
 def _spent_in_losses(task: TaskFact) -> bool:

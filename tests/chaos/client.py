@@ -10,16 +10,19 @@ import asyncio
 import itertools
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field
 
 from fairlead.kernel import IdempotencyConflict, Kernel, RunFilter, RunRecord, RunStatus
 from fairlead.ports.errors import AdapterError, CommitUnknown, UsageError
-from tests.chaos.acknowledged import Acknowledged, Frozen, Started, TaskState
-from tests.chaos.flows import FLOWS, LEAVES, Job, answer, answer_to
+from tests.chaos.acknowledged import Acknowledged, End, Frozen, Started, TaskState, Transaction
+from tests.chaos.application import Application, Wanted
+from tests.chaos.flows import FLOWS, LEAVES
+from tests.chaos.jobs import Job, answer_to
 from tests.chaos.ledger import LedgerReader, Token
+from tests.chaos.waiting import RETENTION_S, answer, beat, fleeting
 
 T = TypeVar("T")
 
@@ -28,7 +31,12 @@ ENDED_WELL_OR_NOT = frozenset({RunStatus.COMPLETED, RunStatus.FAILED})
 AGAIN_S = 0.2
 LOOK_S = 0.5
 UNANSWERED_MAX = 3
-STARTABLE = tuple(flow.slug for flow in FLOWS if flow.slug != "beat")
+STARTABLE = tuple(flow.slug for flow in FLOWS if flow is not beat)
+KEPT = tuple(slug for slug in STARTABLE if slug != fleeting.slug)
+"""Flows whose runs are not removed some time after their end, so that somebody may come back to them."""
+
+ENDS = (End.COMMITTED, End.COMMITTED, End.COMMITTED, End.ROLLED_BACK, End.KILLED, End.UNKNOWN)
+"""What an application does with a transaction, one as often as another."""
 
 
 @define(eq=False)
@@ -37,6 +45,7 @@ class Client:
 
     Args:
         kernel: through which it asks.
+        application: whose transactions it has runs started in, and answered.
         observer: through which it looks how many runs there are, undisturbed.
         ledger: where the tokens are that handlers hand out.
         drawn: what it asks for.
@@ -44,6 +53,7 @@ class Client:
     """
 
     kernel: Kernel
+    application: Application
     observer: Kernel
     ledger: LedgerReader
     drawn: random.Random
@@ -122,6 +132,8 @@ class Client:
             (0.10, self._cancel_later),
             (0.25, self._start_again),
             (0.10, self._start_wrongly),
+            (0.50, self._transact),
+            (0.15, self._prune),
         ):
             if self.drawn.random() < chance:
                 self._begin(ask)
@@ -167,7 +179,7 @@ class Client:
             else:
                 self.problems.append(f"key {key} was accepted with another payload")
 
-    def _new_start(self) -> tuple[str, Started]:
+    def _new_start(self, flows: Sequence[str] = STARTABLE) -> tuple[str, Started]:
         drawn = self.drawn
         job = Job(
             value=drawn.randrange(1_000_000),
@@ -178,14 +190,74 @@ class Client:
             padding="." * drawn.choice((0, 0, 0, 20_000)),
         )
         key = f"key-{next(self._numbers)}"
-        started = self.told.starts[key] = Started(drawn.choice(STARTABLE), job)
+        started = self.told.starts[key] = Started(drawn.choice(flows), job)
         return key, started
 
     def _some_key(self) -> str | None:
-        known = [key for key, started in self.told.starts.items() if started.run_ids and not started.deferred]
+        known = [
+            key
+            for key, started in self.told.starts.items()
+            if started.run_ids and not started.deferred and started.flow in KEPT
+        ]
         return self.drawn.choice(known[-200:]) if known else None
 
+    # In an application's transactions
+
+    async def _transact(self) -> None:
+        """Have something done in a transaction, and again where nobody knows whether it was committed.
+
+        One without an answer in it may be left unknown; a run that is perhaps answered could not be left to itself.
+        """
+        wanted, wished, is_unsure = self._wanted(), self.drawn.choice(ENDS), False
+        is_left = self.drawn.random() < 0.5 and not (wanted.answered or wanted.waiting)
+        while True:
+            attempt = await self.application.attempt(wanted, wished, self.drawn)
+            self.asked[f"transactions {attempt.end}"] += 1
+            is_unsure = is_unsure or attempt.end is End.UNKNOWN
+            if attempt.end is End.COMMITTED or is_left or not is_unsure:
+                break
+            wished = End.COMMITTED
+            await asyncio.sleep(AGAIN_S)
+        self._keep(wanted, attempt.end, attempt.runs)
+
+    def _wanted(self) -> Wanted:
+        row = f"row-{next(self._numbers)}"
+        free = [run_id for run_id in self._tokens if self._may_answer(run_id)]
+        if free and self.drawn.random() < 0.5:
+            run_id = self.drawn.choice(free)
+            self._left_alone.add(run_id)
+            return Wanted(row=row, waiting=[run_id])
+        starts = dict(self._new_start(KEPT) for _ in range(self.drawn.randrange(1, 4)))
+        asked = [key for key, started in starts.items() if started.flow == "asked"]
+        return Wanted(row=row, starts=starts, answered=frozenset(key for key in asked if self.drawn.random() < 0.7))
+
+    def _keep(self, wanted: Wanted, end: End, runs: Mapping[str, str]) -> None:
+        """Note how a transaction ended, and what is acknowledged by that."""
+        answered = [*(runs[key] for key in wanted.answered if key in runs), *wanted.waiting]
+        signals = dict.fromkeys(answered, wanted.signal_key)
+        starts = {key: started.flow for key, started in wanted.starts.items()}
+        self.told.transactions.append(Transaction(row=wanted.row, end=end, starts=starts, signals=signals))
+        if end is End.COMMITTED:
+            for key, run_id in runs.items():
+                wanted.starts[key].run_ids.add(run_id)
+            self._left_alone.update(answered)
+            self.told.signals.update(signals)
+        else:
+            self._left_alone.difference_update(wanted.waiting)
+        self.application.promised.difference_update(answered)
+
+    # Forgetting
+
+    async def _prune(self) -> None:
+        pruned = await self.insist(lambda: self.kernel.prune(older_than=RETENTION_S, flow=fleeting.slug))
+        self.asked["prunes"] += 1
+        self.asked["runs pruned"] += pruned.runs
+
     # Signals
+
+    def _may_answer(self, run_id: str) -> bool:
+        taken = (self.told.signals, self.told.unanswered, self.application.promised, self._left_alone)
+        return not any(run_id in each for each in taken)
 
     def _answer_tokens(self) -> None:
         for line in self.ledger.fresh():
@@ -194,6 +266,8 @@ class Client:
         for run_id in list(self._tokens):
             if run_id in self.told.signals:
                 del self._tokens[run_id]
+            elif run_id in self.application.promised:
+                continue
             elif run_id not in self.told.unanswered and self.drawn.random() < 0.5:
                 room = len(self.told.unanswered) < UNANSWERED_MAX and run_id not in self._left_alone
                 if room and self.drawn.random() < 0.1:
@@ -214,11 +288,14 @@ class Client:
         await self._send(run_id, "", lambda: self.kernel.resume(token, answer_to(run_id)))
 
     async def _send(self, run_id: str, kind: str, send: Callable[[], Awaitable[object]]) -> None:
+        self.application.promised.add(run_id)
         try:
             await self.insist(send)
         except UsageError:
             self.asked["refused signals"] += 1  # it was cancelled, or somebody has answered
             return
+        finally:
+            self.application.promised.discard(run_id)
         self.told.signals.setdefault(run_id, "the answer" if kind else "")
         self.asked["signals"] += 1
 
@@ -227,7 +304,7 @@ class Client:
     def _free(self, runs: Sequence[RunRecord]) -> RunRecord | None:
         known = self.told.by_run()
         taken = self._left_alone | self.told.unanswered
-        free = [run for run in runs if run.id in known and run.id not in taken]
+        free = [run for run in runs if run.id in known and run.id not in taken and run.flow in KEPT]
         return self.drawn.choice(free) if free else None
 
     async def _cancel(self) -> None:

@@ -21,6 +21,8 @@ from tests.chaos.server import Server
 from tests.chaos.workers import Worker, Workers
 
 LOOK_S = 0.1
+STOP_TIMEOUT_S = 60.0
+"""How long a worker that was told to stop may take: its own patience, and a machine that is busy."""
 
 
 @frozen(kw_only=True)
@@ -28,6 +30,7 @@ class Pace:
     """Seconds between two harms of a kind, on average."""
 
     kill_s: float = 1.3
+    stop_s: float = 8.0
     zombie_s: float = 6.5
     restart_s: float = 13.0
     terminate_s: float = 6.0
@@ -56,6 +59,8 @@ class Conductor:
     done: Counter[str] = field(factory=Counter[str])
     """What was done, by kind."""
     _restarting: asyncio.Lock = field(factory=asyncio.Lock)
+    _stopping: set[asyncio.Task[None]] = field(factory=set[asyncio.Task[None]])
+    """Workers that were told to stop and have not ended."""
 
     @asynccontextmanager
     async def harming(self) -> AsyncGenerator[None]:
@@ -63,6 +68,7 @@ class Conductor:
         pace = self.pace
         streams = [
             self._stream("kill", pace.kill_s, self._kill),
+            self._stream("stop", pace.stop_s, self._stop),
             self._stream("zombie", pace.zombie_s, self._make_zombie),
             self._stream("restart", pace.restart_s, self._restart),
             self._stream("terminate", pace.terminate_s, self._terminate),
@@ -76,6 +82,7 @@ class Conductor:
                 for task in tasks:
                     task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*self._stopping)
         for task in tasks:
             if not task.cancelled():
                 task.result()
@@ -84,13 +91,13 @@ class Conductor:
     def has_done_all_kinds(self) -> bool:
         """Whether there was each kind of harm that makes a campaign worth its name."""
         lost = sum(proxy.lost[ProxyFault.LOSE_COMMIT] for proxy in self.proxies)
-        return min(lost, self.done["kills"], self.done["zombies"], self.done["restarts"]) > 0
+        return min(lost, *(self.done[kind] for kind in ("kills", "stops", "zombies", "restarts"))) > 0
 
     async def keep_alive(self) -> None:
         """Start workers for those that are gone, until it is cancelled."""
         while True:
             self.workers.notice_deaths()
-            while len(self.workers.running) < self.workers_count:
+            while len(self.workers.lasting()) < self.workers_count:
                 self.workers.start()
             await asyncio.sleep(LOOK_S)
 
@@ -120,6 +127,13 @@ class Conductor:
     async def _kill(self, drawn: random.Random) -> None:
         self.workers.kill(await self._victim(drawn))
         self.done["kills"] += 1
+
+    async def _stop(self, drawn: random.Random) -> None:
+        """A rolling deploy: one is told to stop, and another one starts meanwhile."""
+        stopping = asyncio.create_task(self.workers.stop(await self._victim(drawn), STOP_TIMEOUT_S))
+        self._stopping.add(stopping)
+        stopping.add_done_callback(self._stopping.discard)
+        self.done["stops"] += 1
 
     async def _make_zombie(self, drawn: random.Random) -> None:
         """Stop a worker until its leases have certainly been taken back, which is when clocks agree that they ended."""

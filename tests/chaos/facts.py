@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
@@ -12,6 +12,7 @@ from attrs import define, field, frozen
 
 from fairlead.kernel import RunStatus, TaskStatus
 from tests.chaos.ledger import Execution, Line, Published
+from tests.chaos.workers import Stopped
 
 
 @frozen(kw_only=True)
@@ -59,6 +60,16 @@ class SignalFact:
 
 
 @frozen(kw_only=True)
+class LostAttempt:
+    """An attempt whose lease ran out."""
+
+    task: str
+    attempt: int
+    worker: str
+    """Who had the lease."""
+
+
+@frozen(kw_only=True)
 class Ticks:
     """A schedule: which ticks there should be, and which there are, by the keys of runs."""
 
@@ -73,6 +84,11 @@ class Facts:
     runs: Mapping[str, RunFact]
     tasks: Mapping[str, TaskFact]
     signals: Sequence[SignalFact]
+    rows: frozenset[str] = frozenset()
+    """Those that an application has written."""
+    lost: Sequence[LostAttempt] = ()
+    stopped: Mapping[str, Stopped] = field(factory=dict[str, Stopped])
+    """By name, the workers that were told to stop."""
     executions: Sequence[Execution]
     published: Sequence[Published]
     """In the order in which the sink got them."""
@@ -98,13 +114,27 @@ SELECT t.run_id || '/' || t.step || '/' || t.generation || '/' || t.element, r.f
     t.status, t.token, t.attempts, t.reason, t.output::text
 FROM fairlead.tasks AS t JOIN fairlead.runs AS r ON r.id = t.run_id
 """
+_LOST = """
+SELECT run_id || '/' || step || '/' || generation || '/' || element, attempt, worker
+FROM fairlead.attempts WHERE reason = 'worker_lost' AND worker IS NOT NULL
+"""
+_WRITTEN = "SELECT name FROM public.orders"
 _SIGNALS = "SELECT run_id::text, key, consumed_at IS NOT NULL FROM fairlead.signals"
 
 
-async def read_rows(
-    url: str, outputs: Mapping[str, int]
-) -> tuple[dict[str, RunFact], dict[str, TaskFact], list[SignalFact]]:
-    """Runs, tasks and signals as they stand in the database.
+class Rows(NamedTuple):
+    """What the database holds."""
+
+    runs: dict[str, RunFact]
+    tasks: dict[str, TaskFact]
+    signals: list[SignalFact]
+    lost: list[LostAttempt]
+    written: frozenset[str]
+    """Rows of an application."""
+
+
+async def read_rows(url: str, outputs: Mapping[str, int]) -> Rows:
+    """Everything as it stands in the database.
 
     Args:
         url: of the database.
@@ -140,7 +170,12 @@ async def read_rows(
             SignalFact(run=row[0], key=row[1], consumed=row[2])
             for row in await (await connection.execute(_SIGNALS)).fetchall()
         ]
-    return runs, tasks, signals
+        lost = [
+            LostAttempt(task=row[0], attempt=row[1], worker=row[2])
+            for row in await (await connection.execute(_LOST)).fetchall()
+        ]
+        written = frozenset(row[0] for row in await (await connection.execute(_WRITTEN)).fetchall())
+    return Rows(runs, tasks, signals, lost, written)
 
 
 def _attempt_in(output: str | None) -> int | None:

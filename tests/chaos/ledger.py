@@ -35,6 +35,7 @@ class Published(msgspec.Struct, frozen=True, tag_field="line", tag="published", 
     """A sink was given an event and keeps it, whatever it answers."""
 
     run: str
+    flow: str
     sequence: int
     type: str
     data: str
@@ -128,7 +129,9 @@ class LedgerSink:
         if fate < 0.6:
             kept = (kept + 1) // 2
         self._ledger.write(
-            Published(run=event.run_id, sequence=event.sequence, type=event.type, data=event.data.decode())
+            Published(
+                run=event.run_id, flow=event.flow, sequence=event.sequence, type=event.type, data=event.data.decode()
+            )
             for event in batch[:kept]
         )
         if 0.6 <= fate < 1:

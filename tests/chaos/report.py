@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 
 from fairlead.kernel import RunStatus, TaskStatus
+from tests.chaos.checks import forgotten
 from tests.chaos.facts import Facts
 from tests.chaos.proxy import ProxyFault
 
@@ -28,6 +29,7 @@ class Report:
     lost: Mapping[ProxyFault, int]
     asked: Mapping[str, int]
     workers: int
+    slowest_stop_s: float
     facts: Facts
     violations: Sequence[str]
 
@@ -54,6 +56,7 @@ def _harm(report: Report) -> list[tuple[str, str]]:
     rows = [
         ("harm done for", f"{report.harmed_s:,.0f} s, drained in {report.drained_s:,.1f} s"),
         ("worker kills", f"{done.get('kills', 0):,} (of {report.workers:,} workers)"),
+        ("graceful stops", f"{done.get('stops', 0):,}, the slowest in {report.slowest_stop_s:.1f} s"),
         ("zombies", f"{done.get('zombies', 0):,}"),
         ("database restarts", f"{done.get('restarts', 0):,}"),
         ("terminated backends", f"{done.get('terminated', 0):,}"),
@@ -81,6 +84,9 @@ def _work(report: Report) -> list[tuple[str, str]]:
         ("tasks", f"{len(facts.tasks):,}, {losses:,} spent in lost leases"),
         ("executions", f"{begun:,} begun, {ended:,} ended"),
         ("events", f"{len(published):,}, published {len(facts.published):,} times"),
+        ("attempts lost", f"{len(facts.lost):,}"),
+        ("runs forgotten", f"{len(forgotten(facts)):,}"),
+        ("transactions", f"{len(facts.rows):,} committed"),
         ("ticks", f"{len(facts.ticks.expected):,}"),
         ("asked", ", ".join(f"{count:,} {name}" for name, count in sorted(report.asked.items()))),
     ]

@@ -43,6 +43,11 @@ class Server:
         ended, self._share = self._share, await asyncio.to_thread(_open, self._share.folder, self._share.port)
         ended.close()
 
+    async def execute(self, statement: str) -> None:
+        """Carry out a statement."""
+        async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as connection:
+            await connection.execute(statement.encode())
+
     async def terminate_backends(self, drawn: random.Random, share: float) -> int:
         """End a share of the sessions of clients; how many."""
         try:

@@ -29,7 +29,14 @@ def test_a_short_campaign_breaks_no_promise() -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert figure("violations", done.stdout) == 0
-    for harm in ("worker kills", "zombies", "database restarts", "lost COMMIT answers"):
+    for harm in (
+        "worker kills",
+        "graceful stops",
+        "zombies",
+        "database restarts",
+        "lost COMMIT answers",
+        "transactions",
+    ):
         assert figure(harm, done.stdout) >= 1, done.stdout
 
 

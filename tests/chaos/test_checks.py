@@ -10,14 +10,15 @@ import pytest
 from attrs import evolve
 
 from fairlead.kernel import RunStatus, TaskStatus
-from tests.chaos.acknowledged import Acknowledged, Frozen, Started, TaskState
+from tests.chaos.acknowledged import Acknowledged, End, Frozen, Started, TaskState, Transaction
 from tests.chaos.checks import CHECKS, violations
-from tests.chaos.facts import Facts, RunFact, SignalFact, TaskFact, Ticks
-from tests.chaos.flows import DOOMED_ATTEMPTS, MAX_ATTEMPTS, Job, expected
+from tests.chaos.facts import Facts, LostAttempt, RunFact, SignalFact, TaskFact, Ticks
+from tests.chaos.jobs import DOOMED_ATTEMPTS, MAX_ATTEMPTS, Job, expected
 from tests.chaos.ledger import Execution, Published
+from tests.chaos.workers import Stopped
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-DONE, ASKED, CANCELLED, WAITING, DOOMED = "done", "asked", "cancelled", "waiting", "doomed"
+DONE, ASKED, CANCELLED, WAITING, DOOMED, GONE = "done", "asked", "cancelled", "waiting", "doomed", "gone"
 JOB = Job(value=7)
 Damage = Callable[[Facts, Acknowledged], None]
 
@@ -57,15 +58,24 @@ def sound() -> tuple[Facts, Acknowledged]:
     ]
     executions = [execution_of(task, 1, what) for task in tasks for what in ("begin", "end")]
     published = [
-        Published(run=run.id, sequence=sequence, type="run.created", data=f"{run.id} {sequence}")
+        Published(run=run.id, flow=run.flow, sequence=sequence, type="run.created", data=f"{run.id} {sequence}")
         for run in runs
         for sequence in (1, 2, 1)
+    ]
+    gone = task_of(GONE, "pass_by", "fleeting", TaskStatus.COMPLETED)
+    executions += [execution_of(gone, 1, what) for what in ("begin", "end")]
+    published += [
+        Published(run=GONE, flow="fleeting", sequence=sequence, type=what, data="")
+        for sequence, what in ((1, "run.created"), (2, "run.completed"))
     ]
     at = [NOON, NOON + timedelta(seconds=2)]
     facts = Facts(
         runs={run.id: run for run in runs},
         tasks={task.id: task for task in tasks},
         signals=[SignalFact(run=ASKED, key="the answer", consumed=True)],
+        rows=frozenset({"kept"}),
+        lost=[LostAttempt(task=FIRST, attempt=1, worker="killed")],
+        stopped={"stopped": Stopped(pid=1, said=f"task {CLOSED} came too late")},
         executions=executions,
         published=published,
         ticks=Ticks(expected=at, found=at),
@@ -76,6 +86,12 @@ def sound() -> tuple[Facts, Acknowledged]:
         told.starts[run.key] = Started(run.flow, JOB, run_ids={run.id})
     told.signals[ASKED] = "the answer"
     told.unanswered.add(WAITING)
+    told.starts[GONE] = Started("fleeting", JOB, run_ids={GONE})
+    told.transactions = [
+        Transaction(row="kept", end=End.COMMITTED, starts={DONE: "chain"}, signals={ASKED: "the answer"}),
+        Transaction(row="rolled back", end=End.ROLLED_BACK, starts={"no key": "chain"}),
+        Transaction(row="unknown", end=End.UNKNOWN, starts={"another key": "chain"}),
+    ]
     told.generations[DONE] = 1
     told.cancels[CANCELLED] = Frozen(
         RunStatus.CANCELLED, 1, 3, {f"{CANCELLED}/first/1/0": TaskState(TaskStatus.CANCELLED, 1, 1)}
@@ -126,7 +142,9 @@ def publish(*sequences: int, data: str = "") -> Damage:
     def damage(facts: Facts, told: Acknowledged) -> None:
         others = [line for line in facts.published if line.run != DONE]
         mine = [
-            Published(run=DONE, sequence=each, type="run.created", data=data if place == 1 else f"{DONE} {each}")
+            Published(
+                run=DONE, flow="chain", sequence=each, type="run.created", data=data if place == 1 else f"{DONE} {each}"
+            )
             for place, each in enumerate(sequences)
         ]
         facts.published = [*others, *mine]
@@ -142,6 +160,16 @@ def setting(name: str, value: object) -> Damage:
 def answered_twice(facts: Facts, told: Acknowledged) -> None:
     """One key, two runs."""
     told.starts[DONE].run_ids.add(ASKED)
+
+
+def happen(row: str, end: End, **more: Any) -> Damage:
+    """Another transaction."""
+    return lambda facts, told: told.transactions.append(Transaction(row=row, end=end, **more))
+
+
+def forget_early(facts: Facts, told: Acknowledged) -> None:
+    """The run that is gone has not ended, by all that was told of it."""
+    facts.published = [line for line in facts.published if (line.run, line.type) != (GONE, "run.completed")]
 
 
 def one_key_for_two(facts: Facts, told: Acknowledged) -> None:
@@ -164,7 +192,17 @@ FIRST, CLOSED, STOPPED, HOPELESS = "done/first/1/0", "asked/close/1/0", "cancell
 
 DAMAGES: dict[str, list[Damage]] = {
     "invariants": [setting("broken", {"I1": ["a row"]})],
-    "starts": [lose_run(DONE), change_run(DONE, key="other"), answered_twice, one_key_for_two],
+    "starts": [lose_run(DONE), change_run(DONE, key="other"), answered_twice, one_key_for_two, forget_early],
+    "transactions": [
+        happen("kept", End.ROLLED_BACK),
+        happen("lost", End.COMMITTED),
+        happen("none", End.KILLED, starts={DONE: "chain"}),
+        happen("none", End.ROLLED_BACK, signals={ASKED: "the answer"}),
+        happen("kept", End.COMMITTED, signals={ASKED: "another"}),
+        happen("kept", End.COMMITTED, starts={DONE: "chain", "another": "chain"}),
+        happen("kept", End.UNKNOWN, starts={"another": "chain"}),
+        happen("none", End.UNKNOWN, starts={DONE: "chain"}),
+    ],
     "ends": [
         change_run(DONE, status=RunStatus.RUNNING, output=None),
         change_run(DONE, status=RunStatus.FAILED, output=None),
@@ -208,13 +246,16 @@ DAMAGES: dict[str, list[Damage]] = {
         publish(1, 1, 2, data="another version"),
         publish(),
         lambda facts, told: facts.__setattr__(
-            "published", [*facts.published, Published(run="nowhere", sequence=1, type="run.created", data="")]
+            "published",
+            [*facts.published, Published(run="nowhere", flow="chain", sequence=1, type="run.created", data="")],
         ),
     ],
     "ticks": [
         lambda facts, told: setattr(facts, "ticks", evolve(facts.ticks, found=[NOON])),
         lambda facts, told: setattr(facts, "ticks", evolve(facts.ticks, found=[*facts.ticks.found, NOON])),
+        lambda facts, told: setattr(facts, "ticks", evolve(facts.ticks, found=[*facts.ticks.found, NOON.min])),
     ],
+    "stops": [setting("lost", [LostAttempt(task=FIRST, attempt=1, worker="stopped")])],
     "deaths": [setting("deaths", ["worker 1 ended by itself"])],
 }
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from fairlead.adapters.postgres import postgres_ports
-from fairlead.hosts.node import NodeHost
+from fairlead.hosts.node import NodeHost, caring
 from fairlead.kernel import Kernel
 from fairlead.ports.errors import AdapterError
 from tests.chaos.flows import FLOWS
@@ -29,6 +29,8 @@ from tests.chaos.ledger import Ledger, LedgerSink
 from tests.support.skewed_clock import set_clock_off
 
 AGAIN_S = 0.2
+CARE_S = 4.0
+"""How often hosts look for runs that are kept no longer: their own pause is longer than most campaigns."""
 SINK = "ledger"
 INLINE_BYTES_MAX = 8 * 1024
 """Small, so that many payloads are in blobs."""
@@ -42,6 +44,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How one worker is."""
 
+    name: str
     url: str
     ledger: str
     seed: int
@@ -79,6 +82,7 @@ async def serve(settings: WorkerSettings, ready: Connection) -> None:
     async with worker_kernel(settings, ledger) as kernel:
         host = NodeHost(
             kernel,
+            worker=settings.name,
             resources={"ledger": ledger},
             concurrency=settings.concurrency,
             lease_duration=settings.lease_s,
@@ -108,4 +112,5 @@ def main(settings: WorkerSettings, log: str, ready: Connection) -> None:
     faulthandler.enable()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s")
     set_clock_off(settings.clock_offset_s)
+    caring.CARE_INTERVAL_S = CARE_S  # type: ignore[attr-defined]  # imported there
     asyncio.run(serve(settings, ready))

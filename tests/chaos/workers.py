@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from tests.chaos.worker import WorkerSettings, main
 
@@ -27,6 +27,16 @@ CLOCK_OFFSETS_S = (0.0, 0.0, 180.0, -240.0, 3600.0)
 """Minutes, and once an hour, in both directions."""
 
 SINK_TROUBLE = 0.05
+LOOK_S = 0.05
+
+
+@frozen(kw_only=True)
+class Stopped:
+    """A worker that was told to stop and did."""
+
+    pid: int
+    said: str
+    """What it has logged."""
 
 
 @define(eq=False)
@@ -40,6 +50,10 @@ class Worker:
     _ready: Connection
     stopped: bool = False
     """By SIGSTOP."""
+    was_paused: bool = False
+    """Whether it ever was."""
+    ending: bool = False
+    """Whether it was told to stop."""
     _is_ready: bool = False
 
     @property
@@ -78,7 +92,10 @@ class Workers:
     running: list[Worker] = field(factory=list[Worker])
     started: int = 0
     deaths: list[str] = field(factory=list[str])
-    """Workers that ended by themselves, which none may."""
+    """Workers that ended by themselves, which none may, or did not when they were told to."""
+    ended: dict[str, Stopped] = field(factory=dict[str, Stopped])
+    """By name, those that were told to stop, and never paused before."""
+    slowest_stop_s: float = 0.0
     _numbers: itertools.count[int] = field(factory=itertools.count)
     _context: ForkServerContext = field(init=False)
 
@@ -96,6 +113,7 @@ class Workers:
         number = next(self._numbers)
         drawn = random.Random(f"{self.seed}/{number}")
         settings = WorkerSettings(
+            name=f"worker-{number}",
             url=self.urls[number % len(self.urls)],
             ledger=str(self.ledger),
             seed=drawn.randrange(2**32),
@@ -116,8 +134,12 @@ class Workers:
         return worker
 
     def able(self) -> list[Worker]:
-        """Those that run a host and are not stopped."""
-        return [worker for worker in self.running if not worker.stopped and worker.is_ready]
+        """Those that run a host, are not stopped, and go on."""
+        return [worker for worker in self.lasting() if not worker.stopped and worker.is_ready]
+
+    def lasting(self) -> list[Worker]:
+        """Those that were not told to stop."""
+        return [worker for worker in self.running if not worker.ending]
 
     def kill(self, worker: Worker) -> None:
         """End one by SIGKILL."""
@@ -126,7 +148,7 @@ class Workers:
 
     def pause(self, worker: Worker) -> None:
         """SIGSTOP."""
-        worker.stopped = True
+        worker.stopped = worker.was_paused = True
         worker.signal(signal.SIGSTOP)
 
     def resume(self, worker: Worker) -> None:
@@ -136,26 +158,34 @@ class Workers:
 
     def notice_deaths(self) -> None:
         """See who has ended by itself: nobody may, whatever happens to the database."""
-        for worker in list(self.running):
+        for worker in self.lasting():
             code = worker.process.exitcode
             if code is not None:
                 self.deaths.append(f"worker {worker.number} ended by itself with {code}; see {worker.log}")
                 self._forget(worker)
 
-    async def end(self, timeout_s: float) -> list[str]:
-        """SIGTERM to all; what does not end in order and in time."""
-        for worker in self.running:
-            worker.process.terminate()
-        deadline = time.monotonic() + timeout_s
-        problems: list[str] = []
-        for worker in list(self.running):
-            while worker.process.exitcode is None and time.monotonic() < deadline:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
-            if worker.process.exitcode != 0:
-                problems.append(f"worker {worker.number} did not end in order: {worker.process.exitcode}")
-                worker.process.kill()
-            self._forget(worker)
-        return problems
+    async def stop(self, worker: Worker, timeout_s: float) -> None:
+        """SIGTERM to one, as a deploy does; it has to end by itself, in order and in time."""
+        worker.ending = True
+        pid = worker.process.pid
+        assert pid is not None
+        worker.process.terminate()
+        began = time.monotonic()
+        while worker.process.exitcode is None and time.monotonic() - began < timeout_s:  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_S)
+        self.slowest_stop_s = max(self.slowest_stop_s, time.monotonic() - began)
+        if worker.process.exitcode != 0:
+            problem = f"worker {worker.number} did not end in order: {worker.process.exitcode}; see {worker.log}"
+            self.deaths.append(problem)
+            worker.process.kill()
+        elif not worker.was_paused:
+            said = worker.log.read_text(errors="replace")
+            self.ended[worker.settings.name] = Stopped(pid=pid, said=said)
+        self._forget(worker)
+
+    async def end(self, timeout_s: float) -> None:
+        """Have all of them stop."""
+        await asyncio.gather(*(self.stop(worker, timeout_s) for worker in list(self.running)))
 
     def kill_all(self) -> None:
         """Leave no process behind."""
