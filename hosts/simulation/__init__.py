@@ -19,7 +19,7 @@ from .faults import Faults
 from .judging import Invariant
 from .ledger import Execution
 from .outcome import Outcome
-from .simulate import Report, SimulationUnfit, simulate
+from .simulate import Opaque, Report, SimulationUnfit, simulate
 from .telling import SimulationFailed
 from .timeline import Entry
 
@@ -28,6 +28,7 @@ __all__ = [
     "Execution",
     "Faults",
     "Invariant",
+    "Opaque",
     "Outcome",
     "Report",
     "SimulationFailed",

@@ -62,11 +62,11 @@ def differences(outcome: Outcome, calm: Outcome) -> Iterator[str]:
         yield f"the run returns {_shown(outcome)}; without faults it returns {_shown(calm)}"
     elif outcome.reason != calm.reason:
         yield f"the run has failed with {outcome.reason}; without faults with {calm.reason}"
+    now, usual = outcome.effects.values, calm.effects.values
     changed = [
-        f"resource {place}: {outcome.effects.get(place, 'is not there')}; "
-        f"without faults {calm.effects.get(place, 'it is not there')}"
-        for place in dict.fromkeys([*calm.effects, *outcome.effects])
-        if outcome.effects.get(place) != calm.effects.get(place)
+        f"resource {place}: {now.get(place, 'is not there')}; without faults {usual.get(place, 'it is not there')}"
+        for place in dict.fromkeys([*usual, *now])
+        if now.get(place) != usual.get(place)
     ]
     yield from changed[:SHOWN_MAX]
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from attrs import field, frozen
 
-from ...kernel import Failure, RunDetails, RunStatus
+from ...kernel import Failure, Flow, RunDetails, RunStatus
+from ...kernel.definition import StepName
+from .effects import State
 from .ledger import Execution
 
 
@@ -15,6 +17,7 @@ from .ledger import Execution
 class Outcome:
     """The end of the run in one seed."""
 
+    flow: Flow[Any] = field(repr=False)
     seed: int | None
     """None for the course without faults."""
     status: RunStatus
@@ -29,13 +32,18 @@ class Outcome:
     """Every call of a handler, in order."""
     resources: Mapping[str, object]
     """What handlers asked for with `Resource[…]`, as they have left it."""
-    effects: Mapping[str, str] = field(repr=False)
-    """The state of the resources as text, by where it is held."""
+    effects: State = field(repr=False)
+    """What the resources hold, as text."""
     virtual_s: float
     """How long it took, in virtual seconds."""
     digest: str
     """The hash of everything that happened: equal for equal seeds."""
 
-    def executions_of(self, step: str) -> Sequence[Execution]:
-        """The calls of one step's handler, and of its check."""
-        return [each for each in self.executions if each.step == step]
+    def executions_of(self, step: StepName) -> Sequence[Execution]:
+        """The calls of one step's handler, and of its check.
+
+        Raises:
+            FlowDefinitionError: the flow has no such step; the nearest name is proposed.
+        """
+        slug = self.flow.step_named(step).slug
+        return [each for each in self.executions if each.step == slug]

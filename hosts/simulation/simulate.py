@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import signature
 from random import Random
 from typing import Any, TypeAlias
 
@@ -11,13 +13,13 @@ from attrs import frozen
 
 from ...kernel import Flow, Kernel, RunStatus, Step, decode_failure
 from ...kernel.amounts import counted
-from ...ports.errors import FairleadError
+from ...ports.errors import FairleadError, UsageError
 from .effects import state_of
 from .faults import Faults
 from .judging import Invariant, broken_invariants, broken_promises, differences, ran_out
 from .outcome import Outcome
 from .setting import Setting
-from .telling import failure
+from .telling import SimulationFailed, failure
 from .world import Broken, NotOver, World
 
 SEEDS = 100
@@ -28,8 +30,17 @@ KEY = "the run"
 AnyFlow: TypeAlias = Flow[Any] | Callable[[], Flow[Any]]
 
 
+def __tracebackhide__(raised: Any) -> bool:
+    """Whether pytest leaves out the frames of this module: where an error says all, they say nothing."""
+    return bool(raised.errisinstance((SimulationFailed, SimulationUnfit, UsageError)))
+
+
 class SimulationUnfit(FairleadError):
-    """What is to be simulated does not even end without faults."""
+    """What is to be simulated does not even end without faults, or not always alike; or it cannot be played."""
+
+
+class Opaque(UserWarning):
+    """A resource holds what cannot be looked into, such as a connection: it counts as equal, whatever it holds."""
 
 
 @frozen(kw_only=True)
@@ -46,6 +57,10 @@ class Report:
     """By step, the tasks whose handler was called more than once. A step with 0 was never put to the test."""
     struck: Mapping[str, int]
     """How often each kind of fault has struck."""
+    called_once: Sequence[str]
+    """Steps with `max_attempts=1`: where a host dies in such a call the run fails, so faults show little of them."""
+    unseen: Sequence[str]
+    """What resources hold that could not be compared, with its type."""
     ran_out: int
     """Runs that failed since faults used up the attempts of a task; they are judged by invariants alone."""
 
@@ -56,6 +71,8 @@ class Report:
             f"{self.flow}: {counted(self.seeds, 'seed')}, {self.virtual_s / 3600:.1f} simulated hours, "
             f"{counted(self.executions, 'handler call')}; called again: {again}; "
             f"{counted(self.ran_out, 'run')} out of attempts; faults: {struck}"
+            + (f"; hardly put to the test, with max_attempts=1: {', '.join(self.called_once)}" * bool(self.called_once))
+            + (f"; not compared: {', '.join(self.unseen)}" * bool(self.unseen))
         )
 
 
@@ -68,6 +85,7 @@ def simulate(
     resources: Callable[[], Mapping[str, object]] | None = None,
     signals: Mapping[str | Step[Any], object] | None = None,
     config: Mapping[str, object] | None = None,
+    snapshots: Mapping[str, Callable[[Any], object]] | None = None,
     invariants: Iterable[Invariant] = (),
     same_end: bool = True,
 ) -> Report:
@@ -87,6 +105,8 @@ def simulate(
             done to them. They stand for the world outside, and outlive every host.
         signals: what a client sends to signal steps, by step.
         config: the run's configuration.
+        snapshots: what is compared in the place of a resource, by its name: functions of the resource that return what
+            it holds, such as the rows of a database.
         invariants: functions of an `Outcome` that raise or return False where something must not be.
         same_end: whether status, output and resources must be as without faults; False where they depend on chance or
             time.
@@ -96,8 +116,19 @@ def simulate(
 
     Raises:
         SimulationFailed: a seed is not. It shows what, why, and how to see it again.
-        SimulationUnfit: the run does not end even without faults, or is not as expected then.
+        SimulationUnfit: the run does not end even without faults, is not as expected then, or differs from one course
+            without faults to the next; or an argument is not what it takes.
+
+    Warns:
+        Opaque: a resource holds what cannot be compared, and has no snapshot.
     """
+    if not callable(flow) and not isinstance(flow, Flow):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SimulationUnfit(f"expected a Flow, or a function that makes one, found {flow!r}")
+    if resources is not None and not callable(resources):  # pyright: ignore[reportUnnecessaryComparison]
+        raise SimulationUnfit(
+            f"resources= takes a function that makes them anew for each course, found a {type(resources).__name__}: "
+            "pass lambda: {…}"
+        )
     simulation = _Simulation(
         flow=flow,
         input=input,
@@ -105,6 +136,7 @@ def simulate(
         resources=resources,
         signals={step if isinstance(step, str) else step.slug: payload for step, payload in (signals or {}).items()},
         config=config,
+        snapshots=snapshots or {},
         invariants=tuple(invariants),
         same_end=same_end,
     )
@@ -119,6 +151,7 @@ class _Simulation:
     resources: Callable[[], Mapping[str, object]] | None
     signals: Mapping[str, object]
     config: Mapping[str, object] | None
+    snapshots: Mapping[str, Callable[[Any], object]]
     invariants: Sequence[Invariant]
     same_end: bool
 
@@ -152,25 +185,71 @@ class _Simulation:
             executions=executions,
             repeated=repeated,
             struck=struck,
+            called_once=[
+                slug for slug, step in calm.flow.steps.items() if step.bindings and step.policy.max_attempts == 1
+            ],
+            unseen=calm.effects.unseen,
             ran_out=exhausted,
         )
 
     def _flow(self) -> Flow[Any]:
-        return self.flow() if callable(self.flow) else self.flow
+        if not callable(self.flow):
+            return self.flow
+        takes = [each.name for each in signature(self.flow).parameters.values() if each.default is each.empty]
+        made = None if takes else self.flow()
+        if isinstance(made, Flow):
+            return made
+        name = getattr(self.flow, "__name__", repr(self.flow))
+        what = f"takes {', '.join(takes)}" if takes else f"returns a {type(made).__name__}"
+        raise SimulationUnfit(
+            f"expected a Flow, or a function without parameters that makes one, found {name!r}, which {what}; "
+            "a step is simulated in its flow"
+        )
 
     def _world(self, flow: Flow[Any], seed: int | None) -> World:
         random = Random(f"fairlead {seed}")
         most = min(step.policy.max_attempts for step in flow.steps.values())
         setting = Setting.calm() if seed is None else Setting.drawn(self.faults, random, kills_max=max(most - 1, 1))
         resources = None if self.resources is None else self.resources()
+        if not isinstance(resources, Mapping | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SimulationUnfit(
+                f"resources= must return them by name, found a {type(resources).__name__}: what has to be opened is "
+                "opened by the function itself"
+            )
         return World([flow], setting, random, resources=resources)
 
     def _calm(self) -> Outcome:
-        """How it ends without faults."""
+        """How it ends without faults, each time."""
+        calm = self._calm_course()
+        problems = list(broken_invariants(calm, self.invariants))
+        if problems:
+            raise SimulationUnfit(f"without any fault, flow {calm.flow.slug!r} ends otherwise: {'; '.join(problems)}")
+        if self.same_end:
+            self._require_sameness(calm)
+        return calm
+
+    def _require_sameness(self, calm: Outcome) -> None:
+        """See that a comparison of ends means something."""
+        again = list(differences(self._calm_course(), calm))
+        if again:
+            raise SimulationUnfit(
+                f"flow {calm.flow.slug!r} ends otherwise each time, even without faults: {'; '.join(again)}. Does a "
+                "handler use random numbers, the time, or state that is kept outside of its resources? Let a resource "
+                "give it, or pass same_end=False and say with invariants= what must hold"
+            )
+        if calm.effects.unseen:
+            warnings.warn(
+                f"nobody can see whether these are as without faults: {'; '.join(calm.effects.unseen)}. Pass "
+                "snapshots={name: function}, which returns what the resource of that name holds",
+                Opaque,
+                stacklevel=5,
+            )
+
+    def _calm_course(self) -> Outcome:
         flow = self._flow()
         with self._world(flow, None) as world:
             try:
-                outcome = self._course(world, flow, None)
+                return self._course(world, flow, None)
             except NotOver as standing:
                 raise SimulationUnfit(
                     f"flow {flow.slug!r} does not end without faults: {'; '.join(standing.problems)}. Give `signals=` "
@@ -178,10 +257,6 @@ class _Simulation:
                 ) from None
             except Broken as broken:
                 raise failure(flow, None, broken.problems, world, by_flow=False) from None
-        problems = list(broken_invariants(outcome, self.invariants))
-        if problems:
-            raise SimulationUnfit(f"without any fault, flow {flow.slug!r} ends otherwise: {'; '.join(problems)}")
-        return outcome
 
     def _judged(self, world: World, flow: Flow[Any], seed: int, calm: Outcome) -> Outcome:
         try:
@@ -220,7 +295,9 @@ class _Simulation:
         details = await run.details()
         completed = details.run.status is RunStatus.COMPLETED
         error = None if details.run.error is None else decode_failure(details.run.error)
+        held = {name: self.snapshots.get(name, _itself)(each) for name, each in world.resources.items()}
         return Outcome(
+            flow=flow,
             seed=seed,
             status=details.run.status,
             output=await run.result() if completed else None,
@@ -229,7 +306,11 @@ class _Simulation:
             details=details,
             executions=[each for executions in world.ledger.executions.values() for each in executions],
             resources=world.resources,
-            effects=state_of(world.resources, run.id),
+            effects=state_of(held, run.id),
             virtual_s=world.loop.time(),
             digest=world.timeline.digest,
         )
+
+
+def _itself(resource: object) -> object:
+    return resource

@@ -164,7 +164,7 @@ class Strikes:
 
     def _note(self, kind: str, caller: Caller, what: str) -> None:
         self.count(kind)
-        self.timeline.note(caller.name, what)
+        self.timeline.note(caller.name, what, minor=kind in (Strike.REFUSED, Strike.ANSWER_LOST))
 
 
 class Calls:

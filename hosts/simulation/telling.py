@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from ...kernel import Flow
+from ...kernel.amounts import counted
 from .ledger import Execution
 from .timeline import Entry
 from .world import World
 
-ENTRIES_SHOWN_MAX = 60
-"""Entries of the timeline that a message shows; all of them are in `SimulationFailed.timeline`."""
+LINES_SHOWN_MAX = 200
+"""Lines of the timeline that a message shows; all entries are in `SimulationFailed.timeline`."""
 
 REPEATED_SHOWN_MAX = 5
 
@@ -64,6 +66,9 @@ def _reasons(world: World) -> Iterator[str]:
     """Which handlers were called more than once, and what became of each call."""
     repeated = world.ledger.repeated
     if not repeated:
+        yield ""
+        yield "No handler was called twice, so no repetition makes the difference. Does a handler use random numbers,"
+        yield "the time, or state that is kept outside of its resources, or depend on what runs beside it?"
         return
     yield ""
     for executions in repeated[:REPEATED_SHOWN_MAX]:
@@ -89,8 +94,17 @@ def _told(execution: Execution, died_s: float | None) -> str:
 
 
 def _course(timeline: Sequence[Entry]) -> Iterator[str]:
-    told = [entry for entry in timeline if entry.who != "log"]
+    told = [
+        line
+        for minor, entries in groupby((each for each in timeline if each.who != "log"), lambda each: each.minor)
+        for line in (_folded(list(entries)) if minor else map(str, entries))
+    ]
     yield "What happened:"
-    if len(told) > ENTRIES_SHOWN_MAX:
-        yield f"  … {len(told) - ENTRIES_SHOWN_MAX} earlier entries"
-    yield from (f"  {entry}" for entry in told[-ENTRIES_SHOWN_MAX:])
+    if len(told) > LINES_SHOWN_MAX:
+        yield f"  … {counted(len(told) - LINES_SHOWN_MAX, 'earlier line')}"
+    yield from (f"  {line}" for line in told[-LINES_SHOWN_MAX:])
+
+
+def _folded(entries: Sequence[Entry]) -> list[str]:
+    """Calls of ports that failed one after the other, as one line."""
+    return [str(entries[0])] if len(entries) == 1 else [f"{'…':>12}    {len(entries)} calls of ports failed"]

@@ -19,6 +19,8 @@ class Entry:
     """Virtual seconds since the beginning."""
     who: str
     what: str
+    minor: bool = False
+    """Whether it only fills the time between what a reader looks for: a call of a port that failed."""
 
     def __str__(self) -> str:
         return f"{self.at_s:12.3f} s  {self.who:<10}  {self.what}"
@@ -38,11 +40,11 @@ class Timeline:
         """Whether nothing counts any more."""
         self._hash = blake2b(digest_size=8)
 
-    def note(self, who: str, what: str) -> None:
-        """Something happened that a reader wants to know."""
+    def note(self, who: str, what: str, *, minor: bool = False) -> None:
+        """Something happened that a reader wants to know, or finds in between."""
         if self.is_closed:
             return
-        entry = Entry(self.time(), who, what)
+        entry = Entry(self.time(), who, what, minor)
         self.trace(f"{who} {what}")
         self.entries.append(entry)
         if len(self.entries) > ENTRIES_MAX:

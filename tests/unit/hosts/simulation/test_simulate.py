@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from attrs import define, evolve, field
 
-from fairlead.hosts.simulation import Faults, Outcome, Report, SimulationFailed, SimulationUnfit, simulate
-from fairlead.kernel import Context, Flow, GiveUp, Resource, RunStatus, Suspend
+from fairlead.hosts.simulation import (
+    Entry,
+    Faults,
+    Opaque,
+    Outcome,
+    Report,
+    SimulationFailed,
+    SimulationUnfit,
+    simulate,
+)
+from fairlead.kernel import Context, Flow, FlowDefinitionError, GiveUp, Resource, RunStatus, Suspend
 
 SEEDS = 20
 
@@ -203,7 +213,7 @@ def test_a_flow_may_be_made_anew_for_each_course() -> None:
 
     report = simulate(make, seeds=5)
 
-    assert (report.ran_out, len(made)) == (0, 6)
+    assert (report.ran_out, len(made)) == (0, 7)
 
 
 DIGESTS = """
@@ -287,10 +297,134 @@ def test_no_seed_is_no_simulation() -> None:
 def test_a_report_reads_as_a_sentence() -> None:
     """What was done, in one line."""
     report = Report(
-        flow="f", seeds=2, virtual_s=7200, executions=3, repeated={"a": 1, "b": 0}, struck={"killed": 4}, ran_out=0
+        flow="f",
+        seeds=2,
+        virtual_s=7200,
+        executions=3,
+        repeated={"a": 1, "b": 0},
+        struck={"killed": 4},
+        called_once=["b"],
+        unseen=["db, a sqlite3.Connection"],
+        ran_out=0,
     )
 
     assert str(report) == (
         "f: 2 seeds, 2.0 simulated hours, 3 handler calls; called again: a 1, b 0; 0 runs out of attempts; "
-        "faults: killed 4"
+        "faults: killed 4; hardly put to the test, with max_attempts=1: b; not compared: db, a sqlite3.Connection"
     )
+
+
+def _drawing(draw: Any, **options: Any) -> Flow[Any]:
+    flow: Flow[Any] = Flow("draws", version=1, input=int, **options)
+    flow.step(slug="step")(draw)
+    return flow
+
+
+def test_what_differs_without_faults_is_no_measure() -> None:
+    """Chance, the time, and state outside: said before any fault, unless invariants alone are to judge."""
+    calls: list[int] = []
+
+    def counts(input: int) -> int:
+        calls.append(input)
+        return len(calls)
+
+    with pytest.raises(SimulationUnfit, match=r"ends otherwise each time.*random numbers.*same_end=False"):
+        simulate(_drawing(counts), 1, seeds=5)
+
+    assert simulate(_drawing(counts), 1, seeds=5, same_end=False).seeds == 5
+
+
+def test_what_differs_though_nothing_was_repeated_is_asked_about() -> None:
+    """The report does not blame a repetition that there was not."""
+    calls: list[int] = []
+
+    def differs_late(input: int) -> int:
+        calls.append(input)
+        return max(len(calls), 2)
+
+    with pytest.raises(SimulationFailed, match=r"(?s)No handler was called twice.*random numbers,.the time, or state"):
+        simulate(_drawing(differs_late), 1, seeds=5, faults=Faults.none())
+
+
+def test_the_course_keeps_handlers_and_deaths_among_failing_calls() -> None:
+    """Calls of ports that fail in a row are one line; whatever happens to handlers and hosts has its own."""
+    refusing = evolve(Faults.none(), kills=True, refusals=True, lost_answers=True)
+    first, told = 0, ""
+    timeline: Sequence[Entry] = ()
+    while not any(each.minor for each in timeline):
+        with pytest.raises(SimulationFailed) as failed:
+            simulate(_buying(idempotent=False), 3, seeds=range(first, 300), resources=_payments, faults=refusing)
+        first = (failed.value.seed or 0) + 1
+        told, timeline = str(failed.value), failed.value.timeline
+    major = [str(each) for each in timeline if not each.minor and each.who != "log"]
+    assert [line for line in major if line not in told] == []
+    assert any("the handler is called" in line for line in major)
+    assert any("is killed" in line for line in major)
+
+
+def test_what_cannot_be_looked_into_is_warned_of() -> None:
+    """A connection is equal to every other one, until a snapshot says what it holds."""
+
+    def connect() -> Mapping[str, object]:
+        database = sqlite3.connect(":memory:", check_same_thread=False)
+        database.execute("CREATE TABLE taken (cents int)")
+        return {"database": database}
+
+    async def take(input: int, database: Resource[sqlite3.Connection]) -> None:
+        database.execute("INSERT INTO taken VALUES (?)", (input,))
+
+    def rows(database: sqlite3.Connection) -> object:
+        return database.execute("SELECT cents FROM taken").fetchall()
+
+    with pytest.warns(Opaque, match=r"database, a sqlite3\.Connection\. Pass snapshots=") as warned:
+        report = simulate(_drawing(take), 7, seeds=1, resources=connect)
+    with pytest.raises(SimulationFailed, match=r"resource database: \[\[7\], \[7\].*; without faults \[\[7\]\]"):
+        simulate(_drawing(take), 7, seeds=200, resources=connect, snapshots={"database": rows})
+
+    assert [each.filename for each in warned] == [__file__]
+    assert report.unseen == ["database, a sqlite3.Connection"]
+
+
+def test_what_cannot_be_played_is_refused() -> None:
+    """With what was expected and what was found."""
+    flow: Any = _buying(idempotent=True)
+
+    def step(input: int) -> int:
+        return input
+
+    def makes_none() -> Any:
+        return None
+
+    wrong: list[tuple[Any, Any, str]] = [
+        (step, None, "found 'step', which takes input; a step is simulated in its flow"),
+        (makes_none, None, "found 'makes_none', which returns a NoneType"),
+        ("buy", None, "found 'buy'"),
+        (flow, {"payments": Payments()}, r"found a dict: pass lambda: \{…\}"),
+        (flow, Payments, "by name, found a Payments"),
+    ]
+    for played, resources, message in wrong:
+        with pytest.raises(SimulationUnfit, match=message):
+            simulate(played, 3, seeds=1, resources=resources)
+
+
+def test_a_step_that_is_never_called_again_is_named() -> None:
+    """The summary says that faults could show little of it."""
+
+    def gives(input: int) -> int:
+        return input
+
+    report = simulate(_drawing(gives, max_attempts=1), 1, seeds=2)
+
+    assert report.called_once == ["step"]
+
+
+def test_calls_are_asked_for_by_step() -> None:
+    """A name that no step has is answered with the nearest."""
+    flow = _buying(idempotent=True)
+
+    def misspells(outcome: Outcome) -> None:
+        assert outcome.executions_of(flow.steps["charge"]) == outcome.executions_of("charge") != []
+        outcome.executions_of("chrage")
+
+    with pytest.raises(FlowDefinitionError, match="did you mean 'charge'"):
+        simulate(flow, 3, seeds=1, resources=_payments, invariants=[misspells])
