@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import cast
 
-from attrs import frozen
+from attrs import Factory, field, frozen
 
 from ..ports import Ports
 from ..ports.clock import Clock
@@ -29,11 +30,13 @@ class NamedSink:
     """Of the events that it asks for; None for all. It has what it does not ask for without being called."""
     attempts_max: int | None = None
     """How often it is offered an event; None for `ATTEMPTS_MAX`."""
+    _may_stick: bool = field(init=False, default=Factory(lambda self: isinstance(self.sink, MayStick), takes_self=True))
+    """Asked once: `isinstance` of a protocol costs more than a look for events."""
 
     @property
     def is_stuck(self) -> bool:
         """Whether a call of it that was given up in this process has not ended yet."""
-        return self.caller.is_stuck or (isinstance(self.sink, MayStick) and self.sink.is_stuck)
+        return self.caller.is_stuck or (self._may_stick and cast("MayStick", self.sink).is_stuck)
 
     def asks_for(self, event: EventRecord) -> bool:
         """Whether it is to be given an event."""

@@ -42,11 +42,6 @@ class Shard:
         self.held: dict[str, HeldRun] = {}
         self.letters: dict[DeadLetterKey, DeadLetter] = {}
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether its sink is owed nothing of its runs."""
-        return not self.fresh and not self.held and not self.letters
-
     def is_due(self, now: datetime) -> bool:
         """Whether a flusher would find something."""
         return bool(self.fresh) or self.earliest(now) is not None or self.is_asked
@@ -167,7 +162,7 @@ class Deliveries:
             sink = self.sinks.get(name)
             if sink is None:
                 continue
-            shards = [shard for shard in sink.shards if not shard.is_empty]
+            shards = [shard for shard in sink.shards if shard.fresh or shard.held or shard.letters]
             ready = any(shard.is_due(now) for shard in shards)
             if ready and not sink.is_paused(now):
                 due.append(name)
@@ -187,7 +182,8 @@ class Deliveries:
         free = [
             (shard.token, number)
             for number, shard in enumerate(sink.shards)
-            if (shard.worker in (None, worker) or shard.lease_until is None or shard.lease_until <= now)
+            if (shard.fresh or shard.held or shard.letters)  # nearly none has anything
+            and (shard.worker in (None, worker) or shard.lease_until is None or shard.lease_until <= now)
             and shard.is_due(now)
         ]
         leases: list[ShardLease] = []
