@@ -81,7 +81,7 @@ pooler: $(VENV)/.development ## all contract suites behind PgBouncer in transact
 planners: $(VENV)/.development ## all contract suites under planners that are led astray, one after the other
 	@for planner in $(PLANNERS); do echo "$$planner:"; \
 	FAIRLEAD_ADAPTERS=postgres_$$planner=tests.support.planner_subjects:$$planner \
-	$(BIN)/python -m pytest -q -n 2 tests/contract -k "not ten_thousand and not any_width" || exit 1; done
+	$(BIN)/python -m pytest -q -n 2 tests/contract || exit 1; done
 
 schedules: $(VENV)/.development ## five workers, killed now and then, and a cron of every second for SECONDS: each tick once
 	FAIRLEAD_SCHEDULE_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -s tests/e2e/test_schedules.py

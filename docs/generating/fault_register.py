@@ -107,7 +107,10 @@ REGISTER: Mapping[str, Mapping[int, Fault]] = {
             "A pooler in transaction mode stands before the database",
             "Nothing depends on a session; only LISTEN needs an address of its own.",
         ),
-        34: Fault("A neighbour's long transaction", "A claim reads what it claims, and no more."),
+        34: Fault(
+            "A neighbour's long transaction",
+            "A claim reads what it claims, and passes what was settled since that began; nothing else.",
+        ),
         35: Fault(
             "The disk is full, or the database read-only after a failover", "Nothing is half done; hosts go on trying."
         ),

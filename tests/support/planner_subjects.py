@@ -1,7 +1,8 @@
 """The PostgreSQL adapters under planners that have lost their way: no plan may change what is right (FAULTS 30).
 
 Each is an adapter for the contract suites: with a kind of plan forbidden, with all kinds but one forbidden, or with
-statistics that tell of rows long gone and of none that are there. `make planners` runs all suites under all of them.
+statistics that tell of rows long gone and of none that are there. `make planners` runs all suites under all of them,
+but for tests of a size for which a plan must be good: those show that work ends in time, and not that it is right.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ def _under(
     """An adapter over databases that a script has prepared, with these settings in every session."""
 
     def adapter(request: pytest.FixtureRequest) -> AdapterSubject:
+        if request.node.get_closest_marker("large") is not None:
+            pytest.skip("no planner that is led astray finds so many rows in time")
         databases = request.getfixturevalue("database_factory")
         template = request.getfixturevalue("template_factory")(label, partial(_prepare, script))
 

@@ -32,7 +32,7 @@ def plan_of(
         if by_key:
             connection.execute(PLAN_BY_KEY.text)
         cursor = psycopg.RawCursor(connection)
-        cursor.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + statement.text, statement.arguments(given))
+        cursor.execute(b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement.text, statement.arguments(given))
         plan: Plan = cursor.fetchall()[0][0][0]["Plan"]
     return plan
 

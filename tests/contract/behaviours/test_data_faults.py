@@ -169,6 +169,7 @@ async def test_the_longest_slugs_work(watched: World) -> None:
         assert await run.result(timeout=TIMEOUT_S) == {longest: ["ab", "cd"]}
 
 
+@pytest.mark.large
 @pytest.mark.fault(57)
 async def test_a_flow_of_ten_thousand_steps(watched: World) -> None:
     """Fault 57: none is refused, ten thousand are fine."""
@@ -187,7 +188,7 @@ async def test_a_flow_of_ten_thousand_steps(watched: World) -> None:
 
 
 @pytest.mark.fault(58)
-@pytest.mark.parametrize("elements", [0, 1, 100_000])
+@pytest.mark.parametrize("elements", [0, 1, pytest.param(100_000, marks=pytest.mark.large)])
 async def test_fan_outs_of_any_width(watched: World, elements: int) -> None:
     """Fault 58: none, one, and more than a map's window; in order."""
     flow = Flow("wide", version=1, input=list[int])

@@ -198,6 +198,34 @@ def test_what_cannot_be_claimed_is_not_looked_at(filled: psycopg.Connection[Any]
     assert rows_read(plan_of(filled, name, CLAIM))["tasks"] < 50 * 6
 
 
+@pytest.mark.fault(34)
+def test_a_pinned_horizon_costs_what_was_settled_since(filled: psycopg.Connection[Any], url: str) -> None:
+    """While a neighbour's transaction keeps dead rows, a claim passes those that were claimable, and no others.
+
+    Of 81,000 tasks, 1,000 were settled in that time: their pages are read, a few for each, and the claim is whole.
+    """
+    statement = Statements()["claim_tasks"]
+    with psycopg.connect(url) as neighbour:
+        neighbour.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        neighbour.execute("SELECT FROM fairlead.flows")
+        before = _pages_of_a_claim(filled)
+        for _ in range(SETTLED // 50):
+            claimed = psycopg.RawCursor(filled).execute(statement.text, statement.arguments(CLAIM)).fetchall()
+            assert len(claimed) == 50
+            filled.execute("UPDATE fairlead.tasks SET status = 'completed', lease_until = NULL WHERE running")
+        growth = _pages_of_a_claim(filled) - before
+
+    assert 0 < growth < 3 * SETTLED
+
+
+SETTLED = 1_000
+
+
+def _pages_of_a_claim(connection: psycopg.Connection[Any]) -> int:
+    plan = plan_of(connection, "claim_tasks", CLAIM)
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
 CLAIM = {
     "flow_ids": ints([1]),
     "queue": "default",
