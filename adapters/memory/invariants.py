@@ -9,7 +9,8 @@ checked as far as rows show them without the flow's plan, I20 and I21 without lo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from itertools import islice
 
@@ -354,13 +355,40 @@ INVARIANTS: Sequence[Callable[[Store], Iterator[str]]] = (
 )
 
 
-def broken_invariants(store: Store, *, lines_max: int = LINES_PER_INVARIANT_MAX) -> Mapping[str, Sequence[str]]:
+OF_ALL_RUNS = frozenset({I22_one_run_per_key, I30_shape_never_changes, I32_queued_tasks_are_findable})
+"""Those that compare runs with each other, or with what the store has beside them."""
+
+OF_OUTBOX = frozenset({I20_sinks_get_prefixes, I21_published_means_accepted, I33_nothing_is_lost})
+"""Those that deliveries alone can break. Each of the others looks at one run after the other, by itself."""
+
+
+def broken_invariants(
+    store: Store, *, lines_max: int = LINES_PER_INVARIANT_MAX, changed: Collection[str] | None = None
+) -> Mapping[str, Sequence[str]]:
     """The invariants that do not hold, by name, with a line for each of the first rows that break one.
 
     Needs the store's mutex.
+
+    Args:
+        store: what is committed.
+        lines_max: lines for each invariant.
+        changed: the runs of which rows have changed since nothing was broken, besides deliveries; None for all. Only
+            what that can have broken is looked for.
     """
-    found = {invariant.__name__: list(islice(invariant(store), lines_max)) for invariant in INVARIANTS}
+    part = store if not changed else _with_runs(store, changed)
+    found: dict[str, list[str]] = {}
+    for invariant in INVARIANTS:
+        if changed is None or changed or invariant in OF_OUTBOX:
+            seen = store if invariant in OF_ALL_RUNS or invariant in OF_OUTBOX else part
+            found[invariant.__name__] = list(islice(invariant(seen), lines_max))
     return {name: lines for name, lines in found.items() if lines}
+
+
+def _with_runs(store: Store, runs: Collection[str]) -> Store:
+    """The same store as if it had these runs only."""
+    part = copy(store)
+    part.runs = {run_id: store.runs[run_id] for run_id in runs}
+    return part
 
 
 def _untold(step: Step, told: Counter[str]) -> Iterator[str]:

@@ -73,7 +73,9 @@ def I33_nothing_is_lost(store: Store) -> Iterator[str]:
 
 
 def _shards(store: Store) -> Iterator[tuple[Sink, Shard]]:
-    return ((sink, shard) for sink in store.outbox.sinks.values() for shard in sink.shards)
+    """The shards in which something is in trouble, or was."""
+    shards = ((sink, shard) for sink in store.outbox.sinks.values() for shard in sink.shards)
+    return ((sink, shard) for sink, shard in shards if shard.held or shard.letters)
 
 
 def _has(sink: Sink, batch: Batch) -> bool:

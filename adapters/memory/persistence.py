@@ -98,6 +98,11 @@ class MemoryPersistence:
             for transaction in tuple(self._open):
                 transaction.abort(Unavailable("the connection was closed while a transaction was open"))
 
+    @property
+    def transactions(self) -> int:
+        """How many transactions of this handle are open."""
+        return len(self._open)
+
     def snapshot(self) -> Mapping[str, Table]:
         """All committed rows as plain data; see `snapshot_of`."""
         with self._store.mutex:

@@ -38,12 +38,11 @@ ENDING = frozenset({Strike.KILLED_BEFORE, Strike.KILLED_AFTER, Strike.PAUSED})
 class Fate(Protocol):
     """Decides what happens at points."""
 
-    def strike_at(self, point: str, rate: float) -> Strike | None:
+    def strike_at(self, point: str) -> Strike | None:
         """A point is passed.
 
         Args:
             point: port and method.
-            rate: by how much more often than usual such a call fails; 0 for never.
 
         Returns:
             What strikes there, if anything does.
@@ -58,16 +57,16 @@ class Chance:
     weather: Weather
     random: Random
 
-    def strike_at(self, point: str, rate: float) -> Strike | None:
+    def strike_at(self, point: str) -> Strike | None:
         """Perhaps something."""
         weather = self.weather
-        if self._happens(weather.refused * rate):
+        if self._happens(weather.refused):
             return Strike.REFUSED
-        if self._happens(weather.killed * rate):
+        if self._happens(weather.killed):
             return self.random.choice((Strike.KILLED_BEFORE, Strike.KILLED_AFTER))
-        if self._happens(weather.paused * rate):
+        if self._happens(weather.paused):
             return Strike.PAUSED
-        return Strike.ANSWER_LOST if self._happens(weather.lost * rate) else None
+        return Strike.ANSWER_LOST if self._happens(weather.lost) else None
 
     def _happens(self, probability: float) -> bool:
         return probability > 0 and self.random.random() < probability
@@ -83,7 +82,7 @@ class Plan:
     struck: list[str] = field(factory=list[str], init=False)
     """Where something has struck, and what."""
 
-    def strike_at(self, point: str, rate: float) -> Strike | None:
+    def strike_at(self, point: str) -> Strike | None:
         """What is planned."""
         number = len(self.points)
         self.points.append(point)

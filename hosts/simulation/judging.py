@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from ...kernel import Flow, RunDetails
+from ...ports.reading import TaskRecord
 from ...ports.statuses import TaskStatus
 from .effects import RUN
 from .outcome import Outcome
+from .striking import DELAY_S_MAX
 from .world import World
 
 Invariant: TypeAlias = Callable[[Outcome], object]
@@ -16,9 +19,6 @@ Invariant: TypeAlias = Callable[[Outcome], object]
 
 LOST = ("worker_lost", "timed_out")
 """Why attempts end whose host is gone, or stands still."""
-
-STOPPED = "raised CancelledError"
-"""How a handler ends that its host stops."""
 
 SHOWN_MAX = 5
 """Differences that are shown."""
@@ -32,25 +32,44 @@ def broken_promises(world: World, flow: Flow[Any], runs: Sequence[RunDetails]) -
         flow: whose runs there are.
         runs: all of them.
     """
-    for executions in world.ledger.executions.values():
-        most = flow.steps[executions[0].step].policy.max_attempts
-        # What a host has stopped as it ended is given back unspent, and called again as the same attempt.
-        attempts = [each.attempt for each in executions if each.how != STOPPED]
-        # A check has attempts of its own each time that it looks.
-        checked = flow.steps[executions[0].step].suspends
-        if not checked and (len(attempts) > most or len(set(attempts)) < len(attempts)):
-            yield f"P2: {executions[0].task} was called with attempts {attempts}, of at most {most}"
     for details in runs:
         for task in details.tasks:
-            if task.status is TaskStatus.COMPLETED:
-                executions = world.ledger.executions.get(str(task.key), [])
-                if flow.steps[task.key.step].binding is not None and not any(
-                    each.ended_s is not None for each in executions
-                ):
-                    yield f"I9: {task.key} is completed, and its handler never ended"
+            yield from _called(world, flow, task)
+            yield from _begun_late(world, task)
+            founded = not task.attempts or world.ledger.returned(str(task.key), task.attempts)
+            if task.status is TaskStatus.COMPLETED and not founded:
+                yield f"I9: {task.key} is completed, and no handler of its attempt {task.attempts} has returned"
         sequences = list(dict.fromkeys(event.sequence for event in world.sink.of_run(details.run.id)))
         if sequences != list(range(1, details.run.next_sequence)):
             yield f"I20: of {details.run.next_sequence - 1} events the sink has, in this order, {sequences}"
+
+
+def _called(world: World, flow: Flow[Any], task: TaskRecord) -> Iterator[str]:
+    """P2: a handler is called once in each of its attempts, and once more where the record has it given back."""
+    step, name = flow.steps[task.key.step], str(task.key)
+    attempts = [each.attempt for each in world.ledger.executions.get(name, ())]
+    given_back = world.ledger.given_back
+    # A check has attempts of its own each time that it looks.
+    again = [] if step.suspends else [n for n, count in Counter(attempts).items() if count > 1 + given_back[name, n]]
+    if again or max(attempts, default=0) > step.policy.max_attempts:
+        yield f"P2: {name} was called with attempts {attempts}, of at most {step.policy.max_attempts}"
+
+
+def _begun_late(world: World, task: TaskRecord) -> Iterator[str]:
+    """P6: after a cancel a handler begins only under a lease that was taken before, and while it lasts.
+
+    A host that stands still does not know that it has run out.
+    """
+    cancelled_s = world.ledger.cancelled.get((task.key.run_id, task.key.generation))
+    if cancelled_s is None:
+        return
+    until_s = cancelled_s + world.setting.lease.total_seconds() + DELAY_S_MAX
+    late = [each for each in world.ledger.executions.get(str(task.key), ()) if each.began_s > until_s]
+    stood = {entry.who for entry in world.timeline.entries if entry.what.startswith("stands still")} if late else ()
+    for each in late:
+        if each.host not in stood:
+            after_s = each.began_s - cancelled_s
+            yield f"P6: the handler of {task.key} began {after_s:.1f} s after the cancel of its run, on {each.host}"
 
 
 def differences(outcome: Outcome, calm: Outcome) -> Iterator[str]:

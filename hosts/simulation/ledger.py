@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from attrs import define, field
@@ -34,6 +34,10 @@ class Ledger:
     """By task, in the order in which handlers were called."""
     deaths: dict[str, float] = field(factory=dict[str, float])
     """When hosts and clients were killed, in virtual seconds."""
+    given_back: Counter[tuple[str, int]] = field(factory=Counter[tuple[str, int]])
+    """How often hosts have given back an attempt at a task unspent, as the record has it."""
+    cancelled: dict[tuple[str, int], float] = field(factory=dict[tuple[str, int], float])
+    """When a generation of a run was cancelled: the commit, in virtual seconds."""
     runs: dict[str, str] = field(factory=dict[str, str])
     """The ids of runs that clients were told, by key."""
 

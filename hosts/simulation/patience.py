@@ -8,6 +8,7 @@ from attrs import define, field, frozen
 
 from ...adapters.memory.rows import Task
 from ...adapters.memory.store import Store
+from ...ports.records import TaskKey
 from ...ports.statuses import RunStatus, TaskStatus
 
 IDLE_S = 3_600.0
@@ -30,14 +31,23 @@ class Standing:
     progress: int
     """Grows with what can happen only so often: tasks end, and what is suspended is looked at."""
 
+    owed: TaskKey | str | None = None
+    """What has waited longest for a host although it could begin: a task, or a run by its id."""
+    workers: frozenset[str] = frozenset()
+    """Who has leases."""
+
     @classmethod
     def of(cls, store: Store, now: datetime) -> Standing:
         """Where the rows of a store stand."""
         busy = overdue = False
         progress = 0
         times: list[datetime] = []
+        ready: list[tuple[datetime, str, TaskKey | str]] = []
+        workers: set[str] = set()
         for stored in store.runs.values():
-            overdue = overdue or stored.row.status is RunStatus.PENDING
+            if stored.row.status is RunStatus.PENDING:
+                overdue = True
+                ready.append((stored.row.created_at, stored.row.id, stored.row.id))
             if stored.row.deadline_at is not None:
                 times.append(stored.row.deadline_at)
             progress += len(stored.tasks) - len(stored.live)
@@ -45,12 +55,17 @@ class Standing:
                 task = stored.tasks[key]
                 progress += task.checks
                 busy = busy or (task.lease_until is not None and task.lease_until > now)
+                if task.status is TaskStatus.RUNNING and task.worker is not None:
+                    workers.add(task.worker)
+                elif task.status is TaskStatus.QUEUED and task.ready_at <= now:
+                    ready.append((task.ready_at, str(key), key))
                 next_at = _next_at(task)
                 if next_at is not None:
                     times.append(next_at)
         first = min(times, default=None)
         waits = not overdue and first is not None and first > now
-        return cls(busy=busy, waits=waits, next_at=first, progress=progress)
+        _, _, owed = min(ready, default=(None, None, None))
+        return cls(busy=busy, waits=waits, next_at=first, progress=progress, owed=owed, workers=frozenset(workers))
 
 
 def _next_at(task: Task) -> datetime | None:
@@ -74,6 +89,10 @@ class Patience:
     """For how long handlers have gone on."""
     progress: int = field(default=-1)
     """Of the standing that it was spent in."""
+    starving_s: float = field(default=0.0)
+    """For how long one and the same task or run has waited for a host although one was idle."""
+    owed: TaskKey | str | None = field(default=None)
+    """That task or run."""
 
     def spend(self, standing: Standing, duration_s: float) -> None:
         """Some time has passed in which everything has stood like this."""
@@ -84,6 +103,15 @@ class Patience:
             self.busy_s += duration_s
         elif not standing.waits:
             self.idle_s += duration_s
+
+    def starve(self, standing: Standing, machines: int, duration_s: float) -> None:
+        """Some time has passed with that many machines, all of them well."""
+        idle = machines > len({worker.partition(".")[0] for worker in standing.workers})
+        if standing.owed is None or standing.owed != self.owed or not idle:
+            self.starving_s = 0.0
+            self.owed = standing.owed
+        else:
+            self.starving_s += duration_s
 
     @property
     def is_over(self) -> bool:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from functools import partial
 from random import Random
 from typing import Any, Protocol, TypeVar, cast
@@ -19,6 +20,7 @@ from typing import Any, Protocol, TypeVar, cast
 from ...ports.errors import CommitUnknown, Unavailable
 from ...ports.outbox import EventRecord
 from ...ports.persistence import Persistence, Transaction
+from ...ports.records import Lease, LeaseAnswer
 from ...ports.transport import Job
 from .fate import ENDING, Chance, Fate, Strike
 from .faults import Weather
@@ -27,7 +29,7 @@ from .timeline import Timeline
 T = TypeVar("T")
 
 DELAY_S_MAX = 8.0
-"""The longest a port takes to answer: longer than a lock is waited for, and shorter than a lease."""
+"""The longest a port takes to answer: longer than a lock is waited for, and than the shortest of leases."""
 
 LATE_S = 10.0
 """How late a message comes in the mean: often after a host has found its task by polling, or others have ended it."""
@@ -50,6 +52,14 @@ class Caller(Protocol):
 
     def stand_still(self, duration_s: float) -> None:
         """Do nothing for a while from the next moment on, and then go on as if nothing was."""
+        ...
+
+
+class Written(Protocol):
+    """Is told that something may have been committed."""
+
+    async def __call__(self, heartbeat: Collection[Lease] | None = None) -> None:
+        """Look at it; `heartbeat` are the leases that were to be extended, where that was all."""
         ...
 
 
@@ -94,18 +104,17 @@ class Strikes:
         """Whether something of that probability happens now."""
         return not self.healed and probability > 0 and self.random.random() < probability
 
-    async def at(self, caller: Caller, name: str, operation: Callable[[], Awaitable[T]], *, rate: float = 1.0) -> T:
+    async def at(self, caller: Caller, name: str, operation: Callable[[], Awaitable[T]]) -> T:
         """Carry out one port call, or what strikes it.
 
         Args:
             caller: who calls.
             name: port and method.
             operation: what it would do.
-            rate: by how much more often than usual it fails; 0 for never.
         """
         self.timeline.trace(f"{caller.name} {name}")
         await self._take_time()
-        strike = self._strike_at(name, rate)
+        strike = self._strike_at(name)
         if strike is Strike.REFUSED:
             self._note("refused", caller, f"{name} is refused")
             raise Unavailable(f"{name}: the connection was refused")
@@ -140,8 +149,8 @@ class Strikes:
             self._note("paused", caller, "is struck before anybody learns of that")
             caller.stand_still(self._pause_s)
 
-    def _strike_at(self, name: str, rate: float) -> Strike | None:
-        strike = None if self.healed else self._fate.strike_at(name, rate)
+    def _strike_at(self, name: str) -> Strike | None:
+        strike = None if self.healed else self._fate.strike_at(name)
         if strike in ENDING:
             if self.kills_left <= 0:
                 return None
@@ -188,8 +197,8 @@ class Calls:
         setattr(self, method, call)
         return call
 
-    async def _struck(self, method: str, operation: Callable[[], Awaitable[T]], *, rate: float = 1.0) -> T:
-        return await self._strikes.at(self._caller, f"{self._name}.{method}", operation, rate=rate)
+    async def _struck(self, method: str, operation: Callable[[], Awaitable[T]]) -> T:
+        return await self._strikes.at(self._caller, f"{self._name}.{method}", operation)
 
     async def aclose(self) -> None:
         """What is shared stays open."""
@@ -198,19 +207,29 @@ class Calls:
 class StruckPersistence(Calls):
     """`Persistence` whose calls, transactions' calls and commits may be struck."""
 
-    def __init__(self, inner: Persistence, caller: Caller, strikes: Strikes, written: Callable[[], Awaitable[None]]):
+    def __init__(self, inner: Persistence, caller: Caller, strikes: Strikes, written: Written):
         super().__init__(inner, caller, strikes, "persistence")
         self._store = inner
         self._written = written
 
-    async def _struck(self, method: str, operation: Callable[[], Awaitable[T]], *, rate: float = 1.0) -> T:
+    async def _struck(self, method: str, operation: Callable[[], Awaitable[T]]) -> T:
         async def watched() -> T:
             result = await operation()
             if not method.startswith(READING):
                 await self._written()
             return result
 
-        return await super()._struck(method, watched, rate=rate)
+        return await super()._struck(method, watched)
+
+    async def extend_leases(self, leases: Sequence[Lease], until: datetime) -> LeaseAnswer:
+        """A heartbeat: whatever has changed with it was changed by it."""
+
+        async def extend() -> LeaseAnswer:
+            answer = await self._store.extend_leases(leases, until)
+            await self._written(leases)
+            return answer
+
+        return await super()._struck("extend_leases", extend)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction]:
@@ -285,10 +304,10 @@ class StruckTransport(Calls):
 class StruckBlobs(Calls):
     """`BlobStore` with troubles of its own."""
 
-    async def _struck(self, method: str, operation: Callable[[], Awaitable[T]], *, rate: float = 1.0) -> T:
+    async def _struck(self, method: str, operation: Callable[[], Awaitable[T]]) -> T:
         strikes = self._strikes
         if not strikes.happens(strikes.weather.blobs):
-            return await super()._struck(method, operation, rate=rate)
+            return await super()._struck(method, operation)
         if method == "get" and strikes.random.random() < 0.5:
             strikes.count("blob damaged")
             return cast(T, _damaged(cast(bytes, await operation())))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -30,12 +30,15 @@ from ...kernel import Flow, Kernel
 from ...kernel.references import INLINE_BYTES_MAX
 from ...ports import Ports
 from ...ports.errors import AdapterError, UsageError
+from ...ports.records import Lease
 from ...ports.statuses import TERMINAL_RUN
 from ..virtual import LoopClock, TurnThreads, VirtualLoop
 from .checks import RowChecks
 from .clocks import MachineClock
 from .fate import Fate
+from .healing import Healing
 from .hosting import Hosting
+from .leaving import left_open
 from .ledger import Ledger
 from .logs import Logs
 from .machines import Incarnation, Machine
@@ -43,12 +46,19 @@ from .patience import Patience, Standing
 from .setting import Setting
 from .striking import Calls, Strikes, StruckBlobs, StruckPersistence, StruckSink, StruckTransport
 from .timeline import Timeline
+from .unfinished import unfinished
 from .watching import Watch, WatchedExecutables
 
 T = TypeVar("T")
 
 LOOK_S = 0.5
 """How often it is looked whether all has ended."""
+
+HELD_UP_S = 60.0
+"""By how much longer than a lease, a round of maintenance and a poll work may lie there: hosts sweep every 30 s."""
+
+QUIET_S = 10.0
+"""How long before a time that is waited for nothing happens yet: hosts' clocks differ by seconds."""
 
 FAR_S = 120.0
 """What is due later than this is not waited for by hosts that poll in vain: the time jumps there."""
@@ -116,7 +126,11 @@ class World:
         self.flows = tuple(flows)
         self._rows = Store()
         self.store = MemoryPersistence(self._rows)
-        self.checks = RowChecks(self._rows, self.ledger, self.flows)
+        self.checks = RowChecks(self._rows, self.ledger, self.flows, self.timeline)
+        self._healing = Healing(lease_s=setting.lease.total_seconds(), machines=setting.machines)
+        self._starving_s_max = (
+            setting.lease.total_seconds() + setting.maintenance_s + setting.poll_interval_s + HELD_UP_S
+        )
         self.blobs = MemoryBlobs(self.clock)
         self._scheduler = MemoryScheduler(self._rows)
         self._transport = MemoryTransport(self.clock) if setting.delivers else MemoryWakeups(self.clock)
@@ -173,6 +187,7 @@ class World:
         for trouble in troubles:
             trouble.cancel()
         self.strikes.healed = True
+        self._healing.begin(self.loop.time())
         self.timeline.note("world", "is healed")
         for machine in self.machines:
             machine.restart()
@@ -203,10 +218,31 @@ class World:
         while not (acting.done() and self.over()):
             standing = Standing.of(self._rows, self.clock.now())
             if patience.is_over:
-                raise NotOver(["I31: the faults are over, and what was begun does not end", *await self._standing()])
+                raise NotOver(
+                    [
+                        "I31: the faults are over, and what was begun does not end",
+                        *await unfinished(self._rows, self.reader(), self.clock.now()),
+                    ]
+                )
             self._jump(standing)
+            states, is_quiet = self.checks.states, acting.done() and self._is_quiet(standing)
             await asyncio.sleep(LOOK_S)
+            if is_quiet and self.checks.states != states:
+                self._break([f"I36: something was written while everything waits until {standing.next_at}"])
             patience.spend(standing, LOOK_S)
+            if self._healing.is_well(self.loop.time()):
+                patience.starve(standing, len(self.machines), LOOK_S)
+            if patience.starving_s > self._starving_s_max:
+                self._break([f"I35: {patience.owed} waits for a host since {patience.starving_s:.0f} s; one is idle"])
+
+    def _is_quiet(self, standing: Standing) -> bool:
+        """Whether there is nothing to do, and nothing will be for a while, whatever hosts believe the time to be."""
+        if standing.busy or not standing.waits or standing.next_at is None or self._rows.outbox.unpublished:
+            return False
+        if any(shard.worker for sink in self._rows.outbox.sinks.values() for shard in sink.shards):
+            return False
+        left_s = (standing.next_at - self.clock.now()).total_seconds()
+        return left_s > QUIET_S and self._healing.is_well(self.loop.time())
 
     def _jump(self, standing: Standing) -> None:
         """Where everybody waits for a time that is far, go there."""
@@ -215,6 +251,7 @@ class World:
         first_s = (standing.next_at - self.clock.now()).total_seconds()
         if first_s > FAR_S:
             self.loop.jump(self.loop.time() + first_s - FAR_S / 2)
+            self._healing.jumped(self.loop.time())
 
     def has_ended(self, run_id: str) -> bool:
         """Whether a run stands in a terminal status."""
@@ -224,16 +261,6 @@ class World:
         """Whether every run has ended and every event was published."""
         ended = all(stored.row.status in TERMINAL_RUN for stored in self._rows.runs.values())
         return ended and not self._rows.outbox.unpublished
-
-    async def _standing(self) -> list[str]:
-        """Why the runs that have not ended stand where they do."""
-        lines: list[str] = []
-        kernel = self.reader()
-        for run_id, stored in self._rows.runs.items():
-            if stored.row.status not in TERMINAL_RUN:
-                explanation = await kernel.why(run_id)
-                lines += [cause.what for cause in explanation.causes]
-        return lines
 
     def _troubles(self) -> Iterator[Coroutine[Any, Any, None]]:
         weather = self.setting.weather
@@ -387,6 +414,9 @@ class World:
         )
         serverless = self.random.random() < self.setting.serverless
         await (hosting.run_serverless(stopping) if serverless else hosting.run_node(stopping))
+        left = list(left_open(incarnation))
+        if left:
+            self._break([f"I37: {incarnation.name} has stopped and left open {', '.join(left)}"])
 
     def _flows_served(self) -> Sequence[Flow[Any]]:
         """All flows; while deploys go on, perhaps only some."""
@@ -401,9 +431,10 @@ class World:
 
     # Checks
 
-    async def _written(self) -> None:
+    async def _written(self, heartbeat: Collection[Lease] | None = None) -> None:
         """Something may have been committed."""
-        problems = self.checks.problems()
+        problems = self.checks.problems(heartbeat)
+        problems += self._healing.problems(self.checks.changes, self.loop.time())
         if problems:
             self._break(problems)
 

@@ -22,6 +22,9 @@ CHUNK = 20
 
 TOLD_EVERY_S = 5.0
 
+PROBLEMS_SHOWN_MAX = 10
+"""Of one seed; `--seed` shows all of them."""
+
 
 def main() -> int:
     """Play seeds, tell how it goes, and answer 1 where one of them failed."""
@@ -59,13 +62,21 @@ def _play(seeds: range, jobs: int) -> int:
                 struck.update(result.struck)
                 if result.problems:
                     failed.append(result)
-                    print(f"seed {result.seed}: {result.problems[0]}\n  again: {_again(result)}", flush=True)
+                    print(_told(result), flush=True)
             if time.monotonic() - told_s > TOLD_EVERY_S:
                 told_s = time.monotonic()
                 print(_line(totals, len(failed), told_s - began_s), flush=True)
     print(_line(totals, len(failed), time.monotonic() - began_s))
     print("faults: " + ", ".join(f"{kind} {count}" for kind, count in sorted(struck.items())))
     return 1 if failed else 0
+
+
+def _told(result: Result) -> str:
+    shown = "\n  ".join(result.problems[:PROBLEMS_SHOWN_MAX])
+    more = len(result.problems) - PROBLEMS_SHOWN_MAX
+    return (
+        f"seed {result.seed}: {shown}\n" + (f"  … and {more} more\n" if more > 0 else "") + f"  again: {_again(result)}"
+    )
 
 
 def _again(result: Result) -> str:

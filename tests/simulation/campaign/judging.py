@@ -11,11 +11,12 @@ from typing import Any
 from attrs import frozen
 
 from fairlead.hosts.simulation.faults import Weather
+from fairlead.hosts.simulation.judging import broken_promises
 from fairlead.hosts.simulation.setting import Setting
 from fairlead.hosts.simulation.world import World
 from fairlead.kernel import IsAMap, Kernel, RunDetails, RunStatus
 from fairlead.kernel.resolving import broken_references
-from fairlead.ports.statuses import StepStatus, TaskStatus
+from fairlead.ports.statuses import StepStatus
 
 from .clients import Played, play_all
 from .flows import CALL, MADE_FROM, Value, lasting
@@ -87,14 +88,8 @@ async def problems_of(world: World, plays: Sequence[Played], calm: Mapping[str, 
     return problems
 
 
-def _attempts(world: World, played: Played, details: RunDetails) -> Iterator[str]:
-    """P2: no handler is called in more attempts than its step has, and no attempt is lost whose host was well."""
-    steps = played.drawn.flow.steps
-    for task in details.tasks:
-        most = steps[task.key.step].policy.max_attempts
-        called = [each.attempt for each in world.ledger.executions.get(str(task.key), [])]
-        if max(called, default=0) > most:
-            yield f"P2: {task.key} was called with attempts {called}, of at most {most}"
+def _attempts(world: World, details: RunDetails) -> Iterator[str]:
+    """P2: no attempt is lost whose host was well. P8: a host runs what it takes on."""
     for attempt in details.attempts:
         if attempt.reason in DEFECTS:
             yield f"P8: attempt {attempt.attempt} of {attempt.key} failed on {attempt.worker} with {attempt.reason}"
@@ -130,11 +125,7 @@ async def _of_run(world: World, kernel: Kernel, played: Played, calm: Ending) ->
         yield f"P7: one key has the runs {sorted(set(played.ids))}"
     run_id = played.ids[0]
     details = await kernel.run(run_id).details()
-    for problem in _events(world, details):
-        yield problem
-    for problem in _completions(world, details):
-        yield problem
-    for problem in _attempts(world, played, details):
+    for problem in (*broken_promises(world, played.drawn.flow, [details]), *_attempts(world, details)):
         yield problem
     if played.usurped is not None:
         yield f"P7: another payload under its key was given the run {played.usurped}"
@@ -173,23 +164,3 @@ async def _given(kernel: Kernel, run_id: str, ending: Ending) -> AsyncIterator[s
             recorded = values[source][CALL] if source in values else None
             if recorded != call:
                 yield f"I15: {slug} was given call {call} of {source}; recorded is call {recorded}"
-
-
-def _events(world: World, details: RunDetails) -> Iterator[str]:
-    """What the sink has of a run: everything, in order after deduplication."""
-    sequences = [event.sequence for event in world.sink.of_run(details.run.id)]
-    wanted = list(range(1, details.run.next_sequence))
-    if list(dict.fromkeys(sequences)) != wanted:
-        yield f"I20: the sink has its events in the order {list(dict.fromkeys(sequences))}, of {len(wanted)}"
-
-
-def _completions(world: World, details: RunDetails) -> Iterator[str]:
-    """I9: whatever is completed was called, and its handler ended."""
-    for task in details.tasks:
-        called = world.ledger.executions.get(str(task.key), [])
-        if (
-            task.status is TaskStatus.COMPLETED
-            and task.attempts
-            and not any(each.ended_s is not None for each in called)
-        ):
-            yield f"I9: {task.key} is completed, and its handler never ended"

@@ -251,7 +251,7 @@ def test_a_broken_framework_is_not_blamed_on_the_flow(monkeypatch: pytest.Monkey
     """A promise that is broken is named, and reported as the framework's."""
     broken = {"I99": ["something is not as it should be"]}
 
-    def break_one(_: object) -> Mapping[str, list[str]]:
+    def break_one(_: object, **__: object) -> Mapping[str, list[str]]:
         return broken
 
     monkeypatch.setattr("fairlead.hosts.simulation.checks.broken_invariants", break_one)
