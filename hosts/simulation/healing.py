@@ -35,7 +35,7 @@ class Healing:
         self._released: Counter[TaskKey] = Counter()
 
     def begin(self, now_s: float) -> None:
-        """The faults are over."""
+        """The faults are over, and no host stands still."""
         self._well_from_s = now_s + self._aftermath_s
 
     def jumped(self, now_s: float) -> None:
@@ -57,7 +57,7 @@ class Healing:
         for change in changes:
             key = change.now.key
             if change.is_loss and self.is_well(self._claimed_s.get(key, 0.0)):
-                yield f"I34: {key} has lost its lease, and nothing had struck since {change.now.worker} took it"
+                yield f"I34: {key} has lost its lease, and nothing had struck since it was taken"
             if change.is_release:
                 self._released[key] += 1
                 if self._released[key] > self._releases_max:

@@ -35,6 +35,8 @@ class Incarnation:
         self.handle = handle
         self.clock = clock
         self.process = Process(name)
+        self.still_until_s = 0.0
+        """When it last went on, or will, in virtual seconds."""
         self.dead = asyncio.Event()
         """Set when it is killed."""
         self._timeline = timeline
@@ -62,6 +64,7 @@ class Incarnation:
 
         self._timeline.note(self.name, f"stands still for {duration_s:.0f} s")
         self.process.paused = True
+        self.still_until_s = loop.time() + duration_s
         loop.call_later(duration_s, go_on, context=contextvars.Context())  # a timer of its own would stand still, too
 
     def miscount(self, seconds: float) -> None:

@@ -187,7 +187,8 @@ class World:
         for trouble in troubles:
             trouble.cancel()
         self.strikes.healed = True
-        self._healing.begin(self.loop.time())
+        standing = [machine.current.still_until_s for machine in self.machines if machine.current is not None]
+        self._healing.begin(max(self.loop.time(), *standing, 0.0))
         self.timeline.note("world", "is healed")
         for machine in self.machines:
             machine.restart()

@@ -254,7 +254,9 @@ SAFEGUARDS: Sequence[Safeguard] = (
         convicted_by=("I8",),
         seed=8,
     ),
-    Safeguard(name="heartbeats", off=_replaced(Heartbeats, "beat", _none_done), convicted_by=("P2", "ending"), seed=4),
+    Safeguard(
+        name="heartbeats", off=_replaced(Heartbeats, "beat", _none_done), convicted_by=("I34", "P2", "ending"), seed=4
+    ),
     Safeguard(
         name="digests of blobs",
         off=_replaced(fetching, "damage_of", _nothing),
@@ -290,7 +292,7 @@ SAFEGUARDS: Sequence[Safeguard] = (
     Safeguard(
         name="the sweep of lost messages",
         off=_replaced(Ticks, "sweep", _none_done),
-        convicted_by=("I31",),
+        convicted_by=("I31", "I35"),
         seed=5,
     ),
     Safeguard(
