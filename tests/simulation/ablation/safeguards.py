@@ -299,7 +299,7 @@ SAFEGUARDS: Sequence[Safeguard] = (
         name="the reaper",
         off=_replaced(Ticks, "reap", _none_done),
         convicted_by=("I31",),
-        seed=8,
+        seed=1,
     ),
     Safeguard(
         name="the end of waits",
