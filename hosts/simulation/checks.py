@@ -7,6 +7,7 @@ before anything else can happen. So a change can be told by what it was, and wha
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, TypeAlias
 from zlib import crc32
 
@@ -21,6 +22,7 @@ from ...kernel import Flow
 from ...kernel.transitions import TASK_TRANSITIONS
 from ...ports.records import Lease, TaskKey
 from ...ports.statuses import TERMINAL_RUN, TERMINAL_STEP, TERMINAL_TASK, RunStatus, TaskStatus
+from ..virtual import START
 from .ledger import Ledger
 from .timeline import Timeline
 
@@ -196,12 +198,13 @@ class RowChecks:
                 yield f"I7: a heartbeat under {named} has extended the lease of {now.key}, which has token {now.token}"
 
     def _dangerous(self) -> Iterator[str]:
-        """P2: a worker holds one task at most that has lost a lease before."""
+        """P2: a worker holds one task at most that has lost a lease before; one whose time is over is not held."""
+        now = START + timedelta(seconds=self._timeline.time())
         held: dict[str | None, list[TaskKey]] = {}
         for run in self._store.runs.values():
             for key in run.live:
                 task = run.tasks[key]
-                if task.status is TaskStatus.RUNNING and task.losses:
+                if task.losses and task.lease_until is not None and task.lease_until > now:
                     held.setdefault(task.worker, []).append(key)
         for worker, keys in held.items():
             if len(keys) > 1:

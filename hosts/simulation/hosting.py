@@ -12,6 +12,7 @@ from ...kernel import Kernel
 from ...ports.errors import AdapterError
 from ..executables import NewExecutables
 from ..node import NodeHost
+from ..options import queues_of
 from ..serverless import ServerlessHost
 from ..threads import NewThreads
 from .setting import Setting
@@ -78,7 +79,9 @@ class Hosting:
                     await host.process_available_jobs(CALL_JOBS_MAX)
                     await _pause(stopping, self.setting.poll_interval_s)
                     continue
-                deliveries = await transport.dequeue(queues=("default",), limit=1, wait_s=self.setting.poll_interval_s)
+                deliveries = await transport.dequeue(
+                    queues=queues_of(self.kernel), limit=1, wait_s=self.setting.poll_interval_s
+                )
                 for delivery in deliveries:
                     if (await host.handle_job(delivery.job)).acknowledged:
                         await transport.complete([delivery])

@@ -12,10 +12,13 @@ from fairlead.hosts.simulation.world import World
 from fairlead.kernel import CancelledRun, IdempotencyConflict, Kernel, RunHandle, UsageError
 from fairlead.ports.statuses import TERMINAL_RUN
 
-from .flows import Drawn, Value, random_input
+from .flows import Drawn, random_input
+from .handlers import Value
 
 WITHIN_S = (2.0, 10.0, 60.0)
 """In which time the clients of a world do what they do, in virtual seconds."""
+
+PRIORITIES = (0, 0, 0, 9)
 
 
 @define
@@ -25,6 +28,7 @@ class Played:
     key: str
     drawn: Drawn
     input: Value
+    priority: int = 0
     cancelled: bool = False
     """Whether a client cancels it."""
     rerun: bool = False
@@ -58,6 +62,7 @@ def random_plays(random: Random, drawn: list[Drawn]) -> list[Played]:
                 f"run{number}",
                 random.choice(drawn),
                 random_input(random),
+                priority=random.choice(PRIORITIES),
                 cancelled=fate == "cancelled",
                 rerun=fate == "rerun",
                 twice=fate == "twice",
@@ -93,7 +98,7 @@ async def _client(world: World, played: Played, within_s: float) -> None:
 
 async def _start(world: World, played: Played) -> None:
     async def act(kernel: Kernel) -> bool:
-        run = await kernel.start(played.drawn.flow.slug, played.input, key=played.key)
+        run = await kernel.start(played.drawn.flow, played.input, key=played.key, priority=played.priority)
         played.ids.append(run.id)
         world.ledger.runs[played.key] = run.id
         return True
@@ -106,7 +111,7 @@ async def _contest(world: World, played: Played) -> None:
 
     async def act(kernel: Kernel) -> bool:
         try:
-            run = await kernel.start(played.drawn.flow.slug, {**played.input, "mode": "another"}, key=played.key)
+            run = await kernel.start(played.drawn.flow, {**played.input, "mode": "another"}, key=played.key)
         except IdempotencyConflict:
             return True
         played.usurped = run.id

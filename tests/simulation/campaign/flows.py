@@ -1,35 +1,24 @@
 """Random flows whose handlers can be called any number of times, on any host, and always give the same.
 
 What a handler returns follows from what it was given, and from nothing else. Some fail a few times first, some give up,
-some take longer than a lease, some block, suspend or note something. So a run that nobody interferes with ends as the
-same run does without faults.
-
-Only the number of its call makes a value different from those of other attempts, and each value tells which calls it
-was made from. So it is seen whether a step was given what is recorded, or what an attempt made that does not count.
+some take longer than a lease or than their time, some block, suspend or note something. So a run that nobody interferes
+with ends as the same run does without faults.
 """
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import zlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from inspect import Parameter, Signature
+from collections.abc import Iterable, Mapping
 from random import Random
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal
 
 from attrs import frozen
 
 from fairlead.kernel import Context, Flow, GiveUp, Suspend
 
-Value: TypeAlias = dict[str, Any]
-"""What every step but a map returns: `n`, `items` and `kind`, and by which call of a handler, from which others."""
+from .handlers import MODES, Habits, Value, make_handler
 
-CALL, MADE_FROM = "call", "made_from"
-OF_THIS_COURSE = frozenset({CALL, MADE_FROM})
-"""The fields of a value that differ from course to course."""
-
-MODES = ("a", "b", "c")
 STEPS_MAX = 7
 HOPELESS_ATTEMPTS_MAX = 3
 """The attempts of a step that fails each time: so few that faults use them up as well."""
@@ -37,63 +26,13 @@ HOPELESS_ATTEMPTS_MAX = 3
 ATTEMPTS_MAX = 25
 """More than faults can use up, so that a flow's own failures decide how it ends."""
 
-TAKES_S = (0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5, 3.0, 8.0, 45.0)
-"""How long async handlers take: the longest outlive a lease that is not extended."""
+QUEUES = ("default", "other")
 
-PADDING = "x" * 300
-"""Makes a payload too large for its row, where a world's rows are small."""
+STEP_TIMEOUTS_S = (2, 10)
+RUN_TIMEOUTS_S = (40, 400)
 
-
-@frozen(kw_only=True)
-class Habits:
-    """How a handler behaves, besides what it returns."""
-
-    takes_s: float
-    fails: int
-    """How many attempts fail first."""
-    notes: bool
-    padded: bool
-    calls: Iterator[int]
-    """Numbers the calls of all handlers of a flow."""
-
-    @classmethod
-    def drawn(cls, random: Random, calls: Iterator[int]) -> Habits:
-        """The habits of one handler."""
-        return cls(
-            takes_s=random.choice(TAKES_S),
-            fails=random.choice((0, 0, 0, 1, 2)),
-            notes=random.random() < 0.2,
-            padded=random.random() < 0.3,
-            calls=calls,
-        )
-
-    def begin(self, ctx: Context) -> None:
-        """What every call begins with."""
-        if self.notes:
-            ctx.log("begins", attempt=ctx.attempt)
-            ctx.annotate(step=ctx.step)
-        if ctx.attempt <= self.fails:
-            raise ConnectionError(f"attempt {ctx.attempt} fails")
-
-    def value(self, of: Mapping[str, object]) -> Value:
-        """What follows from what was given."""
-        number = zlib.crc32(repr([(name, lasting(given)) for name, given in sorted(of.items())]).encode())
-        made: Value = {
-            "n": number % 100,
-            "items": list(range(number % 4)),
-            "kind": MODES[number % 3],
-            CALL: next(self.calls),
-            MADE_FROM: {name: given[CALL] for name, given in of.items() if isinstance(given, dict) and CALL in given},
-        }
-        return {**made, "padding": PADDING} if self.padded else made
-
-
-def lasting(value: object) -> object:
-    """A value without what differs from course to course."""
-    if not isinstance(value, dict):
-        return value
-    fields = cast("Value", value)
-    return {name: field for name, field in fields.items() if name not in OF_THIS_COURSE}
+STREAMED_MAX = 5
+"""Elements of what is written while it is made."""
 
 
 @frozen(kw_only=True)
@@ -105,11 +44,23 @@ class Drawn:
     """The steps that wait until somebody answers."""
 
 
-def random_flow(random: Random, slug: str) -> Drawn:
-    """A flow of some steps."""
-    flow = Flow(slug, version=1, input=dict[str, Any], max_attempts=ATTEMPTS_MAX, base_delay=1, jitter=0.5)
+def random_flows(random: Random, slug: str) -> list[Drawn]:
+    """A flow of some steps; now and then in two versions, of which the newer one has one step more."""
+    steps, versions = random.randint(1, STEPS_MAX), random.choice((1, 1, 1, 1, 2))
+    seed = random.random()
+    return [_flow(Random(seed), slug, version, steps + version - 1) for version in range(1, versions + 1)]
+
+
+def _flow(random: Random, slug: str, version: int, steps: int) -> Drawn:
+    waits_forever = random.random() < 0.06
+    options: dict[str, Any] = {"run_timeout": random.choice(RUN_TIMEOUTS_S)} if waits_forever else {}
+    flow = Flow(
+        slug, version=version, input=dict[str, Any], max_attempts=ATTEMPTS_MAX, base_delay=1, jitter=0.5, **options
+    )
     drawing = _Drawing(flow, random)
-    for number in range(random.randint(1, STEPS_MAX)):
+    if waits_forever:
+        flow.signal("never", int)
+    for number in range(steps):
         drawing.add(f"s{number}")
     return Drawn(flow=flow, signals=tuple(drawing.signals))
 
@@ -125,17 +76,19 @@ class _Drawing:
         """Steps that return a `Value`."""
         self.maps: list[str] = []
         self.signals: list[str] = []
+        self.queues = QUEUES if random.random() < 0.2 else QUEUES[:1]
 
     def add(self, slug: str) -> None:
         """One more step."""
         step, map_ = self._step, self._map
         kinds = (step, step, step, step, map_, map_, map_, self._suspending, self._sleep, self._signal, self._hopeless)
-        self.random.choice(kinds)(slug)
+        rare = (self._slow, self._streaming)
+        self.random.choice((*kinds, *kinds, *rare))(slug)
 
     def _options(self, *, names: list[str]) -> dict[str, Any]:
         """When a step runs at all, and what its failure means."""
         random = self.random
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"queue": random.choice(self.queues)}
         if random.random() < 0.25:
             source = random.choice(["input", *(name for name in names if name in self.plain)])
             pattern = {"mode" if source == "input" else "kind": random.choice(MODES)}
@@ -163,22 +116,28 @@ class _Drawing:
                 raise GiveUp("never")
             return habits.value(given)
 
-        handler = _handler(slug, habits, returns, {**self._parameters(names), "input": dict[str, Any]}, Value, random)
+        handler = make_handler(
+            slug, habits, returns, {**self._parameters(names), "input": dict[str, Any]}, Value, random
+        )
         self.flow.step(handler, **self._options(names=names))
         self.plain.append(slug)
 
     def _hopeless(self, slug: str) -> None:
-        """A step that fails each time, until its few attempts are used up."""
+        """A step that fails each time, or is never in time, until its few attempts are used up."""
         random, habits = self.random, Habits.drawn(self.random, self.calls)
+        timeout: dict[str, Any] = {}
+        if random.random() < 0.3:
+            habits = habits.hanging(HOPELESS_ATTEMPTS_MAX)
+            timeout = {"timeout": random.choice(STEP_TIMEOUTS_S)}
 
         def returns(ctx: Context, given: Mapping[str, object]) -> Value:
             habits.begin(ctx)
             raise ConnectionError("always")
 
-        handler = _handler(slug, habits, returns, {"input": dict[str, Any]}, Value, random)
+        handler = make_handler(slug, habits, returns, {"input": dict[str, Any]}, Value, random)
         attempts = random.randint(1, HOPELESS_ATTEMPTS_MAX)
         policy: Literal["skip", "skip_cascade"] = random.choice(("skip", "skip_cascade"))
-        self.flow.step(handler, max_attempts=attempts, on_exhausted=policy)
+        self.flow.step(handler, max_attempts=attempts, on_exhausted=policy, **timeout)
         self.plain.append(slug)
 
     def _map(self, slug: str) -> None:
@@ -194,7 +153,7 @@ class _Drawing:
                 raise GiveUp("unreadable")
             return zlib.crc32(repr(given["item"]).encode()) % 1000
 
-        handler = _handler(slug, habits, returns, {"item": Any}, int, random)
+        handler = make_handler(slug, habits, returns, {"item": Any}, int, random)
         options = self._options(names=[])
         tolerances: tuple[int | float | Literal["all"], ...] = (0, 1, 0.5, "all")
         tolerance = random.choice(tolerances)
@@ -202,6 +161,43 @@ class _Drawing:
             options["max_concurrency"] = random.randint(1, 2)
         self.flow.map(handler, over=over, tolerate_failures=tolerance, **options)
         self.maps.append(slug)
+
+    def _slow(self, slug: str) -> None:
+        """A step that takes too long at first."""
+        random = self.random
+        habits = Habits.drawn(random, self.calls).hanging(random.randint(1, 2))
+
+        def returns(ctx: Context, given: Mapping[str, object]) -> Value:
+            habits.begin(ctx)
+            return habits.value(given)
+
+        handler = make_handler(slug, habits, returns, {"input": dict[str, Any]}, Value, random)
+        self.flow.step(handler, timeout=random.choice(STEP_TIMEOUTS_S), **self._options(names=[]))
+        self.plain.append(slug)
+
+    def _streaming(self, slug: str) -> None:
+        """An array that is written while it is made, a map over it, and what is made of that while it is read."""
+        random, habits = self.random, Habits.drawn(self.random, self.calls)
+        source, each = f"{slug}_made", f"{slug}_each"
+        size = random.randrange(STREAMED_MAX + 1)
+
+        def makes(ctx: Context, given: Mapping[str, object]) -> Iterable[int]:
+            habits.begin(ctx)
+            return (number * number for number in range(size))
+
+        def sums(ctx: Context, given: Mapping[str, Any]) -> Value:
+            habits.begin(ctx)
+            return habits.value({"sum": sum(given[each])})
+
+        options = {"queue": random.choice(self.queues)}
+        self.flow.step(
+            make_handler(source, habits, makes, {"input": dict[str, Any]}, Iterable[int], random, plain=True), **options
+        )
+        doubled = make_handler(each, habits, lambda ctx, given: given["item"] * 2, {"item": int}, int, random)
+        self.flow.map(doubled, over=source, **options)
+        self.flow.step(make_handler(slug, habits, sums, {each: Iterable[int]}, Value, random, plain=True), **options)
+        self.maps.append(each)
+        self.plain.append(slug)
 
     def _suspending(self, slug: str) -> None:
         random, habits, looks = self.random, Habits.drawn(self.random, self.calls), self.random.randint(1, 3)
@@ -219,9 +215,11 @@ class _Drawing:
             return habits.value({"state": state})
 
         suspended: Any = Value | Suspend[int]
-        handler = _handler(slug, habits, returns, {"input": dict[str, Any]}, suspended, random)
+        handler = make_handler(slug, habits, returns, {"input": dict[str, Any]}, suspended, random)
         step = self.flow.step(handler, **self._options(names=[]))
-        check = _handler(f"{slug}_look", Habits.drawn(random, self.calls), looked, {"state": int}, suspended, random)
+        check = make_handler(
+            f"{slug}_look", Habits.drawn(random, self.calls), looked, {"state": int}, suspended, random
+        )
         self.flow.check(step)(check)
         self.plain.append(slug)
 
@@ -231,7 +229,7 @@ class _Drawing:
         pause = self.flow.sleep(slug, random.choice((0.1, 20, 3_000, 100_000)), after=after)
         follower = f"{slug}_after"
         habits = Habits.drawn(random, self.calls)
-        handler = _handler(
+        handler = make_handler(
             follower, habits, lambda ctx, given: habits.value(given), {"input": dict[str, Any]}, Value, random
         )
         self.flow.step(handler, after=[pause])
@@ -245,39 +243,6 @@ class _Drawing:
         else:
             self.flow.signal(slug, int, after=after)
             self.signals.append(slug)
-
-
-Returns: TypeAlias = Callable[[Context, Mapping[str, object]], Any]
-
-
-def _handler(
-    slug: str, habits: Habits, returns: Returns, parameters: Mapping[str, Any], returned: Any, random: Random
-) -> Callable[..., Any]:
-    """A handler of these parameters and a context, async or plain."""
-    handler: Callable[..., Any] = _plain(returns) if random.random() < 0.3 else _async(returns, habits)
-    annotations = {"ctx": Context, **parameters}
-    given = [Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind) for name, kind in annotations.items()]
-    handler.__name__ = handler.__qualname__ = slug
-    handler.__annotations__ = {**annotations, "return": returned}
-    handler.__signature__ = Signature(given, return_annotation=returned)  # type: ignore[attr-defined]
-    return handler
-
-
-def _async(returns: Returns, habits: Habits) -> Callable[..., Awaitable[Any]]:
-    async def handler(**given: Any) -> Any:
-        ctx = given.pop("ctx")
-        await asyncio.sleep(habits.takes_s)
-        return returns(ctx, given)
-
-    return handler
-
-
-def _plain(returns: Returns) -> Callable[..., Any]:
-    def handler(**given: Any) -> Any:
-        ctx = given.pop("ctx")
-        return returns(ctx, given)
-
-    return handler
 
 
 def random_input(random: Random) -> Value:

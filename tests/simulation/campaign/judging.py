@@ -19,7 +19,7 @@ from fairlead.kernel.resolving import broken_references
 from fairlead.ports.statuses import StepStatus
 
 from .clients import Played, play_all
-from .flows import CALL, MADE_FROM, Value, lasting
+from .handlers import CALL, MADE_FROM, Value, lasting
 
 _OF_CALL = re.compile(r"\.\d+-\d+$")
 """How the worker ids of functions' calls end. Where its answers are lost, a call leaves its tasks to their leases."""

@@ -16,7 +16,7 @@ from fairlead.hosts.simulation.world import Broken, World
 from fairlead.hosts.virtual import Deadlock
 
 from .clients import play_all, random_plays
-from .flows import random_flow
+from .flows import random_flows
 from .judging import calm_ending, problems_of
 
 KILLS_MAX = 8
@@ -66,7 +66,7 @@ def play_seed(
     """
     began_s = time.perf_counter()
     random = Random(f"campaign {seed}")
-    drawn = [random_flow(random, f"flow{number}") for number in range(random.randint(1, 2))]
+    drawn = [each for number in range(random.randint(1, 2)) for each in random_flows(random, f"flow{number}")]
     plays = random_plays(random, drawn)
     calm = {played.key: calm_ending(played) for played in plays}
     setting = _setting(Faults() if faults is None else faults, random)
