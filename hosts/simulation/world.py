@@ -254,6 +254,10 @@ class World:
             self.loop.jump(self.loop.time() + first_s - FAR_S / 2)
             self._healing.jumped(self.loop.time())
 
+    def exists(self, run_id: str) -> bool:
+        """Whether a run was started."""
+        return run_id in self._rows.runs
+
     def has_ended(self, run_id: str) -> bool:
         """Whether a run stands in a terminal status."""
         return self._rows.runs[run_id].row.status in TERMINAL_RUN

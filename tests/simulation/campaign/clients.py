@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from random import Random
-from typing import Any
 
 from attrs import define, field
 
 from fairlead.hosts.simulation.world import World
-from fairlead.kernel import CancelledRun, IdempotencyConflict, Kernel, RunHandle, UsageError
+from fairlead.kernel import (
+    CancelledRun,
+    IdempotencyConflict,
+    Kernel,
+    RunFilter,
+    RunHandle,
+    RunStatus,
+    Start,
+    UsageError,
+)
 from fairlead.ports.statuses import TERMINAL_RUN
 
 from .flows import Drawn, random_input
@@ -17,6 +26,17 @@ from .handlers import Value
 
 WITHIN_S = (2.0, 10.0, 60.0)
 """In which time the clients of a world do what they do, in virtual seconds."""
+
+FATES = ("alone", "cancelled", "chosen", "rerun", "retried", "twice", "contested", "bulk", "later")
+"""What is done with runs."""
+
+REASON = "by its client"
+
+OF = "of"
+"""The annotation by which a run is found."""
+
+LATER_S = 20.0
+"""By how much starts are deferred at most."""
 
 PRIORITIES = (0, 0, 0, 9)
 
@@ -31,6 +51,16 @@ class Played:
     priority: int = 0
     cancelled: bool = False
     """Whether a client cancels it."""
+    chosen: bool = False
+    """Whether that client cancels all runs that are annotated like it, instead of naming it."""
+    later: bool = False
+    """Whether its start is deferred."""
+    bulk: bool = False
+    """Whether one batch asks for it twice."""
+    by_token: bool = False
+    """Whether its signals are sent with tokens, which tell nobody its id."""
+    retried: bool = False
+    """Whether a client asks for what did not complete of it, once it has ended."""
     rerun: bool = False
     """Whether a client runs it again, from a step, once it has ended."""
     twice: bool = False
@@ -55,15 +85,21 @@ class Played:
 def random_plays(random: Random, drawn: list[Drawn]) -> list[Played]:
     """Some runs of these flows."""
     plays: list[Played] = []
+    versions = Counter(each.flow.slug for each in drawn)
     for number in range(random.randint(1, 3)):
-        fate = random.choice(("alone", "alone", "cancelled", "rerun", "twice", "contested"))
+        fate, flow = random.choice(FATES), random.choice(drawn)
         plays.append(
             Played(
                 f"run{number}",
-                random.choice(drawn),
+                flow,
                 random_input(random),
                 priority=random.choice(PRIORITIES),
-                cancelled=fate == "cancelled",
+                cancelled=fate in ("cancelled", "chosen"),
+                chosen=fate == "chosen",
+                later=fate == "later" and versions[flow.flow.slug] == 1,
+                bulk=fate == "bulk",
+                by_token=random.random() < 0.3,
+                retried=fate == "retried",
                 rerun=fate == "rerun",
                 twice=fate == "twice",
                 contested=fate == "contested",
@@ -92,18 +128,43 @@ async def _client(world: World, played: Played, within_s: float) -> None:
             acts.create_task(_cancel(world, played, within_s))
         if played.contested:
             acts.create_task(_contest(world, played))
-        if played.rerun:
+        if played.rerun or played.retried:
             acts.create_task(_rerun(world, played))
 
 
 async def _start(world: World, played: Played) -> None:
+    after_s = world.random.uniform(0, LATER_S) if played.later else 0.0
+
     async def act(kernel: Kernel) -> bool:
-        run = await kernel.start(played.drawn.flow, played.input, key=played.key, priority=played.priority)
+        run = await _started(kernel, played, after_s)
         played.ids.append(run.id)
         world.ledger.runs[played.key] = run.id
         return True
 
     await world.insist(f"start {played.key}", act)
+    while not world.exists(played.ids[-1]):  # noqa: ASYNC110 as a client would that polls
+        await asyncio.sleep(1)
+
+
+async def _started(kernel: Kernel, played: Played, after_s: float) -> RunHandle:
+    """Start a run, in one of the ways there are."""
+    flow, annotations = played.drawn.flow, {OF: played.key}
+    if played.later:
+        deferred = await kernel.start_later(
+            flow,
+            played.input,
+            after=after_s,
+            key=played.key,
+            priority=played.priority,
+            annotations=annotations,
+        )
+        return await deferred.run()
+    start = Start(input=played.input, key=played.key, priority=played.priority, annotations=annotations)
+    if not played.bulk:
+        return (await kernel.start_many(flow, [start]))[0]
+    again = await kernel.start_many(flow, [start, start])
+    assert len({run.id for run in again}) == 1, "one key in one batch has two runs"
+    return again[0]
 
 
 async def _contest(world: World, played: Played) -> None:
@@ -128,7 +189,10 @@ async def _send(world: World, played: Played, step: str, within_s: float) -> Non
         run = kernel.run(played.ids[0])
         generation = (await run.read()).generation
         try:
-            await run.signal(step, _answer(step), key=f"of generation {generation}")
+            if played.by_token:
+                await kernel.resume(await run.resume_token(step), _answer(step))
+            else:
+                await run.signal(step, _answer(step), key=f"of generation {generation}")
         except UsageError as error:  # it has ended, or was skipped, or nobody asks any more
             played.refused.append(f"{step}: {type(error).__name__}")
         return True
@@ -144,8 +208,15 @@ async def _cancel(world: World, played: Played, within_s: float) -> None:
     await asyncio.sleep(world.random.uniform(0, within_s))
 
     async def act(kernel: Kernel) -> bool:
-        answer: Any = await kernel.cancel(played.ids[0], reason="by its client")
-        played.answer = answer
+        if not played.chosen:
+            played.answer = await kernel.cancel(played.ids[0], reason=REASON)
+            return True
+        alike = RunFilter(annotations={OF: played.key}, statuses=frozenset(RunStatus))
+        async for each in kernel.cancel_runs(alike, reason=REASON):
+            if each.answer is None:
+                return False
+            assert each.run.id == played.ids[0], "somebody else's run was chosen"
+            played.answer = each.answer
         return True
 
     await world.insist(f"cancel {played.key}", act)
@@ -160,7 +231,7 @@ async def _rerun(world: World, played: Played) -> None:
         record = await run.read()
         if record.generation == 1 and record.status in TERMINAL_RUN:
             try:
-                await run.rerun(step)
+                await (run.retry() if played.retried else run.rerun(step))
             except UsageError as error:
                 played.refused.append(f"rerun: {type(error).__name__}")
                 return True

@@ -11,7 +11,7 @@ import itertools
 import zlib
 from collections.abc import Iterable, Mapping
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from attrs import frozen
 
@@ -185,15 +185,18 @@ class _Drawing:
             habits.begin(ctx)
             return (number * number for number in range(size))
 
+        def doubles(ctx: Context, given: Mapping[str, Any]) -> int:
+            return cast(int, given["item"]) * 2
+
         def sums(ctx: Context, given: Mapping[str, Any]) -> Value:
             habits.begin(ctx)
             return habits.value({"sum": sum(given[each])})
 
-        options = {"queue": random.choice(self.queues)}
+        options: dict[str, Any] = {"queue": random.choice(self.queues)}
         self.flow.step(
             make_handler(source, habits, makes, {"input": dict[str, Any]}, Iterable[int], random, plain=True), **options
         )
-        doubled = make_handler(each, habits, lambda ctx, given: given["item"] * 2, {"item": int}, int, random)
+        doubled = make_handler(each, habits, doubles, {"item": int}, int, random)
         self.flow.map(doubled, over=source, **options)
         self.flow.step(make_handler(slug, habits, sums, {each: Iterable[int]}, Value, random, plain=True), **options)
         self.maps.append(each)
