@@ -8,8 +8,5 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-CORPUS: Mapping[int, str] = {
-    348: "a rerun ran a step that is skipped with one that stays skipped",
-    402: "the same, with steps behind it and sleeps beside",
-    6787: "a host without a free slot asked its transport for messages, for ever",
-}
+CORPUS: Mapping[int, str] = {}
+"""Empty since the campaign draws versions, queues, streams and wrong clocks: each seed means another world."""
