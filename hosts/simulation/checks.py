@@ -198,13 +198,17 @@ class RowChecks:
                 yield f"I7: a heartbeat under {named} has extended the lease of {now.key}, which has token {now.token}"
 
     def _dangerous(self) -> Iterator[str]:
-        """P2: a worker holds one task at most that has lost a lease before; one whose time is over is not held."""
+        """P2: a worker holds one task at most that has lost a lease before.
+
+        It does not hold one whose lease is over or whose handler it has stopped, although the row may say so for long.
+        """
         now = START + timedelta(seconds=self._timeline.time())
         held: dict[str | None, list[TaskKey]] = {}
         for run in self._store.runs.values():
             for key in run.live:
                 task = run.tasks[key]
-                if task.losses and task.lease_until is not None and task.lease_until > now:
+                leased = task.lease_until is not None and task.lease_until > now
+                if task.losses and leased and not self._ledger.over(str(key), task.attempts):
                     held.setdefault(task.worker, []).append(key)
         for worker, keys in held.items():
             if len(keys) > 1:

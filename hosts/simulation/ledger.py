@@ -50,6 +50,11 @@ class Ledger:
         """Whether a handler has returned in this attempt at a task."""
         return any(each.attempt == attempt and each.how == RETURNED for each in self.executions.get(task, ()))
 
+    def over(self, task: str, attempt: int) -> bool:
+        """Whether handlers were called in this attempt at a task, and all of them have ended."""
+        called = [each for each in self.executions.get(task, ()) if each.attempt == attempt]
+        return bool(called) and all(each.ended_s is not None for each in called)
+
     @property
     def count(self) -> int:
         """How many handlers were called."""

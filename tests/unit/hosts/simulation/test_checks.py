@@ -266,3 +266,30 @@ def test_work_that_waits_beside_an_idle_host() -> None:
     patience.starve(standing(key), 2, 10)
     patience.starve(standing(None), 2, 10)
     assert patience.starving_s == 0
+
+
+@pytest.mark.fault(4)
+async def test_two_tasks_that_may_be_killers_in_one_host(looked: Looked) -> None:
+    """P2: a host holds one task that has lost a lease before; another only once the first one's handler was stopped."""
+    suspect = looked.tasks(TaskStatus.RUNNING)[0]
+    another = copy(suspect)
+    another.key = suspect.key._replace(element=suspect.key.element + 1)
+    run = looked.store.runs[suspect.key.run_id]
+    for task in (suspect, another):
+        task.losses, task.attempts = 1, 9
+        run.tasks[task.key] = task
+        run.live[task.key] = None
+
+    def dangers() -> list[str]:
+        return [each for each in looked.checks.problems() if each.startswith("P2")]
+
+    assert dangers() == [
+        f"P2: {suspect.worker} holds 2 tasks that have lost a lease before: {suspect.key}, {another.key}"
+    ]
+    called = Execution(str(suspect.key), suspect.key.step, suspect.attempts, "host", 0.0)
+    looked.ledger.executions[str(suspect.key)].append(called)
+    suspect.losses += 1
+    assert len(dangers()) == 1, "it still runs"
+    called.ended_s = 1.0
+    suspect.losses += 1
+    assert dangers() == []
