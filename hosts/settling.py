@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from attrs import define
@@ -62,6 +63,10 @@ class SettlingHost(Protocol):
 
     def put_off(self) -> None:
         """Something is to be looked at later, at a time that only the store knows."""
+        ...
+
+    def asking(self) -> AbstractContextManager[None]:
+        """Ask for tasks that are handed over; the answer is adopted before anything else is done."""
         ...
 
     def adopt(self, tasks: Sequence[ClaimedTask]) -> int:
@@ -254,7 +259,8 @@ class Settler:
             repeated = any(item.repeated for item in batch)
             command = SettleTasks(outcomes=outcomes, capacity=self._host.capacity(slots), wait=wait, repeated=repeated)
             try:
-                settlement = await self._kernel.dispatch(command)
+                with self._host.asking():
+                    settlement = await self._kernel.dispatch(command)
             except (AdapterError, asyncio.CancelledError) as error:
                 if isinstance(error, Contention) or ends_task(error):
                     raise

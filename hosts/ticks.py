@@ -180,7 +180,8 @@ class Ticks:
         """Remember a claim that may have leased tasks although no answer came."""
         began = self._ports.clock.now()
         try:
-            yield
+            with self._worker.asking():
+                yield
         except (Unavailable, asyncio.CancelledError):
             # recovers 22: a claim may have leased tasks, although no answer came
             self._in_doubt_since = self._in_doubt_since or began

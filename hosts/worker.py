@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
@@ -119,7 +120,10 @@ class Worker:
         self._lossy: set[Lease] = set()
         self._dropped: dict[Lease, None] = {}
         """Leases let go that the store may still show as this worker's, oldest first: they are not taken on again."""
-        self._recalling = False
+        self._asked = 0
+        """How many answers are under way that may name what was leased to this worker some time ago."""
+        self._settled_meanwhile: set[Lease] = set()
+        """Leases that were settled while such an answer was under way: it must not have them begun again."""
         self._changed = asyncio.Event()
         """Set whenever a task is no longer held."""
 
@@ -182,8 +186,8 @@ class Worker:
         adopted = 0
         for task in tasks:
             lease = Lease(task.key, task.token)
-            if lease in self.held or lease in self._dropped:  # recovers 22: a task is known already, or was let go
-                continue
+            if lease in self.held or lease in self._dropped or lease in self._settled_meanwhile:
+                continue  # recovers 22: a task is known already, or was let go
             adopted += 1
             try:
                 execution = self._take_on(task, lease, ends_s)
@@ -223,6 +227,21 @@ class Worker:
             self._free_slot()
             self.settler.add(host_failed(task, error), lease)
 
+    @contextmanager
+    def asking(self) -> Generator[None]:
+        """Ask for what is leased to this worker; the answer is adopted before anything else is done.
+
+        Claims, settles that are repeated and recalls tell of each other's leases. So the answer that is quicker may
+        have a task begun, which is settled already when the other one comes.
+        """
+        if not self._asked:
+            self._settled_meanwhile.clear()
+        self._asked += 1
+        try:
+            yield
+        finally:
+            self._asked -= 1
+
     async def recall(self, since: datetime) -> int:
         """Adopt what was leased to this worker by commits whose answers were lost; it takes slots, free or not.
 
@@ -233,11 +252,8 @@ class Worker:
         Returns:
             How many tasks it did not know of.
         """
-        self._recalling = True
-        try:
+        with self.asking():
             leased = await self.kernel.dispatch(RecallTasks(self.options.worker))
-        finally:
-            self._recalling = False
         now, until = self._clock.now(), since + self.options.lease_duration
         alive = [task for task in leased if task.lease_until >= until and task.lease_until > now]
         ends_at = min((task.lease_until for task in alive), default=now)
@@ -254,7 +270,9 @@ class Worker:
 
     def _let_go(self, lease: Lease, *, settled: bool) -> None:
         self.held.pop(lease, None)
-        if self._recalling or not settled:  # recovers 22, 42: the store may still show a lease that was let go
+        if settled and self._asked:  # recovers 22: an answer that is under way may still name it
+            self._settled_meanwhile.add(lease)
+        if not settled:  # recovers 22, 42: the store may still show a lease that was let go
             self._dropped[lease] = None
             if len(self._dropped) > DROPPED_MAX:
                 del self._dropped[next(iter(self._dropped))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, TypeAlias, cast
@@ -90,6 +91,9 @@ class Script:
 
     def overflowed(self) -> None:
         self.overflows += 1
+
+    def asking(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def adopt(self, tasks: Sequence[ClaimedTask]) -> int:
         self.adopted += tasks
