@@ -169,12 +169,12 @@ class RowChecks:
             self._timeline.trace(f"{now.key} {now.status} {made}")
 
     def _unfounded(self, change: Change) -> Iterator[str]:
-        """I9: what has just been completed was called in that very attempt, and its handler has returned."""
+        """I9: what has just been completed was called for the claim that has settled it, and its handler returned."""
         now = change.now
         ended = change.before is not None and change.before.status in TERMINAL_TASK
         called = now.status is TaskStatus.COMPLETED and not ended and now.attempts > 0
-        if called and not self._ledger.returned(str(now.key), now.attempts):
-            yield f"I9: {now.key} is completed, and no handler of its attempt {now.attempts} has returned"
+        if called and not self._ledger.returned(str(now.key), now.settled_token):
+            yield f"I9: {now.key} is completed, and no handler under its token {now.settled_token} has returned"
 
     def _excessive(self, run: Run, task: Task) -> Iterator[str]:
         """I8: no task is in more attempts than its step has."""

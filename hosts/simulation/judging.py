@@ -36,9 +36,9 @@ def broken_promises(world: World, flow: Flow[Any], runs: Sequence[RunDetails]) -
         for task in details.tasks:
             yield from _called(world, flow, task)
             yield from _begun_late(world, task)
-            founded = not task.attempts or world.ledger.returned(str(task.key), task.attempts)
+            founded = not task.attempts or world.ledger.returned(str(task.key), task.settled_token)
             if task.status is TaskStatus.COMPLETED and not founded:
-                yield f"I9: {task.key} is completed, and no handler of its attempt {task.attempts} has returned"
+                yield f"I9: {task.key} is completed, and no handler under its token {task.settled_token} has returned"
         sequences = list(dict.fromkeys(event.sequence for event in world.sink.of_run(details.run.id)))
         if sequences != list(range(1, details.run.next_sequence)):
             yield f"I20: of {details.run.next_sequence - 1} events the sink has, in this order, {sequences}"

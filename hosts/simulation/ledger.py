@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from datetime import timedelta
 
 from attrs import define, field
+
+from ...ports.records import TaskPhase
 
 RETURNED = "returned"
 """How an execution ends that does not fail."""
@@ -19,6 +22,9 @@ class Execution:
     """The task's id, which is its `ctx.idempotency_key`."""
     step: str
     attempt: int
+    token: int
+    """Of the claim that it was called for. Each claim calls it once at most."""
+    phase: TaskPhase
     host: str
     began_s: float
     ended_s: float | None = None
@@ -38,6 +44,10 @@ class Ledger:
     """How often hosts have given back an attempt at a task unspent, as the record has it."""
     cancelled: dict[tuple[str, int], float] = field(factory=dict[tuple[str, int], float])
     """When a generation of a run was cancelled: the commit, in virtual seconds."""
+    clocks: dict[str, timedelta] = field(factory=dict[str, timedelta])
+    """By how much the clocks of processes go wrong."""
+    doubled: list[str] = field(factory=list[str])
+    """Calls that one claim has led to beside its first."""
     runs: dict[str, str] = field(factory=dict[str, str])
     """The ids of runs that clients were told, by key."""
 
@@ -46,9 +56,16 @@ class Ledger:
         """The executions of each task whose handler was called more than once."""
         return [executions for executions in self.executions.values() if len(executions) > 1]
 
-    def returned(self, task: str, attempt: int) -> bool:
-        """Whether a handler has returned in this attempt at a task."""
-        return any(each.attempt == attempt and each.how == RETURNED for each in self.executions.get(task, ()))
+    def note_call(self, execution: Execution) -> None:
+        """A handler is called."""
+        of_task = self.executions[execution.task]
+        if any(each.token == execution.token for each in of_task):
+            self.doubled.append(f"{execution.task} was called again under token {execution.token}")
+        of_task.append(execution)
+
+    def returned(self, task: str, token: int) -> bool:
+        """Whether the handler has returned that was called for this claim of a task."""
+        return any(each.token == token and each.how == RETURNED for each in self.executions.get(task, ()))
 
     def over(self, task: str, attempt: int) -> bool:
         """Whether handlers were called in this attempt at a task, and all of them have ended."""

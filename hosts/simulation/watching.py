@@ -10,13 +10,13 @@ from attrs import evolve, fields, frozen
 
 from ...kernel import Context, Kernel
 from ...kernel.definition.binding import Binding
-from ...ports.records import TaskPhase
+from ...ports.records import ClaimedTask, TaskPhase
 from ..executables import Executable, Executables
 from .ledger import RETURNED, Execution, Ledger
 from .striking import Caller, Strikes
 
-CONTEXT = "fairlead context"
-"""The argument by which a watched handler gets its context; no parameter has such a name."""
+CONTEXT, CLAIMED = "fairlead context", "fairlead claim"
+"""The arguments by which a watched handler gets its context and its claim; no parameter has such a name."""
 
 
 @frozen
@@ -33,12 +33,18 @@ class Watch:
     ledger: Ledger
     strikes: Strikes
 
-    def begin(self, context: Context) -> Execution:
+    def begin(self, context: Context, claimed: ClaimedTask) -> Execution:
         """A handler is called."""
         execution = Execution(
-            context.idempotency_key, context.step, context.attempt, self.host.name, began_s=self.strikes.timeline.time()
+            context.idempotency_key,
+            context.step,
+            context.attempt,
+            claimed.token,
+            claimed.phase,
+            self.host.name,
+            began_s=self.strikes.timeline.time(),
         )
-        self.ledger.executions[execution.task].append(execution)
+        self.ledger.note_call(execution)
         self.strikes.timeline.note(
             self.host.name, f"{_name(context)}, attempt {context.attempt}: the handler is called"
         )
@@ -58,11 +64,13 @@ def _name(context: Context) -> str:
 
 @frozen(kw_only=True)
 class _WatchedBinding(Binding):
-    """A binding whose handler is handed its context, whether or not it takes one."""
+    """A binding whose handler is handed its context, whether or not it takes one, and the claim that it is for."""
+
+    claimed: ClaimedTask | None = None
 
     def arguments(self, values: Any, context: Context, resources: Mapping[str, object] = {}) -> dict[str, object]:
-        """The arguments of the handler, and the context."""
-        return {**Binding.arguments(self, values, context, resources), CONTEXT: context}
+        """The arguments of the handler, the context and the claim."""
+        return {**Binding.arguments(self, values, context, resources), CONTEXT: context, CLAIMED: self.claimed}
 
 
 class WatchedExecutables(Executables):
@@ -71,6 +79,12 @@ class WatchedExecutables(Executables):
     def __init__(self, watch: Watch, kernel: Kernel) -> None:
         super().__init__(kernel)
         self._watch = watch
+
+    def of(self, task: ClaimedTask) -> Executable:
+        """What is called for a claimed task, which it knows of."""
+        made = super().of(task)
+        assert isinstance(made.binding, _WatchedBinding), "as they are made here"
+        return evolve(made, binding=evolve(made.binding, claimed=task))
 
     def _make(self, flow_id: int, slug: str, phase: TaskPhase) -> Executable:
         made = super()._make(flow_id, slug, phase)
@@ -87,7 +101,7 @@ def _async_handler(handler: Any, watch: Watch) -> Any:
     @functools.wraps(handler)
     async def watched(**arguments: Any) -> Any:
         context: Context = arguments.pop(CONTEXT)
-        execution = watch.begin(context)
+        execution = watch.begin(context, arguments.pop(CLAIMED))
         try:
             value = await handler(**arguments)
             watch.strikes.pause_after_handler(watch.host)
@@ -104,7 +118,7 @@ def _plain_handler(handler: Any, watch: Watch) -> Any:
     @functools.wraps(handler)
     def watched(**arguments: Any) -> Any:
         context: Context = arguments.pop(CONTEXT)
-        execution = watch.begin(context)
+        execution = watch.begin(context, arguments.pop(CLAIMED))
         try:
             value = handler(**arguments)
         except BaseException as error:

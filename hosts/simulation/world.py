@@ -38,6 +38,7 @@ from .clocks import MachineClock
 from .fate import Fate
 from .healing import Healing
 from .hosting import Hosting
+from .leases import LeaseChecks
 from .leaving import left_open
 from .ledger import Ledger
 from .logs import Logs
@@ -131,6 +132,7 @@ class World:
         self._starving_s_max = (
             setting.lease.total_seconds() + setting.maintenance_s + setting.poll_interval_s + HELD_UP_S
         )
+        self._leases = LeaseChecks(self._rows, self.ledger, self.clock)
         self.blobs = MemoryBlobs(self.clock)
         self._scheduler = MemoryScheduler(self._rows)
         self._transport = MemoryTransport(self.clock) if setting.delivers else MemoryWakeups(self.clock)
@@ -320,6 +322,7 @@ class World:
             return self._incarnate_by_machine_clock(name)
         clock = LoopClock(self.loop)
         clock.offset = offset
+        self.ledger.clocks[name] = offset
         return Incarnation(name, self.timeline, self.ledger, self.store.connect(), clock)
 
     def _incarnate_by_machine_clock(self, name: str) -> Incarnation:
@@ -438,7 +441,7 @@ class World:
 
     async def _written(self, heartbeat: Collection[Lease] | None = None) -> None:
         """Something may have been committed."""
-        problems = self.checks.problems(heartbeat)
+        problems = [*self._leases.problems(), *self.checks.problems(heartbeat)]
         problems += self._healing.problems(self.checks.changes, self.loop.time())
         if problems:
             self._break(problems)

@@ -177,7 +177,17 @@ class _Play:
         """Hands stand for handlers, which have returned."""
         for task in tasks:
             key, now_s = str(task.key), self._world.loop.time()
-            called = Execution(key, task.key.step, task.attempt, "hands", began_s=now_s, ended_s=now_s, how="returned")
+            called = Execution(
+                key,
+                task.key.step,
+                task.attempt,
+                task.token,
+                task.phase,
+                "hands",
+                began_s=now_s,
+                ended_s=now_s,
+                how="returned",
+            )
             self._world.ledger.executions[key].append(called)
 
     async def _flush_all(self, kernel: Kernel) -> None:

@@ -6,22 +6,20 @@ import pytest
 
 from tests.simulation.ablation.convicting import accusations
 from tests.simulation.ablation.safeguards import SAFEGUARDS
+from tests.simulation.ablation.seeds import SEEDS
 from tests.simulation.campaign.seed import play_seed
 
-SOON = {safeguard.name: safeguard.seed for safeguard in SAFEGUARDS if safeguard.seed is not None}
-"""Those whose absence is noticed within a moment; `make ablation` tries all of them."""
 
-
-@pytest.mark.parametrize("name", SOON)
+@pytest.mark.parametrize("name", SEEDS)
 def test_what_is_switched_off_is_noticed(name: str) -> None:
     """At a seed at which all is well while it is there: before, and again afterwards."""
     (safeguard,) = (each for each in SAFEGUARDS if each.name == name)
-    seed = SOON[name]
-    before = play_seed(seed)
+    seed = SEEDS[name]
+    before = play_seed(seed, arranged=safeguard.among)
 
     assert before.problems == ()
     assert accusations(safeguard, seed) & {*safeguard.convicted_by}
-    assert play_seed(seed).digest == before.digest
+    assert play_seed(seed, arranged=safeguard.among).digest == before.digest
 
 
 def test_names_are_told_apart() -> None:

@@ -15,8 +15,13 @@ NAMED = re.compile(r"\b(?:[IP]\d+|ending)(?=[_:])")
 def accusations(safeguard: Safeguard, seed: int) -> frozenset[str]:
     """The checks that one world without a safeguard does not pass, by their names."""
     try:
-        problems = play_seed(seed, without=safeguard.off).problems
+        problems = play_seed(seed, without=safeguard.off, arranged=safeguard.among).problems
     except Exception as error:  # what is not there may make the code itself fail
         return frozenset({type(error).__name__})
     named = (NAMED.search(problem) for problem in problems)
     return frozenset(found[0] for found in named if found is not None)
+
+
+def convicts(safeguard: Safeguard, seed: int, accused: frozenset[str]) -> bool:
+    """Whether one of the checks that are meant to find out has done so, in a world that passes them otherwise."""
+    return bool(accused & {*safeguard.convicted_by}) and not play_seed(seed, arranged=safeguard.among).problems

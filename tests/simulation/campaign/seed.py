@@ -15,7 +15,7 @@ from fairlead.hosts.simulation.timeline import Entry
 from fairlead.hosts.simulation.world import Broken, World
 from fairlead.hosts.virtual import Deadlock
 
-from .clients import play_all, random_plays
+from .clients import Played, play_all, random_plays
 from .flows import random_flows
 from .judging import calm_ending, problems_of
 
@@ -55,6 +55,7 @@ def play_seed(
     *,
     faults: Faults | None = None,
     without: Callable[[], AbstractContextManager[object]] = nullcontext,
+    arranged: Callable[[list[Played], Setting], Setting] | None = None,
 ) -> Result:
     """Play one seed to its end, whatever that is.
 
@@ -63,6 +64,7 @@ def play_seed(
         faults: which may strike; all where None.
         without: switches something off for as long as faults strike and the world heals. What is compared with, a
             world without faults, has it.
+        arranged: changes what was drawn: what is done with runs, and the setting.
     """
     began_s = time.perf_counter()
     random = Random(f"campaign {seed}")
@@ -70,6 +72,8 @@ def play_seed(
     plays = random_plays(random, drawn)
     calm = {played.key: calm_ending(played) for played in plays}
     setting = _setting(Faults() if faults is None else faults, random)
+    if arranged is not None:
+        setting = arranged(plays, setting)
     world = World([each.flow for each in drawn], setting, random, inline_bytes_max=random.choice(INLINE_BYTES))
     problems: list[str] = []
     with without(), world:

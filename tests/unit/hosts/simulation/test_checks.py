@@ -16,7 +16,7 @@ from fairlead.hosts.simulation.healing import Healing
 from fairlead.hosts.simulation.ledger import RETURNED, Execution, Ledger
 from fairlead.hosts.simulation.patience import Patience, Standing
 from fairlead.hosts.simulation.timeline import Timeline
-from fairlead.ports.records import Lease, TaskKey
+from fairlead.ports.records import Lease, TaskKey, TaskPhase
 from fairlead.ports.statuses import TERMINAL_TASK, RunStatus, TaskStatus
 from tests.unit.adapters.memory.test_invariants import World
 
@@ -29,7 +29,17 @@ class Looked:
         self.ledger = Ledger()
         self.timeline = Timeline(lambda: 0.0)
         for task in self.tasks():
-            executed = Execution(str(task.key), task.key.step, task.attempts, "host", 0.0, ended_s=0.0, how=RETURNED)
+            executed = Execution(
+                str(task.key),
+                task.key.step,
+                task.attempts,
+                task.attempts,
+                TaskPhase.RUN,
+                "host",
+                0.0,
+                ended_s=0.0,
+                how=RETURNED,
+            )
             self.ledger.executions[str(task.key)].append(executed)
         self.checks = RowChecks(store, self.ledger, [], self.timeline)
         assert self.checks.problems() == []

@@ -17,6 +17,7 @@ from fairlead.hosts.simulation.ledger import RETURNED, Execution
 from fairlead.hosts.simulation.setting import Setting
 from fairlead.hosts.simulation.world import Broken, NotOver, World
 from fairlead.kernel import Flow, Kernel, RunDetails
+from fairlead.ports.records import TaskPhase
 
 
 def _pausing() -> Flow[Any]:
@@ -134,7 +135,9 @@ def _with(world: World, details: RunDetails, *executions: Execution) -> str:
 
 def _called(details: RunDetails, attempt: int, began_s: float = 1.0, how: str = RETURNED) -> Execution:
     task = details.tasks[-1].key
-    return Execution(str(task), task.step, attempt, "host-1.1", began_s, ended_s=began_s, how=how)
+    return Execution(
+        str(task), task.step, attempt, attempt, TaskPhase.RUN, "host-1.1", began_s, ended_s=began_s, how=how
+    )
 
 
 def test_promises_about_calls() -> None:

@@ -1,0 +1,31 @@
+"""The first seed that convicts each safeguard; `python -m tests.simulation.ablation --find` writes this file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+SEEDS: Mapping[str, int] = {
+    "guards of statuses": 3,
+    "idempotency keys": 3,
+    "payloads of equal keys are compared": 3,
+    "events in the transaction of their change": 0,
+    "an event is published when its sink has it": 3,
+    "the cap on attempts": 0,
+    "heartbeats": 3,
+    "digests of blobs": 57,
+    "what is live ends with its run": 5,
+    "one dangerous task at a time": 0,
+    "outputs are given to others once recorded": 50,
+    "the sweep of lost messages": 13,
+    "the reaper": 0,
+    "the end of waits": 0,
+    "the lock of a run": 3,
+    "signals that come early are kept": 9,
+    "the margin for clocks that differ": 8,
+    "the reaper looks again under the lock": 57,
+    "a cascade of skips holds after a rerun": 9,
+    "an answer that crosses another begins nothing again": 29,
+    "a signal is consumed once": 9,
+    "every attempt has blobs of its own": 10,
+}
+"""By the name of the safeguard. What the campaign draws gives them meaning: when that changes, find them anew."""
