@@ -14,7 +14,7 @@ SEEDS: Mapping[str, int] = {
     "heartbeats": 3,
     "digests of blobs": 57,
     "what is live ends with its run": 5,
-    "one dangerous task at a time": 0,
+    "one dangerous task at a time": 24,
     "outputs are given to others once recorded": 50,
     "the sweep of lost messages": 13,
     "the reaper": 0,

@@ -296,7 +296,7 @@ async def test_two_tasks_that_may_be_killers_in_one_host(looked: Looked) -> None
     assert dangers() == [
         f"P2: {suspect.worker} holds 2 tasks that have lost a lease before: {suspect.key}, {another.key}"
     ]
-    called = Execution(str(suspect.key), suspect.key.step, suspect.attempts, "host", 0.0)
+    called = Execution(str(suspect.key), suspect.key.step, suspect.attempts, suspect.token, TaskPhase.RUN, "host", 0.0)
     looked.ledger.executions[str(suspect.key)].append(called)
     suspect.losses += 1
     assert len(dangers()) == 1, "it still runs"
