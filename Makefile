@@ -7,6 +7,7 @@ FOLDER ?=
 SEEDS ?= 2000
 SECONDS ?= 120
 MINUTES ?= 15
+SAMPLE ?= 1000
 SEED ?=
 BENCH ?=
 PLANNERS ?= no_seqscan no_indexscan only_seqscan no_hashjoin no_nestloop only_nestloop only_mergejoin no_sort parallel stale
@@ -14,7 +15,7 @@ PLANNERS ?= no_seqscan no_indexscan only_seqscan no_hashjoin no_nestloop only_ne
 RUNTIME_EXTRAS := postgres,embedded,uvloop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types imports wheel docs site sim ablation marks points chaos races crashes pooler planners schedules bench clean
+.PHONY: help demo test check format lint types imports wheel docs site sim ablation marks mutation points chaos races crashes pooler planners schedules bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -61,6 +62,9 @@ ablation: $(VENV)/.development ## one safeguard after the other is switched off,
 
 marks: $(VENV)/.development ## which branches of recovery SEEDS worlds and the tests that prove the others reach, the seldom ones first
 	$(BIN)/python -W ignore -m tests.marks --seeds $(SEEDS)
+
+mutation: $(VENV)/.development ## SAMPLE changes of the kernel, one at a time: how many its tests notice, and those that they do not
+	$(BIN)/python -m tests.mutation --sample $(SAMPLE) $(if $(SEED),--seed $(SEED))
 
 points: $(VENV)/.development ## crash points in memory: every port call of every scenario fails in every way
 	$(BIN)/python -m pytest -q tests/simulation --seeds $(SEEDS)
