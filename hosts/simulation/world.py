@@ -389,7 +389,7 @@ class World:
     def ports(self, caller: Incarnation) -> Ports:
         """What a process has of the world: all of it may be struck."""
         strikes = self.strikes
-        persistence: Any = StruckPersistence(caller.handle, caller, strikes, self._written)
+        persistence: Any = StruckPersistence(caller.handle, caller, strikes, self.written)
         transport: Any = StruckTransport(self._transport, caller, strikes, "transport")
         blobs: Any = StruckBlobs(self.blobs, caller, strikes, "blobs")
         scheduler: Any = Calls(self._scheduler, caller, strikes, "scheduler")
@@ -439,8 +439,8 @@ class World:
 
     # Checks
 
-    async def _written(self, heartbeat: Collection[Lease] | None = None) -> None:
-        """Something may have been committed."""
+    async def written(self, heartbeat: Collection[Lease] | None = None) -> None:
+        """Something may have been committed: look whether everything still holds."""
         problems = [*self._leases.problems(), *self.checks.problems(heartbeat)]
         problems += self._healing.problems(self.checks.changes, self.loop.time())
         if problems:

@@ -19,10 +19,11 @@ from attrs import evolve, frozen
 
 from fairlead.adapters.memory import CollectingSink, MemoryWakeups
 from fairlead.hosts.simulation.fate import Plan, Strike
+from fairlead.hosts.simulation.faults import Weather
 from fairlead.hosts.simulation.ledger import Execution
 from fairlead.hosts.simulation.machines import Incarnation
 from fairlead.hosts.simulation.setting import Setting
-from fairlead.hosts.simulation.striking import Calls
+from fairlead.hosts.simulation.striking import Calls, Strikes, StruckPersistence
 from fairlead.hosts.simulation.world import Broken, World
 from fairlead.kernel import Flow, Kernel
 from fairlead.kernel.commands import FlushOutbox
@@ -158,9 +159,16 @@ class _Play:
         return lost
 
     def _steady_kernel(self) -> Kernel:
-        """A kernel that nothing strikes: what is flushed has to come about."""
-        ports = self._world.ports(self._world.incarnate("steady"))
-        calm = evolve(ports, persistence=self._store, transport=MemoryWakeups(self._world.clock), sink=self._sinks)
+        """A kernel that nothing strikes: what is flushed has to come about. What it commits is looked at."""
+        process = self._world.incarnate("steady")
+        unstruck = Strikes(Weather(), self._chance, self._world.timeline, kills_left=0, pause_s=0)
+        persistence: Any = StruckPersistence(self._store, process, unstruck, self._world.written)
+        calm = evolve(
+            self._world.ports(process),
+            persistence=persistence,
+            transport=MemoryWakeups(self._world.clock),
+            sink=self._sinks,
+        )
         return Kernel(flows=self._world.flows, ports=calm)
 
     def _kernel(self, process: Incarnation) -> Kernel:
