@@ -65,7 +65,7 @@ def test_a_system_that_writes_although_it_is_quiet() -> None:
         while True:
             await asyncio.sleep(1)
             world._rows.runs[world.ledger.runs["run"]].row.priority += 1  # pyright: ignore[reportPrivateUsage]
-            await world._written()  # pyright: ignore[reportPrivateUsage]
+            await world.written()
 
     with pytest.raises(Broken, match="I36: something was written while everything waits until"):
         _played(_pausing(), write)
