@@ -14,6 +14,7 @@ from fairlead.hosts.simulation.faults import Weather
 from fairlead.hosts.simulation.judging import broken_promises
 from fairlead.hosts.simulation.setting import Setting
 from fairlead.hosts.simulation.world import World
+from fairlead.hosts.virtual import START
 from fairlead.kernel import IsAMap, Kernel, RunDetails, RunStatus
 from fairlead.kernel.resolving import broken_references
 from fairlead.ports.statuses import StepStatus
@@ -26,6 +27,9 @@ _OF_CALL = re.compile(r"\.\d+-\d+$")
 
 DEFECTS = frozenset({"host_failed", "internal_error"})
 """Why no attempt may fail: its host could not run it although it took it on, or the rules themselves raised."""
+
+CLOCKS_DIFFER_S = 4.0
+"""By how much the clocks of two hosts may differ that are not corrected."""
 
 PATIENT_LEASE = timedelta(seconds=30)
 """Leases that last so long are lost by nothing but what befalls their host."""
@@ -99,8 +103,9 @@ def _attempts(world: World, details: RunDetails) -> Iterator[str]:
         return
     struck = _struck(world)
     for attempt in details.attempts:
-        worker = attempt.worker or ""
-        if attempt.reason == "worker_lost" and not _OF_CALL.search(worker) and worker not in struck:
+        worker, lost_s = attempt.worker or "", (attempt.ended_at - START).total_seconds() + CLOCKS_DIFFER_S
+        excused = any(at_s <= lost_s for at_s in struck.get(worker, ()))
+        if attempt.reason == "worker_lost" and not _OF_CALL.search(worker) and not excused:
             yield f"P2: attempt {attempt.attempt} of {attempt.key} was lost, and nothing had happened to {worker}"
 
 
@@ -109,15 +114,18 @@ def _has_troubles(weather: Weather) -> bool:
     return bool(weather.refused or weather.lost or weather.delayed)
 
 
-def _struck(world: World) -> frozenset[str]:
-    """The processes that were killed, stood still, or had to end before the store took their outcomes.
+def _struck(world: World) -> Mapping[str, Sequence[float]]:
+    """When processes were killed, stood still, or had to end before the store took their outcomes.
 
     That also befalls those beside a process that stands still inside a transaction: it holds its locks.
     """
     hindered_to_end = _has_troubles(world.setting.weather) or "paused" in world.strikes.struck
     hindering = ("stands still", "has stopped", "has failed") if hindered_to_end else "stands still"
-    hindered = {entry.who for entry in world.timeline.entries if entry.what.startswith(hindering)}
-    return frozenset({*world.ledger.deaths, *hindered})
+    struck: dict[str, list[float]] = {worker: [at_s] for worker, at_s in world.ledger.deaths.items()}
+    for entry in world.timeline.entries:
+        if entry.what.startswith(hindering):
+            struck.setdefault(entry.who, []).append(entry.at_s)
+    return struck
 
 
 async def _of_run(world: World, kernel: Kernel, played: Played, calm: Ending) -> AsyncIterator[str]:
