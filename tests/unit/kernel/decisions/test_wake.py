@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 from msgspec.structs import replace
 
-from fairlead.kernel.commands import RunRequest, SendSignal
+from fairlead.kernel.commands import RunRequest, SendSignal, Verdict
 from fairlead.kernel.decisions.signal import keep_signal
 from fairlead.kernel.decisions.start import start_run
 from fairlead.kernel.dispatch.announcing import jobs_of_changes
@@ -97,7 +97,8 @@ def test_a_run_whose_rules_raise_fails_alone() -> None:
     assert [run.status for run in deciding.model.runs.values()] == [RunStatus.FAILED, RunStatus.RUNNING]
     assert deciding.model.events[deciding.run][-1]["reason"] == "internal_error"
     assert deciding.model.steps[run_id(2), "act"].status is StepStatus.RUNNING
-    assert len(settled.verdicts) == len(tasks) == 2
+    broken, sound = (Lease(task.key, task.token) for task in tasks)
+    assert settled.verdicts == {broken: Verdict.STALE, sound: Verdict.SETTLED}
 
 
 def test_kept_signals_are_asked_for_where_there_are_some() -> None:
