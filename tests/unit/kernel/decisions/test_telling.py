@@ -241,3 +241,44 @@ def test_a_step_that_cannot_start_fails_with_its_run(
     assert row_of_run[0] == reason
     assert written(msgspec.json.decode(row_of_run[1] or b"")) == error
     assert not deciding.model.tasks
+
+
+@pytest.mark.parametrize(
+    ("later", "facts", "reason", "error"),
+    [
+        (
+            map_over("a", "each"),
+            lengths(a="a string"),
+            "not_an_array",
+            {
+                "type": "NotAnArray",
+                "message": "the map 'each' works over 'a', which should be an array and is a string",
+            },
+        ),
+        (
+            StepPlan(slug="late", kind=StepKind.SLEEP, dependencies=("a",), until=ValuePath(name="a")),
+            b'{"no_times":{"a":"a number"}}',
+            "not_a_time",
+            {
+                "type": "NotATime",
+                "message": "the sleep 'late' lasts until 'a', which should be a time with its offset from UTC, or "
+                "null, and is a number",
+            },
+        ),
+    ],
+)
+def test_an_output_that_a_later_step_cannot_use_fails_whoever_made_it(
+    later: StepPlan, facts: bytes, reason: str, error: dict[str, object]
+) -> None:
+    """The attempt is told, and its output is recorded by nobody."""
+    deciding = Deciding(flow(step("a"), later))
+    (task,) = deciding.claim_run(capacity(1)).claimed
+
+    settled = deciding.settle(completed(task, facts))
+
+    of_step, of_run = last(deciding, 2)
+    assert written(of_step.pop("error")) == written(of_run["error"]) == {**error, "attempt": 1}
+    assert of_step == {"type": "step.failed", "step": "a", "element": 0, "attempt": 1, "reason": reason}
+    assert settled.unrecorded == {Lease(task.key, task.token)}
+    (kept,) = settled.changes.attempts
+    assert (kept.reason, kept.attempt, kept.ended_at) == (reason, 1, at(0))
