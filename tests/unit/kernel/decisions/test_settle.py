@@ -5,14 +5,20 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from fairlead.kernel.commands import Outcome, OutcomeKind, Verdict
+from fairlead.kernel.commands import Outcome, OutcomeKind, RunRequest, Verdict
 from fairlead.kernel.decisions import progress
+from fairlead.kernel.decisions.attempts import Attempts
+from fairlead.kernel.decisions.handover import HandOver
+from fairlead.kernel.decisions.settle import settle_tasks
+from fairlead.kernel.decisions.settled import Settled
+from fairlead.kernel.decisions.start import start_run
 from fairlead.kernel.dispatch.announcing import jobs_of_changes
-from fairlead.ports.records import ClaimedTask, Lease
+from fairlead.kernel.plan import Plan
+from fairlead.ports.records import ClaimedTask, Lease, Snapshot, TaskRow
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
-from tests.support.deciding import Deciding, capacity, flow, lengths, map_over, step
+from tests.support.deciding import FLOW_ID, Deciding, capacity, flow, lengths, map_over, step
 from tests.support.random_flows import completed, failed
-from tests.support.records import LEASE_S, START, at
+from tests.support.records import LEASE_S, START, at, run_id
 
 
 def released(task: ClaimedTask) -> Outcome:
@@ -23,6 +29,15 @@ def released(task: ClaimedTask) -> Outcome:
 def lease_of(task: ClaimedTask) -> Lease:
     """The claim as its host remembers it."""
     return Lease(task.key, task.token)
+
+
+def two_runs(plan: Plan) -> tuple[Deciding, ClaimedTask, ClaimedTask]:
+    """Two runs of a flow, and the first task of each, claimed."""
+    deciding = Deciding(plan)
+    request = RunRequest(flow_id=FLOW_ID, input=b"{}", facts=None)
+    deciding.model.insert(start_run(request, FLOW_ID, plan, run_id=run_id(2), now=START))
+    first, second = deciding.claim_run(capacity(2)).claimed
+    return deciding, first, second
 
 
 def test_the_last_task_completes_its_step_and_the_next_is_handed_over() -> None:
@@ -199,7 +214,95 @@ def test_where_the_rules_raise_the_tasks_fail(monkeypatch: pytest.MonkeyPatch) -
 
     assert [update.reason for update in settled.changes.tasks] == ["internal_error"]
     assert settled.verdicts == {lease_of(task): Verdict.SETTLED}
+    assert settled.unrecorded == {lease_of(task)}
     assert deciding.row.status is RunStatus.FAILED
+
+
+@pytest.mark.fault(78)
+def test_where_the_rules_raise_over_that_failure_as_well_the_run_fails_by_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of its tasks is recorded, and the other run of the batch does not notice."""
+    deciding, broken, sound = two_runs(flow(step("a")))
+    apply = progress.RunProgress.is_live
+
+    def raising(self: progress.RunProgress, slug: str) -> bool:
+        if self.run.id == run_id(1):
+            raise ZeroDivisionError
+        return apply(self, slug)
+
+    monkeypatch.setattr(progress.RunProgress, "is_live", raising)
+    settled = deciding.settle(completed(broken), completed(sound))
+
+    assert settled.verdicts == {lease_of(broken): Verdict.STALE, lease_of(sound): Verdict.SETTLED}
+    assert [(run.id, run.status, run.reason) for run in settled.changes.runs] == [
+        (run_id(1), RunStatus.FAILED, "internal_error"),
+        (run_id(2), RunStatus.COMPLETED, None),
+    ]
+
+
+@pytest.mark.fault(78)
+def test_where_the_rules_raise_over_a_lost_lease_one_run_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The leases of the others are taken back in the same decision."""
+    deciding, broken, sound = two_runs(flow(step("a")))
+    lose = Attempts.lose
+
+    def raising(self: Attempts, task: TaskRow) -> None:
+        if task.key == broken.key:
+            raise ZeroDivisionError
+        lose(self, task)
+
+    monkeypatch.setattr(Attempts, "lose", raising)
+    settled = deciding.reap(*deciding.model.tasks.values(), now=at(LEASE_S + 9), before=at(LEASE_S + 1))
+
+    assert settled.verdicts == {lease_of(broken): Verdict.STALE, lease_of(sound): Verdict.SETTLED}
+    assert [run.status for run in deciding.model.runs.values()] == [RunStatus.FAILED, RunStatus.RUNNING]
+    assert deciding.model.events[run_id(1)][-1]["reason"] == "internal_error"
+    assert deciding.model.tasks[sound.key].status is TaskStatus.QUEUED
+
+
+def test_whose_output_nobody_records_is_told() -> None:
+    """What a handler wrote aside goes with it, in every run of the batch."""
+    deciding, first, second = two_runs(flow(step("a"), map_over("a", "each")))
+
+    settled = deciding.settle(*(completed(task, lengths(a="a string")) for task in (first, second)))
+
+    assert settled.unrecorded == {lease_of(first), lease_of(second)}
+
+
+def test_what_came_too_late_is_not_recorded_unless_another_has_completed_the_task() -> None:
+    """Then what it wrote may be what the task refers to: collectors of what nothing refers to decide about it."""
+    deciding = Deciding(flow(step("a")))
+    (old,) = deciding.claim_run(capacity(1)).claimed
+    deciding.reap(deciding.task("a"), now=at(LEASE_S + 9), before=at(LEASE_S + 1))
+    new = deciding.claim("a")
+
+    while_it_runs = deciding.settle(completed(old))
+    deciding.settle(completed(new))
+    when_it_is_done = deciding.settle(completed(old))
+
+    assert while_it_runs.unrecorded == {lease_of(old)}
+    assert when_it_is_done.unrecorded == set()
+    assert when_it_is_done.verdicts == {lease_of(old): Verdict.STALE}
+
+
+def test_a_decision_that_is_taken_again_takes_its_slots_again() -> None:
+    """The first try had handed a task over when it noticed what it lacks."""
+    plan = flow(step("a"), step("next", "a"), map_over("a", "b"), map_over("b", "c"), step("d", "c"))
+    deciding = Deciding(plan)
+    (task,) = deciding.claim_run(capacity(1)).claimed
+    outcome = completed(task, lengths(a=0))
+    hand_over = HandOver(capacity(1), START)
+
+    def settle(snapshot: Snapshot) -> Settled:
+        return settle_tasks(
+            [outcome], snapshot, deciding.plans, now=START, hand_over=hand_over, absent=Verdict.DEFERRED
+        )
+
+    lacking = settle(deciding.model.snapshot([task.key], deciding.neighbours("a")))
+    slots = hand_over.remaining
+    settled = settle(deciding.everything([outcome]))
+
+    assert (lacking.incomplete, slots) == ([deciding.run], 1)
+    assert ([each.key.step for each in settled.changes.claimed], hand_over.remaining) == (["next"], 0)
 
 
 def test_a_lost_lease_is_no_outcome() -> None:
