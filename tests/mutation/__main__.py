@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
-from .mutants import Mutant, keep, read_mutants, read_outcomes
+from .mutants import Mutant, Outcome, keep, read_mutants, read_outcomes
 from .report import Report, survivors_of
-from .tree import ROOT, generate, plant, play
+from .tree import LOG, ROOT, generate, plant, play
 
 BUILD = ROOT / "build"
 
@@ -34,13 +36,22 @@ def main() -> int:
         flush=True,
     )
     keep(tree, frozenset(names))
-    well = play(tree, options.jobs)
+    well = play(tree, options.jobs, lambda: _tell(tree))
     report = Report(mutants, read_outcomes(tree), messages=len(written) - len(mutants))
     text, data = report.write(options.build)
     for each in report.survivors()[:LONGEST]:
         print(f"\n{each.path} {each.function}: {report.outcomes[each.name]}, {each.name}\n{each.difference}")
     print(f"\n{report.table()}\n\nall survivors: {text}\nfor programs: {data}")
+    if not well:
+        print(f"mutmut did not come to its end, see {tree / LOG}")
     return 0 if well else 1
+
+
+def _tell(tree: Path) -> None:
+    with suppress(ValueError):  # a list is just being written
+        outcomes = Counter(read_outcomes(tree).values())
+        played = outcomes.total() - outcomes[Outcome.UNPLAYED]
+        print(f"{played:,} of {outcomes.total():,} played, {outcomes[Outcome.KILLED]:,} killed", flush=True)
 
 
 def _drawn(mutants: Sequence[Mutant], options: argparse.Namespace) -> list[str]:

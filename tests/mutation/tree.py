@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +42,10 @@ ROUND_CONSTANT_S = 30.0
 ROUND_MULTIPLIER = 5.0
 """A mutant hangs when its tests take so many times longer than without it."""
 
+LOG = "mutmut.log"
+
+TELLING_INTERVAL_S = 10.0
+
 GENERATE = """\
 import sys
 from mutmut.__main__ import copy_also_copy_files, copy_src_dir, create_mutants, set_mutant_under_test
@@ -75,18 +79,31 @@ def plant(tree: Path, only: Sequence[str], root: Path = ROOT) -> None:
 
 def generate(tree: Path, jobs: int) -> None:
     """Write the mutants of the tree: into `mutants`, a list of their names beside each module."""
-    _run([sys.executable, "-c", GENERATE, str(jobs)], tree, stdout=subprocess.DEVNULL).check_returncode()
+    command = [sys.executable, "-c", GENERATE, str(jobs)]
+    subprocess.run(command, cwd=tree, stdout=subprocess.DEVNULL, check=True)
 
 
-def play(tree: Path, jobs: int) -> bool:
-    """Play the mutants that are listed and not played yet; False where something went wrong. Ctrl-C ends it early."""
-    return (
-        _run([str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(jobs)], tree).returncode == 0
-    )
+def play(tree: Path, jobs: int, tell: Callable[[], None]) -> bool:
+    """Play the mutants that are listed and not played yet. Ctrl-C ends it early.
 
+    Args:
+        tree: where they are.
+        jobs: processes.
+        tell: is called every few seconds.
 
-def _run(command: Sequence[str], tree: Path, stdout: int | None = None) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(command, cwd=tree, env={**os.environ, **MEMORY}, stdout=stdout, check=False)
+    Returns:
+        Whether it went well. What mutmut says is in `LOG`.
+    """
+    command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(jobs)]
+    with (tree / LOG).open("wb") as log:
+        process = subprocess.Popen(command, cwd=tree, env={**os.environ, **MEMORY}, stdout=log, stderr=log)
+        while True:
+            try:
+                return process.wait(TELLING_INTERVAL_S) == 0
+            except subprocess.TimeoutExpired:
+                tell()
+            except KeyboardInterrupt:
+                continue  # mutmut hears it as well, and ends
 
 
 def _options(only: Sequence[str]) -> str:
