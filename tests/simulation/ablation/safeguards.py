@@ -190,7 +190,7 @@ SAFEGUARDS: Sequence[Safeguard] = (
     Safeguard(
         name="hosts claim what they have code for",
         off=claiming_everything,
-        convicted_by=("P8",),
+        convicted_by=("I31", "P8"),
         among=circumstances.deploys,
     ),
     Safeguard(
