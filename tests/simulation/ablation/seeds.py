@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 SEEDS: Mapping[str, int] = {
+    "fencing by token": 95,
     "guards of statuses": 3,
     "idempotency keys": 3,
     "payloads of equal keys are compared": 3,
@@ -14,8 +15,10 @@ SEEDS: Mapping[str, int] = {
     "heartbeats": 3,
     "digests of blobs": 57,
     "what is live ends with its run": 5,
+    "what a repeated settle had handed over": 7,
     "one dangerous task at a time": 24,
     "outputs are given to others once recorded": 50,
+    "recall after an unknown claim": 3,
     "the sweep of lost messages": 13,
     "the reaper": 0,
     "the end of waits": 0,
@@ -23,6 +26,7 @@ SEEDS: Mapping[str, int] = {
     "signals that come early are kept": 9,
     "the margin for clocks that differ": 8,
     "the reaper looks again under the lock": 57,
+    "hosts claim what they have code for": 31,
     "a cascade of skips holds after a rerun": 9,
     "an answer that crosses another begins nothing again": 29,
     "a signal is consumed once": 9,
