@@ -101,21 +101,6 @@ UNPROVEN = frozenset(
         "a blob does not hold what a task needs",
         "the task of a run that is set apart raises",
         "the host ends while a batch is taken apart",
-        "there is no such task",
-        "the rules raise over its failure as well",
-        "a wait is over whose step has ended",
-        "a tick was fired before the schedule's input was changed",
-        "it was this one, which is left out",
-        "the start is carried out at this moment",
-        "the sink is still at a call that was given up",
-        "the sink answers no number",
-        "the sink answers a number that cannot be",
-        "somebody else looks, too, and keeps what both need to know",
-        "somebody else was faster to write a schedule",
-        "somebody else was faster to defer a start",
-        "somebody else was faster with a deferred command",
-        "others are always faster",
-        "source lines that cannot be read, a hostile __cause__",
     }
 )
 """Known to be reached by none of the proofs that are watched. It is to become empty."""
@@ -127,6 +112,9 @@ PROOFS: Mapping[str, str] = {
     ),
     "a thread of others does not end in time": (
         "tests/unit/adapters/test_calling.py::test_while_a_thread_hangs_no_other_is_begun"
+    ),
+    "the clock was ahead of the other one, and slows down": (
+        "tests/unit/adapters/postgres/test_clock.py::test_a_clock_that_is_ahead_waits_for_the_server"
     ),
     "a run that is old is gone, or in somebody's hands": (
         "tests/contract/test_retention.py::test_what_may_not_go_is_not_deleted_either[memory]"
@@ -162,9 +150,6 @@ PROOFS: Mapping[str, str] = {
     "a statement fails in a caller's transaction": (
         "tests/unit/adapters/postgres/test_callers.py::"
         "test_stricter_transactions_may_be_ended_by_the_database[psycopg-SERIALIZABLE]"
-    ),
-    "the clock was ahead of the server's, and slows down": (
-        "tests/unit/adapters/postgres/test_clock.py::test_a_clock_that_is_ahead_waits_for_the_server"
     ),
     "no connection can be opened": (
         "tests/unit/adapters/postgres/test_errors.py::test_an_unreachable_server_is_worth_another_attempt"
@@ -410,6 +395,9 @@ PROOFS: Mapping[str, str] = {
         "tests/unit/hosts/test_hostile_endings.py::"
         "test_a_task_that_cannot_be_begun_does_not_keep_others_from_it[delivers]"
     ),
+    "an answer that is under way may still name it": (
+        "tests/unit/hosts/test_recalling.py::test_what_ended_while_it_was_asked_for_is_not_begun_again"
+    ),
     "a handler does not end within its grace": (
         "tests/unit/hosts/test_cancelling.py::test_a_handler_that_goes_on_gives_its_slot_up[delivers-async]"
     ),
@@ -421,6 +409,9 @@ PROOFS: Mapping[str, str] = {
     ),
     "one run of many is not as it was found": (
         "tests/contract/behaviours/test_bulk_control.py::test_a_run_that_somebody_holds_keeps_no_other_back[memory]"
+    ),
+    "there is no such task": (
+        "tests/unit/kernel/decisions/test_settle.py::test_an_outcome_of_a_task_that_is_gone_changes_nothing"
     ),
     "a step has ended beside its task": (
         "tests/unit/kernel/decisions/test_settle.py::test_in_one_batch_what_completed_counts_before_what_failed"
@@ -441,11 +432,18 @@ PROOFS: Mapping[str, str] = {
     "the rules raise over an outcome": (
         "tests/contract/behaviours/test_reading_and_trouble.py::test_a_settle_is_not_stopped_by_one_broken_run[memory]"
     ),
+    "the rules raise over its failure as well": (
+        "tests/unit/kernel/decisions/test_settle.py::"
+        "test_where_the_rules_raise_over_that_failure_as_well_the_run_fails_by_none"
+    ),
     "a signal with this key was accepted before": (
         "tests/contract/behaviours/test_signals.py::test_a_resume_token_is_good_for_one_answer[memory]"
     ),
     "the rules raise over the end of a wait": (
         "tests/unit/kernel/decisions/test_wake.py::test_a_run_whose_rules_raise_fails_alone"
+    ),
+    "a wait is over whose step has ended": (
+        "tests/unit/kernel/decisions/test_wake.py::test_a_wait_whose_step_has_ended_is_no_failure_of_its_own"
     ),
     "the store refuses a value of a batch": (
         "tests/contract/behaviours/test_reading_and_trouble.py::"
@@ -465,6 +463,12 @@ PROOFS: Mapping[str, str] = {
         "tests/contract/behaviours/test_deferring.py::"
         "test_a_start_whose_key_was_used_for_another_payload_meanwhile_is_held[memory]"
     ),
+    "a tick was fired before the schedule's input was changed": (
+        "tests/contract/behaviours/test_schedules.py::test_a_host_dies_while_it_fires_and_the_input_is_changed[memory]"
+    ),
+    "it was this one, which is left out": (
+        "tests/contract/behaviours/test_schedules.py::test_a_host_dies_while_it_fires_and_the_input_is_changed[memory]"
+    ),
     "somebody was faster to start what has the key": (
         "tests/contract/behaviours/test_deferring.py::"
         "test_a_deadline_of_its_own_stays_that_of_the_run_that_got_the_key[memory]"
@@ -472,6 +476,9 @@ PROOFS: Mapping[str, str] = {
     "the run is pruned, or not started yet and not to be any more": (
         "tests/contract/behaviours/test_deferring.py::"
         "test_the_deadline_of_a_run_that_has_not_started_withdraws_its_start[memory-mail-7]"
+    ),
+    "the start is carried out at this moment": (
+        "tests/contract/behaviours/test_deferring.py::test_a_deadline_comes_while_a_host_starts_its_run[memory-starts]"
     ),
     "nothing is leased for a sink that is stuck here": (
         "tests/contract/behaviours/test_sinks_in_trouble.py::"
@@ -502,9 +509,43 @@ PROOFS: Mapping[str, str] = {
     "a commit stays unknown, however often it is tried": (
         "tests/unit/kernel/test_unknown_effects.py::test_the_input_of_a_run_that_is_not_there_goes_with_it[error1-1]"
     ),
-    "a try finds the run cancelled already": "tests/simulation/test_schedules.py::test_several_strikes_at_once",
-    "an earlier try of a cancel was committed": "tests/simulation/test_schedules.py::test_several_strikes_at_once",
-    "a schedule is as it is to be": "tests/simulation/test_schedules.py::test_several_strikes_at_once",
+    "the sink is still at a call that was given up": (
+        "tests/contract/behaviours/test_sinks_in_trouble.py::"
+        "test_a_sink_gets_stuck_while_a_run_is_read_that_it_had_refused[memory]"
+    ),
+    "the sink answers no number": (
+        "tests/contract/behaviours/test_sinks_in_trouble.py::"
+        "test_a_sink_that_answers_nonsense_has_accepted_nothing[memory-None]"
+    ),
+    "the sink answers a number that cannot be": (
+        "tests/contract/behaviours/test_sinks_in_trouble.py::"
+        "test_a_sink_that_answers_nonsense_has_accepted_nothing[memory-6]"
+    ),
+    "somebody else looks, too, and keeps what both need to know": (
+        "tests/contract/behaviours/test_outliving.py::test_two_hosts_that_look_at_once[memory]"
+    ),
+    "a try finds the run cancelled already": (
+        "tests/contract/behaviours/test_cancelling.py::"
+        "test_a_cancel_that_was_lost_before_another_one_is_not_taken_for_it[memory]"
+    ),
+    "an earlier try of a cancel was committed": (
+        "tests/contract/behaviours/test_cancelling.py::test_a_cancel_whose_answer_was_lost_is_known_by_its_time[memory]"
+    ),
+    "a schedule is as it is to be": (
+        "tests/contract/behaviours/test_schedules.py::test_the_same_schedule_again_changes_nothing[memory]"
+    ),
+    "somebody else was faster to write a schedule": (
+        "tests/contract/behaviours/test_schedules.py::test_a_schedule_that_somebody_else_writes_first[memory-new]"
+    ),
+    "somebody else was faster to defer a start": (
+        "tests/contract/behaviours/test_deferring.py::test_a_start_that_somebody_else_defers_first[memory]"
+    ),
+    "somebody else was faster with a deferred command": (
+        "tests/contract/behaviours/test_deferring.py::test_a_start_that_a_host_claims_while_it_is_withdrawn[memory]"
+    ),
+    "others are always faster": (
+        "tests/contract/behaviours/test_schedules.py::test_others_who_are_always_faster[memory]"
+    ),
     "a signal is sent again": (
         "tests/contract/behaviours/test_signals.py::test_a_resume_token_is_good_for_one_answer[memory]"
     ),
@@ -513,6 +554,9 @@ PROOFS: Mapping[str, str] = {
     ),
     "a metaclass may answer as it likes": (
         "tests/unit/kernel/test_failures.py::test_nothing_about_an_exception_is_trusted[nameless]"
+    ),
+    "source lines that cannot be read, a hostile __cause__": (
+        "tests/unit/kernel/test_failures.py::test_a_traceback_that_cannot_be_made_hides_nothing"
     ),
     "a blob is read again, since the answer may be what was damaged": (
         "tests/contract/behaviours/test_blob_faults.py::"
@@ -530,9 +574,11 @@ PROOFS: Mapping[str, str] = {
         "tests/contract/behaviours/test_noting.py::test_fields_that_are_no_json_become_text[memory]"
     ),
     "the blob is there, written by a try whose answer was lost": (
-        "tests/simulation/test_schedules.py::test_several_strikes_at_once"
+        "tests/unit/kernel/test_spilling.py::test_a_write_whose_answer_was_lost_meets_its_own_blob"
     ),
-    "a client cannot write a blob": "tests/simulation/test_schedules.py::test_several_strikes_at_once",
+    "a client cannot write a blob": (
+        "tests/contract/behaviours/test_large_payloads.py::test_start_survives_a_store_that_fails_for_a_moment[memory]"
+    ),
     "a subscriber's function raises": (
         "tests/contract/behaviours/test_sinks_in_trouble.py::test_what_comes_right_after_a_loss_is_not_lost[memory]"
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,11 +22,13 @@ from fairlead.kernel import (
     RunNotFound,
     RunStatus,
 )
+from fairlead.kernel.commands import Trouble
 from fairlead.kernel.dispatch.firing import FIRE_CLAIM
 from fairlead.kernel.errors import DeferredNotFound
 from fairlead.ports import Ports
 from fairlead.ports.errors import CommitUnknown, Unavailable
 from tests.support.hands import Hands
+from tests.support.overtaken import Overtaken, once
 
 
 @frozen
@@ -121,6 +124,26 @@ async def test_one_key_at_once(world: Ports) -> None:
     assert len((await kernels[0].runs()).runs) == 1
 
 
+@pytest.mark.fault(69)
+async def test_a_start_that_somebody_else_defers_first(world: Ports, clock: ManualClock) -> None:
+    """Between the look and the write: one more look finds it under its key; of the input in a blob there is one."""
+    other = Kernel(flows=[mail_flow()], ports=world, inline_bytes_max=10)
+
+    async def defer() -> None:
+        await other.start_later("mail", Mail("ada" * 10), after=60, key="k")
+
+    overtaken: Any = Overtaken(world.scheduler, schedule=once(defer))
+    slower = Kernel(flows=[mail_flow()], ports=evolve(world, scheduler=overtaken), inline_bytes_max=10)
+
+    deferred = await slower.start_later("mail", Mail("ada" * 10), after=60, key="k")
+
+    assert not deferred.created
+    assert [each.record for each in await other.deferred()] == [deferred.record]
+    assert len([blob async for blob in world.blobs.list("scheduled/")]) == 1
+    clock.advance(60)
+    assert (await Hands(slower).fire()).started == 1
+
+
 async def test_a_start_comes_to_the_run_that_got_its_key_meanwhile(
     kernel: Kernel, flow: Flow[Any], clock: ManualClock
 ) -> None:
@@ -212,6 +235,62 @@ async def test_a_start_can_be_withdrawn(kernel: Kernel, flow: Flow[Any], clock: 
     await Hands(kernel).fire()
     assert not await third.withdraw()
     assert [run.id for run in (await kernel.runs()).runs] == [third.record.run_id]
+
+
+@pytest.mark.fault(62)
+async def test_a_start_that_a_host_claims_while_it_is_withdrawn(
+    world: Ports, flow: Flow[Any], clock: ManualClock
+) -> None:
+    """It is the host's: whoever withdraws is told that it was too late, and the run starts, with its input."""
+    kernel = Kernel(flows=[flow], ports=world, inline_bytes_max=10)
+
+    async def claim() -> None:
+        now = clock.now()
+        assert await world.scheduler.claim_due(flows=["mail"], now=now, until=now + FIRE_CLAIM, limit=1)
+
+    overtaken: Any = Overtaken(world.scheduler, ack=once(claim))
+    deferred = await kernel.start_later(flow, Mail("ada" * 10), after=60)
+    clock.advance(60)
+    slower = Kernel(flows=[flow], ports=evolve(world, scheduler=overtaken))
+
+    assert not await (await slower.find_deferred(deferred.name)).withdraw()
+    clock.advance(FIRE_CLAIM)
+    assert (await Hands(kernel).fire()).started == 1
+    task = await Hands(kernel, slots=1).claim_runs()
+    assert [each.key.run_id for each in task] == [deferred.record.run_id]
+    assert len([blob async for blob in world.blobs.list(f"runs/{deferred.record.run_id}/")]) == 1
+
+
+@pytest.mark.fault(62)
+@pytest.mark.parametrize("dies", [False, True], ids=["starts", "dies"])
+async def test_a_deadline_comes_while_a_host_starts_its_run(
+    world: Ports, flow: Flow[Any], clock: ManualClock, dies: bool
+) -> None:
+    """It is tried again: then it cancels the run, or withdraws the start where the host has died."""
+    bare, troubles = Kernel(flows=[], ports=world), list[Trouble]()
+
+    async def meanwhile() -> None:
+        clock.advance(1)
+        troubles.extend((await Hands(bare).fire()).troubles)
+        if dies:
+            raise asyncio.CancelledError
+
+    overtaken: Any = Overtaken(world.persistence, insert_runs=once(meanwhile))
+    kernel = Kernel(flows=[flow], ports=evolve(world, persistence=overtaken))
+    deferred = await kernel.start_later(flow, Mail("ada"), after=60)
+    await kernel.cancel_later(deferred.record.run_id, after=61, reason="too late")
+    clock.advance(60)
+    with pytest.raises(asyncio.CancelledError) if dies else nullcontext():
+        await Hands(kernel).fire()
+    clock.advance(FIRE_CLAIM)
+
+    fired = await Hands(bare).fire()
+
+    assert [(trouble.name, trouble.held) for trouble in troubles] == [(f"cancel/{deferred.record.run_id}", False)]
+    assert (fired.claimed, fired.cancelled, fired.troubles) == (1, not dies, ())
+    assert await kernel.deferred() == []
+    found = [(run.id, run.reason) for run in (await kernel.runs()).runs]
+    assert found == ([] if dies else [(deferred.record.run_id, "too late")])
 
 
 async def test_a_run_is_cancelled_at_its_deadline(kernel: Kernel, flow: Flow[Any], clock: ManualClock) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from attrs import define, evolve, field
+from msgspec.structs import replace
 
 from fairlead.adapters.memory import ManualClock, memory_ports
 from fairlead.hosts.caring import Caretaker
 from fairlead.kernel import Flow, Kernel
-from fairlead.kernel.commands import Pruned
+from fairlead.kernel.commands import Pruned, PruneOutlived
 from fairlead.kernel.decisions.outliving import LOOK_AGAIN
 from fairlead.ports.outbox import (
     DeadLetter,
@@ -129,6 +130,27 @@ async def test_what_is_new_is_looked_at_behind_what_was(world: World) -> None:
     world.clock.advance(2 * MINUTE)
     assert await world.caretaker.prune() == 1
     assert await world.left() == [old]
+
+
+@pytest.mark.fault(69)
+async def test_two_hosts_that_look_at_once(world: World) -> None:
+    """One goes on where it was, passes over nothing, and leaves what the other has kept for both as it is."""
+    for _ in range(3):
+        await world.start()
+    world.clock.advance(2 * RETENTION)
+    page = PruneOutlived(flow="patient", retention=RETENTION, limit=1)
+    begun = await world.kernel.dispatch(page)
+    await world.look()
+    scheduler = world.kernel.ports.scheduler
+    kept = await scheduler.read("outlived/patient")
+
+    went_on = await world.kernel.dispatch(replace(page, after=begun.next))
+
+    assert begun.next is not None
+    assert world.store.looks[-1] == begun.next
+    assert went_on.next is not None
+    assert await scheduler.read("outlived/patient") == kept
+    assert await world.look() == (0, False, False)
 
 
 async def test_nothing_that_may_go_is_left_and_nothing_else_goes(world: World) -> None:

@@ -15,12 +15,15 @@ from fairlead.kernel import AnnotationValue, Flow, InvalidArgument, InvalidInput
 from fairlead.kernel.commands import Trouble
 from fairlead.kernel.decisions.firing import CATCH_UP_MAX, ON_TIME
 from fairlead.kernel.dispatch.firing import FIRE_CLAIM
+from fairlead.kernel.dispatch.scheduling import CHANGE_TRIES_MAX
 from fairlead.kernel.errors import InvalidCron, ScheduleNotFound, ScheduleTaken, UnknownZone
 from fairlead.kernel.schedules import LeftOut, ScheduleStatus
 from fairlead.ports import Ports
-from fairlead.ports.errors import AdapterError, Unavailable
+from fairlead.ports.errors import AdapterError, Contention, Unavailable
 from fairlead.ports.reading import RunFilter
 from tests.support.hands import Hands
+from tests.support.overtaken import Overtaken, once
+from tests.support.troubled import PatientClock
 
 EVERY_MINUTE = "* * * * *"
 MINUTE = timedelta(minutes=1)
@@ -134,6 +137,53 @@ async def test_many_processes_declare_a_schedule_at_once(world: Ports) -> None:
     )
 
     assert [each.record for each in made] == [made[0].record] * len(kernels)
+
+
+@pytest.mark.fault(69)
+@pytest.mark.parametrize("there", [False, True], ids=["new", "changed"])
+async def test_a_schedule_that_somebody_else_writes_first(world: Ports, there: bool) -> None:
+    """Between the look and the write: one more look finds what was wanted; of the input in a blob there is one."""
+    other = Kernel(flows=[report_flow()], ports=world, inline_bytes_max=10)
+    if there:
+        await other.schedule("report", cron=EVERY_MINUTE, input=Night("bob" * 10))
+
+    async def declare() -> None:
+        await other.schedule("report", cron=EVERY_MINUTE, input=Night("ada" * 10))
+
+    overtaken: Any = Overtaken(world.scheduler, **{"put_back" if there else "schedule": once(declare)})
+    slower = Kernel(flows=[report_flow()], ports=evolve(world, scheduler=overtaken), inline_bytes_max=10)
+
+    made = await slower.schedule("report", cron=EVERY_MINUTE, input=Night("ada" * 10))
+
+    assert made.record == await (await other.find_schedule("report")).read()
+    assert len([blob async for blob in world.blobs.list("scheduled/")]) == 1
+
+
+@pytest.mark.fault(69)
+async def test_others_who_are_always_faster(world: Ports, clock: ManualClock) -> None:
+    """A call gives up after a while and says so: what it wanted is nowhere, what the others did stands."""
+    other = Kernel(flows=[report_flow()], ports=world)
+    theirs = await other.schedule("report", cron=EVERY_MINUTE, input=Night("0"))
+    changes = 0
+
+    async def change() -> None:
+        nonlocal changes
+        changes += 1
+        await other.schedule("report", cron=EVERY_MINUTE, input=Night(f"{changes}"))
+
+    overtaken: Any = Overtaken(world.scheduler, put_back=change)
+    patient = PatientClock(clock.now())
+    slower = Kernel(flows=[report_flow()], ports=evolve(world, scheduler=overtaken, clock=patient))
+    with pytest.raises(Contention, match="schedule 'report' is changed by others all the time"):
+        await (await slower.find_schedule("report")).pause()
+
+    assert changes >= CHANGE_TRIES_MAX
+    assert (await theirs.read()).status is ScheduleStatus.ACTIVE
+    clock.advance(60)
+    await Hands(other).fire()
+    (run,) = (await other.runs()).runs
+    payload = (await world.persistence.read_payloads((run.id,), ())).runs[run.id]
+    assert payload.input == f'{{"pages":1,"shop":"{changes}"}}'.encode()
 
 
 async def test_a_changed_input_keeps_the_place(kernel: Kernel, flow: Flow[Any], clock: ManualClock) -> None:
@@ -350,6 +400,37 @@ async def test_a_host_that_dies_while_it_fires(world: Ports, flow: Flow[Any], cl
     assert (fired.claimed, fired.started) == (1, 0)
     assert await ticks_of(kernel) == shown([began + MINUTE])
     assert (await kernel.find_schedule("report")).record.next_at == began + 2 * MINUTE
+
+
+@pytest.mark.fault(70)
+async def test_a_host_dies_while_it_fires_and_the_input_is_changed(
+    world: Ports, flow: Flow[Any], clock: ManualClock
+) -> None:
+    """The tick that has a run already is left out, and stands in the way of no other one, which have the new input."""
+
+    async def die() -> None:
+        raise Unavailable("it is gone")
+
+    dying: Any = Overtaken(world.scheduler, put_back=die)
+    kernel = Kernel(flows=[flow], ports=world)
+    began = clock.now()
+    await kernel.schedule(flow, cron=EVERY_MINUTE, input=Night("ada"), catch_up="all")
+    clock.advance(60)
+    with pytest.raises(Unavailable):
+        await Hands(Kernel(flows=[flow], ports=evolve(world, scheduler=dying))).fire()
+    await kernel.schedule(flow, cron=EVERY_MINUTE, input=Night("bob"), catch_up="all")
+    clock.advance(60)
+
+    fired = await Hands(kernel).fire()
+
+    assert (fired.claimed, fired.started, fired.troubles) == (1, 1, ())
+    runs = (await kernel.runs()).runs
+    payloads = (await world.persistence.read_payloads(tuple(run.id for run in runs), ())).runs
+    inputs = {run.key: payloads[run.id].input for run in runs}
+    first, second = (f"schedule/report/{tick}" for tick in shown([began + MINUTE, began + 2 * MINUTE]))
+    assert inputs == {first: b'{"pages":1,"shop":"ada"}', second: b'{"pages":1,"shop":"bob"}'}
+    record = (await kernel.find_schedule("report")).record
+    assert (record.started, record.last_tick, record.next_at) == (1, began + 2 * MINUTE, began + 3 * MINUTE)
 
 
 async def test_a_host_that_lacks_the_flow_leaves_its_schedules_alone(world: Ports, clock: ManualClock) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from fairlead.adapters.memory import ManualClock
+from fairlead.adapters.memory import CollectingSink, ManualClock
 from fairlead.adapters.sinks import CallableSink
 from fairlead.adapters.system import SystemClock
 from fairlead.hosts.node import NodeHost
@@ -20,6 +20,7 @@ from fairlead.ports import Ports
 from fairlead.ports.outbox import DeadLetterFilter, SinkRecord
 from tests.support.flushing import FLUSHES_FOR_ALL_SHARDS, LEASE, PATIENCE, flush, flush_all, single
 from tests.support.hands import Hands
+from tests.support.overtaken import Overtaken, once
 from tests.support.waiting import DEADLINE_S, until
 
 
@@ -283,6 +284,92 @@ async def test_a_sink_that_is_stuck_in_one_process_is_served_by_others(
     assert len(mood.heard) >= len(runs)
     await complete(here)
     assert (await flush(here, "mail")).published > 0
+
+
+class Turning(Hanging):
+    """Refuses what it is given first, and hangs from then on."""
+
+    def __call__(self, *arguments: object) -> None:
+        if not self.calls:
+            self.calls += 1
+            raise ConnectionError("down")
+        super().__call__(*arguments)
+
+
+@pytest.mark.fault(75)
+async def test_a_sink_gets_stuck_while_a_run_is_read_that_it_had_refused(world: Ports, clock: ManualClock) -> None:
+    """Of two flushes of one process, one has read what it offers again when the other's call hangs.
+
+    The run that it read was not offered: that is no attempt of it.
+    """
+    turning = Turning()
+
+    async def hang() -> None:
+        await complete(kernel)
+        while turning.calls < 2:
+            await flush(kernel, "mail", worker="another", patience=PATIENCE)
+
+    overtaken: Any = Overtaken(world.persistence, read_undelivered=once(hang))
+    kernel = subscribed(evolve(world, persistence=overtaken), turning)
+    await complete(kernel)
+    while not turning.calls:
+        await flush(kernel, "mail")
+    clock.advance(5)
+    flushed = await flush(kernel, "mail", patience=PATIENCE)
+    while turning.calls < 2:
+        flushed = await flush(kernel, "mail", patience=PATIENCE)
+    found = await status(kernel)
+    await let_go(turning)
+
+    assert (flushed.stuck, flushed.held_back) == (True, ())
+    assert (turning.calls, found.held_runs, found.worst and found.worst.attempts) == (2, 2, 1)
+    clock.advance(5)
+    await flush_all(kernel, "mail")
+    assert (turning.calls, (await status(kernel)).held_runs) == (4, 0)
+
+
+class Answering:
+    """A sink that answers as a test says."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    async def publish(self, batch: Sequence[EventRecord]) -> Any:
+        return self.answer
+
+    async def aclose(self) -> None:
+        """Nothing was opened."""
+
+
+@pytest.mark.fault(75)
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (None, "the sink answered NoneType, not how many events it accepted"),
+        (True, "the sink answered bool, not how many events it accepted"),
+        (2.0, "the sink answered float, not how many events it accepted"),
+        (-1, "the sink says that it accepted -1 of 5 events"),
+        (6, "the sink says that it accepted 6 of 5 events"),
+        (0, "the sink accepted none of the events"),
+    ],
+    ids=["None", "True", "2.0", "-1", "6", "0"],
+)
+async def test_a_sink_that_answers_nonsense_has_accepted_nothing(
+    world: Ports, clock: ManualClock, answer: object, problem: str
+) -> None:
+    """What it may have of them is offered again once it answers as it should; nothing is taken for published before."""
+    sink = Answering(answer)
+    kernel = Kernel(flows=[single()], ports=evolve(world, sink={"mail": sink}))
+    (run,) = await complete(kernel)
+
+    flushed = await flush(kernel, "mail")
+
+    assert (flushed.published, flushed.held_back) == (0, ((run, problem),))
+    collecting = CollectingSink()
+    clock.advance(5)
+    well = Kernel(flows=[single()], ports=evolve(world, sink={"mail": collecting}))
+    await flush_all(well, "mail")
+    assert [event.sequence for event in collecting.of_run(run)] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.fault(75)

@@ -243,22 +243,32 @@ async def test_a_result_after_the_timeout_is_discarded(make_kernel: MakeKernel) 
     assert await run.status() is RunStatus.FAILED
 
 
+def _patient() -> Flow[Any]:
+    """One step that may take as long as a busy machine needs: what a test runs after an attempt that has timed out."""
+    flow: Flow[Any] = Flow("patient", version=1)
+
+    @flow.step
+    def work() -> str:
+        return "done"
+
+    return flow
+
+
 async def test_a_thread_that_takes_too_long_is_abandoned(make_kernel: MakeKernel) -> None:
     """Its attempt fails while it still runs, its late result is discarded, and its slot comes back after a grace."""
     release = threading.Event()
-    flow = Flow("stuck", version=1, input=bool, input_name="stuck", max_attempts=1)
+    flow = Flow("stuck", version=1, max_attempts=1)
 
     @flow.step(timeout=0.05)
-    def work(stuck: bool) -> str:
-        if stuck:
-            release.wait(TIMEOUT_S)
+    def work() -> str:
+        release.wait(TIMEOUT_S)
         return "done"
 
-    kernel = make_kernel(flow)
+    kernel = make_kernel(flow, _patient())
     async with NodeHost(kernel, concurrency=1, cancel_grace=0.05):
-        run = await kernel.start(flow, True)
+        run = await kernel.start(flow, None)
         record = await run.wait(timeout=TIMEOUT_S)
-        after = await kernel.start(flow, False)
+        after = await kernel.start("patient", None)
         assert await after.result(timeout=TIMEOUT_S) == {"work": "done"}
         assert not release.is_set()
         release.set()
@@ -271,22 +281,22 @@ async def test_a_thread_that_takes_too_long_is_abandoned(make_kernel: MakeKernel
 async def test_a_handler_that_swallows_its_cancellation_gives_its_slot_up(make_kernel: MakeKernel) -> None:
     """After the grace the attempt is recorded and the only slot runs something else; the handler ends at leisure."""
     release = asyncio.Event()
-    flow = Flow("stubborn", version=1, input=bool, input_name="stubborn", max_attempts=1)
+    flow = Flow("stubborn", version=1, max_attempts=1)
 
     @flow.step(timeout=0.05)
-    async def work(stubborn: bool) -> str:
-        while stubborn and not release.is_set():
+    async def work() -> str:
+        while not release.is_set():
             try:
                 await release.wait()
             except asyncio.CancelledError:
                 continue
         return "done"
 
-    kernel = make_kernel(flow)
+    kernel = make_kernel(flow, _patient())
     async with NodeHost(kernel, concurrency=1, cancel_grace=0.05):
-        run = await kernel.start(flow, True)
+        run = await kernel.start(flow, None)
         record = await run.wait(timeout=TIMEOUT_S)
-        after = await kernel.start(flow, False)
+        after = await kernel.start("patient", None)
         assert await after.result(timeout=TIMEOUT_S) == {"work": "done"}
         assert not release.is_set()
         release.set()

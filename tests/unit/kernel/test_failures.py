@@ -102,6 +102,23 @@ def test_nothing_about_an_exception_is_trusted(error: BaseException) -> None:
     assert decode_failure(failure_of(outer, attempt=1)).message == "outer"
 
 
+class Causeless(Exception):
+    """An exception that does not say what caused it."""
+
+    @property
+    def __cause__(self) -> BaseException | None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        raise RuntimeError("no cause")
+
+
+@pytest.mark.fault(55)
+def test_a_traceback_that_cannot_be_made_hides_nothing() -> None:
+    """Type, message and attempt are kept, and it says why the rest is missing."""
+    failure = decode_failure(failure_of(raised(Causeless("odd")), attempt=2))
+
+    assert (failure.type.rpartition(".")[2], failure.message, failure.attempt) == ("Causeless", "odd", 2)
+    assert failure.traceback == "<the traceback could not be made: RuntimeError>"
+
+
 def test_a_hundred_megabytes_of_text() -> None:
     """Behaviour 50: text is capped, and says so."""
     record = failure_of(raised(ValueError("x" * 100_000_000)), attempt=1)

@@ -305,6 +305,19 @@ def test_a_decision_that_is_taken_again_takes_its_slots_again() -> None:
     assert ([each.key.step for each in settled.changes.claimed], hand_over.remaining) == (["next"], 0)
 
 
+@pytest.mark.fault(37)
+def test_an_outcome_of_a_task_that_is_gone_changes_nothing() -> None:
+    """A database that was restored may lack the task whose handler went on; what else is in the batch counts."""
+    deciding = Deciding(flow(step("a"), step("b")))
+    gone, there = deciding.claim_run(capacity(2)).claimed
+    rows = deciding.everything([completed(there)])
+
+    settled = deciding.settle(completed(gone), completed(there), snapshot=rows)
+
+    assert settled.verdicts == {lease_of(gone): Verdict.STALE, lease_of(there): Verdict.SETTLED}
+    assert [update.key for update in settled.changes.tasks] == [there.key]
+
+
 def test_a_lost_lease_is_no_outcome() -> None:
     """The task is queued at once, its attempt spent, its loss counted; the lost token may still be told from others."""
     deciding = Deciding(flow(step("a", max_attempts=2)))

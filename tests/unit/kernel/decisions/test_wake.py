@@ -15,7 +15,7 @@ from fairlead.kernel.dispatch.announcing import jobs_of_changes
 from fairlead.kernel.plan import INPUT, Condition, Pattern, StepKind, StepPlan
 from fairlead.ports.records import Lease, WaitsFor
 from fairlead.ports.statuses import RunStatus, StepStatus, TaskStatus
-from tests.support.deciding import FLOW_ID, Deciding, capacity, flow, step
+from tests.support.deciding import FLOW_ID, Deciding, capacity, flow, lengths, map_over, step
 from tests.support.random_flows import suspended
 from tests.support.records import START, at, run_id
 
@@ -79,6 +79,21 @@ def test_what_ends_well_counts_before_what_ends_the_run() -> None:
 
     assert (deciding.step("pause").status, deciding.step("ask").status) == (StepStatus.COMPLETED, StepStatus.FAILED)
     assert deciding.told[-3:] == ["step.completed pause", "step.failed ask", "run.failed ask"]
+
+
+@pytest.mark.fault(62)
+def test_a_wait_whose_step_has_ended_is_no_failure_of_its_own() -> None:
+    """Two elements of a map give up at the same moment: the first fails the step and the run, once."""
+    deciding = Deciding(flow(map_over("input", "a")), facts=lengths(input=2))
+    tasks = deciding.claim_run(capacity(2)).claimed
+    deciding.settle(*(suspended(task, check_after_s=5, give_up_after_s=5) for task in tasks))
+
+    settled = deciding.wake(*(deciding.task("a", element) for element in (0, 1)), now=at(5))
+
+    assert len(settled.verdicts) == 1
+    assert {deciding.task("a", element).status for element in (0, 1)} == {TaskStatus.FAILED, TaskStatus.CANCELLED}
+    assert deciding.told[-2:] == ["step.failed a", "run.failed a"]
+    assert deciding.told.count("step.failed a") == 1
 
 
 @pytest.mark.fault(13)
