@@ -87,8 +87,9 @@ class Heartbeats:
                 execution = self._worker.held.get(lease)
                 if execution is not None:
                     execution.lease_ends_s = ends_s
-            self._stop(tuple(answer.lost), Stop.LEASE_LOST)
-            self._stop(tuple(answer.cancelled), Stop.CANCELLED)
+            # In the order in which they were taken, which is the same in every process: that of a set is not.
+            self._stop([lease for lease in batch if lease in answer.lost], Stop.LEASE_LOST)
+            self._stop([lease for lease in batch if lease in answer.cancelled], Stop.CANCELLED)
 
     def _stop(self, leases: Sequence[Lease], why: Stop) -> None:
         """Raise the handlers' flags at once, and have the host's loop stop them as soon as it can."""
