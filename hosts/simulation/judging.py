@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from ...kernel import Flow, RunDetails
 from ...ports.reading import TaskRecord
+from ...ports.records import TaskKey
 from ...ports.statuses import TaskStatus
 from .effects import RUN
 from .outcome import Outcome
@@ -107,7 +108,25 @@ def broken_invariants(outcome: Outcome, invariants: Sequence[Invariant]) -> Iter
                 yield f"{name} does not hold"
 
 
-def ran_out(outcome: Outcome) -> bool:
-    """Whether faults have used up attempts of a task that failed: then it may end otherwise, and that is no defect."""
-    failed = {task.key for task in outcome.details.tasks if task.status is TaskStatus.FAILED}
-    return any(each.key in failed and each.reason in LOST for each in outcome.details.attempts)
+def ran_out(outcome: Outcome, calm: Outcome) -> bool:
+    """Whether faults have used up attempts of a task that failed: then it may end otherwise, and that is no defect.
+
+    A handler that raises because it was called before is no such case: the last of its attempts was not lost, and it
+    raises more often than it does without faults.
+    """
+    usual = Counter(key[1:] for key, reason in _failures(calm) if reason not in LOST)
+    reasons: dict[TaskKey, list[str]] = {}
+    for key, reason in _failures(outcome):
+        reasons.setdefault(key, []).append(reason)
+    for task in outcome.details.tasks:
+        ended = reasons.get(task.key, []) if task.status is TaskStatus.FAILED else []
+        own = [reason for reason in ended if reason not in LOST]
+        if len(own) < len(ended) and (ended[-1] in LOST or len(own) <= usual[task.key[1:]]):
+            return True
+    return False
+
+
+def _failures(outcome: Outcome) -> Iterator[tuple[TaskKey, str]]:
+    """Why attempts failed, in their order."""
+    for attempt in sorted(outcome.details.attempts, key=lambda each: each.attempt):
+        yield attempt.key, attempt.reason

@@ -176,7 +176,7 @@ class _Simulation:
                     repeated.setdefault(step.slug, 0)
             for calls in world.ledger.repeated:
                 repeated[calls[0].step] += 1
-            exhausted += ran_out(outcome) and any(differences(outcome, calm))
+            exhausted += ran_out(outcome, calm) and any(differences(outcome, calm))
             struck.update(world.strikes.struck)
         return Report(
             flow=calm.details.run.flow,
@@ -267,7 +267,7 @@ class _Simulation:
         if promises:
             raise failure(flow, seed, promises, world, by_flow=False)
         problems: list[str] = []
-        if self.same_end and not ran_out(outcome):
+        if self.same_end and not ran_out(outcome, calm):
             problems += differences(outcome, calm)
         problems += broken_invariants(outcome, self.invariants)
         if problems:

@@ -260,6 +260,23 @@ def test_a_broken_framework_is_not_blamed_on_the_flow(monkeypatch: pytest.Monkey
         simulate(_buying(idempotent=True), 3, seeds=1, resources=_payments, faults=Faults.none())
 
 
+@pytest.mark.fault(4, 5)
+def test_what_raises_when_it_is_called_again_is_convicted() -> None:
+    """A bank that refuses to take the same money again fails a run that ends well without faults."""
+    flow = Flow("strict", version=1, input=int, base_delay=1)
+
+    @flow.step
+    async def charge(input: int, payments: Resource[Payments]) -> int:
+        if payments.taken:
+            raise ValueError("taken already")
+        payments.take(input, None)
+        await asyncio.sleep(2)
+        return input
+
+    with pytest.raises(SimulationFailed, match=r"(?s)without faults it has completed.*'charge' was called \d times"):
+        simulate(flow, 1, seeds=200, resources=_payments)
+
+
 def test_a_flow_that_fails_by_itself_is_no_culprit() -> None:
     """Where faults use up an attempt, it fails for another reason: that is counted, and not convicted."""
     flow = Flow("fails", version=1, input=int, base_delay=1)
