@@ -208,7 +208,7 @@ class RowChecks:
             for key in run.live:
                 task = run.tasks[key]
                 leased = task.lease_until is not None and task.lease_until > now
-                if task.losses and leased and not self._ledger.over(str(key), task.attempts):
+                if task.losses and leased and not self._ledger.over(str(key), task.token):
                     held.setdefault(task.worker, []).append(key)
         for worker, keys in held.items():
             if len(keys) > 1:

@@ -59,18 +59,24 @@ def _called(world: World, flow: Flow[Any], task: TaskRecord) -> Iterator[str]:
 def _begun_late(world: World, task: TaskRecord) -> Iterator[str]:
     """P6: after a cancel a handler begins only under a lease that was taken before, and while it lasts.
 
-    A host that stands still does not know that it has run out.
+    A host that stands still in between does not know that it has run out.
     """
     cancelled_s = world.ledger.cancelled.get((task.key.run_id, task.key.generation))
     if cancelled_s is None:
         return
     until_s = cancelled_s + world.setting.lease.total_seconds() + DELAY_S_MAX
-    late = [each for each in world.ledger.executions.get(str(task.key), ()) if each.began_s > until_s]
-    stood = {entry.who for entry in world.timeline.entries if entry.what.startswith("stands still")} if late else ()
-    for each in late:
-        if each.host not in stood:
+    for each in world.ledger.executions.get(str(task.key), ()):
+        if each.began_s > until_s and not _stood(world, each.host, cancelled_s, each.began_s):
             after_s = each.began_s - cancelled_s
             yield f"P6: the handler of {task.key} began {after_s:.1f} s after the cancel of its run, on {each.host}"
+
+
+def _stood(world: World, host: str, from_s: float, until_s: float) -> bool:
+    """Whether a process stood still at some time in between."""
+    return any(
+        entry.who == host and from_s <= entry.at_s <= until_s and entry.what.startswith(("stands still", "goes on"))
+        for entry in world.timeline.entries
+    )
 
 
 def differences(outcome: Outcome, calm: Outcome) -> Iterator[str]:

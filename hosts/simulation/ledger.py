@@ -67,10 +67,9 @@ class Ledger:
         """Whether the handler has returned that was called for this claim of a task."""
         return any(each.token == token and each.how == RETURNED for each in self.executions.get(task, ()))
 
-    def over(self, task: str, attempt: int) -> bool:
-        """Whether handlers were called in this attempt at a task, and all of them have ended."""
-        called = [each for each in self.executions.get(task, ()) if each.attempt == attempt]
-        return bool(called) and all(each.ended_s is not None for each in called)
+    def over(self, task: str, token: int) -> bool:
+        """Whether the handler has ended that was called for this claim of a task."""
+        return any(each.token == token and each.ended_s is not None for each in self.executions.get(task, ()))
 
     @property
     def count(self) -> int:

@@ -15,6 +15,7 @@ from fairlead.hosts.simulation.hosting import Hosting
 from fairlead.hosts.simulation.judging import broken_promises
 from fairlead.hosts.simulation.ledger import RETURNED, Execution
 from fairlead.hosts.simulation.setting import Setting
+from fairlead.hosts.simulation.timeline import Entry
 from fairlead.hosts.simulation.world import Broken, NotOver, World
 from fairlead.kernel import Flow, Kernel, RunDetails
 from fairlead.ports.records import TaskPhase
@@ -161,8 +162,10 @@ def test_a_handler_that_begins_after_a_cancel() -> None:
 
     assert _with(world, details, _called(details, 1, 120.0)) == ""
     assert _with(world, details, _called(details, 1, 150.0)).startswith("P6: the handler of")
-    world.timeline.is_closed = False
-    world.timeline.note("host-1.1", "stands still for 40 s")
+    world.timeline.entries.append(Entry(50.0, "host-1.1", "stands still for 40 s"))
+    world.timeline.entries.append(Entry(110.0, "host-2.1", "stands still for 40 s"))
+    assert _with(world, details, _called(details, 1, 150.0)).startswith("P6: "), "before the cancel, or another host"
+    world.timeline.entries.append(Entry(110.0, "host-1.1", "stands still for 40 s"))
     assert _with(world, details, _called(details, 1, 150.0)) == ""
 
 
