@@ -62,10 +62,11 @@ REGISTER: Mapping[str, Mapping[int, Fault]] = {
         14: Fault("… in a migration", "It is one transaction under a lock, and can be repeated."),
         15: Fault("… between a suspension and its timer", "The time is a column of the row, and no process."),
         16: Fault("A signal comes before its step waits", "It is a row; the step looks for it under the same lock."),
-        17: Fault("SIGTERM while a step runs", "It may finish for a while; then its task is given back, unspent."),
-        18: Fault(
-            "A second SIGTERM, or the end of the patience", "The process ends at once, as if it had been killed."
+        17: Fault(
+            "SIGTERM while a step runs",
+            "It may finish for a while; when that is over, its task is given back, unspent.",
         ),
+        18: Fault("A second SIGTERM", "The process ends at once, as if it had been killed."),
         19: Fault(
             "A handler takes its process along: memory, `os._exit`, segfault",
             "As 4; after `max_attempts` it ends as `worker_lost`.",

@@ -136,6 +136,22 @@ async def test_a_migration_that_fails_leaves_nothing(empty_database_url: str, mo
     assert _tables(empty_database_url, "fairlead") == []
 
 
+@pytest.mark.fault(14)
+async def test_a_migration_that_dies_in_the_middle_is_repeated(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever migrates goes away with some of it done: nothing is left of it, and the next one does all."""
+    dying = "CREATE TABLE fairlead.extra (); SELECT pg_terminate_backend(pg_backend_pid());"
+    with monkeypatch.context() as patched:
+        patched.setattr(migrating, "migrations", lambda: (*migrations(), Migration(LATEST + 1, "dying", dying)))
+        with pytest.raises(AdapterError, match=r"terminat|closed|lost"):
+            await migrate(empty_database_url)
+    assert _tables(empty_database_url, "fairlead") == []
+
+    assert await migrate(empty_database_url) == [migration.name for migration in migrations()]
+    assert "extra" not in {row[0] for row in _tables(empty_database_url, "fairlead")}
+
+
 async def test_a_database_without_tables_says_what_to_do(empty_database_url: str) -> None:
     """One sentence."""
     ports = postgres_ports(empty_database_url)

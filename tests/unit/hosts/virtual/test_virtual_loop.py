@@ -101,7 +101,6 @@ def test_chance_decides_between_processes_and_never_within_one() -> None:
     assert _course(None)[:4] == ["a0", "b0", "c0", "d0"]
 
 
-@pytest.mark.fault(18)
 def test_the_killed_run_nothing_more() -> None:
     """Not even `finally`, and nothing that they had begun; others go on."""
     seen: list[str] = []
