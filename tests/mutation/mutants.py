@@ -30,7 +30,7 @@ class Outcome(StrEnum):
     UNTESTED = "no test"
     """No test calls the function."""
     UNCLEAR = "unclear"
-    """pytest itself could not go on."""
+    """It ended as nobody foresaw."""
     UNPLAYED = "not played"
 
 
@@ -40,6 +40,7 @@ OUTCOMES: dict[int | None, Outcome] = {
     1: Outcome.KILLED,
     2: Outcome.UNPLAYED,  # Ctrl-C
     3: Outcome.KILLED,  # an internal error of pytest
+    4: Outcome.KILLED,  # a module of tests cannot even be imported
     5: Outcome.UNTESTED,
     33: Outcome.UNTESTED,  # mutmut has not asked pytest
     -24: Outcome.KILLED,  # SIGXCPU: out of time

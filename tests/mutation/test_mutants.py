@@ -80,6 +80,23 @@ def test_what_came_of_mutants_is_said_in_our_words(tree: Path) -> None:
     assert read_outcomes(tree) == {OPEN: Outcome.KILLED, SHORTER: Outcome.SURVIVED, LONGER: Outcome.UNPLAYED}
 
 
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [
+        *((code, Outcome.KILLED) for code in (1, 3, 4, -24, -9)),
+        *((code, Outcome.UNTESTED) for code in (5, 33)),
+        (2, Outcome.UNPLAYED),
+        (77, Outcome.UNCLEAR),
+    ],
+)
+def test_exit_codes_of_pytest_and_mutmut(tree: Path, code: int, outcome: Outcome) -> None:
+    """A mutant that lets no module of tests be imported is noticed as well; an unknown code says nothing."""
+    (listed,) = tree.rglob("*.meta")
+    listed.write_text(json.dumps({"exit_code_by_key": {OPEN: code}}), encoding="utf-8")
+
+    assert read_outcomes(tree) == {OPEN: outcome}
+
+
 def test_what_is_not_kept_is_not_listed_any_more(tree: Path) -> None:
     """So mutmut plays nothing else; everything else that it notes stays."""
     keep(tree, {LONGER})

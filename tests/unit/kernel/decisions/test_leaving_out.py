@@ -80,4 +80,5 @@ def test_a_map_that_is_retried_has_tasks_for_what_is_left() -> None:
     ]
     assert again == []
     assert queued(deciding, "each") == [(2, 1), (2, 3)]
+    assert (deciding.step("each").kept, deciding.step("each").retry_of) == (2, 1)
     assert deciding.row.status is RunStatus.RUNNING

@@ -48,6 +48,19 @@ def begun(plan: Plan, data: bytes = b"{}") -> Deciding:
     return deciding
 
 
+def test_events_are_of_a_flow_and_a_generation_and_in_sequence() -> None:
+    """Each transaction's follow those before."""
+    deciding = Deciding(flow(step("a")))
+
+    claimed = deciding.claim_run(capacity(1))
+    settled = deciding.settle(completed(claimed.claimed[0]), now=at(2)).changes
+
+    batches = [(each.flow, each.generation, each.first_sequence, each.count, each.at) for each in claimed.events]
+    assert batches == [("flow", 1, 2, 2, at(0))]
+    batches = [(each.flow, each.generation, each.first_sequence, each.count, each.at) for each in settled.events]
+    assert batches == [("flow", 1, 4, 2, at(2))]
+
+
 def test_an_attempt_that_failed_is_told_and_kept() -> None:
     """With its error, and when the next one may begin; the first second of waiting has no jitter here."""
     deciding = Deciding(flow(step("a")))
