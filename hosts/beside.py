@@ -99,7 +99,8 @@ class ThreadBeside:
         backoff = Backoff(Random(self._thread.name), longest_s=RETRY_LONGEST_S)
         while not self._ending.is_set():
             try:
-                asyncio.run(self._run())
+                with asyncio.Runner() as runner:
+                    runner.run(self._run())
             except asyncio.CancelledError:  # recovers 26: the last heartbeat is cut off
                 logger.warning("the last heartbeat was cut off")
             except BaseException:  # recovers 76: such as no file descriptor left for an event loop

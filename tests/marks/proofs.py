@@ -82,25 +82,7 @@ UNPROVEN = frozenset(
         "the server is a standby",
         "a server will not do",
         "who had a key is gone",
-        "others hold the runs that a claim ranked first",
         "an object arrives cut off",
-        "the store does not let go what a thread asked for",
-        "the last heartbeat is cut off",
-        "such as no file descriptor left for an event loop",
-        "an attempt is over while its output cannot be written",
-        "the host ended without waiting for this thread",
-        "a heartbeat is answered after its host's loop is closed",
-        "inputs of a claim cannot be read at all",
-        "the store does not have what a task needs",
-        "an attempt is over while its blobs cannot be read",
-        "the input of one task cannot be read at all",
-        "a host that polls does not trust its clock",
-        "a host that takes messages does not trust its clock",
-        "the store goes away while notes are written apart",
-        "an exception of users may answer as it likes",
-        "a blob does not hold what a task needs",
-        "the task of a run that is set apart raises",
-        "the host ends while a batch is taken apart",
     }
 )
 """Known to be reached by none of the proofs that are watched. It is to become empty."""
@@ -225,6 +207,9 @@ PROOFS: Mapping[str, str] = {
     "a statement of the database fails, and its transaction with it": (
         "tests/contract/test_locking.py::test_a_wait_ends_with_the_lock_timeout[postgres_only_seqscan]"
     ),
+    "others hold the runs that a claim ranked first": (
+        "tests/contract/test_claiming_runs.py::test_a_run_that_another_transaction_claims_is_skipped[postgres]"
+    ),
     "a wake-up cannot be sent": (
         "tests/unit/adapters/postgres/test_transport.py::test_an_announcement_that_cannot_be_sent_is_dropped"
     ),
@@ -258,6 +243,13 @@ PROOFS: Mapping[str, str] = {
     "the system's clock is set back": (
         "tests/unit/adapters/test_system.py::test_a_system_clock_that_is_set_back_does_not_take_time_back"
     ),
+    "the store does not let go what a thread asked for": (
+        "tests/unit/hosts/test_beside.py::test_a_duty_that_hangs_is_cut_off"
+    ),
+    "the last heartbeat is cut off": "tests/unit/hosts/test_beside.py::test_a_duty_that_hangs_is_cut_off",
+    "such as no file descriptor left for an event loop": (
+        "tests/unit/hosts/test_beside.py::test_a_thread_without_an_event_loop_tries_again"
+    ),
     "not all blobs can be looked at in time": (
         "tests/unit/hosts/test_caring.py::test_a_tick_that_is_short_of_time_collects_what_it_can"
     ),
@@ -280,6 +272,10 @@ PROOFS: Mapping[str, str] = {
     "a handler ends after its attempt": (
         "tests/unit/hosts/test_cancelling.py::test_a_running_handler_is_stopped[delivers-thread-loop]"
     ),
+    "an attempt is over while its output cannot be written": (
+        "tests/unit/hosts/test_large_troubles.py::"
+        "test_a_store_that_takes_a_cancel_for_a_failure_ends_an_attempt_all_the_same[hints]"
+    ),
     "an output cannot be written at all": (
         "tests/unit/hosts/test_large_troubles.py::test_an_output_that_is_refused_may_be_tolerated[delivers]"
     ),
@@ -290,13 +286,37 @@ PROOFS: Mapping[str, str] = {
         "tests/unit/hosts/test_hostile_endings.py::"
         "test_without_any_thread_an_attempt_fails_and_may_be_tried_again[delivers]"
     ),
+    "the host ended without waiting for this thread": (
+        "tests/unit/hosts/test_closed_loops.py::test_what_goes_on_in_threads_after_the_host_s_loop_is_closed"
+    ),
     "a thread outlives its grace": (
         "tests/unit/hosts/test_cancelling.py::test_a_handler_that_goes_on_gives_its_slot_up[delivers-thread]"
     ),
+    "a heartbeat is answered after its host's loop is closed": (
+        "tests/unit/hosts/test_closed_loops.py::test_what_goes_on_in_threads_after_the_host_s_loop_is_closed"
+    ),
     "the message is no job": "tests/unit/hosts/test_serverless.py::test_what_is_no_job_is_told_so['7']",
+    "inputs of a claim cannot be read at all": (
+        "tests/unit/hosts/test_loading.py::test_a_store_that_raises_what_it_should_not_costs_an_attempt[hints]"
+    ),
+    "the store does not have what a task needs": (
+        "tests/unit/hosts/test_loading.py::test_a_store_that_lacks_an_input_costs_an_attempt[hints]"
+    ),
+    "an attempt is over while its blobs cannot be read": (
+        "tests/unit/hosts/test_large_troubles.py::test_a_cancelled_attempt_is_not_read_for[hints]"
+    ),
     "a blob that a task needs is lost": (
         "tests/contract/behaviours/test_blob_faults.py::"
         "test_damage_is_noticed_and_nothing_is_taken_in_its_place[memory-_truncated]"
+    ),
+    "the input of one task cannot be read at all": (
+        "tests/unit/hosts/test_loading.py::test_a_blob_store_that_raises_what_it_should_not_costs_an_attempt[hints]"
+    ),
+    "a host that polls does not trust its clock": (
+        "tests/unit/hosts/test_loops.py::test_a_host_that_does_not_trust_its_clock_claims_nothing[polls]"
+    ),
+    "a host that takes messages does not trust its clock": (
+        "tests/unit/hosts/test_loops.py::test_a_host_that_does_not_trust_its_clock_claims_nothing[takes-messages]"
     ),
     "a host that takes messages recalls tasks": (
         "tests/unit/hosts/test_recalling.py::test_a_lost_answer_costs_a_node_no_attempt[delivers]"
@@ -313,6 +333,9 @@ PROOFS: Mapping[str, str] = {
     "an attempt annotates without its lease": (
         "tests/contract/behaviours/test_noting.py::test_a_zombie_annotates_nothing[memory]"
     ),
+    "the store goes away while notes are written apart": (
+        "tests/unit/hosts/test_note_writing.py::test_a_store_that_goes_away_while_notes_are_written_apart"
+    ),
     "the store refuses what an attempt noted": (
         "tests/unit/hosts/test_note_writing.py::test_a_refusal_that_nobody_foresaw_takes_no_others_with_it"
     ),
@@ -320,9 +343,15 @@ PROOFS: Mapping[str, str] = {
         "tests/unit/hosts/test_hostile_endings.py::"
         "test_an_exception_that_makes_no_sense_is_retried_as_its_step_says[delivers-hostile-class-async]"
     ),
+    "an exception of users may answer as it likes": (
+        "tests/unit/hosts/test_hostile_endings.py::test_an_exception_without_a_traceback_is_recorded[hints-async]"
+    ),
     "`failure_of` trusts nothing, but memory may be short": (
         "tests/unit/hosts/test_hostile_endings.py::"
         "test_a_failure_that_cannot_be_described_is_recorded_all_the_same[delivers]"
+    ),
+    "a blob does not hold what a task needs": (
+        "tests/unit/hosts/test_payloads.py::test_what_is_missing_in_a_blob_is_said_for_its_task_alone"
     ),
     "a row that a task needs is not there": (
         "tests/unit/hosts/test_payloads.py::test_what_is_missing_is_said_for_its_task_alone"
@@ -345,8 +374,14 @@ PROOFS: Mapping[str, str] = {
     "a run is locked for longer than a transaction may wait": (
         "tests/unit/hosts/test_settling.py::test_after_a_lock_timeout_each_run_goes_on_alone"
     ),
+    "the task of a run that is set apart raises": (
+        "tests/unit/hosts/test_settling.py::test_a_run_that_is_set_apart_goes_on_where_its_task_raises"
+    ),
     "something is locked for long: find out which run": (
         "tests/unit/hosts/test_settling.py::test_after_a_lock_timeout_each_run_goes_on_alone"
+    ),
+    "the host ends while a batch is taken apart": (
+        "tests/unit/hosts/test_settling.py::test_a_settler_that_is_cancelled_while_it_takes_a_batch_apart_loses_nothing"
     ),
     "the blob store refuses an output for good": (
         "tests/unit/hosts/test_large_troubles.py::test_an_output_that_is_refused_may_be_tolerated[delivers]"

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any
 
 import attrs
@@ -105,6 +106,38 @@ class _Hostile(type):
 
 class Unclear(Exception, metaclass=_Hostile):
     """Nothing can be compared with it."""
+
+
+class Untraceable(Exception):
+    """An exception that does not say where it was raised."""
+
+    @property
+    def __traceback__(self) -> TracebackType | None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        raise RuntimeError("no traceback")
+
+
+@pytest.mark.fault(55)
+@pytest.mark.parametrize("threaded", [False, True], ids=["async", "thread"])
+async def test_an_exception_without_a_traceback_is_recorded(make_kernel: MakeKernel, threaded: bool) -> None:
+    """With its type and text; where it was raised is not said, and why."""
+    flow = Flow("wild", version=1, input=int, max_attempts=1)
+
+    def fail() -> int:
+        raise Untraceable("boom")
+
+    async def fail_async() -> int:
+        raise Untraceable("boom")
+
+    flow.step(fail if threaded else fail_async, slug="work")
+    kernel = make_kernel(flow)
+    async with NodeHost(kernel):
+        run = await kernel.start(flow, 1)
+        record = await run.wait(timeout=TIMEOUT_S)
+
+    assert (record.reason, record.error is not None) == ("handler_failed", True)
+    failure = decode_failure(record.error or b"")
+    assert (failure.type.rpartition(".")[2], failure.message) == ("Untraceable", "boom")
+    assert failure.traceback == "<the traceback could not be made: RuntimeError>"
 
 
 @pytest.mark.fault(74)

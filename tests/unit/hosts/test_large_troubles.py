@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import timedelta
@@ -15,7 +16,7 @@ from fairlead.hosts.node import NodeHost
 from fairlead.kernel import Context, Flow, Kernel
 from fairlead.kernel.commands import CancelRun
 from fairlead.ports import Ports
-from fairlead.ports.errors import AdapterError
+from fairlead.ports.errors import AdapterError, Unavailable
 from fairlead.ports.statuses import RunStatus
 from tests.support.watched_blobs import WatchedBlobs
 
@@ -179,6 +180,77 @@ async def test_a_cancelled_attempt_is_not_written_for(kernel: Callable[..., Kern
                 await asyncio.sleep(0.3)
 
     assert await blobs.keys() == set()
+
+
+@pytest.mark.fault(42)
+async def test_a_cancelled_attempt_is_not_read_for(kernel: Callable[..., Kernel], blobs: WatchedBlobs) -> None:
+    """Its handler is never called, the store is not asked again, and the only slot is there for others."""
+    flow = Flow("unread", version=1, input=list[str])
+    called: list[int] = []
+
+    @flow.step
+    async def work(input: list[str]) -> int:
+        called.append(len(input))
+        return len(input)
+
+    blobs.failing = lambda operation, key: operation == "get"
+    async with (
+        kernel(flow) as made_kernel,
+        NodeHost(made_kernel, concurrency=1, heartbeat_interval=timedelta(seconds=0.05)),
+    ):
+        run = await made_kernel.start(flow, WORDS)
+        await blobs.until_failed()
+        await made_kernel.dispatch(CancelRun(run.id))
+        await run.wait(timeout=TIMEOUT_S)
+        async with asyncio.timeout(TIMEOUT_S):
+            before = -1
+            while blobs.failures != before:
+                before = blobs.failures
+                await asyncio.sleep(0.3)
+        blobs.failing = lambda operation, key: False
+        after = await made_kernel.start(flow, ["x"])
+
+        assert await after.result(timeout=TIMEOUT_S) == {"work": 1}
+    assert called == [1]
+
+
+@pytest.mark.fault(42)
+async def test_a_store_that_takes_a_cancel_for_a_failure_ends_an_attempt_all_the_same(
+    kernel: Callable[..., Kernel], blobs: WatchedBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As clients do that close a connection which was cut off: nothing is written again, the only slot is free."""
+    flow = Flow("lost", version=1, input=int)
+    putting, unhandled = asyncio.Event(), list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
+
+    @flow.step
+    async def made(input: int) -> str:
+        return "x" * input
+
+    async def put(key: str, data: bytes, *, if_absent: bool = True) -> None:
+        blobs.puts[key] += 1
+        putting.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise Unavailable("the connection was cut") from None
+
+    monkeypatch.setattr(blobs, "put", put)
+    async with (
+        kernel(flow) as made_kernel,
+        NodeHost(made_kernel, concurrency=1, heartbeat_interval=timedelta(seconds=0.05)),
+    ):
+        run = await made_kernel.start(flow, 1_000_000)
+        async with asyncio.timeout(TIMEOUT_S):
+            await putting.wait()
+        await made_kernel.dispatch(CancelRun(run.id))
+        await run.wait(timeout=TIMEOUT_S)
+        after = await made_kernel.start(flow, 1)
+        assert await after.result(timeout=TIMEOUT_S) == {"made": "x"}
+    gc.collect()
+
+    assert list(blobs.puts.values()) == [1]
+    assert unhandled == []
 
 
 async def test_a_handler_that_swallows_everything_is_not_read_for(

@@ -9,13 +9,15 @@ from random import Random
 
 import pytest
 
+from fairlead.adapters.memory import MemoryTransport, memory_ports
+from fairlead.adapters.system import SystemClock
 from fairlead.hosts.backoff import Backoff
 from fairlead.hosts.heartbeats import Heartbeats
-from fairlead.hosts.node import NodeHost
+from fairlead.hosts.node import NodeHost, loops
 from fairlead.hosts.node.loops import Occasion, keep_going, kept_up
 from fairlead.hosts.node.running import Running
 from fairlead.hosts.settling import Settler
-from fairlead.kernel import Flow
+from fairlead.kernel import Flow, Kernel, RunStatus
 from tests.support.waiting import until
 
 from .conftest import MakeKernel
@@ -123,6 +125,45 @@ async def test_a_host_whose_loops_die_goes_on(make_kernel: MakeKernel, monkeypat
         await until(lambda: "heartbeats live" in died)
 
     assert {"settler", "heartbeats"} <= set(died)
+
+
+class Doubtful(SystemClock):
+    """The system's clock, which is not sure of the time until it is; it knows how often it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sure = False
+        self.asked = 0
+
+    @property
+    def uncertainty_s(self) -> float:
+        self.asked += 1
+        return 0.0 if self.sure else 3600.0
+
+
+@pytest.mark.fault(43)
+@pytest.mark.parametrize("delivers", [False, True], ids=["polls", "takes-messages"])
+async def test_a_host_that_does_not_trust_its_clock_claims_nothing(
+    nothing_left_open: None, monkeypatch: pytest.MonkeyPatch, delivers: bool
+) -> None:
+    """However much there is to do; it looks again and again, and claims as soon as it may."""
+    monkeypatch.setattr(loops, "CLOCK_PAUSE_S", 0.01)
+    clock = Doubtful()
+    flow = Flow("plain", version=1, input=int)
+
+    @flow.step
+    async def work() -> int:
+        return 1
+
+    ports = memory_ports(clock=clock, transport=MemoryTransport(clock) if delivers else None)
+    async with Kernel(flows=[flow], ports=ports) as kernel, NodeHost(kernel):
+        run = await kernel.start(flow, 1)
+        asked = clock.asked
+        await until(lambda: clock.asked > asked + 5)
+        assert await run.status() is RunStatus.PENDING
+        clock.sure = True
+
+        assert await run.result(timeout=TIMEOUT_S) == {"work": 1}
 
 
 async def test_a_host_starts_and_stops_one_at_a_time(make_kernel: MakeKernel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -12,13 +13,19 @@ import pytest
 from attrs import evolve
 
 from fairlead.adapters.memory import MemoryPersistence, memory_ports
+from fairlead.adapters.system import SystemClock
 from fairlead.hosts import worker as worker_module
 from fairlead.hosts.beside import HeartbeatsIn
 from fairlead.hosts.node import NodeHost
+from fairlead.hosts.note_writing import NoteWriting
+from fairlead.hosts.notebook import AttemptNotes, Notebook
 from fairlead.kernel import Context, Flow, Kernel
+from fairlead.kernel.notes import entry_of
 from fairlead.ports.errors import AdapterError, CommitUnknown, Unavailable, UnstorableValue
-from fairlead.ports.notes import NewLogEntry, ProgressRecord
+from fairlead.ports.notes import LogLevel, NewLogEntry, ProgressRecord
 from fairlead.ports.persistence import Persistence
+from fairlead.ports.records import Lease
+from tests.support.hands import Hands
 from tests.support.waiting import until
 
 TIMEOUT_S = 20.0
@@ -105,6 +112,33 @@ async def test_what_the_store_refuses_takes_no_others_with_it(store: Notes, capl
 
     assert {entry.message.partition(" ")[0] for entry in await run.logs()} == {"good", "fine"}
     assert "3 notes of task" in caplog.text
+
+
+@pytest.mark.fault(21)
+async def test_a_store_that_goes_away_while_notes_are_written_apart(
+    store: Notes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That is no refusal of any of them: all are written again, each once, and only what is refused then is lost."""
+    caplog.set_level(logging.ERROR)
+    kernel, notebook = _kernel(store, _talkative()), Notebook(SystemClock())
+    async with kernel:
+        run = await kernel.start("talkative", ["good", "bad"])
+        tasks = await Hands(kernel, slots=2).claim_runs()
+        for task, message in zip(tasks, ("good", "bad"), strict=True):
+            notes = AttemptNotes(notebook, Lease(task.key, task.token), task.attempt)
+            notes.log(LogLevel.INFO, entry_of(message, {}))
+        store.poison, stop = "bad", asyncio.Event()
+        store.script = [UnstorableValue("poison"), Unavailable("down")]
+        writing = NoteWriting(kernel, notebook, asyncio.get_running_loop(), own_handle=False, name="tested")
+        stop.set()
+        async with asyncio.timeout(TIMEOUT_S):
+            await writing.run(stop)
+
+        assert store.writes == [2, 1, 2, 1, 1]
+        assert [entry.message for entry in await run.logs()] == ["good"]
+    assert [record.message.partition(":")[0] for record in caplog.records] == [
+        f"1 notes of task {tasks[1].key} are lost"
+    ]
 
 
 @pytest.mark.usefixtures("nothing_left_open")

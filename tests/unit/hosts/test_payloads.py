@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import pytest
 from attrs import frozen
 
 from fairlead.adapters.memory import memory_ports
@@ -16,6 +17,7 @@ from fairlead.hosts.payloads import Incomplete, PayloadMissing, Payloads
 from fairlead.kernel import Context, Flow, Kernel
 from fairlead.kernel.definition.binding import Streamed
 from fairlead.kernel.definition.config import join_config
+from fairlead.kernel.spilling import Spill, put_blob
 from fairlead.ports.persistence import RunReader
 from fairlead.ports.reading import OutputRequest, RunPayload, StepOutput
 from fairlead.ports.reading import Payloads as Answer
@@ -233,6 +235,24 @@ async def test_what_is_missing_is_said_for_its_task_alone() -> None:
 
         assert [isinstance(each, PayloadMissing) for each in loaded] == [True, True, True, False]
         assert "the output of over_input[0]" in str(loaded[1])
+
+
+@pytest.mark.fault(60)
+async def test_what_is_missing_in_a_blob_is_said_for_its_task_alone() -> None:
+    """The blob is whole, and the array in it too short for one of the tasks."""
+    async with World() as world:
+        spill = Spill(INPUT, [], "runs/run/input")
+        for blob in spill.blobs():
+            await put_blob(world.kernel.ports.blobs, blob)
+        world.reader.runs = {"run": spill.reference()}
+        loaded = await world.payloads.load([world.task("over_input", 3), world.task("over_input", 2)])
+        beyond, within = loaded
+        assert isinstance(beyond, Incomplete)
+        assert isinstance(within, Incomplete)
+
+        with pytest.raises(PayloadMissing, match=r"input\.numbers\[3\]"):
+            await world.payloads.complete(beyond)
+        assert _payloads(await world.payloads.complete(within)) == {"item": b"30"}
 
 
 def test_the_least_recently_used_is_forgotten() -> None:

@@ -341,6 +341,61 @@ async def test_one_outcome_that_cannot_be_settled_is_dropped_alone(
     assert "cannot be settled" in caplog.text
 
 
+@pytest.mark.fault(76)
+async def test_a_run_that_is_set_apart_goes_on_where_its_task_raises(
+    script: Script, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What waits for it by then is settled like anything else, once, and the log says what was raised."""
+    script.answers = [_all(Verdict.DEFERRED)] * MISSES_MAX
+    script.answers.append(script.adding(_outcome(1, "locked"), _all(Verdict.SETTLED)))
+    raised: list[Panic] = []
+
+    def raise_once() -> None:
+        if script.commands[-1].wait and not raised:
+            raised.append(Panic())
+            raise raised[0]
+
+    script.settler.when_settled = raise_once
+    script.add(_outcome(0, "locked"))
+    await script.finish()
+
+    assert script.batches == [[0]] * MISSES_MAX + [[0], [1]]
+    assert [command.wait for command in script.commands] == [False] * MISSES_MAX + [True, False]
+    assert script.verdicts == [(0, Verdict.SETTLED), (1, Verdict.SETTLED)]
+    assert (script.settler.unsettled, script.settler.unsettled_apart) == (0, 0)
+    (told,) = [record for record in caplog.records if record.message == "settling run locked failed and is begun again"]
+    assert told.exc_info is not None
+    assert told.exc_info[1] is raised[0]
+
+
+@pytest.mark.fault(18)
+async def test_a_settler_that_is_cancelled_while_it_takes_a_batch_apart_loses_nothing(script: Script) -> None:
+    """Neither the half that is being settled nor the other one: both are there for whoever settles next."""
+    answered, begun, never = script.dispatch, asyncio.Event(), asyncio.Event()
+
+    async def dispatch(command: SettleTasks) -> Settlement:
+        if len(command.outcomes) == 2:
+            begun.set()
+            await never.wait()
+        return await answered(command)
+
+    script.dispatch = dispatch  # type: ignore[method-assign]
+    script.answers = [_raising(CorruptionError("one of them"))]
+    script.add(*(_outcome(element) for element in range(4)))
+    running = asyncio.create_task(script.settler.run())
+    await begun.wait()
+    running.cancel()
+    await asyncio.wait([running])
+    assert running.cancelled()
+    assert script.settler.unsettled == 4
+
+    script.dispatch = answered  # type: ignore[method-assign]
+    await script.finish()
+
+    assert sorted(script.verdicts) == [(element, Verdict.SETTLED) for element in range(4)]
+    assert script.settler.unsettled == 0
+
+
 def _continuation(element: int) -> ClaimedTask:
     key = TaskKey("run", "next", 1, element)
     until = datetime(2026, 1, 1, tzinfo=UTC)
