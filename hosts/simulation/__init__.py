@@ -10,7 +10,7 @@ happens comes from one seed, so a seed that fails fails again, in every process.
 - `patience`: how long a healed world is waited for.
 - `watching`, `ledger`, `timeline`, `logs`: what really happened.
 - `checks`: what must hold after every commit.
-- `judging`, `effects`: what must hold at the end.
+- `judging`, `effects`, `reach`: what must hold at the end.
 """
 
 from __future__ import annotations

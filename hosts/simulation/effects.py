@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import functools
+import io
 import logging
 import re
 import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import PurePath
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    GenericAlias,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    SimpleNamespace,
+    WrapperDescriptorType,
+)
 from typing import Any, TypeAlias
 from uuid import UUID
 
 from attrs import field, frozen
 
 from ...kernel.amounts import counted
+from .reach import enumerated, held_by_class, held_by_function
 
 DEPTH_MAX = 6
 """How deep resources are looked into."""
@@ -29,11 +43,9 @@ PLAIN = (str, bytes, int, float, bool, complex, type(None), enum.Enum, PurePath,
 """What stands for itself as it is written."""
 
 MACHINERY = (
-    FunctionType,
-    BuiltinFunctionType,
-    MethodType,
     ModuleType,
-    type,
+    GenericAlias,
+    weakref.ReferenceType,
     logging.Logger,
     threading.Thread,
     type(threading.Lock()),
@@ -44,6 +56,22 @@ MACHINERY = (
     asyncio.AbstractEventLoop,
 )
 """What holds nothing of the world outside; it stands for itself by its type."""
+
+CODE: tuple[type[Any], ...] = (
+    FunctionType,
+    MethodType,
+    BuiltinFunctionType,
+    MethodWrapperType,
+    functools.partial,
+    staticmethod,
+    classmethod,
+    property,
+    type,
+)
+"""What is called; it stands for itself by its type, beside what it keeps."""
+
+OPEN = (object, dict, list, tuple, set, frozenset, BaseException, SimpleNamespace)
+"""Types that are not written in Python, and show all that they hold."""
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]+", re.IGNORECASE)
 
@@ -63,6 +91,7 @@ def state_of(resources: Mapping[str, object], run_id: str) -> State:
 
     The order in lists does not count: what ran side by side may have come in another order. What cannot be looked
     into stands for itself by its type, and the run's id, which differs from course to course, for itself as `RUN`.
+    What changes and is kept by code, such as an attribute of a class, is held by whatever has that code.
     """
     look = _Look()
     parts = list(look.parts("", resources, 0, frozenset()))
@@ -75,6 +104,8 @@ class _Look:
     """One look at resources."""
 
     unseen: list[str] = field(factory=list[str], init=False)
+    _codes: dict[int, object] = field(factory=dict[int, object], init=False)
+    """What is called and was looked into, by its `id`."""
 
     def parts(self, path: Path, value: object, depth: int, above: frozenset[int]) -> Iterator[tuple[Path, str]]:
         """The values below one, itself included."""
@@ -83,12 +114,30 @@ class _Look:
             yield path, repr(value)
         elif isinstance(value, MACHINERY) or id(value) in above:
             yield path, f"<{name}>"
+        elif isinstance(value, CODE):
+            yield path, f"<{name}>"
+            yield from self._kept(path, value, depth + 1)
         elif depth > DEPTH_MAX:
             yield path, self._closed(path, value)
         else:
             yield from self._within(path, value, depth + 1, above | {id(value)})
+            yield from self._kept(path, type(value), depth + 1)
+
+    def _kept(self, path: Path, code: object, depth: int) -> Iterator[tuple[Path, str]]:
+        """What code keeps that may change: each code is looked into once, wherever it is met."""
+        if id(code) in self._codes:
+            return
+        self._codes[id(code)] = code
+        for name, value in _held_by_code(code):
+            place = f"{path}.{name}" if name else path
+            if isinstance(value, CODE):
+                if depth < DEPTH_MAX:
+                    yield from self._kept(place, value, depth + 1)
+            elif not isinstance(value, MACHINERY) and not hasattr(type(value), "__get__"):
+                yield from self.parts(place, value, depth, frozenset())
 
     def _within(self, path: Path, value: object, depth: int, above: frozenset[int]) -> Iterator[tuple[Path, str]]:
+        held = _held(value)
         if isinstance(value, Mapping):
             entries: Mapping[Any, object] = value  # pyright: ignore[reportUnknownVariableType]
             yield path, counted(len(entries), "entry", "entries")
@@ -97,11 +146,14 @@ class _Look:
         elif isinstance(value, Sequence | Set):
             elements: Sequence[object] = list(value)  # pyright: ignore[reportUnknownArgumentType]
             yield path, f"[{', '.join(sorted(self._text(f'{path}[…]', each, depth, above) for each in elements))}]"
-        elif held := _held(value):
-            for name, each in held.items():
-                yield from self.parts(f"{path}.{name}", each, depth, above)
-        else:
+        elif isinstance(value, io.StringIO | io.BytesIO) and not value.closed:
+            yield path, repr(value.getvalue())
+        elif isinstance(value, BaseException):
+            yield path, f"{type(value).__name__}{value.args}"
+        elif not held or _is_closed(type(value)):
             yield path, self._closed(path, value)
+        for name, each in held.items():
+            yield from self.parts(f"{path}.{name}", each, depth, above)
 
     def _text(self, path: Path, value: object, depth: int, above: frozenset[int]) -> str:
         parts = list(self.parts(path, value, depth, above))
@@ -111,11 +163,13 @@ class _Look:
         return f"{type(value).__name__}({told})"
 
     def _closed(self, path: Path, value: object) -> str:
-        """What shows no parts: as it is written, unless that only says where it lies in memory."""
+        """What shows no parts: as it is written, unless that only says what it is, or where it lies in memory."""
         kind = type(value)
-        if kind.__repr__ is not object.__repr__ and not ADDRESS.search(written := repr(value)):
-            return written
-        if kind is not object and (_held(value) or not hasattr(value, "__dict__")):
+        if kind.__repr__ is not object.__repr__:
+            written = repr(value)
+            if not written.startswith("<") and not ADDRESS.search(written):
+                return written
+        if kind is not object and (_held(value) or _is_closed(kind)):
             unseen = f"{path}, a {kind.__module__}.{kind.__qualname__}"
             if unseen not in self.unseen:
                 self.unseen.append(unseen)
@@ -128,6 +182,41 @@ def _held(value: object) -> Mapping[str, object]:
     slots = [name for base in kind.__mro__ for name in _slots(base)]
     held = {name: getattr(value, name) for name in slots if hasattr(value, name)}
     return {**held, **vars(value)} if hasattr(value, "__dict__") and not isinstance(value, type) else held
+
+
+def _held_by_code(code: object) -> Iterator[tuple[str, object]]:
+    match code:
+        case FunctionType():
+            yield from held_by_function(code)
+        case MethodType():
+            yield "", code.__func__
+            yield "__self__", code.__self__
+        case BuiltinFunctionType() | MethodWrapperType():
+            yield "__self__", code.__self__
+        case functools.partial():
+            yield "", code.func
+            yield from enumerated("args", code.args)
+            yield from code.keywords.items()
+        case staticmethod() | classmethod():
+            yield "", code.__func__  # pyright: ignore[reportUnknownMemberType]
+        case property():
+            yield from (("", each) for each in (code.fget, code.fset, code.fdel))
+        case type():
+            yield from held_by_class(code)
+        case _:
+            return
+
+
+def _is_closed(kind: type) -> bool:
+    """Whether instances hold something besides attributes: a type among its own is not written in Python."""
+    return any(_is_native(base) for base in kind.__mro__ if base not in OPEN)
+
+
+@functools.cache
+def _is_native(kind: type) -> bool:
+    """Whether a type is not written in Python: it has methods of its own that are not."""
+    methods = WrapperDescriptorType, MethodDescriptorType
+    return any(isinstance(each, methods) and each.__objclass__ is kind for each in vars(kind).values())
 
 
 def _slots(kind: type) -> Sequence[str]:
