@@ -71,6 +71,6 @@ def troubled_sinks(plays: list[Played], setting: Setting) -> Setting:
 def reruns(plays: list[Played], setting: Setting) -> Setting:
     """Nobody cancels, and every run is run again from one of its steps."""
     for played in plays:
-        played.cancelled = played.interfered = played.contested = played.twice = False
+        played.cancelled = played.contested = played.twice = False
         played.rerun = True
     return setting

@@ -65,8 +65,6 @@ class Played:
     """Whether a client runs it again, from a step, once it has ended."""
     twice: bool = False
     """Whether two clients start it under one key."""
-    interfered: bool = field(init=False)
-    """Whether somebody keeps it from ending as it does by itself."""
     contested: bool = False
     """Whether somebody else asks for another run under the same key."""
     usurped: str | None = None
@@ -76,10 +74,9 @@ class Played:
     answer: CancelledRun | None = None
     """What its canceller was told."""
     refused: list[str] = field(factory=list[str])
-    """What its client was refused, and why."""
-
-    def __attrs_post_init__(self) -> None:
-        self.interfered = self.cancelled
+    """What its client was refused: by the names of the act and of the error."""
+    renewed: bool = False
+    """Whether its client was told that it runs again."""
 
 
 def random_plays(random: Random, drawn: list[Drawn]) -> list[Played]:
@@ -194,7 +191,7 @@ async def _send(world: World, played: Played, step: str, within_s: float) -> Non
             else:
                 await run.signal(step, _answer(step), key=f"of generation {generation}")
         except UsageError as error:  # it has ended, or was skipped, or nobody asks any more
-            played.refused.append(f"{step}: {type(error).__name__}")
+            played.refused.append(f"signal: {type(error).__name__}")
         return True
 
     await world.insist(f"send {played.key}", act)
@@ -233,8 +230,9 @@ async def _rerun(world: World, played: Played) -> None:
             try:
                 await (run.retry() if played.retried else run.rerun(step))
             except UsageError as error:
-                played.refused.append(f"rerun: {type(error).__name__}")
+                played.refused.append(f"{'retry' if played.retried else 'rerun'}: {type(error).__name__}")
                 return True
+        played.renewed = True
         await _answer_again(run, played)
         return True
 
@@ -249,4 +247,4 @@ async def _answer_again(run: RunHandle, played: Played) -> None:
         try:
             await run.signal(step, _answer(step), key="of generation 2")
         except UsageError as error:
-            played.refused.append(f"{step}: {type(error).__name__}")
+            played.refused.append(f"signal: {type(error).__name__}")

@@ -25,6 +25,9 @@ from .handlers import CALL, MADE_FROM, Value, lasting
 _OF_CALL = re.compile(r"\.\d+-\d+$")
 """How the worker ids of functions' calls end. Where its answers are lost, a call leaves its tasks to their leases."""
 
+MAY_BE_REFUSED = frozenset({"signal: SignalNotAwaited", "retry: NothingToRerun", "rerun: NothingToRerun"})
+"""What clients ask for without knowing better: nobody waits any more, nothing has failed, a step was never reached."""
+
 DEFECTS = frozenset({"host_failed", "internal_error"})
 """Why no attempt may fail: its host could not run it although it took it on, or the rules themselves raised."""
 
@@ -135,6 +138,13 @@ async def _of_run(world: World, kernel: Kernel, played: Played, calm: Ending) ->
     details = await kernel.run(run_id).details()
     for problem in (*broken_promises(world, played.drawn.flow, [details]), *_attempts(world, details)):
         yield problem
+    for refused in played.refused:
+        if refused not in MAY_BE_REFUSED:
+            yield f"P7: its client was refused, {refused}"
+    if "retry: NothingToRerun" in played.refused and calm.status is not RunStatus.COMPLETED:
+        yield f"P7: a retry found nothing to do, and without faults the run has {calm.status}"
+    if played.renewed and details.run.generation < 2:
+        yield "P7: its client was told that it runs again, and it has one generation"
     if played.usurped is not None:
         yield f"P7: another payload under its key was given the run {played.usurped}"
     record = details.run
