@@ -73,20 +73,6 @@ SELDOM = frozenset(
 )
 """Reached by one in a hundred worlds or so, and not yet by a test of their own: `make marks` asks for them."""
 
-UNPROVEN = frozenset(
-    {
-        "others hold what a claim ranked first",
-        "part of a claim may have been committed",
-        "part of a claim fails",
-        "a transaction cannot be rolled back",
-        "the server is a standby",
-        "a server will not do",
-        "who had a key is gone",
-        "an object arrives cut off",
-    }
-)
-"""Known to be reached by none of the proofs that are watched. It is to become empty."""
-
 PROOFS: Mapping[str, str] = {
     "a function of others cancels itself": "tests/unit/adapters/test_calling.py::test_what_a_function_raises_comes_out",
     "a thread of others raises what ends processes": (
@@ -133,6 +119,16 @@ PROOFS: Mapping[str, str] = {
         "tests/unit/adapters/postgres/test_callers.py::"
         "test_stricter_transactions_may_be_ended_by_the_database[psycopg-SERIALIZABLE]"
     ),
+    "others hold what a claim ranked first": (
+        "tests/contract/test_claiming_tasks.py::test_a_task_that_another_transaction_holds_is_skipped[postgres]"
+    ),
+    "part of a claim may have been committed": (
+        "tests/unit/adapters/postgres/test_claiming.py::test_a_claim_of_which_part_is_unknown_is_unknown"
+    ),
+    "part of a claim fails": (
+        "tests/unit/adapters/postgres/test_claiming.py::"
+        "test_what_a_claim_has_taken_is_answered_though_the_rest_fails[down]"
+    ),
     "no connection can be opened": (
         "tests/unit/adapters/postgres/test_errors.py::test_an_unreachable_server_is_worth_another_attempt"
     ),
@@ -145,6 +141,10 @@ PROOFS: Mapping[str, str] = {
     "a commit commits nothing": (
         "tests/unit/adapters/postgres/test_errors.py::test_a_transaction_that_failed_is_not_taken_for_committed"
     ),
+    "a transaction cannot be rolled back": (
+        "tests/unit/adapters/postgres/test_pool.py::test_what_a_block_raises_is_not_hidden_by_a_connection_that_is_gone"
+    ),
+    "the server is a standby": "tests/unit/adapters/postgres/test_pool.py::test_a_standby_will_not_do",
     "the server ends a transaction for another's sake": (
         "tests/unit/adapters/postgres/test_callers.py::"
         "test_stricter_transactions_may_be_ended_by_the_database[psycopg-SERIALIZABLE]"
@@ -182,6 +182,7 @@ PROOFS: Mapping[str, str] = {
     "the server ended a connection that lay idle": (
         "tests/unit/adapters/postgres/test_pool.py::test_what_the_server_ended_is_replaced_unnoticed"
     ),
+    "a server will not do": "tests/unit/adapters/postgres/test_pool.py::test_a_standby_will_not_do",
     "a connection comes back in use": (
         "tests/unit/adapters/postgres/test_pool.py::test_a_connection_that_is_not_idle_is_closed"
     ),
@@ -197,6 +198,9 @@ PROOFS: Mapping[str, str] = {
     "a run, or its key, is there already": (
         "tests/contract/behaviours/test_reading_and_trouble.py::"
         "test_a_start_whose_answer_was_lost_makes_one_run[postgres]"
+    ),
+    "who had a key is gone": (
+        "tests/unit/adapters/postgres/test_starting.py::test_who_has_a_key_is_removed_while_others_want_it"
     ),
     "a key of several has another request": (
         "tests/contract/test_starting.py::test_another_request_under_a_key_inserts_nothing[postgres]"
@@ -215,6 +219,9 @@ PROOFS: Mapping[str, str] = {
     ),
     "what is heard is not ours, or was too long to be said": (
         "tests/unit/adapters/postgres/test_transport.py::test_what_cannot_be_read_wakes_everybody[]"
+    ),
+    "an object arrives cut off": (
+        "tests/unit/adapters/s3/test_cut_off.py::test_an_object_that_arrives_cut_off_is_nobody_s_answer[in pieces]"
     ),
     "an object cannot be written or deleted for now": (
         "tests/unit/adapters/s3/test_errors.py::test_a_refusal_is_final_and_says_what_to_do[anything else]"

@@ -182,6 +182,47 @@ def _sockets() -> int:
     return found
 
 
+@pytest.mark.fault(35, 36)
+async def test_a_standby_will_not_do(database: Database, observer: Observer) -> None:
+    """It is told at once, nothing stays open, and after the failover the same pool serves everybody.
+
+    A function of the database's stands in for the server's own, which its search path puts behind.
+    """
+    observer.execute(
+        "CREATE FUNCTION public.pg_is_in_recovery() RETURNS boolean LANGUAGE sql AS 'SELECT true';"
+        "DO $$ BEGIN"
+        " EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', current_database()); END $$"
+    )
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="the server is a standby; give the URL of the primary") as caught:
+            await database.read("schema_version")
+        assert caught.value.retryable
+    await until(lambda: _open(observer) == set())
+
+    observer.execute("DROP FUNCTION public.pg_is_in_recovery()")
+    assert await database.read("schema_version") == [(LATEST,)]
+
+
+@pytest.mark.fault(26)
+async def test_what_a_block_raises_is_not_hidden_by_a_connection_that_is_gone(
+    database: Database, observer: Observer
+) -> None:
+    """There is nobody to roll back with: the connection is closed, which does the same, and another is opened."""
+
+    async def work() -> None:
+        async with database.transaction() as connection:
+            await database.exchange(connection, [(numbered("DELETE FROM fairlead.outbox_shards"), {})])
+            observer.execute("SELECT pg_terminate_backend(%s, 10000)", [connection.info.backend_pid])
+            raise LookupError("what the block is about")
+
+    with pytest.raises(LookupError, match="what the block is about"):
+        await work()
+
+    assert await database.read("schema_version") == [(LATEST,)]
+    assert observer.execute("SELECT count(*) FROM fairlead.outbox_shards").fetchall() == [(15 * 64,)]
+    assert len(_open(observer)) == 1
+
+
 async def test_a_closed_store_may_be_used_again(store: PostgresPersistence, observer: Observer) -> None:
     """Closing leaves nothing open, and is not the end."""
     for _ in range(2):
