@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from ..threads import HandlerThreads, Work
 from ..trying import Abandoned
+from .process import current_process
 
 Result = TypeVar("Result")
 
@@ -39,7 +40,13 @@ class TurnThreads(HandlerThreads):
         """Functions that have not ended, by thread."""
 
     def submit(self, work: Work) -> None:
-        """Run `work` in a thread, and return when it has ended or waits for the loop."""
+        """Run `work` in a thread, and return when it has ended or waits for the loop; never in a process that is dead.
+
+        What kills a process may come while one of its callbacks begins one handler after the other.
+        """
+        process = current_process()
+        if process is not None and not process.alive:
+            return
         turn = _Turn()
 
         def take_turn() -> None:

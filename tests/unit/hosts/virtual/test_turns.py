@@ -10,7 +10,7 @@ from fairlead.adapters.calling import PatientCaller
 from fairlead.adapters.memory import MemoryBlobs, MemoryPersistence, MemoryScheduler, MemoryWakeups, SequentialIds
 from fairlead.adapters.system import new_secret
 from fairlead.hosts.node import NodeHost
-from fairlead.hosts.virtual import LoopClock, TurnThreads, run_virtually
+from fairlead.hosts.virtual import LoopClock, Process, TurnThreads, run_virtually
 from fairlead.kernel import Context, Flow, Kernel
 from fairlead.ports import Ports
 
@@ -97,3 +97,28 @@ def test_a_host_that_ends_frees_the_threads_that_wait() -> None:
     run_virtually(main())
 
     assert threading.active_count() == before
+
+
+def test_the_killed_begin_no_thread() -> None:
+    """Where one handler's end kills the process, the next ones of the same callback are not called."""
+    called: list[str] = []
+
+    async def main() -> None:
+        process = Process("doomed")
+        threads = TurnThreads("handlers")
+
+        def first() -> None:
+            called.append("first")
+            process.kill()
+
+        async def work() -> None:
+            threads.submit(first)
+            threads.submit(lambda: called.append("second"))
+
+        process.start(work())
+        await asyncio.sleep(1)
+        threads.close()
+
+    run_virtually(main())
+
+    assert called == ["first"]
