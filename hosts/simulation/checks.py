@@ -7,7 +7,7 @@ before anything else can happen. So a change can be told by what it was, and wha
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 from zlib import crc32
 
@@ -16,7 +16,7 @@ from attrs import frozen
 
 from ...adapters.memory.invariants import broken_invariants
 from ...adapters.memory.locks import StepKey
-from ...adapters.memory.rows import Run, Step, StoredRun, Task
+from ...adapters.memory.rows import Batch, Run, Step, StoredRun, Task
 from ...adapters.memory.store import Store
 from ...kernel import Flow
 from ...kernel.transitions import TASK_TRANSITIONS
@@ -24,6 +24,7 @@ from ...ports.records import Lease, TaskKey
 from ...ports.statuses import TERMINAL_RUN, TERMINAL_STEP, TERMINAL_TASK, RunStatus, TaskStatus
 from ..virtual import START
 from .ledger import Ledger
+from .removing import RemovalChecks
 from .timeline import Timeline
 
 Values: TypeAlias = tuple[Any, ...]
@@ -76,7 +77,13 @@ class _Kept:
     def of(cls, run: StoredRun, rows: list[Any]) -> _Kept:
         """The rows of a run as they are."""
         steps, tasks = rows[1 : len(run.steps) + 1], rows[len(run.steps) + 1 :]
-        return cls(rows, rows[0], dict(zip(run.steps, steps, strict=True)), dict(zip(run.tasks, tasks)))  # noqa: B905
+        kept_steps, kept_tasks = dict(zip(run.steps, steps, strict=True)), dict(zip(run.tasks, tasks))  # noqa: B905
+        return cls(rows, rows[0], kept_steps, kept_tasks)
+
+    @property
+    def batches(self) -> list[Batch]:
+        """Its events. They are changed in their place: these are as they were last."""
+        return [row for row in self.rows if isinstance(row, Batch)]
 
 
 _values: Callable[[msgspec.Struct], Values] = msgspec.structs.astuple
@@ -98,11 +105,14 @@ def _rows(run: StoredRun) -> list[object]:
 class RowChecks:
     """Checks every committed state of a store: by itself, against the one before, and against what really happened."""
 
-    def __init__(self, store: Store, ledger: Ledger, flows: Sequence[Flow[Any]], timeline: Timeline) -> None:
+    def __init__(
+        self, store: Store, ledger: Ledger, flows: Sequence[Flow[Any]], timeline: Timeline, *, clock_error_s: float = 0
+    ) -> None:
         self.states = 0
         """How many different states were checked."""
         self.changes: list[Change] = []
         """What has become of tasks with the last of them."""
+        self.removals = RemovalChecks(store, flows, clock_error_s=clock_error_s)
         self._store = store
         self._ledger = ledger
         self._timeline = timeline
@@ -124,15 +134,19 @@ class RowChecks:
             rows, kept = _rows(run), self._kept.get(run_id)
             if kept is None or rows != kept.rows:
                 changed[run_id] = _Kept.of(run, rows)
-        problems = [f"I1: run {run_id} is gone" for run_id in self._kept if run_id not in runs]
+        problems: list[str] = []
+        gone = [kept for run_id, kept in self._kept.items() if run_id not in runs]
         deliveries = list(_deliveries(self._store))
         self.changes = []
-        if not changed and not problems and deliveries == self._deliveries:
+        if not changed and not gone and deliveries == self._deliveries:
             return []  # what is made of the same rows is as sound as it was
         self.states += 1
         self._deliveries = deliveries
         broken = broken_invariants(self._store, changed=changed.keys())
         problems += [f"{name}: {line}" for name, lines in broken.items() for line in lines]
+        for kept in gone:
+            problems += self.removals.problems(Run(*kept.run), kept.batches, self._now())
+        self.removals.look()
         for run_id, now in changed.items():
             problems += self._problems_of(runs[run_id], self._kept.get(run_id), now)
         if heartbeat is not None:
@@ -141,6 +155,10 @@ class RowChecks:
             problems += self._dangerous()
         self._kept = {run_id: changed.get(run_id) or self._kept[run_id] for run_id in runs}
         return problems
+
+    def _now(self) -> datetime:
+        """The right time."""
+        return START + timedelta(seconds=self._timeline.time())
 
     def _problems_of(self, run: StoredRun, before: _Kept | None, now: _Kept) -> Iterator[str]:
         """What one run's rows must not have become."""
@@ -202,7 +220,7 @@ class RowChecks:
 
         It does not hold one whose lease is over or whose handler it has stopped, although the row may say so for long.
         """
-        now = START + timedelta(seconds=self._timeline.time())
+        now = self._now()
         held: dict[str | None, list[TaskKey]] = {}
         for run in self._store.runs.values():
             for key in run.live:

@@ -7,6 +7,18 @@ from datetime import datetime
 
 from ...adapters.following import FollowingClock
 from ..virtual import VirtualLoop
+from .faults import Weather
+from .striking import DELAY_S_MAX
+
+MISCOUNTED_S = (2.0, 20.0, 200.0)
+"""By how much machines are wrong about the time that has passed: within what leases allow for, and beyond them."""
+
+
+def clock_error_s(weather: Weather) -> float:
+    """By how much a process may be wrong about the time that it decides by."""
+    if not weather.machine_clock_offset_s:
+        return weather.clock_offset_s
+    return 2 * DELAY_S_MAX + (0.0 if weather.clock_jump_every_s is None else max(MISCOUNTED_S))
 
 
 class MachineClock(FollowingClock):

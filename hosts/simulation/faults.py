@@ -76,6 +76,8 @@ class Weather:
     clock_jump_every_s: float | None = None
     """How often a machine counts seconds that did not pass, or stands still and does not count them."""
     latency_s: float = 0.0
+    listings: bool = False
+    """Whether what a port lists may be struck, too, at each of its elements."""
 
     @classmethod
     def drawn(cls, faults: Faults, random: Random) -> Weather:

@@ -10,6 +10,7 @@ from ...kernel import Flow, RunDetails
 from ...ports.reading import TaskRecord
 from ...ports.records import TaskKey
 from ...ports.statuses import TaskStatus
+from .delivering import wrongly_delivered
 from .effects import RUN
 from .outcome import Outcome
 from .striking import DELAY_S_MAX
@@ -40,9 +41,7 @@ def broken_promises(world: World, flow: Flow[Any], runs: Sequence[RunDetails]) -
             founded = not task.attempts or world.ledger.returned(str(task.key), task.settled_token)
             if task.status is TaskStatus.COMPLETED and not founded:
                 yield f"I9: {task.key} is completed, and no handler under its token {task.settled_token} has returned"
-        sequences = list(dict.fromkeys(event.sequence for event in world.sink.of_run(details.run.id)))
-        if sequences != list(range(1, details.run.next_sequence)):
-            yield f"I20: of {details.run.next_sequence - 1} events the sink has, in this order, {sequences}"
+        yield from wrongly_delivered(world.sink.of_run(details.run.id), details.run.next_sequence - 1)
 
 
 def _called(world: World, flow: Flow[Any], task: TaskRecord) -> Iterator[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -176,8 +176,12 @@ class Strikes:
         self.timeline.note(caller.name, what, minor=kind in (Strike.REFUSED, Strike.ANSWER_LOST))
 
 
+_END = object()
+"""Stands for the end of a listing."""
+
+
 class Calls:
-    """A port all of whose coroutine methods may be struck."""
+    """A port all of whose coroutine methods may be struck; in some weathers also what it lists."""
 
     def __init__(self, inner: object, caller: Caller, strikes: Strikes, name: str) -> None:
         self._inner = inner
@@ -187,6 +191,8 @@ class Calls:
 
     def __getattr__(self, method: str) -> Any:
         attribute: Any = getattr(self._inner, method)
+        if inspect.isasyncgenfunction(attribute) and self._strikes.weather.listings:
+            return partial(self._listing, method, attribute)
         if not inspect.iscoroutinefunction(attribute):
             return attribute
 
@@ -199,6 +205,17 @@ class Calls:
 
     async def _struck(self, method: str, operation: Callable[[], Awaitable[T]]) -> T:
         return await self._strikes.at(self._caller, f"{self._name}.{method}", operation)
+
+    async def _listing(
+        self, method: str, listed: Callable[..., AsyncIterator[Any]], *arguments: Any, **named: Any
+    ) -> AsyncIterator[Any]:
+        """What is listed; each element, and the end, is a point of its own, since any of them may begin a page."""
+        inner = listed(*arguments, **named)
+        while True:
+            each = await self._struck(method, partial(anext, inner, _END))
+            if each is _END:
+                return
+            yield each
 
     async def aclose(self) -> None:
         """What is shared stays open."""

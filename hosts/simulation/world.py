@@ -31,10 +31,11 @@ from ...kernel.references import INLINE_BYTES_MAX
 from ...ports import Ports
 from ...ports.errors import AdapterError, UsageError
 from ...ports.records import Lease
+from ...ports.scheduler import KeptCommand
 from ...ports.statuses import TERMINAL_RUN
 from ..virtual import LoopClock, TurnThreads, VirtualLoop
 from .checks import RowChecks
-from .clocks import MachineClock
+from .clocks import MISCOUNTED_S, MachineClock, clock_error_s
 from .fate import Fate
 from .healing import Healing
 from .hosting import Hosting
@@ -68,9 +69,6 @@ FAR_S = 120.0
 PAUSED_LEASES = 3.5
 """How many times the duration of its leases a process that is struck stands still."""
 
-MISCOUNTED_S = (2.0, 20.0, 200.0)
-"""By how much machines are wrong about the time that has passed: within what leases allow for, and beyond them."""
-
 
 class Broken(AssertionError):
     """A promise does not hold."""
@@ -94,6 +92,8 @@ class World:
         resources: makes what handlers ask for; shared by all hosts, since it stands for the world outside.
         inline_bytes_max: the largest payload that stands in its row.
         fate: decides what happens at calls of ports; None for chance, as the setting has it.
+        sink: is given the events; None for one that takes whatever it gets.
+        prepared: is given each kernel before it is used.
     """
 
     def __init__(
@@ -105,6 +105,8 @@ class World:
         resources: Mapping[str, object] | None = None,
         inline_bytes_max: int = INLINE_BYTES_MAX,
         fate: Fate | None = None,
+        sink: CollectingSink | None = None,
+        prepared: Callable[[Kernel], None] | None = None,
     ) -> None:
         self.setting = setting
         self.random = random
@@ -113,7 +115,7 @@ class World:
         self._logs = Logs(self.timeline, lambda problem: self._break([problem]))
         self.ledger = Ledger()
         self.resources: Mapping[str, object] = {} if resources is None else resources
-        self.sink = CollectingSink()
+        self.sink = CollectingSink() if sink is None else sink
         self.clock = LoopClock(self.loop)
         """The right time."""
         self.strikes = Strikes(
@@ -127,7 +129,8 @@ class World:
         self.flows = tuple(flows)
         self._rows = Store()
         self.store = MemoryPersistence(self._rows)
-        self.checks = RowChecks(self._rows, self.ledger, self.flows, self.timeline)
+        error_s = clock_error_s(setting.weather)
+        self.checks = RowChecks(self._rows, self.ledger, self.flows, self.timeline, clock_error_s=error_s)
         self._healing = Healing(lease_s=setting.lease.total_seconds(), machines=setting.machines)
         self._starving_s_max = (
             setting.lease.total_seconds() + setting.maintenance_s + setting.poll_interval_s + HELD_UP_S
@@ -138,6 +141,7 @@ class World:
         self._transport = MemoryTransport(self.clock) if setting.delivers else MemoryWakeups(self.clock)
         self._ids = SequentialIds()
         self._inline_bytes_max = inline_bytes_max
+        self._prepared = prepared
         self._threads: list[TurnThreads] = []
         self._broken: asyncio.Future[None] | None = None
         self.machines = [
@@ -264,6 +268,15 @@ class World:
         """Whether a run stands in a terminal status."""
         return self._rows.runs[run_id].row.status in TERMINAL_RUN
 
+    def scheduled(self, name: str) -> KeptCommand | None:
+        """What is scheduled under a name."""
+        return self._rows.scheduled.get(name)
+
+    @property
+    def has_dead_letters(self) -> bool:
+        """Whether some sink has never accepted some event."""
+        return any(True for sink in self._rows.outbox.sinks.values() for _ in sink.letters())
+
     def over(self) -> bool:
         """Whether every run has ended and every event was published."""
         ended = all(stored.row.status in TERMINAL_RUN for stored in self._rows.runs.values())
@@ -380,11 +393,14 @@ class World:
 
     def kernel(self, incarnation: Incarnation, flows: Sequence[Flow[Any]] | None = None) -> Kernel:
         """A kernel in a process, with all flows or some of them."""
-        return Kernel(
+        kernel = Kernel(
             flows=self.flows if flows is None else flows,
             ports=self.ports(incarnation),
             inline_bytes_max=self._inline_bytes_max,
         )
+        if self._prepared is not None:
+            self._prepared(kernel)
+        return kernel
 
     def ports(self, caller: Incarnation) -> Ports:
         """What a process has of the world: all of it may be struck."""

@@ -51,7 +51,7 @@ def _show(seed: int) -> int:
 
 def _play(seeds: range, jobs: int) -> int:
     began_s = told_s = time.monotonic()
-    totals, struck = Counter[str](), Counter[str]()
+    totals, struck, beside = Counter[str](), Counter[str](), Counter[str]()
     failed: list[Result] = []
     with ProcessPoolExecutor(jobs) as processes:
         todo = chain(CORPUS, seeds)
@@ -60,6 +60,7 @@ def _play(seeds: range, jobs: int) -> int:
                 totals.update(seeds=1, states=result.states, executions=result.executions)
                 totals["virtual_s"] += round(result.virtual_s)
                 struck.update(result.struck)
+                beside.update(result.beside)
                 if result.problems:
                     failed.append(result)
                     print(_told(result), flush=True)
@@ -67,6 +68,7 @@ def _play(seeds: range, jobs: int) -> int:
                 told_s = time.monotonic()
                 print(_line(totals, len(failed), told_s - began_s), flush=True)
     print(_line(totals, len(failed), time.monotonic() - began_s))
+    print("worlds with: " + ", ".join(f"{what} {count}" for what, count in sorted(beside.items())))
     print("faults: " + ", ".join(f"{kind} {count}" for kind, count in sorted(struck.items())))
     return 1 if failed else 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from random import Random
 
 from attrs import define, field
@@ -105,7 +106,7 @@ def random_plays(random: Random, drawn: list[Drawn]) -> list[Played]:
     return plays
 
 
-async def play_all(world: World, plays: list[Played]) -> None:
+async def play_all(world: World, plays: Sequence[Played]) -> None:
     """Let the clients of all runs act, side by side."""
     within_s = world.random.choice(WITHIN_S)
     async with asyncio.TaskGroup() as clients:

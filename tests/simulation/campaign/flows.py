@@ -48,12 +48,15 @@ def random_flows(random: Random, slug: str) -> list[Drawn]:
     """A flow of some steps; now and then in two versions, of which the newer one has one step more."""
     steps, versions = random.randint(1, STEPS_MAX), random.choice((1, 1, 1, 1, 2))
     seed = random.random()
-    return [_flow(Random(seed), slug, version, steps + version - 1) for version in range(1, versions + 1)]
+    return [random_flow(Random(seed), slug, steps + version - 1, version=version) for version in range(1, versions + 1)]
 
 
-def _flow(random: Random, slug: str, version: int, steps: int) -> Drawn:
+def random_flow(random: Random, slug: str, steps: int, *, version: int = 1, retention: float | None = None) -> Drawn:
+    """A flow of so many steps, whose runs are kept so many seconds; None for ever."""
     waits_forever = random.random() < 0.06
     options: dict[str, Any] = {"run_timeout": random.choice(RUN_TIMEOUTS_S)} if waits_forever else {}
+    if retention is not None:
+        options["retention"] = retention
     flow = Flow(
         slug, version=version, input=dict[str, Any], max_attempts=ATTEMPTS_MAX, base_delay=1, jitter=0.5, **options
     )

@@ -5,22 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import timedelta
-from random import Random
-from typing import Any
-
-from attrs import frozen
 
 from fairlead.hosts.simulation.faults import Weather
 from fairlead.hosts.simulation.judging import broken_promises
-from fairlead.hosts.simulation.setting import Setting
 from fairlead.hosts.simulation.world import World
 from fairlead.hosts.virtual import START
-from fairlead.kernel import IsAMap, Kernel, RunDetails, RunStatus
+from fairlead.kernel import Kernel, RunDetails, RunStatus
 from fairlead.kernel.resolving import broken_references
 from fairlead.ports.statuses import StepStatus
 
-from .clients import Played, play_all
-from .handlers import CALL, MADE_FROM, Value, lasting
+from .beside import Beside
+from .clients import Played
+from .endings import Ending, ending_of, output_of
+from .handlers import CALL, MADE_FROM, Value
 
 _OF_CALL = re.compile(r"\.\d+-\d+$")
 """How the worker ids of functions' calls end. Where its answers are lost, a call leaves its tasks to their leases."""
@@ -38,53 +35,10 @@ PATIENT_LEASE = timedelta(seconds=30)
 """Leases that last so long are lost by nothing but what befalls their host."""
 
 
-@frozen(kw_only=True)
-class Ending:
-    """How a run ended, as far as it follows from what it was started with."""
-
-    status: RunStatus
-    steps: Mapping[str, tuple[StepStatus, str | None]]
-    """Status and reason of each step; empty of a run that failed, since where it was then is chance."""
-    outputs: Mapping[str, Any]
-    """Of each step that completed."""
-
-
-async def ending_of(kernel: Kernel, run_id: str) -> Ending:
-    """How a run ended."""
-    run = kernel.run(run_id)
-    record = await run.read()
-    if record.status is not RunStatus.COMPLETED:
-        return Ending(status=record.status, steps={}, outputs={})
-    steps = {step.slug: step for step in (await run.details()).steps}  # the last generation of each
-    outputs = {slug: lasting(await output_of(kernel, run_id, slug)) for slug in steps}
-    return Ending(
-        status=record.status,
-        steps={slug: (step.status, step.reason) for slug, step in steps.items()},
-        outputs=outputs,
-    )
-
-
-async def output_of(kernel: Kernel, run_id: str, slug: str) -> Any:
-    """What a step has come to; of a map all that its elements have."""
-    run = kernel.run(run_id)
-    try:
-        return await run.output(slug)
-    except IsAMap:
-        return await run.outputs(slug)
-
-
-def calm_ending(played: Played) -> Ending:
-    """How it ends without faults, and with nobody interfering."""
-    copy = Played(played.key, played.drawn, played.input)
-    with World([played.drawn.flow], Setting.calm(), Random("calm")) as world:
-        world.play(lambda world: play_all(world, [copy]))
-        return world.loop.run_until_complete(ending_of(world.reader(), copy.ids[0]))
-
-
-async def problems_of(world: World, plays: Sequence[Played], calm: Mapping[str, Ending]) -> list[str]:
+async def problems_of(world: World, plays: Sequence[Played], calm: Mapping[str, Ending], beside: Beside) -> list[str]:
     """What does not hold at the end of a world, given how each run ends by itself."""
     kernel = world.reader()
-    problems: list[str] = []
+    problems = [problem async for problem in beside.problems(world, kernel)]
     async for broken in broken_references(kernel.ports):
         problems.append(f"I28: {broken}")
     for played in plays:

@@ -15,9 +15,11 @@ from fairlead.hosts.simulation.timeline import Entry
 from fairlead.hosts.simulation.world import Broken, World
 from fairlead.hosts.virtual import Deadlock
 
-from .clients import Played, play_all, random_plays
+from .beside import Beside
+from .clients import Played, random_plays
+from .endings import calm_ending
 from .flows import random_flows
-from .judging import calm_ending, problems_of
+from .judging import problems_of
 
 KILLS_MAX = 8
 
@@ -44,6 +46,8 @@ class Result:
     states: int
     """Committed states that were checked."""
     struck: dict[str, int]
+    beside: tuple[str, ...]
+    """What went on beside its clients."""
 
     def brief(self) -> Result:
         """Without the timeline, which is long."""
@@ -70,16 +74,18 @@ def play_seed(
     random = Random(f"campaign {seed}")
     drawn = [each for number in range(random.randint(1, 2)) for each in random_flows(random, f"flow{number}")]
     plays = random_plays(random, drawn)
-    calm = {played.key: calm_ending(played) for played in plays}
+    calm = {played.key: calm_ending(played.key, played.drawn, played.input) for played in plays}
+    beside = Beside.drawn(Random(f"campaign beside {seed}"))
     setting = _setting(Faults() if faults is None else faults, random)
     if arranged is not None:
         setting = arranged(plays, setting)
-    world = World([each.flow for each in drawn], setting, random, inline_bytes_max=random.choice(INLINE_BYTES))
+    flows = [*(each.flow for each in drawn), *beside.flows]
+    world = World(flows, beside.arranged(setting), random, inline_bytes_max=random.choice(INLINE_BYTES))
     problems: list[str] = []
     with without(), world:
         try:
-            world.play(lambda world: play_all(world, plays))
-            problems = world.loop.run_until_complete(problems_of(world, plays, calm))
+            world.play(lambda world: beside.play(world, plays))
+            problems = world.loop.run_until_complete(problems_of(world, plays, calm, beside))
         except Broken as broken:
             problems = list(broken.problems)
         except Deadlock as deadlock:
@@ -96,6 +102,7 @@ def play_seed(
             executions=world.ledger.count,
             states=world.checks.states,
             struck=world.strikes.struck,
+            beside=beside.names,
         )
 
 
