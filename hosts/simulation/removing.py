@@ -33,7 +33,9 @@ class RemovalChecks:
 
     @cached_property
     def _retention(self) -> Mapping[str, timedelta]:
-        """By flow. Asked only of flows that hosts have."""
+        """By flow. Some of them no host may have had so far."""
+        for flow in self._flows:
+            flow.seal()
         return {
             flow.slug: timedelta(seconds=flow.plan.retention_s)
             for flow in self._flows

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from attrs import evolve
 
 from fairlead.hosts.simulation.faults import Faults
 from tests.simulation.campaign.corpus import CORPUS
 from tests.simulation.campaign.seed import play_seed
+
+BESIDE_SEEDS = 30
+"""So many seeds have some of everything that goes on beside clients."""
 
 CHUNKS = 40
 """Tests that share the seeds, so that they spread over processes."""
@@ -32,6 +37,18 @@ def test_seeds(chunk: int, campaign_seeds: range) -> None:
         struck += sum(result.struck.values())
     assert executions > 0
     assert struck > 0
+
+
+@pytest.mark.fault(11, 49, 50, 61, 70)
+def test_what_goes_on_beside_clients_has_effects() -> None:
+    """Runs are removed, events are lost and replayed, the clock starts runs: in some of these worlds."""
+    effects = Counter[str]()
+    for seed in range(BESIDE_SEEDS):
+        result = play_seed(seed)
+
+        assert result.problems == (), f"python -m tests.simulation.campaign --seed {seed}"
+        effects.update(result.beside)
+    assert {what for what, count in effects.items() if count} == {"removal", "letters", "ticking"}
 
 
 def test_one_seed_has_one_course() -> None:

@@ -60,7 +60,7 @@ def _play(seeds: range, jobs: int) -> int:
                 totals.update(seeds=1, states=result.states, executions=result.executions)
                 totals["virtual_s"] += round(result.virtual_s)
                 struck.update(result.struck)
-                beside.update(result.beside)
+                beside.update(result.beside.keys())
                 if result.problems:
                     failed.append(result)
                     print(_told(result), flush=True)

@@ -18,7 +18,7 @@ from attrs import define, evolve, field
 from fairlead.hosts.simulation.judging import broken_promises
 from fairlead.hosts.simulation.setting import Setting
 from fairlead.hosts.simulation.world import World
-from fairlead.kernel import Flow, Kernel, UsageError
+from fairlead.kernel import Kernel, UsageError
 from fairlead.kernel.commands import CollectBlobs
 from fairlead.kernel.references import owner_of
 from fairlead.ports.errors import FairleadError
@@ -86,11 +86,6 @@ class Removal:
             calm = calm_ending(f"short{number}", drawn, input)
             removal.runs.append(_Run(f"short{number}", input, random.uniform(0, 20), calm))
         return removal
-
-    @property
-    def flows(self) -> list[Flow[Value]]:
-        """What hosts serve for it."""
-        return [self.drawn.flow]
 
     def arranged(self, setting: Setting) -> Setting:
         """A setting in which what is listed is struck as well, and which lasts for as long as a blob has to be old."""

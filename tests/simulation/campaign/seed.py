@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 from fairlead.hosts.simulation.faults import Faults, chance_beside
 from fairlead.hosts.simulation.setting import Setting
 from fairlead.hosts.simulation.timeline import Entry
-from fairlead.hosts.simulation.world import Broken, World
+from fairlead.hosts.simulation.world import Broken
 from fairlead.hosts.virtual import Deadlock
 
 from .beside import Beside
@@ -46,8 +46,8 @@ class Result:
     states: int
     """Committed states that were checked."""
     struck: dict[str, int]
-    beside: tuple[str, ...]
-    """What went on beside its clients."""
+    beside: dict[str, int]
+    """What went on beside its clients, and how often that had an effect."""
 
     def brief(self) -> Result:
         """Without the timeline, which is long."""
@@ -79,8 +79,8 @@ def play_seed(
     setting = _setting(Faults() if faults is None else faults, random)
     if arranged is not None:
         setting = arranged(plays, setting)
-    flows = [*(each.flow for each in drawn), *beside.flows]
-    world = World(flows, beside.arranged(setting), random, inline_bytes_max=random.choice(INLINE_BYTES))
+    flows = [each.flow for each in drawn]
+    world = beside.world(flows, setting, random, inline_bytes_max=random.choice(INLINE_BYTES))
     problems: list[str] = []
     with without(), world:
         try:
@@ -102,7 +102,7 @@ def play_seed(
             executions=world.ledger.count,
             states=world.checks.states,
             struck=world.strikes.struck,
-            beside=beside.names,
+            beside=beside.effects(world),
         )
 
 
