@@ -198,7 +198,7 @@ class Scheduling:
         return Deferral(record=deferred_record(scheduled, entry), created=True)
 
     async def _withdraw(self, command: WithdrawDeferred) -> bool:
-        """Forget a command that nobody is carrying out: whoever has claimed it may be doing so at this moment."""
+        """Forget a command that nobody carries out or has carried out: whoever has claimed it may be doing so now."""
         tried = False
 
         async def withdrawn() -> bool:
@@ -206,8 +206,11 @@ class Scheduling:
             kept = await self._scheduler.read(command.name)
             if kept is None:
                 return tried
-            deferred_entry_of(kept)
+            entry = deferred_entry_of(kept)
             if kept.claimed_until is not None and kept.claimed_until > self._means.clock.now():
+                return False
+            if isinstance(entry, StartEntry) and await self._means.persistence.find_runs([entry.run_id]):
+                # recovers 62: a start is withdrawn whose run was put down by a host that has died
                 return False
             tried = True
             if not await self._scheduler.ack(kept):  # recovers 62: somebody else was faster with a deferred command

@@ -585,6 +585,9 @@ PROOFS: Mapping[str, str] = {
     "somebody else was faster with a deferred command": (
         "tests/contract/behaviours/test_deferring.py::test_a_start_that_a_host_claims_while_it_is_withdrawn[memory]"
     ),
+    "a start is withdrawn whose run was put down by a host that has died": (
+        "tests/contract/behaviours/test_deferring.py::test_a_start_is_withdrawn_whose_run_is_there[memory]"
+    ),
     "others are always faster": (
         "tests/contract/behaviours/test_schedules.py::test_others_who_are_always_faster[memory]"
     ),

@@ -262,6 +262,27 @@ async def test_a_start_that_a_host_claims_while_it_is_withdrawn(
 
 
 @pytest.mark.fault(62)
+async def test_a_start_is_withdrawn_whose_run_is_there(world: Ports, flow: Flow[Any], clock: ManualClock) -> None:
+    """It is too late, although the host that put the run down died before it forgot the start; another one does."""
+
+    async def dies() -> None:
+        raise asyncio.CancelledError
+
+    overtaken: Any = Overtaken(world.scheduler, ack=once(dies))
+    kernel = Kernel(flows=[flow], ports=world)
+    deferred = await kernel.start_later(flow, Mail("ada"), after=60)
+    clock.advance(60)
+    with pytest.raises(asyncio.CancelledError):
+        await Hands(Kernel(flows=[flow], ports=evolve(world, scheduler=overtaken))).fire()
+    clock.advance(FIRE_CLAIM)
+
+    assert not await deferred.withdraw()
+    await Hands(kernel).fire()
+    assert await kernel.deferred() == []
+    assert [run.id for run in (await kernel.runs()).runs] == [deferred.record.run_id]
+
+
+@pytest.mark.fault(62)
 @pytest.mark.parametrize("dies", [False, True], ids=["starts", "dies"])
 async def test_a_deadline_comes_while_a_host_starts_its_run(
     world: Ports, flow: Flow[Any], clock: ManualClock, dies: bool
