@@ -11,7 +11,7 @@ from fairlead.hosts.simulation.faults import Faults
 from tests.simulation.campaign.corpus import CORPUS
 from tests.simulation.campaign.seed import play_seed
 
-BESIDE_SEEDS = 30
+BESIDE_SEEDS = 60
 """So many seeds have some of everything that goes on beside clients."""
 
 CHUNKS = 40

@@ -47,7 +47,7 @@ class Beside:
         )
 
     def effects(self, world: World) -> dict[str, int]:
-        """What there is, and how often it has had an effect: runs removed, events announced as lost, runs by the clock."""
+        """What there is, and how many runs were removed, events lost, and runs started by the clock."""
         effects: dict[str, int] = {}
         if self.removal is not None:
             effects["removal"] = world.checks.removals.removed
