@@ -15,7 +15,7 @@ SEEDS: Mapping[str, int] = {
     "heartbeats": 3,
     "digests of blobs": 57,
     "what is live ends with its run": 5,
-    "what a repeated settle had handed over": 7,
+    "what a repeated settle had handed over": 43,
     "one dangerous task at a time": 24,
     "outputs are given to others once recorded": 50,
     "recall after an unknown claim": 3,
