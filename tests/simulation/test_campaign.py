@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -13,6 +16,9 @@ from tests.simulation.campaign.seed import play_seed
 
 BESIDE_SEEDS = 60
 """So many seeds have some of everything that goes on beside clients."""
+
+ALIKE = 30
+"""Seeds that are played in two processes."""
 
 CHUNKS = 40
 """Tests that share the seeds, so that they spread over processes."""
@@ -58,3 +64,24 @@ def test_one_seed_has_one_course() -> None:
     assert evolve(first, seconds=0) == evolve(again, seconds=0)
     assert first.digest != calm.digest
     assert calm.struck == {}
+
+
+def test_one_seed_has_one_course_in_every_process() -> None:
+    """Nothing goes by the order of a set, which another process has otherwise."""
+    first, second = _digests("1"), _digests("2")
+
+    assert len(set(first)) == ALIKE
+    assert first == second
+
+
+def _digests(hash_seed: str) -> list[str]:
+    played = f"for seed in range({ALIKE}): print(play_seed(seed).digest)"
+    answer = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", f"from tests.simulation.campaign.seed import play_seed\n{played}"],
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return answer.stdout.split()
