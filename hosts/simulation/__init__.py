@@ -10,16 +10,19 @@ happens comes from one seed, so a seed that fails fails again, in every process.
 - `patience`: how long a healed world is waited for.
 - `watching`, `ledger`, `timeline`, `logs`: what really happened.
 - `checks`: what must hold after every commit.
+- `fitness`: what can be simulated.
 - `judging`, `effects`, `reach`: what must hold at the end.
 """
 
 from __future__ import annotations
 
 from .faults import Faults
+from .fitness import SimulationUnfit
 from .judging import Invariant
 from .ledger import Execution
 from .outcome import Outcome
-from .simulate import Opaque, Report, SimulationUnfit, simulate
+from .report import Report
+from .simulate import Opaque, simulate
 from .telling import SimulationFailed
 from .timeline import Entry
 

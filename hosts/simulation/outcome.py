@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,8 @@ from attrs import field, frozen
 
 from ...kernel import Failure, Flow, RunDetails, RunStatus
 from ...kernel.definition import StepName
-from .effects import State
+from ...ports.statuses import StepStatus
+from .effects import RUN, State
 from .ledger import Execution
 
 
@@ -47,3 +49,16 @@ class Outcome:
         """
         slug = self.flow.step_named(step).slug
         return [each for each in self.executions if each.step == slug]
+
+
+def calls_of(outcome: Outcome) -> Counter[tuple[str, str]]:
+    """How often the handler of each task was called, by its step and its name in every course."""
+    return Counter((each.step, each.task.replace(outcome.details.run.id, RUN)) for each in outcome.executions)
+
+
+def told_end(outcome: Outcome) -> str:
+    """How the run has ended: its status, and of a failed one which steps have failed, and why."""
+    if outcome.status is not RunStatus.FAILED:
+        return outcome.status.value
+    steps = [f"step {each.slug!r}" for each in outcome.details.steps if each.status is StepStatus.FAILED]
+    return f"failed, {outcome.reason}" + "".join(f", {each}" for each in [*steps, outcome.error] if each is not None)

@@ -11,13 +11,26 @@ from typing import Any, TypeAlias
 
 from attrs import frozen
 
-from ...kernel import Flow, Kernel, RunStatus, Step, decode_failure
-from ...kernel.amounts import counted
-from ...ports.errors import FairleadError, UsageError
+from ...kernel import Flow, Kernel, RunStatus, SignalNotAwaited, Step, decode_failure
+from ...ports.errors import UsageError
 from .effects import state_of
 from .faults import Faults
+from .fitness import (
+    SimulationUnfit,
+    Supply,
+    checked_end,
+    checked_faults,
+    checked_flow,
+    checked_invariants,
+    checked_resources,
+    checked_seeds,
+    checked_signals,
+    checked_snapshots,
+    require_known,
+)
 from .judging import Invariant, broken_invariants, broken_promises, differences, ran_out
-from .outcome import Outcome
+from .outcome import Outcome, calls_of, told_end
+from .report import Report
 from .setting import Setting
 from .telling import SimulationFailed, failure
 from .world import Broken, NotOver, World
@@ -35,45 +48,8 @@ def __tracebackhide__(raised: Any) -> bool:
     return bool(raised.errisinstance((SimulationFailed, SimulationUnfit, UsageError)))
 
 
-class SimulationUnfit(FairleadError):
-    """What is to be simulated does not even end without faults, or not always alike; or it cannot be played."""
-
-
 class Opaque(UserWarning):
     """A resource holds what cannot be looked into, such as a connection: it counts as equal, whatever it holds."""
-
-
-@frozen(kw_only=True)
-class Report:
-    """What was simulated, and survived."""
-
-    flow: str
-    seeds: int
-    virtual_s: float
-    """All courses together, in virtual seconds."""
-    executions: int
-    """Handlers that were called."""
-    repeated: Mapping[str, int]
-    """By step, the tasks whose handler was called more than once. A step with 0 was never put to the test."""
-    struck: Mapping[str, int]
-    """How often each kind of fault has struck."""
-    called_once: Sequence[str]
-    """Steps with `max_attempts=1`: where a host dies in such a call the run fails, so faults show little of them."""
-    unseen: Sequence[str]
-    """What resources hold that could not be compared, with its type."""
-    ran_out: int
-    """Runs that failed since faults used up the attempts of a task; they are judged by invariants alone."""
-
-    def __str__(self) -> str:
-        struck = ", ".join(f"{kind} {count}" for kind, count in sorted(self.struck.items())) or "none"
-        again = ", ".join(f"{step} {count}" for step, count in self.repeated.items())
-        return (
-            f"{self.flow}: {counted(self.seeds, 'seed')}, {self.virtual_s / 3600:.1f} simulated hours, "
-            f"{counted(self.executions, 'handler call')}; called again: {again}; "
-            f"{counted(self.ran_out, 'run')} out of attempts; faults: {struck}"
-            + (f"; hardly put to the test, with max_attempts=1: {', '.join(self.called_once)}" * bool(self.called_once))
-            + (f"; not compared: {', '.join(self.unseen)}" * bool(self.unseen))
-        )
 
 
 def simulate(
@@ -88,6 +64,7 @@ def simulate(
     snapshots: Mapping[str, Callable[[Any], object]] | None = None,
     invariants: Iterable[Invariant] = (),
     same_end: bool = True,
+    expects: RunStatus = RunStatus.COMPLETED,
 ) -> Report:
     """Run a flow in memory, once without faults and once for each seed with them, and judge how it ends.
 
@@ -110,6 +87,7 @@ def simulate(
         invariants: functions of an `Outcome` that raise or return False where something must not be.
         same_end: whether status, output and resources must be as without faults; False where they depend on chance or
             time.
+        expects: how the run ends without faults; a flow that is to fail by itself needs `RunStatus.FAILED`.
 
     Returns:
         What was simulated; every seed is sound.
@@ -122,25 +100,22 @@ def simulate(
     Warns:
         Opaque: a resource holds what cannot be compared, and has no snapshot.
     """
-    if not callable(flow) and not isinstance(flow, Flow):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SimulationUnfit(f"expected a Flow, or a function that makes one, found {flow!r}")
-    if resources is not None and not callable(resources):  # pyright: ignore[reportUnnecessaryComparison]
-        raise SimulationUnfit(
-            f"resources= takes a function that makes them anew for each course, found a {type(resources).__name__}: "
-            "pass lambda: {…}"
-        )
+    checked_flow(flow)
+    checked_resources(resources)
+    played = checked_seeds(seeds)
     simulation = _Simulation(
         flow=flow,
         input=input,
-        faults=Faults() if faults is None else faults,
-        resources=resources,
-        signals={step if isinstance(step, str) else step.slug: payload for step, payload in (signals or {}).items()},
+        faults=checked_faults(faults),
+        supply=Supply(resources),
+        signals=checked_signals(signals),
         config=config,
-        snapshots=snapshots or {},
-        invariants=tuple(invariants),
+        snapshots=checked_snapshots(snapshots),
+        invariants=checked_invariants(invariants),
         same_end=same_end,
+        expects=checked_end(expects),
     )
-    return simulation.run(tuple(range(seeds) if isinstance(seeds, int) else seeds))
+    return simulation.run(played)
 
 
 @frozen(kw_only=True)
@@ -148,17 +123,18 @@ class _Simulation:
     flow: AnyFlow
     input: object
     faults: Faults
-    resources: Callable[[], Mapping[str, object]] | None
+    supply: Supply
     signals: Mapping[str, object]
     config: Mapping[str, object] | None
     snapshots: Mapping[str, Callable[[Any], object]]
     invariants: Sequence[Invariant]
     same_end: bool
+    expects: RunStatus
 
     def run(self, seeds: Sequence[int]) -> Report:
-        if not seeds:
-            raise SimulationUnfit("there is no seed to play: pass how many, at least 1, or which")
         calm = self._calm()
+        usual = calls_of(calm)
+        called = {each.step for each in calm.executions}
         count = executions = exhausted = 0
         virtual_s = 0.0
         struck: Counter[str] = Counter()
@@ -174,12 +150,14 @@ class _Simulation:
             for step in flow.steps.values():
                 if step.bindings:
                     repeated.setdefault(step.slug, 0)
-            for calls in world.ledger.repeated:
-                repeated[calls[0].step] += 1
+            for (slug, task), calls in calls_of(outcome).items():
+                called.add(slug)
+                repeated[slug] += calls > max(usual[slug, task], 1)
             exhausted += ran_out(outcome, calm) and any(differences(outcome, calm))
             struck.update(world.strikes.struck)
         return Report(
             flow=calm.details.run.flow,
+            end=told_end(calm),
             seeds=count,
             virtual_s=virtual_s,
             executions=executions,
@@ -188,6 +166,7 @@ class _Simulation:
             called_once=[
                 slug for slug, step in calm.flow.steps.items() if step.bindings and step.policy.max_attempts == 1
             ],
+            never_called=[slug for slug in repeated if slug not in called],
             unseen=calm.effects.unseen,
             ran_out=exhausted,
         )
@@ -210,17 +189,17 @@ class _Simulation:
         random = Random(f"fairlead {seed}")
         most = min(step.policy.max_attempts for step in flow.steps.values())
         setting = Setting.calm() if seed is None else Setting.drawn(self.faults, random, kills_max=max(most - 1, 1))
-        resources = None if self.resources is None else self.resources()
-        if not isinstance(resources, Mapping | None):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise SimulationUnfit(
-                f"resources= must return them by name, found a {type(resources).__name__}: what has to be opened is "
-                "opened by the function itself"
-            )
-        return World([flow], setting, random, resources=resources)
+        return World([flow], setting, random, resources=self.supply.course())
 
     def _calm(self) -> Outcome:
         """How it ends without faults, each time."""
         calm = self._calm_course()
+        if calm.status is not self.expects:
+            raise SimulationUnfit(
+                f"without any fault, the run of flow {calm.flow.slug!r} has {told_end(calm)}, and was to end "
+                f"{self.expects}. Repair the flow, its input or its resources; or, if it is to end so, pass "
+                f"expects=RunStatus.{calm.status.name}"
+            )
         problems = list(broken_invariants(calm, self.invariants))
         if problems:
             raise SimulationUnfit(f"without any fault, flow {calm.flow.slug!r} ends otherwise: {'; '.join(problems)}")
@@ -234,8 +213,9 @@ class _Simulation:
         if again:
             raise SimulationUnfit(
                 f"flow {calm.flow.slug!r} ends otherwise each time, even without faults: {'; '.join(again)}. Does a "
-                "handler use random numbers, the time, or state that is kept outside of its resources? Let a resource "
-                "give it, or pass same_end=False and say with invariants= what must hold"
+                "handler use random numbers, the time, or state that is kept outside of its resources? Or does a "
+                "resource keep state that outlives it, in a class or a global? Let a new resource hold it, or pass "
+                "same_end=False and say with invariants= what must hold"
             )
         if calm.effects.unseen:
             warnings.warn(
@@ -275,10 +255,11 @@ class _Simulation:
         return outcome
 
     def _course(self, world: World, flow: Flow[Any], seed: int | None) -> Outcome:
-        world.play(lambda world: self._act(world, flow))
+        require_known(self.snapshots, world.resources)
+        world.play(lambda world: self._act(world, flow, seed))
         return world.loop.run_until_complete(self._outcome(world, flow, seed))
 
-    async def _act(self, world: World, flow: Flow[Any]) -> None:
+    async def _act(self, world: World, flow: Flow[Any], seed: int | None) -> None:
         """What clients do: start the run, and send the signals."""
 
         async def start(kernel: Kernel) -> bool:
@@ -288,7 +269,17 @@ class _Simulation:
 
         await world.insist("client", start)
         for step, payload in self.signals.items():
-            await world.send(KEY, step, payload)
+            try:
+                await world.send(KEY, step, payload)
+            except SignalNotAwaited as late:
+                if seed is None:
+                    over = f"the {'run' if late.step is None else 'step'} is {late.status}"
+                    raise SimulationUnfit(
+                        f"without any fault, the signal to step {step!r} of flow {flow.slug!r} comes when {over} "
+                        "already: a client sends it within 30 virtual seconds. Leave it out of signals= "
+                        "where the run does not wait for it, or let the step wait longer"
+                    ) from None
+                world.timeline.note("client", f"comes too late with the signal to {step}: {late.status}")
 
     async def _outcome(self, world: World, flow: Flow[Any], seed: int | None) -> Outcome:
         run = world.reader().run(world.ledger.runs[KEY])

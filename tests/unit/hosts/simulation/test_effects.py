@@ -170,7 +170,7 @@ CLOSED: list[Callable[[], Any]] = [
 def test_what_is_not_written_in_python_is_named(make: Callable[[], Any]) -> None:
     """It may hold anything, whatever attributes it shows; what it says of itself in angle brackets is not all."""
     fake = make()
-    kind: Any = type(fake)
+    kind = fake.__class__
 
     assert state_of({"fake": fake}, "a run").unseen == [f"fake, a {kind.__module__}.{kind.__qualname__}"]
 

@@ -7,9 +7,9 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from attrs import define, evolve, field
@@ -148,7 +148,7 @@ def _waiting() -> Flow[int]:
 
     @flow.step(after=[pause])
     def close(compute: int, approval: bool) -> list[int]:
-        return [compute, approval]
+        return [compute, int(approval)]
 
     return flow
 
@@ -211,9 +211,10 @@ def test_a_flow_may_be_made_anew_for_each_course() -> None:
 
         return flow
 
-    report = simulate(make, seeds=5)
+    report = simulate(make, seeds=5, expects=RunStatus.FAILED)
 
     assert (report.ran_out, len(made)) == (0, 7)
+    assert report.end == "failed, handler_failed, step 'fails', GiveUp: never"
 
 
 DIGESTS = """
@@ -287,9 +288,160 @@ def test_a_flow_that_fails_by_itself_is_no_culprit() -> None:
         payments.take(1, None)
         raise ValueError("no")
 
-    report = simulate(flow, 1, seeds=40, resources=_payments)
+    report = simulate(flow, 1, seeds=40, resources=_payments, expects=RunStatus.FAILED)
 
     assert report.ran_out > 0
+
+
+def test_a_flow_that_fails_without_faults_is_unfit() -> None:
+    """Nothing is shown by storms in which it fails as well, unless that is what is expected; how it ended is told."""
+
+    def gives_up(input: int) -> int:
+        raise GiveUp("there is none")
+
+    def gives(input: int) -> int:
+        return input
+
+    with pytest.raises(
+        SimulationUnfit, match=r"failed, handler_failed, step 'step', GiveUp: there is none, and .*=RunStatus\.FAILED"
+    ):
+        simulate(_drawing(gives_up), 1, seeds=1)
+    with pytest.raises(SimulationUnfit, match=r"has completed, and was to end failed.*=RunStatus\.COMPLETED"):
+        simulate(_drawing(gives), 1, seeds=1, expects=RunStatus.FAILED)
+
+
+def test_what_is_called_again_without_faults_is_not_counted() -> None:
+    """Neither checks of what is suspended, nor a handler's own retries; calls that faults cause are."""
+    flow = Flow("again", version=1, input=int, base_delay=1, max_attempts=8)
+
+    @flow.step
+    async def fails_once(input: int, calls: Resource[set[str]], ctx: Context) -> int:
+        if "failed" not in calls:
+            calls.add("failed")
+            raise ConnectionError("down")
+        return input
+
+    @flow.step
+    async def waits(input: int) -> int | Suspend[int]:
+        return Suspend(state=input, check_after=5)
+
+    @flow.check(waits)
+    async def looks(state: int) -> int | Suspend[int]:
+        return state
+
+    def play(faults: Faults) -> Report:
+        return simulate(flow, 1, seeds=30, faults=faults, resources=lambda: {"calls": set[str]()})
+
+    assert play(Faults.none()).repeated == {"fails_once": 0, "waits": 0}
+    assert min(play(Faults()).repeated.values()) > 0
+
+
+def test_a_step_that_is_never_called_is_named() -> None:
+    """Its handler may be as careless as it likes: nothing is known of it."""
+    flow = Flow("branches", version=1, input=int)
+
+    @flow.step(on_exhausted="skip")
+    def gives_up(input: int) -> int:
+        raise GiveUp("there is none")
+
+    @flow.step(requires=[gives_up])
+    def goes_on(gives_up: int) -> int:
+        return gives_up
+
+    report = simulate(flow, 1, seeds=3)
+
+    assert report.never_called == ["goes_on"]
+    assert "; never called: goes_on" in str(report)
+
+
+def test_invariants_that_nobody_would_await_are_refused() -> None:
+    """They would hold whatever they say."""
+
+    async def never(outcome: Outcome) -> None:
+        raise AssertionError
+
+    def promises(outcome: Outcome) -> object:
+        return never(outcome)
+
+    def gives(input: int) -> int:
+        return input
+
+    for invariant in (never, promises):
+        with pytest.raises(SimulationUnfit, match="is async, and nobody would await it"):
+            simulate(_drawing(gives), 1, seeds=1, invariants=[invariant])
+
+
+def test_resources_that_are_not_new_are_refused() -> None:
+    """A constant may be the same each time, what a course has changed may not; nor does a class start anew."""
+    payments, limits = Payments(), {"cents": 3}
+
+    async def take(input: int, payments: Resource[Payments], limits: Resource[dict[str, int]], ctx: Context) -> None:
+        payments.take(limits["cents"], ctx.idempotency_key)
+
+    class Kept(Payments):
+        all_taken: ClassVar[list[int]] = []
+
+        def take(self, cents: int, key: str | None) -> None:
+            self.all_taken.append(cents)
+
+    def play(make: Callable[[], Payments]) -> None:
+        simulate(_drawing(take), 1, seeds=3, resources=lambda: {"payments": make(), "limits": limits})
+
+    play(Payments)
+    with pytest.raises(
+        SimulationUnfit, match=r"the same object for 'payments' twice.*payments\.taken was \[\], and is"
+    ):
+        play(lambda: payments)
+    with pytest.raises(SimulationUnfit, match=r"payments\.all_taken: \[3, 3\].*state that outlives it, in a class"):
+        play(Kept)
+
+
+def test_a_signal_that_comes_too_late_is_no_riddle() -> None:
+    """Without faults it is said what to do; with them the run has gone on without it, as it would."""
+
+    def waiting(timeout: float) -> Flow[Any]:
+        flow: Flow[Any] = Flow("asks", version=1)
+        flow.signal("answer", str, timeout=timeout, on_timeout="skip")
+        return flow
+
+    with pytest.raises(SimulationUnfit, match=r"signal to step 'answer'.*comes when the run is completed already"):
+        simulate(waiting(0.5), seeds=1, signals={"answer": "yes"})
+
+    seen: list[bool] = []
+    simulate(
+        waiting(32),
+        seeds=40,
+        signals={"answer": "yes"},
+        same_end=False,
+        invariants=[lambda outcome: seen.append(outcome.output == {"answer": "yes"})],
+    )
+    assert set(seen) == {True, False}
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"seeds": "3"}, r"seeds= takes how many, or which: an int or several; found '3'"),
+    ({"seeds": 1.5}, r"seeds= takes how many"),
+    ({"seeds": True}, r"seeds= takes how many"),
+    ({"seeds": ["a"]}, r"seeds= takes whole numbers; found 'a'"),
+    ({"faults": {"kills": False}}, r"faults= takes Faults\(…\)"),
+    ({"faults": Faults}, r"faults= takes Faults\(…\)"),
+    ({"invariants": len}, r"invariants= takes several functions"),
+    ({"invariants": [3]}, r"invariants= takes functions of an Outcome; found 3"),
+    ({"signals": ["a"]}, r"signals= takes a mapping, payloads by signal step; found \['a'\]"),
+    ({"signals": {len: 1}}, r"signals= takes signal steps, or their names"),
+    ({"snapshots": [len]}, r"snapshots= takes a mapping"),
+    ({"snapshots": {"payments": 3}}, r"snapshots= takes a function of the resource for 'payments'; found 3"),
+    ({"snapshots": {"payment": len}}, r"snapshots= names 'payment', and no resource; did you mean 'payments'"),
+    ({"expects": "done"}, r"expects= takes RunStatus\.COMPLETED"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG)
+def test_arguments_of_the_wrong_type_are_refused(options: dict[str, Any], message: str) -> None:
+    """Before anything is played, with what was found."""
+    given: dict[str, Any] = {"seeds": 1, "resources": _payments, **options}
+    with pytest.raises(SimulationUnfit, match=message):
+        simulate(_buying(idempotent=True), 3, **given)
 
 
 async def _slow(input: int) -> int:
@@ -315,19 +467,22 @@ def test_a_report_reads_as_a_sentence() -> None:
     """What was done, in one line."""
     report = Report(
         flow="f",
+        end="completed",
         seeds=2,
         virtual_s=7200,
         executions=3,
         repeated={"a": 1, "b": 0},
         struck={"killed": 4},
         called_once=["b"],
+        never_called=["c"],
         unseen=["db, a sqlite3.Connection"],
         ran_out=0,
     )
 
     assert str(report) == (
-        "f: 2 seeds, 2.0 simulated hours, 3 handler calls; called again: a 1, b 0; 0 runs out of attempts; "
-        "faults: killed 4; hardly put to the test, with max_attempts=1: b; not compared: db, a sqlite3.Connection"
+        "f: completed without faults; 2 seeds, 2.0 simulated hours, 3 handler calls; called again: a 1, b 0; "
+        "0 runs out of attempts; faults: killed 4; hardly put to the test, with max_attempts=1: b; never called: c; "
+        "not compared: db, a sqlite3.Connection"
     )
 
 
