@@ -5,14 +5,20 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from inspect import signature
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from attrs import frozen
 
 from ...kernel import Flow, Kernel, RunStatus, SignalNotAwaited, Step, decode_failure
+from ...kernel.durations import Duration
 from ...ports.errors import UsageError
+from ..options import checked_duration
+from ..testing.errors import RealTimeLimit
+from ..testing.flow_test import REAL_LIMIT
+from ..testing.stage import Stage
 from .effects import state_of
 from .faults import Faults
 from .fitness import (
@@ -40,6 +46,11 @@ SEEDS = 100
 
 KEY = "the run"
 
+HANDLERS = "fairlead-host-"
+"""How the names of threads begin in which hosts call plain handlers."""
+
+T = TypeVar("T")
+
 AnyFlow: TypeAlias = Flow[Any] | Callable[[], Flow[Any]]
 
 
@@ -65,6 +76,7 @@ def simulate(
     invariants: Iterable[Invariant] = (),
     same_end: bool = True,
     expects: RunStatus = RunStatus.COMPLETED,
+    real_limit: Duration = REAL_LIMIT,
 ) -> Report:
     """Run a flow in memory, once without faults and once for each seed with them, and judge how it ends.
 
@@ -88,6 +100,7 @@ def simulate(
         same_end: whether status, output and resources must be as without faults; False where they depend on chance or
             time.
         expects: how the run ends without faults; a flow that is to fail by itself needs `RunStatus.FAILED`.
+        real_limit: how long one course may take in real time, before a handler that hangs is reported.
 
     Returns:
         What was simulated; every seed is sound.
@@ -96,6 +109,8 @@ def simulate(
         SimulationFailed: a seed is not. It shows what, why, and how to see it again.
         SimulationUnfit: the run does not end even without faults, is not as expected then, or differs from one course
             without faults to the next; or an argument is not what it takes.
+        RealTimeLimit: a handler hangs.
+        HostOptionError: `real_limit` is no duration.
 
     Warns:
         Opaque: a resource holds what cannot be compared, and has no snapshot.
@@ -114,8 +129,12 @@ def simulate(
         invariants=checked_invariants(invariants),
         same_end=same_end,
         expects=checked_end(expects),
+        stage=Stage(checked_duration("real_limit", real_limit, least_s=0.01), beside=HANDLERS),
     )
-    return simulation.run(played)
+    try:
+        return simulation.run(played)
+    finally:
+        simulation.stage.close()
 
 
 @frozen(kw_only=True)
@@ -130,6 +149,8 @@ class _Simulation:
     invariants: Sequence[Invariant]
     same_end: bool
     expects: RunStatus
+    stage: Stage
+    """Where courses are played: who waits for one that hangs can stop waiting."""
 
     def run(self, seeds: Sequence[int]) -> Report:
         calm = self._calm()
@@ -140,21 +161,18 @@ class _Simulation:
         struck: Counter[str] = Counter()
         repeated: dict[str, int] = {}
         for seed in seeds:
-            flow = self._flow()
-            world = self._world(flow, seed)
-            with world:
-                outcome = self._judged(world, flow, seed, calm)
+            outcome, strikes = self._perform(partial(self._stormy_course, seed, calm), f"seed {seed}")
             count += 1
             virtual_s += outcome.virtual_s
-            executions += world.ledger.count
-            for step in flow.steps.values():
+            executions += len(outcome.executions)
+            for step in outcome.flow.steps.values():
                 if step.bindings:
                     repeated.setdefault(step.slug, 0)
             for (slug, task), calls in calls_of(outcome).items():
                 called.add(slug)
                 repeated[slug] += calls > max(usual[slug, task], 1)
             exhausted += ran_out(outcome, calm) and any(differences(outcome, calm))
-            struck.update(world.strikes.struck)
+            struck.update(strikes)
         return Report(
             flow=calm.details.run.flow,
             end=told_end(calm),
@@ -193,7 +211,7 @@ class _Simulation:
 
     def _calm(self) -> Outcome:
         """How it ends without faults, each time."""
-        calm = self._calm_course()
+        calm = self._perform(self._calm_course, "without faults")
         if calm.status is not self.expects:
             raise SimulationUnfit(
                 f"without any fault, the run of flow {calm.flow.slug!r} has {told_end(calm)}, and was to end "
@@ -209,7 +227,7 @@ class _Simulation:
 
     def _require_sameness(self, calm: Outcome) -> None:
         """See that a comparison of ends means something."""
-        again = list(differences(self._calm_course(), calm))
+        again = list(differences(self._perform(self._calm_course, "without faults"), calm))
         if again:
             raise SimulationUnfit(
                 f"flow {calm.flow.slug!r} ends otherwise each time, even without faults: {'; '.join(again)}. Does a "
@@ -225,6 +243,13 @@ class _Simulation:
                 stacklevel=5,
             )
 
+    def _perform(self, course: Callable[[], T], name: str) -> T:
+        """Play a course, while real time is watched from beside it."""
+        try:
+            return self.stage.perform(course)
+        except RealTimeLimit as limit:
+            raise RealTimeLimit(limit_s=limit.limit_s, where=(f"the course {name}", *limit.where)) from None
+
     def _calm_course(self) -> Outcome:
         flow = self._flow()
         with self._world(flow, None) as world:
@@ -237,6 +262,13 @@ class _Simulation:
                 ) from None
             except Broken as broken:
                 raise failure(flow, None, broken.problems, world, by_flow=False) from None
+
+    def _stormy_course(self, seed: int, calm: Outcome) -> tuple[Outcome, Mapping[str, int]]:
+        """How a seed ends, and what has struck in it."""
+        flow = self._flow()
+        world = self._world(flow, seed)
+        with world:
+            return self._judged(world, flow, seed, calm), world.strikes.struck
 
     def _judged(self, world: World, flow: Flow[Any], seed: int, calm: Outcome) -> Outcome:
         try:

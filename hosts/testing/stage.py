@@ -57,9 +57,10 @@ class Stage:
 
     Args:
         limit_s: how long one call may take, in real seconds.
+        beside: how the names of threads begin that work for it; None for those that begin as its own.
     """
 
-    def __init__(self, limit_s: float) -> None:
+    def __init__(self, limit_s: float, *, beside: str | None = None) -> None:
         self.limit_s = limit_s
         self.lost = False
         """Whether the thread hangs: nothing can be done on it any more."""
@@ -70,6 +71,7 @@ class Stage:
         self._work: queue.SimpleQueue[_Work[object] | None] = queue.SimpleQueue()
         self.name = f"flow-test-{id(self):x}"
         """How the names of all its threads begin."""
+        self._names = (self.name,) if beside is None else (self.name, beside)
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
 
@@ -121,7 +123,7 @@ class Stage:
                 self._began_s = time.monotonic()
             elif time.monotonic() - self._began_s > self.limit_s + GRACE_S:
                 raise RealTimeLimit(limit_s=self.limit_s, where=tuple(self.where()))
-            now = [each for each in standings(self.name) if each.attempt is not None]
+            now = [each for each in standings(self._names) if each.attempt is not None]
             blocking += [each for each in now if each in before and each not in blocking]
             before = now
 
@@ -133,7 +135,7 @@ class Stage:
 
     def where(self) -> list[str]:
         """Where the handlers are that run in its threads; with none, where the threads are."""
-        found = list(standings(self.name))
+        found = list(standings(self._names))
         return [str(each) for each in found if each.attempt is not None] or [str(each) for each in found]
 
     def _debugged(self) -> bool:

@@ -32,17 +32,18 @@ class Standing:
         return f"{whose} in {self.place}"
 
 
-def standings(prefix: str) -> Iterator[Standing]:
-    """Where each living thread is whose name begins so."""
+def standings(prefixes: tuple[str, ...]) -> Iterator[Standing]:
+    """Where each living thread is whose name begins with one of these."""
     frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
     for thread in threading.enumerate():
         frame = frames.get(thread.ident or 0)
-        if frame is not None and thread.name.startswith(prefix):
+        if frame is not None and thread.name.startswith(prefixes):
             yield _standing(thread.name, frame)
 
 
 def _standing(thread: str, frame: FrameType) -> Standing:
-    stack = list(traceback.walk_stack(frame))
+    walked: Iterator[tuple[FrameType, int | None]] = traceback.walk_stack(frame)
+    stack = [(each, line or each.f_code.co_firstlineno) for each, line in walked]  # between two lines it has none
     found = (attempt_called_in(each) for each, _ in stack)
     attempt = next((each for each in found if each is not None), None)
     return Standing(thread, attempt, place_in(stack) or line_of(*stack[0]))

@@ -7,6 +7,8 @@ import re
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -24,6 +26,7 @@ from fairlead.hosts.simulation import (
     SimulationUnfit,
     simulate,
 )
+from fairlead.hosts.testing import RealTimeLimit
 from fairlead.kernel import Context, Flow, FlowDefinitionError, GiveUp, Resource, RunStatus, Suspend
 
 SEEDS = 20
@@ -600,3 +603,27 @@ def test_calls_are_asked_for_by_step() -> None:
 
     with pytest.raises(FlowDefinitionError, match="did you mean 'charge'"):
         simulate(flow, 3, seeds=1, resources=_payments, invariants=[misspells])
+
+
+def _hangs(input: int) -> int:
+    while not GOES_ON.is_set():
+        time.sleep(0.01)
+    return input
+
+
+async def _hangs_in_the_loop(input: int) -> int:
+    return _hangs(input)
+
+
+GOES_ON = threading.Event()
+
+
+@pytest.mark.parametrize("handler", [_hangs, _hangs_in_the_loop])
+def test_a_handler_that_hangs_is_reported(handler: Any) -> None:
+    """After real seconds, with the course and the line at which it stands."""
+    GOES_ON.clear()
+    try:
+        with pytest.raises(RealTimeLimit, match=r"(?s)more than 0\.5 real seconds.*course without faults.*in _hangs, "):
+            simulate(_drawing(handler), 1, seeds=1, real_limit=0.5)
+    finally:
+        GOES_ON.set()
