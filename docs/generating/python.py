@@ -24,13 +24,14 @@ from fairlead.hosts.simulation import (
     Execution,
     Faults,
     Invariant,
+    Opaque,
     Outcome,
     Report,
     SimulationFailed,
     SimulationUnfit,
     simulate,
 )
-from fairlead.hosts.testing import AttemptView, FlowTest, LeftBehind, RunView, StepView, TaskView, in_turn
+from fairlead.hosts.testing import AttemptView, Blocking, FlowTest, LeftBehind, RunView, StepView, TaskView, in_turn
 from fairlead.kernel import (
     AttemptRecord,
     Branch,
@@ -107,7 +108,7 @@ _SECTIONS: Mapping[str, tuple[Any, ...]] = {
     ),
     "Blob stores": (object_blobs, s3_blobs, folder_blobs),
     "Hosts": (NodeHost, ServerlessHost),
-    "Testing": (FlowTest, in_turn, RunView, StepView, TaskView, AttemptView, LeftBehind),
+    "Testing": (FlowTest, in_turn, RunView, StepView, TaskView, AttemptView, LeftBehind, Blocking),
     "Simulating": (
         simulate,
         Faults,
@@ -118,6 +119,7 @@ _SECTIONS: Mapping[str, tuple[Any, ...]] = {
         Report,
         SimulationFailed,
         SimulationUnfit,
+        Opaque,
     ),
 }
 """What users begin with. What the annotations of these name, and of those in turn, follows in the same section."""
