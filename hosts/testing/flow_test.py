@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar, overload
 from ...kernel import AnnotationValue, Flow, Kernel, Schedule, SentSignal
 from ...kernel.durations import Duration
 from ...kernel.events import PublishedEvent, decode_published, event_records
+from ...kernel.shown import shown
 from ...ports.reading import RunFilter
 from ...ports.sink import EventSink
 from ..errors import HostOptionError
@@ -49,7 +50,7 @@ class FlowTest:
         sink: where events are published, as for `memory_ports`.
 
     Raises:
-        HostOptionError: `real_limit` is no duration, or `now` is not aware.
+        HostOptionError: `real_limit` is no duration, `now` is no aware datetime, or `sink` publishes nothing.
     """
 
     def __init__(
@@ -60,8 +61,11 @@ class FlowTest:
         real_limit: Duration = REAL_LIMIT,
         sink: EventSink | Mapping[str, EventSink] | None = None,
     ) -> None:
-        if now.utcoffset() is None:
+        if not isinstance(now, datetime) or now.utcoffset() is None:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise HostOptionError("now", f"an aware datetime, such as {START!r}; found {now!r}")
+        for each in () if sink is None else sink.values() if isinstance(sink, Mapping) else (sink,):
+            if not hasattr(each, "publish"):
+                raise HostOptionError("sink", f"an EventSink, or several by name; found {shown(each)}")
         self._resources = resources
         self._start = now
         self._real_limit_s = checked_duration("real_limit", real_limit, least_s=0.01)
@@ -176,6 +180,7 @@ class FlowTest:
         Raises:
             NotAFlow: it is a step, say.
             UnknownStub, InvalidStub, RunNeedsResources: what stands in for handlers, or what they are given, is wrong.
+            HostOptionError: `stub` or `signals` is no mapping.
             UsageError: as `Kernel.start` and `Kernel.signal` do.
             WaitsForEver: the run waits for something that no time brings; the message says for what.
             NotEndedInTime: it has not ended after `timeout`; `runs()` has it, and its `wait()` goes on.
@@ -266,6 +271,8 @@ class FlowTest:
         **start: Any,
     ) -> Callable[[World], RunView]:
         """What starts a run in the world, with all that the test gives it."""
+        _require_mapping("stub", stub)
+        _require_mapping("signals", signals)
 
         def begin(world: World) -> RunView:
             world.use(flow)
@@ -361,8 +368,9 @@ class FlowTest:
         """Stub steps in all runs of a flow that begin from now on, whoever starts them; what `run` is given goes first.
 
         Raises:
-            UnknownStub, InvalidStub: as for `run`.
+            UnknownStub, InvalidStub, HostOptionError: as for `run`.
         """
+        _require_mapping("stub", stub)
 
         def arrange(world: World) -> None:
             world.use(flow)
@@ -430,3 +438,9 @@ class FlowTest:
         if stage is None or world is None:
             raise FlowTestOver(self._problem)
         return stage.perform(lambda: act(world))
+
+
+def _require_mapping(option: str, value: object) -> None:
+    """Refuse what does not say what each step is given."""
+    if value is not None and not isinstance(value, Mapping):
+        raise HostOptionError(option, f"a mapping, {{step: …}}; found {shown(value)}")

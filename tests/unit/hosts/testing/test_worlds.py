@@ -300,3 +300,27 @@ def test_real_time_is_not_spent() -> None:
         assert run.attempts[0].returned == pytest.approx(3000)
 
     assert time.monotonic() - began_s < 30
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"now": "2026"}, "'now' must be an aware datetime.*found '2026'"),
+        ({"sink": "x"}, "'sink' must be an EventSink, or several by name; found 'x'"),
+        ({"sink": {"one": 3}}, "'sink' must be an EventSink, or several by name; found 3"),
+    ],
+)
+def test_a_world_of_something_else_is_refused(options: dict[str, Any], message: str) -> None:
+    """Before it is opened, with what was found."""
+    with pytest.raises(HostOptionError, match=message):
+        FlowTest(**options)
+
+
+@pytest.mark.parametrize("option", ["stub", "signals"])
+def test_what_is_given_to_steps_is_given_by_step(flow_test: FlowTest, option: str) -> None:
+    """A list of steps says nothing of what each of them gets."""
+    flow: Flow[Any] = Flow("empty", version=1)
+    wrong: dict[str, Any] = {option: ["step"]}
+
+    with pytest.raises(HostOptionError, match=rf"'{option}' must be a mapping, \{{step: …\}}; found \['step'\]"):
+        flow_test.run(flow, **wrong)
