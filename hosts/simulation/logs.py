@@ -56,6 +56,19 @@ class Logs(logging.Handler):
             log.setLevel(level)
 
 
+@contextmanager
+def logging_restored() -> Generator[None]:
+    """Leave logging as it was, also where a world was left whose code hangs."""
+    log = logging.getLogger(PACKAGE)
+    propagate, level, handlers = log.propagate, log.level, list(log.handlers)
+    try:
+        yield
+    finally:
+        log.propagate = propagate
+        log.setLevel(level)
+        log.handlers[:] = handlers
+
+
 def _errors(record: logging.LogRecord) -> Iterator[BaseException]:
     """The errors that a record tells of, those of groups one by one."""
     arguments = record.args if isinstance(record.args, tuple) else ()

@@ -35,6 +35,7 @@ from .fitness import (
     require_known,
 )
 from .judging import Invariant, broken_invariants, broken_promises, differences, ran_out
+from .logs import logging_restored
 from .outcome import Outcome, calls_of, told_end
 from .report import Report
 from .setting import Setting
@@ -132,7 +133,8 @@ def simulate(
         stage=Stage(checked_duration("real_limit", real_limit, least_s=0.01), beside=HANDLERS),
     )
     try:
-        return simulation.run(played)
+        with logging_restored():
+            return simulation.run(played)
     finally:
         simulation.stage.close()
 

@@ -22,8 +22,10 @@ from .handlers import CALL, MADE_FROM, Value
 _OF_CALL = re.compile(r"\.\d+-\d+$")
 """How the worker ids of functions' calls end. Where its answers are lost, a call leaves its tasks to their leases."""
 
-MAY_BE_REFUSED = frozenset({"signal: SignalNotAwaited", "retry: NothingToRerun", "rerun: NothingToRerun"})
-"""What clients ask for without knowing better: nobody waits any more, nothing has failed, a step was never reached."""
+MAY_BE_REFUSED = frozenset(
+    {"signal: SignalNotAwaited", "signal: SignalWaiting", "retry: NothingToRerun", "rerun: NothingToRerun"}
+)
+"""What clients ask for without knowing better: nobody waits any more, an answer is kept, nothing has failed."""
 
 DEFECTS = frozenset({"host_failed", "internal_error"})
 """Why no attempt may fail: its host could not run it although it took it on, or the rules themselves raised."""

@@ -301,6 +301,7 @@ async def test_nothing_is_done_for_a_thread_that_outlives_its_host(
 ) -> None:
     """A host that leaves while the store is away stops asking it, and the thread that waits for it ends at once."""
     flow = Flow("left", version=1, input=list[str])
+    before = _handler_threads()
     begun, leaving = threading.Event(), threading.Event()
 
     @flow.step(slug="made")
@@ -325,12 +326,12 @@ async def test_nothing_is_done_for_a_thread_that_outlives_its_host(
         asked = blobs.failures
         leaving.set()
         async with asyncio.timeout(TIMEOUT_S):
-            while _handler_threads():  # noqa: ASYNC110 - a thread ends when it does
+            while _handler_threads() - before:  # noqa: ASYNC110 - a thread ends when it does
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
 
     assert blobs.failures == asked
 
 
-def _handler_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("fairlead-")]
+def _handler_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("fairlead-")}

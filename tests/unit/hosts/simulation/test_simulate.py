@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import sqlite3
 import subprocess
@@ -622,8 +623,11 @@ GOES_ON = threading.Event()
 def test_a_handler_that_hangs_is_reported(handler: Any) -> None:
     """After real seconds, with the course and the line at which it stands."""
     GOES_ON.clear()
+    log = logging.getLogger("fairlead")
+    as_it_was = (log.level, log.propagate, list(log.handlers))
     try:
         with pytest.raises(RealTimeLimit, match=r"(?s)more than 0\.5 real seconds.*course without faults.*in _hangs, "):
             simulate(_drawing(handler), 1, seeds=1, real_limit=0.5)
+        assert (log.level, log.propagate, log.handlers) == as_it_was
     finally:
         GOES_ON.set()
