@@ -120,10 +120,13 @@ class Worker:
         self._lossy: set[Lease] = set()
         self._dropped: dict[Lease, None] = {}
         """Leases let go that the store may still show as this worker's, oldest first: they are not taken on again."""
-        self._asked = 0
-        """How many answers are under way that may name what was leased to this worker some time ago."""
-        self._settled_meanwhile: set[Lease] = set()
-        """Leases that were settled while such an answer was under way: it must not have them begun again."""
+        self._questions = 0
+        """How many were asked whose answers name what is leased to this worker."""
+        self._asked: dict[int, None] = {}
+        """The numbers of those whose answers are under way, oldest first."""
+        self._settled_meanwhile: dict[Lease, int] = {}
+        """Leases that were settled while such an answer was under way, each with the number of the last question asked
+        before, oldest first: these answers must not have them begun again."""
         self._changed = asyncio.Event()
         """Set whenever a task is no longer held."""
 
@@ -234,13 +237,16 @@ class Worker:
         Claims, settles that are repeated and recalls tell of each other's leases. So the answer that is quicker may
         have a task begun, which is settled already when the other one comes.
         """
-        if not self._asked:
-            self._settled_meanwhile.clear()
-        self._asked += 1
+        self._questions += 1
+        number = self._questions
+        self._asked[number] = None
+        oldest = next(iter(self._asked))
+        while self._settled_meanwhile and next(iter(self._settled_meanwhile.values())) < oldest:
+            del self._settled_meanwhile[next(iter(self._settled_meanwhile))]
         try:
             yield
         finally:
-            self._asked -= 1
+            del self._asked[number]
 
     async def recall(self, since: datetime) -> int:
         """Adopt what was leased to this worker by commits whose answers were lost; it takes slots, free or not.
@@ -271,7 +277,7 @@ class Worker:
     def _let_go(self, lease: Lease, *, settled: bool) -> None:
         self.held.pop(lease, None)
         if settled and self._asked:  # recovers 22: an answer that is under way may still name it
-            self._settled_meanwhile.add(lease)
+            self._settled_meanwhile[lease] = self._questions
         if not settled:  # recovers 22, 42: the store may still show a lease that was let go
             self._dropped[lease] = None
             if len(self._dropped) > DROPPED_MAX:

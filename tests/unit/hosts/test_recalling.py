@@ -20,11 +20,13 @@ from fairlead.hosts.node import NodeHost
 from fairlead.hosts.node.loops import ReceiveLoop
 from fairlead.hosts.serverless import ServerlessHost
 from fairlead.hosts.slots import Slots
+from fairlead.hosts.worker import Worker, WorkerOptions
 from fairlead.kernel import Context, Flow, Kernel
 from fairlead.ports import Ports
 from fairlead.ports.errors import CommitUnknown
 from fairlead.ports.records import ClaimedTask, Lease, PendingRun, RunClaim, TaskClaim, TaskRow
 from fairlead.ports.statuses import TaskStatus
+from tests.support.hands import Hands
 from tests.support.waiting import until
 
 TIMEOUT_S = 5.0
@@ -252,3 +254,49 @@ async def test_slots_that_went_while_recalling_are_not_filled_by_messages() -> N
     assert not waiting.done()
     slots.give(1)
     await waiting
+
+
+async def test_what_was_settled_is_remembered_as_long_as_an_answer_may_name_it() -> None:
+    """A late answer begins no settled task again; once it has come nothing is remembered, however busy the host."""
+    flow = Flow("counted", version=1, input=int, input_name="n")
+
+    @flow.step
+    async def work(n: int) -> int:
+        return n
+
+    kernel = Kernel(flows=[flow], ports=memory_ports(clock=SystemClock()))
+    options = WorkerOptions(
+        worker="w", concurrency=10, queues=("default",), lease_duration=timedelta(seconds=30), cancel_grace_s=1
+    )
+    worker = Worker(kernel, options, {})
+    for n in range(6):
+        await kernel.start(flow, n)
+    tasks = await Hands(kernel, "w", slots=10).claim_runs()
+    remembered = worker._settled_meanwhile  # pyright: ignore[reportPrivateUsage]
+
+    def settle(task: ClaimedTask) -> None:
+        worker._let_go(Lease(task.key, task.token), settled=True)  # pyright: ignore[reportPrivateUsage]
+
+    settle(tasks[0])
+    assert not remembered, "nobody was asking"
+    late, quick = worker.asking(), worker.asking()
+    with late:
+        settle(tasks[1])
+        with quick:
+            settle(tasks[2])
+        with worker.asking():
+            settle(tasks[3])
+    assert worker.adopt(tasks[1:4]) == 0, "the late answer names all three"
+
+    asking = worker.asking()
+    asking.__enter__()
+    for task in (*tasks[4:], *tasks[:4]):  # one question or another is always under way
+        following = worker.asking()
+        following.__enter__()
+        asking.__exit__(None, None, None)
+        asking = following
+        settle(task)
+    assert len(remembered) <= 2
+    asking.__exit__(None, None, None)
+    worker.threads.close()
+    await kernel.aclose()
