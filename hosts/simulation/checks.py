@@ -18,7 +18,7 @@ from ...adapters.memory.invariants import broken_invariants
 from ...adapters.memory.locks import StepKey
 from ...adapters.memory.rows import Batch, Run, Step, StoredRun, Task
 from ...adapters.memory.store import Store
-from ...kernel import Flow
+from ...kernel import Flow, decode_failure
 from ...kernel.transitions import TASK_TRANSITIONS
 from ...ports.records import Lease, TaskKey
 from ...ports.statuses import TERMINAL_RUN, TERMINAL_STEP, TERMINAL_TASK, RunStatus, TaskStatus
@@ -183,7 +183,9 @@ class RowChecks:
             assert change.before is not None, "nothing is given back that was not there"
             self._ledger.given_back[str(now.key), change.before.attempts] += 1
         if now.status in TERMINAL_TASK:
-            made = crc32((now.output or b"") + (now.error or b""))
+            # Of an error what it says, and not its traceback: where the code lies differs from one checkout to another.
+            said = "" if now.error is None else str(decode_failure(now.error))
+            made = crc32((now.output or b"") + said.encode())
             self._timeline.trace(f"{now.key} {now.status} {made}")
 
     def _unfounded(self, change: Change) -> Iterator[str]:
