@@ -111,7 +111,7 @@ def translated(place: str, key: str | None = None) -> Generator[None]:
 
     try:
         yield
-    except (BaseError, OSError, ValueError, NotImplementedError) as error:
+    except (BaseError, OSError, NotImplementedError) as error:  # a missing blob is a FileNotFoundError
         # recovers 61: the object store refuses or fails
         raise translate(error, place, key) from error
 
