@@ -42,6 +42,11 @@ class Shard:
         self.held: dict[str, HeldRun] = {}
         self.letters: dict[DeadLetterKey, DeadLetter] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether its sink is owed nothing of its runs, as nearly always."""
+        return not (self.fresh or self.held or self.letters)
+
     def is_due(self, now: datetime) -> bool:
         """Whether a flusher would find something."""
         return bool(self.fresh) or self.earliest(now) is not None or self.is_asked
@@ -162,7 +167,7 @@ class Deliveries:
             sink = self.sinks.get(name)
             if sink is None:
                 continue
-            shards = [shard for shard in sink.shards if shard.fresh or shard.held or shard.letters]
+            shards = [shard for shard in sink.shards if not shard.is_empty]
             ready = any(shard.is_due(now) for shard in shards)
             if ready and not sink.is_paused(now):
                 due.append(name)
@@ -182,7 +187,7 @@ class Deliveries:
         free = [
             (shard.token, number)
             for number, shard in enumerate(sink.shards)
-            if (shard.fresh or shard.held or shard.letters)  # nearly none has anything
+            if not shard.is_empty
             and (shard.worker in (None, worker) or shard.lease_until is None or shard.lease_until <= now)
             and shard.is_due(now)
         ]
