@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from .playing import play_chunk
-from .plugin import FILE
 from .proofs import OFTEN, PROOFS, SELDOM
-from .register import ROOT, Mark, all_marks
+from .proving import play_proofs
+from .register import Mark, all_marks
 
 CHUNK = 20
 """Seeds that a process plays at a time."""
-
 
 SELDOM_SEEDS = 1_000
 """From so many seeds on, what worlds reach seldom has to be reached as well."""
@@ -32,17 +27,19 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
     options = parser.parse_args()
     worlds, strikes, first = _play(options.seeds, options.jobs)
-    proven = _proven()
+    proven = play_proofs()
     print(f"of {options.seeds} seeds\n worlds  strikes   first  mark")
     for mark in sorted(all_marks(), key=lambda mark: (worlds[mark.what] + strikes[mark.what], mark)):
         seed = first.get(mark.what, "")
-        print(f"{worlds[mark.what]:7} {strikes[mark.what]:8} {seed:>7}  {mark}{_by(mark, proven)}")
+        print(f"{worlds[mark.what]:7} {strikes[mark.what]:8} {seed:>7}  {mark}{_by(mark, proven.reached)}")
     expected = OFTEN if options.seeds < SELDOM_SEEDS else OFTEN | SELDOM
     lacking = [mark for mark in all_marks() if mark.what in expected - first.keys()]
-    lacking += [mark for mark in all_marks() if mark.what in PROOFS and mark.what not in proven]
+    lacking += [mark for mark in all_marks() if mark.what in PROOFS and mark.what not in proven.reached]
     for mark in lacking:
         print(f"OUT OF REACH: {mark}")
-    return 1 if lacking else 0
+    if proven.failed is not None:
+        print(f"A PROOF HAS FAILED:\n{proven.failed}")
+    return 1 if lacking or proven.failed is not None else 0
 
 
 def _by(mark: Mark, proven: frozenset[str]) -> str:
@@ -60,17 +57,6 @@ def _play(seeds: int, jobs: int) -> tuple[Counter[str], Counter[str], dict[str, 
                 for what in (*each.by_world, *each.by_strikes):
                     first.setdefault(what, each.seed)
     return worlds, strikes, first
-
-
-def _proven() -> frozenset[str]:
-    """The marks that are reached by the tests that are their proofs."""
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "reached.json"
-        tests = list(dict.fromkeys(PROOFS.values()))
-        command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "tests.marks.plugin", *tests]
-        subprocess.run(command, cwd=ROOT, env={**os.environ, FILE: str(file)}, check=False)
-        reached: dict[str, list[str]] = json.loads(file.read_text(encoding="utf-8"))
-    return frozenset(what for what, test in PROOFS.items() if test in reached.get(what, ()))
 
 
 if __name__ == "__main__":
