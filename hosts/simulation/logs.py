@@ -43,26 +43,20 @@ class Logs(logging.Handler):
     @contextmanager
     def kept(self) -> Generator[None]:
         """Let all that is logged come here, and nowhere else."""
-        log = logging.getLogger(PACKAGE)
-        propagate, level = log.propagate, log.level
-        log.addHandler(self)
-        log.propagate = False
-        log.setLevel(logging.WARNING)
-        try:
+        with logging_restored() as log:
+            log.addHandler(self)
+            log.propagate = False
+            log.setLevel(logging.WARNING)
             yield
-        finally:
-            log.removeHandler(self)
-            log.propagate = propagate
-            log.setLevel(level)
 
 
 @contextmanager
-def logging_restored() -> Generator[None]:
-    """Leave logging as it was, also where a world was left whose code hangs."""
+def logging_restored() -> Generator[logging.Logger]:
+    """Leave the framework's logger as it was, also where a world was left whose code hangs."""
     log = logging.getLogger(PACKAGE)
     propagate, level, handlers = log.propagate, log.level, list(log.handlers)
     try:
-        yield
+        yield log
     finally:
         log.propagate = propagate
         log.setLevel(level)

@@ -98,7 +98,7 @@ class Incarnation:
         return True
 
 
-class Stage(Protocol):
+class Surroundings(Protocol):
     """The world, as machines see it."""
 
     timeline: Timeline
@@ -120,7 +120,7 @@ class Machine:
 
     def __init__(
         self,
-        world: Stage,
+        world: Surroundings,
         name: str,
         host: Callable[[Incarnation, asyncio.Event], Awaitable[None]],
         random: Random,

@@ -207,7 +207,7 @@ class _Simulation:
 
     def _world(self, flow: Flow[Any], seed: int | None) -> World:
         random = Random(f"fairlead {seed}")
-        most = min(step.policy.max_attempts for step in flow.steps.values())
+        most = min((step.policy.max_attempts for step in flow.steps.values()), default=1)
         setting = Setting.calm() if seed is None else Setting.drawn(self.faults, random, kills_max=max(most - 1, 1))
         return World([flow], setting, random, resources=self.supply.course())
 

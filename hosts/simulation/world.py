@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -35,7 +35,7 @@ from ...ports.scheduler import KeptCommand
 from ...ports.statuses import TERMINAL_RUN
 from ..virtual import LoopClock, TurnThreads, VirtualLoop
 from .checks import RowChecks
-from .clocks import MISCOUNTED_S, MachineClock, clock_error_s
+from .clocks import MachineClock, clock_error_s
 from .fate import Fate
 from .healing import Healing
 from .hosting import Hosting
@@ -48,6 +48,7 @@ from .patience import Patience, Standing
 from .setting import Setting
 from .striking import Calls, Strikes, StruckBlobs, StruckPersistence, StruckSink, StruckTransport
 from .timeline import Timeline
+from .troubles import Troubles
 from .unfinished import unfinished
 from .watching import Watch, WatchedExecutables
 
@@ -185,7 +186,8 @@ class World:
         running = [asyncio.ensure_future(machine.keep_running()) for machine in self.machines]
         for keeping in running:
             keeping.add_done_callback(self._machine_ended)
-        troubles = [asyncio.ensure_future(trouble) for trouble in self._troubles()]
+        befalling = Troubles(self.setting, self.random, self.strikes, self.machines)
+        troubles = [asyncio.ensure_future(trouble) for trouble in befalling.going_on()]
         acting = asyncio.ensure_future(clients(self))
         await asyncio.wait([acting], timeout=self.setting.storm_s)
         if not acting.done() or not self.over():
@@ -282,49 +284,6 @@ class World:
         ended = all(stored.row.status in TERMINAL_RUN for stored in self._rows.runs.values())
         return ended and not self._rows.outbox.unpublished
 
-    def _troubles(self) -> Iterator[Coroutine[Any, Any, None]]:
-        weather = self.setting.weather
-        if weather.kill_every_s is not None:
-            yield self._trouble(weather.kill_every_s, self._kill_one)
-        if weather.restart_every_s is not None:
-            yield self._restart_now_and_then(weather.restart_every_s)
-        if weather.pause_every_s is not None:
-            yield self._trouble(weather.pause_every_s, self._pause_one)
-        if weather.clock_jump_every_s is not None:
-            yield self._trouble(weather.clock_jump_every_s, self._miscount_one)
-
-    async def _trouble(self, every_s: float, strike: Callable[[Machine], None]) -> None:
-        while True:
-            await asyncio.sleep(self.random.expovariate(1 / every_s))
-            if self.strikes.kills_left > 0:
-                strike(self.random.choice(self.machines))
-
-    async def _restart_now_and_then(self, every_s: float) -> None:
-        """A deploy: hosts stop in good order, and others begin."""
-        while True:
-            await asyncio.sleep(self.random.expovariate(1 / every_s))
-            self.strikes.count("restarted")
-            self.random.choice(self.machines).restart()
-
-    def _kill_one(self, machine: Machine) -> None:
-        if machine.kill():
-            self.strikes.kills_left -= 1
-            self.strikes.count("killed")
-
-    def _pause_one(self, machine: Machine) -> None:
-        if machine.current is not None and not machine.current.process.paused:
-            self.strikes.kills_left -= 1
-            self.strikes.count("paused")
-            lease_s = self.setting.lease.total_seconds()
-            machine.current.stand_still(self.random.uniform(0.5, 4.0) * lease_s)
-
-    def _miscount_one(self, machine: Machine) -> None:
-        if machine.current is not None and not machine.current.process.paused:
-            self.strikes.kills_left -= 1
-            self.strikes.count("clock jumped")
-            seconds = self.random.choice((-1, 1)) * self.random.choice(MISCOUNTED_S)
-            machine.current.miscount(seconds)
-
     # Processes
 
     def incarnate(self, name: str) -> Incarnation:
@@ -350,7 +309,7 @@ class World:
         offset_s = self.setting.weather.machine_clock_offset_s
         offset = timedelta(seconds=self.random.uniform(-offset_s, offset_s))
         clock = MachineClock(self.loop, ask, start=self.clock.now() + offset)
-        incarnation = Incarnation(name, self.timeline, self.ledger, self.store.connect(), clock)
+        incarnation = Incarnation(name, self.timeline, self.ledger, self.store.connect(), clock)  # `ask` needs its name
         return incarnation
 
     async def insist(self, name: str, act: Callable[[Kernel], Awaitable[bool]]) -> None:
