@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from random import Random
-from typing import Any
 
 from attrs import field, frozen
 
@@ -21,11 +20,12 @@ from fairlead.hosts.simulation.judging import broken_promises
 from fairlead.hosts.simulation.setting import Setting
 from fairlead.hosts.simulation.world import Broken, World
 from fairlead.hosts.virtual import Deadlock
-from fairlead.kernel import CancelledRun, IsAMap, Kernel, RunDetails, RunStatus
+from fairlead.kernel import CancelledRun, Kernel, RunDetails, RunStatus
 from fairlead.kernel.commands import SentSignal
 from fairlead.kernel.resolving import broken_references
 from fairlead.ports.reading import RunFilter
 from fairlead.ports.statuses import TERMINAL_RUN
+from tests.simulation.outputs import output_of
 from tests.simulation.scenarios import Scenario, Signal
 
 OVER_S = 10_000.0
@@ -216,16 +216,8 @@ async def _of_run(kernel: Kernel, scenario: Scenario, told: Told, key: str, deta
     if expected is not None and got != expected:
         yield f"it gave {got!r}, not {expected!r}"
     if completed and scenario.agree is not None:
-        outputs = {step.slug: await _output(kernel, details.run.id, step.slug) for step in details.steps}
+        outputs = {step.slug: await output_of(kernel, details.run.id, step.slug) for step in details.steps}
         if not scenario.agree(outputs):
             yield f"what its steps returned does not agree: {outputs}"
     if completed and details.annotations != scenario.annotated:
         yield f"it is annotated with {details.annotations}, not with {scenario.annotated}"
-
-
-async def _output(kernel: Kernel, run_id: str, slug: str) -> Any:
-    run = kernel.run(run_id)
-    try:
-        return await run.output(slug)
-    except IsAMap:
-        return await run.outputs(slug)

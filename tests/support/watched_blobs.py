@@ -75,6 +75,14 @@ class WatchedBlobs:
             while self.failures < times:  # noqa: ASYNC110 - what fails does not know that somebody waits for it
                 await asyncio.sleep(0.01)
 
+    async def until_left_alone(self) -> None:
+        """Return once nothing has failed for a while: nobody tries any more."""
+        async with asyncio.timeout(20):
+            before = -1
+            while self.failures != before:
+                before = self.failures
+                await asyncio.sleep(0.3)
+
     async def keys(self) -> set[str]:
         """The keys of all blobs."""
         return {blob.key async for blob in self.list()}

@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-CORPUS: Mapping[int, str] = {}
-"""Empty since the campaign draws versions, queues, streams and wrong clocks: each seed means another world."""
+CORPUS: Mapping[int, str] = {
+    70002: "a start was withdrawn whose run a host had put down before it died",
+}

@@ -10,8 +10,9 @@ from attrs import frozen
 
 from fairlead.hosts.simulation.setting import Setting
 from fairlead.hosts.simulation.world import World
-from fairlead.kernel import IsAMap, Kernel, RunStatus
+from fairlead.kernel import Kernel, RunStatus
 from fairlead.ports.statuses import StepStatus
+from tests.simulation.outputs import output_of
 
 from .clients import Played, play_all
 from .flows import Drawn
@@ -42,15 +43,6 @@ async def ending_of(kernel: Kernel, run_id: str) -> Ending:
         steps={slug: (step.status, step.reason) for slug, step in steps.items()},
         outputs=outputs,
     )
-
-
-async def output_of(kernel: Kernel, run_id: str, slug: str) -> Any:
-    """What a step has come to; of a map all that its elements have."""
-    run = kernel.run(run_id)
-    try:
-        return await run.output(slug)
-    except IsAMap:
-        return await run.outputs(slug)
 
 
 def calm_ending(key: str, drawn: Drawn, input: Value) -> Ending:

@@ -13,10 +13,11 @@ from fairlead.hosts.virtual import START
 from fairlead.kernel import Kernel, RunDetails, RunStatus
 from fairlead.kernel.resolving import broken_references
 from fairlead.ports.statuses import StepStatus
+from tests.simulation.outputs import output_of
 
 from .beside import Beside
 from .clients import Played
-from .endings import Ending, ending_of, output_of
+from .endings import Ending, ending_of
 from .handlers import CALL, MADE_FROM, Value
 
 _OF_CALL = re.compile(r"\.\d+-\d+$")

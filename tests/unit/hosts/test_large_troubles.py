@@ -180,11 +180,7 @@ async def test_a_cancelled_attempt_is_not_written_for(kernel: Callable[..., Kern
         await blobs.until_failed()
         await made_kernel.dispatch(CancelRun(run.id))
         await run.wait(timeout=TIMEOUT_S)
-        async with asyncio.timeout(TIMEOUT_S):
-            before = -1
-            while blobs.failures != before:
-                before = blobs.failures
-                await asyncio.sleep(0.3)
+        await blobs.until_left_alone()
 
     assert await blobs.keys() == set()
 
@@ -209,11 +205,7 @@ async def test_a_cancelled_attempt_is_not_read_for(kernel: Callable[..., Kernel]
         await blobs.until_failed()
         await made_kernel.dispatch(CancelRun(run.id))
         await run.wait(timeout=TIMEOUT_S)
-        async with asyncio.timeout(TIMEOUT_S):
-            before = -1
-            while blobs.failures != before:
-                before = blobs.failures
-                await asyncio.sleep(0.3)
+        await blobs.until_left_alone()
         blobs.failing = lambda operation, key: False
         after = await made_kernel.start(flow, ["x"])
 
