@@ -631,3 +631,34 @@ def test_a_handler_that_hangs_is_reported(handler: Any) -> None:
         assert (log.level, log.propagate, log.handlers) == as_it_was
     finally:
         GOES_ON.set()
+
+
+FAILING = """
+async def fails(input: int) -> int:
+    raise ValueError("no")
+"""
+
+
+def _digest_of(file: str) -> str:
+    """The trace of a run whose handler stands in some file, and fails."""
+    code: dict[str, Any] = {}
+    exec(compile(FAILING, file, "exec"), code)
+    flow, digests = Flow[Any]("fails", version=1, input=int, max_attempts=2), list[str]()
+    flow.step(code["fails"])
+
+    def noted(outcome: Outcome) -> None:
+        digests.append(outcome.digest)
+
+    simulate(flow, 1, seeds=[3], invariants=[noted], expects=RunStatus.FAILED)
+    return digests[-1]
+
+
+def test_a_trace_does_not_tell_where_code_lies() -> None:
+    """A seed has one in every checkout, although tracebacks name files and lines."""
+    assert _digest_of("/here/flows.py") == _digest_of("/there/and/elsewhere/flows.py")
+
+
+def test_a_flow_without_steps_is_told_so() -> None:
+    """As wherever else it is used."""
+    with pytest.raises(FlowDefinitionError, match="there are no steps"):
+        simulate(Flow("empty", version=1), seeds=1)
