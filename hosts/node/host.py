@@ -53,7 +53,8 @@ class NodeHost:
         poll_interval: the longest pause between two looks at the store when nothing wakes the host.
         drain_timeout: how long running handlers may take to end when the host stops.
         cancel_grace: how long a handler that was stopped may take to end before its slot is given to another.
-        sweep_interval: how often jobs that nobody claimed are announced again, where the transport delivers.
+        sweep_interval: how often jobs that nobody claimed are announced again, where the transport delivers; ever more
+            rarely, up to sixteen times as long, while every slot is taken.
 
     Raises:
         HostOptionError: an option is out of bounds.

@@ -44,6 +44,9 @@ FLUSH_PAUSE_S = 0.05
 CLOCK_PAUSE_S = 1.0
 """How long a host whose clock is uncertain waits before it looks at it again."""
 
+SWEEP_GROWTH_MAX = 16
+"""How many times longer than at first the pause between two sweeps becomes at most, while every slot is taken."""
+
 SYNCHRONISE_S = 60.0
 """How often the clock is compared with the one it follows: quartz drifts by some milliseconds in that time."""
 
@@ -293,7 +296,7 @@ class WatchLoop:
         self._ports = worker.kernel.ports
         self._clock = worker.kernel.ports.clock
         self._poll_interval_s = poll_interval_s
-        self._sweep_s = sweep_s
+        self._sweep_first_s = self._sweep_s = sweep_s
         self._pause_s = self._wait_s = 0.0
         self._started = 0
         self._hurried = False
@@ -351,7 +354,7 @@ class WatchLoop:
         if self._announcer.due_in_s <= 0:
             steps["announce"] = self._announcer.announce
         if now_s >= self._sweep_at_s:
-            self._sweep_at_s = now_s + self._sweep_s
+            self._sweep_at_s = now_s + self._next_sweep_s()
             steps["sweep"] = self._ticks.sweep
         report = await isolated(steps)
         fired, woken = report.counts.get("fire", 0) > 0, report.counts.get("wake", 0) > 0
@@ -360,6 +363,17 @@ class WatchLoop:
         if woken:
             self._flush(self._worker.kernel.sink_names)
         return fired or woken
+
+    def _next_sweep_s(self) -> float:
+        """How long until the next sweep: ever longer while every slot is taken.
+
+        What waits then waits for slots. Announced at every interval, it would leave a heap of messages behind a long
+        handler, and the slot that becomes free is offered all those that others have dealt with before one of use.
+        """
+        longest_s = self._sweep_first_s * SWEEP_GROWTH_MAX
+        free = self._worker.slots.free > 0
+        self._sweep_s = self._sweep_first_s if free else min(self._sweep_s * 2, longest_s)
+        return self._sweep_s
 
     def _next_pause_s(self, *, active: bool) -> float:
         """How long until the next probe, if nothing is due before: short after activity, at most the interval."""

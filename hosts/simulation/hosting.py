@@ -10,6 +10,7 @@ from attrs import frozen
 
 from ...kernel import Kernel
 from ...ports.errors import AdapterError
+from ...ports.transport import Delivery
 from ..executables import NewExecutables
 from ..node import NodeHost
 from ..options import queues_of
@@ -19,6 +20,9 @@ from .setting import Setting
 
 CALL_JOBS_MAX = 20
 """Attempts in one call of a serverless host."""
+
+BATCH_MAX = 10
+"""Messages that a serverless host is called with at a time."""
 
 
 @frozen(kw_only=True)
@@ -80,13 +84,16 @@ class Hosting:
                     await _pause(stopping, self.setting.poll_interval_s)
                     continue
                 deliveries = await transport.dequeue(
-                    queues=queues_of(self.kernel), limit=1, wait_s=self.setting.poll_interval_s
+                    queues=queues_of(self.kernel), limit=BATCH_MAX, wait_s=self.setting.poll_interval_s
                 )
-                for delivery in deliveries:
-                    if (await host.handle_job(delivery.job)).acknowledged:
-                        await transport.complete([delivery])
-            except AdapterError:  # the call has failed, and the message comes again
+                await asyncio.gather(*[self._handle(host, delivery) for delivery in deliveries])
+            except AdapterError:  # nothing was received
                 await _pause(stopping, self.setting.poll_interval_s)
+
+    async def _handle(self, host: ServerlessHost, delivery: Delivery) -> None:
+        with suppress(AdapterError):  # the call has failed, and the message comes again
+            if (await host.handle_job(delivery.job)).acknowledged:
+                await self.kernel.ports.transport.complete([delivery])
 
 
 async def _pause(stopping: asyncio.Event, duration_s: float) -> None:

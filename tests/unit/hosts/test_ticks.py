@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,10 +15,12 @@ from msgspec.structs import replace
 from fairlead.adapters.memory import ManualClock, MemoryPersistence, MemoryTransport, memory_ports
 from fairlead.hosts.node import NodeHost
 from fairlead.hosts.ticks import FOREIGN_JOB_PAUSE_S, LOST_TASK_PAUSE_S, Ticks
+from fairlead.hosts.virtual import LoopClock, run_virtually
 from fairlead.hosts.worker import Worker, WorkerOptions
 from fairlead.kernel import Context, Flow, Kernel, Start
 from fairlead.kernel.commands import Capacity, ClaimRuns
 from fairlead.ports import Ports
+from fairlead.ports.clock import Clock
 from fairlead.ports.outbox import EventRecord
 from fairlead.ports.records import TaskKey, TaskRow
 from fairlead.ports.transport import Job
@@ -273,3 +276,43 @@ async def test_a_sweep_finds_what_lost_its_messages(make_kernel: MakeKernel, por
     await ports.transport.complete(lost)
     async with NodeHost(kernel, sweep_interval=0.1):
         assert await run.result(timeout=TIMEOUT_S) == {"work": 1}
+
+
+class CountingTransport(MemoryTransport):
+    """Delivers, and counts what is announced of each run."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.announced: Counter[str] = Counter()
+
+    async def enqueue(self, jobs: Sequence[Job]) -> None:
+        """Announce."""
+        self.announced.update(job.run_id for job in jobs)
+        await super().enqueue(jobs)
+
+
+async def _wait_behind(long_s: float) -> int:
+    """How often a run is announced that waits until the handler of another one gives back the only slot."""
+    flow = Flow("sweeping", version=1, input=float, timeout=timedelta(hours=1))
+
+    @flow.step
+    async def work(input: float) -> None:
+        await asyncio.sleep(input)
+
+    clock = LoopClock(asyncio.get_running_loop())
+    transport = CountingTransport(clock)
+    async with Kernel(flows=[flow], ports=memory_ports(clock=clock, transport=transport)) as kernel:
+        await kernel.register()
+        async with NodeHost(kernel, concurrency=1, sweep_interval=10, heartbeats="loop"):
+            await kernel.start(flow, long_s)
+            await asyncio.sleep(1)
+            waiting = await kernel.start(flow, 0.0)
+            assert await waiting.result(timeout=2 * long_s) == {"work": None}
+            assert asyncio.get_running_loop().time() == pytest.approx(long_s, abs=1)
+    return transport.announced[waiting.id]
+
+
+@pytest.mark.fault(52)
+def test_what_waits_behind_long_handlers_is_announced_ever_more_rarely() -> None:
+    """After pauses of 10, 20, 40, 80 and then 160 s: sweeps every 10 s would leave a hundred messages in vain."""
+    assert 6 <= run_virtually(_wait_behind(1_000.0)) <= 12
