@@ -145,6 +145,8 @@ class World:
         self._prepared = prepared
         self._threads: list[TurnThreads] = []
         self._broken: asyncio.Future[None] | None = None
+        self._stragglers: Sequence[Incarnation] = ()
+        """Processes that stand still while the world is healed."""
         self.machines = [
             Machine(self, f"host-{number}", self._host, random) for number in range(1, setting.machines + 1)
         ]
@@ -195,8 +197,9 @@ class World:
         for trouble in troubles:
             trouble.cancel()
         self.strikes.healed = True
-        standing = [machine.current.still_until_s for machine in self.machines if machine.current is not None]
-        self._healing.begin(max(self.loop.time(), *standing, 0.0))
+        current = [machine.current for machine in self.machines if machine.current is not None]
+        self._stragglers = [each for each in current if each.still_until_s > self.loop.time()]
+        self._healing.begin(max([self.loop.time(), *(each.still_until_s for each in self._stragglers)]))
         self.timeline.note("world", "is healed")
         for machine in self.machines:
             machine.restart()
@@ -222,9 +225,9 @@ class World:
                 return
 
     async def _until_over(self, acting: asyncio.Future[None]) -> None:
-        """Wait until clients have done what they do and every run has ended."""
+        """Wait until clients have done what they do and every run has ended, those of stragglers included."""
         patience = Patience()
-        while not (acting.done() and self.over()):
+        while not (acting.done() and self.over()) or self._straggles:
             standing = Standing.of(self._rows, self.clock.now())
             if patience.is_over:
                 raise NotOver(
@@ -243,6 +246,11 @@ class World:
                 patience.starve(standing, len(self.machines), LOOK_S)
             if patience.starving_s > self._starving_s_max:
                 self._break([f"I35: {patience.owed} waits for a host since {patience.starving_s:.0f} s; one is idle"])
+
+    @property
+    def _straggles(self) -> bool:
+        """Whether a process has not ended that stood still when the world was healed: it may yet begin something."""
+        return any(machine.current in self._stragglers for machine in self.machines)
 
     def _is_quiet(self, standing: Standing) -> bool:
         """Whether there is nothing to do, and nothing will be for a while, whatever hosts believe the time to be."""
