@@ -165,9 +165,10 @@ def owner_of(key: str) -> BlobOwner | None:
     return BlobOwner(run_id, None, 0)
 
 
-def input_prefix(run_id: str) -> str:
-    """Where the blobs of a run's input are. No step has this name."""
-    return f"{run_prefix(run_id)}input"
+def input_prefix(run_id: str, unique: str | None = None) -> str:
+    """Where the blobs of a run's input are, for one of several who may start it. No step has this name."""
+    prefix = f"{run_prefix(run_id)}input"
+    return prefix if unique is None else f"{prefix}/{unique}"
 
 
 def output_prefix(key: TaskKey, token: int) -> str:

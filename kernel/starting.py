@@ -74,8 +74,11 @@ class LargeInputs:
         return [request if len(request.input) <= most else await self._spilled(request) for request in requests]
 
     async def _spilled(self, request: RunRequest) -> RunRequest:
+        """Write one input. Where the run's id was known before, somebody may have written one for it already, of
+        another version of the flow, and may even have started it: each has a place of its own."""
+        unique = None if request.run_id is None else self._ports.new_id()
         run_id = request.run_id or self._ports.new_id()
-        spill = Spill(request.input, self._flow.arrays_read_in_parts(INPUT), input_prefix(run_id))
+        spill = Spill(request.input, self._flow.arrays_read_in_parts(INPUT), input_prefix(run_id, unique))
         for blob in spill.blobs():
             await write_blob(self._ports.blobs, self._ports.clock, blob)
         return replace(request, run_id=run_id, digest=request_digest(request), input=spill.reference())

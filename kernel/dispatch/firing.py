@@ -203,7 +203,13 @@ class Firing:
     async def _fire_start(self, kept: KeptCommand, entry: StartEntry, tally: _Tally) -> None:
         template = await loaded_template(self._ports, entry.template)
         start = start_of(template, entry.key)
-        (answer,) = await self._start(self._found(template), [start], run_id=entry.run_id)
+        try:
+            (answer,) = await self._start(self._found(template), [start], run_id=entry.run_id)
+        except IdempotencyConflict as conflict:
+            if conflict.run_id != entry.run_id:
+                raise
+            # recovers 2, 59: a host with another version of the flow has started the run, and died
+            answer = RunStart(run_id=entry.run_id, created=True)
         tally.started += answer.created
         if answer.run_id != entry.run_id:  # recovers 66: somebody was faster to start what has the key
             await self._move_deadline(entry.run_id, answer.run_id)

@@ -511,6 +511,10 @@ PROOFS: Mapping[str, str] = {
     "it was this one, which is left out": (
         "tests/contract/behaviours/test_schedules.py::test_a_host_dies_while_it_fires_and_the_input_is_changed[memory]"
     ),
+    "a host with another version of the flow has started the run, and died": (
+        "tests/contract/behaviours/test_deferring.py::"
+        "test_a_host_that_dies_during_a_deployment[memory-in its row-after]"
+    ),
     "somebody was faster to start what has the key": (
         "tests/contract/behaviours/test_deferring.py::"
         "test_a_deadline_of_its_own_stays_that_of_the_run_that_got_the_key[memory]"

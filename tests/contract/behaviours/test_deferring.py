@@ -27,8 +27,10 @@ from fairlead.kernel.dispatch.firing import FIRE_CLAIM
 from fairlead.kernel.errors import DeferredNotFound
 from fairlead.ports import Ports
 from fairlead.ports.errors import CommitUnknown, Unavailable
+from fairlead.ports.persistence import Persistence
 from tests.support.hands import Hands
 from tests.support.overtaken import Overtaken, once
+from tests.support.watched_blobs import referenced_blobs
 
 
 @frozen
@@ -393,6 +395,36 @@ async def test_a_host_that_lacks_the_flow_does_not_start_it(world: Ports, clock:
     assert (await Hands(kernel).fire()).started == 1
 
 
+class Dying:
+    """Persistence whose process dies at a start, or which fails it.
+
+    Args:
+        inner: where runs are put down.
+        effect: whether the run is there by then.
+        error: what whoever starts it gets.
+    """
+
+    def __init__(self, inner: Persistence, *, effect: bool, error: BaseException | None = None) -> None:
+        self._inner = inner
+        self._effect = effect
+        self._error = asyncio.CancelledError() if error is None else error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def insert_runs(self, runs: Any) -> Any:
+        """Put them down, or not."""
+        if self._effect:
+            await self._inner.insert_runs(runs)
+        raise self._error
+
+
+def over_dying(world: Ports, *, effect: bool, error: BaseException | None = None) -> Ports:
+    """These ports, in whose persistence starts die."""
+    dying: Any = Dying(world.persistence, effect=effect, error=error)
+    return evolve(world, persistence=dying)
+
+
 @pytest.mark.fault(1, 2)
 @pytest.mark.parametrize("effect", [False, True], ids=["before", "after"])
 async def test_a_host_that_dies_while_it_starts_a_run(
@@ -400,29 +432,67 @@ async def test_a_host_that_dies_while_it_starts_a_run(
 ) -> None:
     """Before or after the run is put down: another host takes over, and there is one run under the promised id."""
 
-    class Dying:
-        """Persistence whose process dies at a start."""
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(world.persistence, name)
-
-        async def insert_runs(self, runs: Any) -> Any:
-            if effect:
-                await world.persistence.insert_runs(runs)
-            raise asyncio.CancelledError
-
-    dying: Any = Dying()
     kernel = Kernel(flows=[flow], ports=world)
     deferred = await kernel.start_later(flow, Mail("ada"), after=60)
     clock.advance(60)
     with pytest.raises(asyncio.CancelledError):
-        await Hands(Kernel(flows=[flow], ports=evolve(world, persistence=dying))).fire()
+        await Hands(Kernel(flows=[flow], ports=over_dying(world, effect=effect))).fire()
 
     clock.advance(FIRE_CLAIM)
     fired = await Hands(kernel).fire()
 
     assert (fired.claimed, fired.started) == (1, 1)
     assert [run.id for run in (await kernel.runs()).runs] == [deferred.record.run_id]
+
+
+@pytest.mark.fault(2, 21)
+async def test_a_start_that_fails_once_its_run_is_there(world: Ports, flow: Flow[Any], clock: ManualClock) -> None:
+    """The host that put it down died before it forgot the start. The next one cannot, and takes nothing from it."""
+    deferred = await Kernel(flows=[flow], ports=world).start_later(flow, Mail("ada" * 1000), after=60)
+    dying, failing = [
+        Kernel(flows=[flow], ports=over_dying(world, effect=effect, error=error), inline_bytes_max=10)
+        for effect, error in ((True, None), (False, Unavailable("no route")))
+    ]
+    clock.advance(60)
+    with pytest.raises(asyncio.CancelledError):
+        await Hands(dying).fire()
+    clock.advance(FIRE_CLAIM)
+
+    (trouble,) = (await Hands(failing).fire()).troubles
+
+    assert not trouble.held
+    assert len(await referenced_blobs(world, deferred.record.run_id)) == 1
+
+
+@frozen
+class Letter:
+    """The input, as the next version takes it: what was sent before has the default."""
+
+    to: str
+    stamped: bool = False
+
+
+@pytest.mark.fault(1, 2, 59)
+@pytest.mark.parametrize("effect", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("size", [1, 1000], ids=["in its row", "in a blob"])
+async def test_a_host_that_dies_during_a_deployment(world: Ports, clock: ManualClock, effect: bool, size: int) -> None:
+    """Another one with the next version takes over: there is one run, of either version, and its input is whole."""
+    old, new = mail_flow(1), mail_flow(2, input=Letter)
+    kernel = Kernel(flows=[new], ports=world, inline_bytes_max=100)
+    dying = Kernel(flows=[old], ports=over_dying(world, effect=effect), inline_bytes_max=100)
+    deferred = await Kernel(flows=[old], ports=world).start_later(old, Mail("ada" * size), after=60)
+    clock.advance(60)
+    with pytest.raises(asyncio.CancelledError):
+        await Hands(dying).fire()
+    clock.advance(FIRE_CLAIM)
+
+    fired = await Hands(kernel).fire()
+
+    assert (fired.claimed, fired.started, fired.troubles) == (1, 1, ())
+    assert await kernel.deferred() == []
+    (run,) = (await kernel.runs()).runs
+    assert (run.id, run.version) == (deferred.record.run_id, "1" if effect else "2")
+    assert len(await referenced_blobs(world, run.id)) == (size == 1000)
 
 
 @pytest.mark.fault(22)
