@@ -57,6 +57,7 @@ class SinkKeeping:
                 pass
         async with self._database.transaction() as connection:
             await self._database.fetch(connection, "lock_sinks")
+            await self._database.fetch(connection, "lock_shards", parameters)
             await self._database.fetch(connection, "forget_sink", parameters)
         while await self._database.write("forget_deliveries", parameters):
             pass  # what a flusher recorded meanwhile
