@@ -90,7 +90,7 @@ planners: $(VENV)/.development ## all contract suites under planners that are le
 schedules: $(VENV)/.development ## five workers, killed now and then, and a cron of every second for SECONDS: each tick once
 	FAIRLEAD_SCHEDULE_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -s tests/e2e/test_schedules.py
 
-bench: $(VENV)/.development ## workloads W1-W4 beside the raw baseline, and a large map; BENCH="--help" lists the options
+bench: $(VENV)/.development ## the workloads beside the raw baseline, with their costs and targets; BENCH="--help" lists them and their options
 	$(BIN)/python -m tests.benchmarks.run $(BENCH)
 
 clean: ## remove what was installed and built

@@ -10,13 +10,20 @@ from attrs import asdict, evolve, field, frozen
 from .costs import Costs
 
 
+class NotMeasurable(Exception):
+    """This machine has not what a workload needs."""
+
+    def __init__(self, workload: str, why: str) -> None:
+        super().__init__(f"{workload} is left out: {why}")
+
+
 @frozen(kw_only=True)
 class Figure:
     """One measurement. It exists only where its results were checked and right."""
 
     workload: str
     subject: str
-    """`fairlead`, or `raw-N` for the raw baseline in batches of N."""
+    """`fairlead`, `raw-N` for the raw baseline in batches of N, or the name of another system."""
     unit: str
     count: int
     """How many units were done."""

@@ -1,60 +1,47 @@
-"""What a test of a flow costs with `FlowTest`: `python -m tests.benchmarks.flow_tests [TESTS]`.
+"""What a test of a flow costs with `FlowTest`.
 
 Each test is a world of its own in which a flow of five steps runs to its end and is looked at, as with the fixture
-`flow_test`; the least and the median are told, of the real time and of the processor's, which others' work does not
-lengthen. The result is checked every time.
+`flow_test`. The processor's time is told beside the real one, since others' work does not lengthen it.
 """
 
 from __future__ import annotations
 
-import statistics
-import sys
 import time
-from collections.abc import Callable
+from statistics import median
 
 from fairlead.hosts.testing import FlowTest
-from tests.benchmarks.flows import Order, fifth, five_steps
 
-TESTS = 300
+from .figures import Figure
+from .flows import fifth, five_steps, order
+from .processes import Server
+from .sizes import Sizes
+
 WARM_UP = 30
 
 
-def fresh() -> None:
-    """A whole test."""
-    with FlowTest() as flow_test:
-        further(flow_test)
-
-
-def further(flow_test: FlowTest) -> None:
-    """One run in a world that is there."""
-    run = flow_test.run(five_steps, Order("x", 0))
-    assert run.status == "completed"
-    assert run.output(fifth).handled == 5
-
-
-def measure(call: Callable[[], None], tests: int) -> str:
-    """The least and the median of real time and processor time, in ms."""
+def try_flows(_server: Server, sizes: Sizes) -> Figure:
+    """Whole tests, one after the other."""
     for _ in range(WARM_UP):
-        call()
+        _try_once()
     real: list[float] = []
     processor: list[float] = []
-    for _ in range(tests):
+    for _ in range(sizes.flow_tests):
         real_s, processor_s = time.perf_counter(), time.process_time()
-        call()
-        real.append((time.perf_counter() - real_s) * 1000)
-        processor.append((time.process_time() - processor_s) * 1000)
-    return "  ".join(
-        f"{what} {min(values):.2f} (median {statistics.median(values):.2f}) ms"
-        for what, values in (("real", real), ("processor", processor))
+        _try_once()
+        real.append(1000 * (time.perf_counter() - real_s))
+        processor.append(1000 * (time.process_time() - processor_s))
+    return Figure(
+        workload="flow-test",
+        subject="fairlead",
+        unit="tests",
+        count=len(real),
+        took_s=sum(real) / 1000,
+        extra={"median_ms": median(real), "median_cpu_ms": median(processor), "least_ms": min(real)},
     )
 
 
-def main(tests: int) -> None:
-    """Measure and print."""
-    print(f"a test of a five-step flow:  {measure(fresh, tests)}")
+def _try_once() -> None:
     with FlowTest() as flow_test:
-        print(f"a further run in a world:    {measure(lambda: further(flow_test), tests)}")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else TESTS)
+        run = flow_test.run(five_steps, order())
+        if run.status != "completed" or run.output(fifth).handled != 5:
+            raise RuntimeError(f"the run is {run.status}")

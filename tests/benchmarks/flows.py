@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from attrs import frozen
@@ -13,6 +14,9 @@ TEXT = "x" * 170
 
 PAYLOAD = f'{{"text":"{TEXT}","handled":0}}'
 """An order as JSON, before anybody has handled it."""
+
+LARGE_BYTES = 200_000_000
+"""The array of the large fan-out."""
 
 
 @frozen
@@ -120,4 +124,52 @@ def measured(measure: Iterable[int], pages: Iterable[str]) -> list[int]:
     return [sum(measure), sum(map(len, pages))]
 
 
-FLOWS: tuple[Flow[Any], ...] = (one_step, five_steps, fan_out, large)
+stream = Flow("stream", version=1, input=int, input_name="count")
+
+
+@stream.step(timeout=3_600)
+def orders(count: int) -> Iterable[Order]:
+    """As many orders as are wanted, which never exist as one value."""
+    return (order() for _ in range(count))
+
+
+@stream.map(over=orders)
+async def each_of_many(item: Order) -> Order:
+    """One task per order."""
+    return _handled(item)
+
+
+@stream.step(timeout=3_600)
+def total_of_many(each_of_many: Iterable[Order]) -> int:
+    """How many orders were handled, read while it is gone through."""
+    return sum(order.handled for order in each_of_many)
+
+
+until_next_year = Flow("until_next_year", version=1, input=Order, input_name="order")
+until_next_year.sleep("pause", timedelta(days=365))
+
+until_answered = Flow("until_answered", version=1, input=Order, input_name="order")
+until_answered.signal("answer", Order, timeout=timedelta(days=365))
+
+FLOWS: tuple[Flow[Any], ...] = (one_step, five_steps, fan_out, large, stream, until_next_year, until_answered)
+
+
+def order() -> Order:
+    """An order that nobody has handled."""
+    return Order(TEXT, 0)
+
+
+def input_of(flow: Flow[Any], elements: int) -> object:
+    """What a flow is started with; `elements` are those of its map, where it has one."""
+    if flow is fan_out:
+        return Batch([order()] * elements)
+    if flow is large:
+        return Pages(elements, LARGE_BYTES // elements)
+    return elements if flow is stream else order()
+
+
+def output_of(flow: Flow[Any], elements: int) -> object:
+    """What its last step has to return then."""
+    if flow is large:
+        return [elements * (LARGE_BYTES // elements - len('""'))] * 2
+    return elements if flow in (fan_out, stream) else Order(TEXT, len(flow.steps))

@@ -8,15 +8,17 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import psycopg
+from attrs import frozen
 
 from fairlead.adapters.postgres import migrate
 from fairlead.adapters.postgres.embedded import EmbeddedServer
+from fairlead.kernel import Flow
 
 from .costs import Costs, ServerProcesses, process_cpu_s, process_peak_mib, row_writes, wal_position
 
@@ -24,18 +26,28 @@ ROOT = Path(__file__).resolve().parents[2]
 
 SETTINGS = {
     "shared_buffers": "1GB",
-    "max_connections": "100",
+    "max_connections": "1000",
     "max_wal_size": "8GB",
     "checkpoint_timeout": "30min",
 }
-"""Durable as PostgreSQL is by default. Checkpoints are farther apart than any measurement is long."""
+"""Durable as PostgreSQL is by default. Checkpoints are farther apart than any measurement is long, and a crowd of hosts
+finds its connections."""
+
+BATCH = 1_000
+"""Runs started, listed or checked at a time."""
 
 
 class WorkerProcess:
-    """One worker in a process of its own; leaving the block drains it."""
+    """One worker in a process of its own; leaving the block drains it.
 
-    def __init__(self, url: str, slots: int, *, prepare: bool) -> None:
-        command = [sys.executable, "-m", "tests.benchmarks.worker", url, str(slots), *(["prepare"] if prepare else [])]
+    Args:
+        url: the database.
+        slots: its concurrency.
+        options: of `postgres_ports`.
+    """
+
+    def __init__(self, url: str, slots: int, options: Mapping[str, object]) -> None:
+        command = [sys.executable, "-m", "tests.benchmarks.worker", url, str(slots), json.dumps(options)]
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
@@ -81,6 +93,35 @@ class WorkerProcess:
             raise RuntimeError(f"a worker ended by itself, with code {self._process.wait()}")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+
+@frozen(kw_only=True)
+class Started:
+    """Runs that were started by a process of its own, and what that cost it."""
+
+    run_ids: list[str]
+    took_s: float
+    cpu_s: float
+    statements: int
+    transactions: int
+    peak_mib: float
+
+
+def start_apart(url: str, flow: Flow[Any], runs: int, *, elements: int = 0, at_a_time: int = BATCH) -> Started:
+    """Start runs in a process of its own.
+
+    Args:
+        url: the database.
+        flow: what is started.
+        runs: how many.
+        elements: of their maps.
+        at_a_time: how many with one call.
+    """
+    command = [sys.executable, "-m", "tests.benchmarks.starter", url, flow.slug, str(elements), str(runs)]
+    with tempfile.TemporaryFile() as said:  # a pipe may take only a part of a long line
+        subprocess.run([*command, str(at_a_time)], cwd=ROOT, stdout=said, check=True)
+        said.seek(0)
+        return Started(**json.load(said))
 
 
 class Server:
@@ -151,3 +192,12 @@ def count_row_writes(url: str, schema: str) -> int:
     """Rows written in a schema so far, by connections that are closed by now."""
     with psycopg.connect(url, autocommit=True) as connection:
         return row_writes(connection, schema)
+
+
+def count_deadlocks(url: str) -> int:
+    """How often transactions of this database had to be broken up, by connections that are closed by now."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        query = b"SELECT deadlocks::integer FROM pg_stat_database WHERE datname = current_database()"
+        row = connection.execute(query).fetchone()
+        assert row is not None
+        return int(row[0])

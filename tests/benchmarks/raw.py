@@ -85,10 +85,7 @@ def drain(url: str, jobs: int, *, steps: int, batch: int) -> Drained:
     """
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(SCHEMA)
-        began = time.perf_counter()
-        for first, last in _ranges(jobs, batch):
-            ids = [number * STEPS_MAX for number in range(first, last)]
-            connection.execute(INSERT, (ids, [PAYLOAD] * len(ids)))
+        insert_s = _insert(connection, jobs, batch)
         inserted = time.perf_counter()
         while claimed := connection.execute(CLAIM, (batch,)).fetchall():
             current = [(int(row[0]), int(row[1]), str(row[2])) for row in claimed]
@@ -98,7 +95,22 @@ def drain(url: str, jobs: int, *, steps: int, batch: int) -> Drained:
         done = connection.execute(RIGHT).fetchone()
         if done != (jobs * steps,):
             raise RuntimeError(f"raw: {done} of {jobs * steps} steps are completed with the right output")
-    return Drained(insert_s=inserted - began, drain_s=ended - inserted)
+    return Drained(insert_s=insert_s, drain_s=ended - inserted)
+
+
+def insert(url: str, jobs: int, *, batch: int) -> float:
+    """Insert jobs in batches of `batch`; the seconds it took.
+
+    Raises:
+        RuntimeError: they are not all there afterwards.
+    """
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(SCHEMA)
+        took_s = _insert(connection, jobs, batch)
+        found = connection.execute("SELECT count(*) FROM raw.jobs WHERE status = 'queued'").fetchone()
+        if found != (jobs,):
+            raise RuntimeError(f"raw: {found} of {jobs} jobs are there")
+    return took_s
 
 
 def round_trips(url: str, runs: int) -> list[float]:
@@ -116,6 +128,14 @@ def round_trips(url: str, runs: int) -> list[float]:
             connection.execute("SELECT output FROM raw.jobs WHERE id = %b", (number * STEPS_MAX,)).fetchone()
             found.append(time.perf_counter() - began)
     return found
+
+
+def _insert(connection: psycopg.Connection[tuple[object, ...]], jobs: int, batch: int) -> float:
+    began = time.perf_counter()
+    for first, last in _ranges(jobs, batch):
+        ids = [number * STEPS_MAX for number in range(first, last)]
+        connection.execute(INSERT, (ids, [PAYLOAD] * len(ids)))
+    return time.perf_counter() - began
 
 
 def _finish(

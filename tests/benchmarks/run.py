@@ -12,59 +12,18 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from attrs import asdict
 
-from .figures import Figure
+from .figures import Figure, NotMeasurable
 from .processes import Server
 from .report import Report
-from .workloads import (
-    Sizes,
-    drain_chains,
-    drain_fan_out,
-    drain_in_memory,
-    drain_large,
-    drain_one_step,
-    drain_raw,
-    latency,
-    latency_raw,
-)
-
-RAW_BATCH = 100
-
-Measurement = Callable[[Server, Sizes], Figure]
-
-
-def _raw(workload: str, unit: str, jobs: Callable[[Sizes], int], steps: int, batch: int) -> Measurement:
-    def measure(server: Server, sizes: Sizes) -> Figure:
-        return drain_raw(server, workload, unit, jobs(sizes), steps=steps, batch=batch)
-
-    return measure
-
-
-WORKLOADS: Mapping[str, Sequence[Measurement]] = {
-    "W1": (
-        _raw("W1", "runs", lambda sizes: sizes.runs, 1, RAW_BATCH),
-        _raw("W1", "runs", lambda sizes: sizes.runs // 10, 1, 1),
-        drain_one_step,
-    ),
-    "W1b": (
-        _raw("W1b", "runs", lambda sizes: sizes.runs, 1, RAW_BATCH),
-        lambda server, sizes: drain_one_step(server, sizes, workers=2),
-    ),
-    "W2": (
-        _raw("W2", "steps", lambda sizes: sizes.chains, 5, RAW_BATCH),
-        _raw("W2", "steps", lambda sizes: sizes.chains // 10, 5, 1),
-        drain_chains,
-    ),
-    "W3": (_raw("W3", "tasks", lambda sizes: sizes.elements, 1, RAW_BATCH), drain_fan_out),
-    "W4": (latency_raw, latency),
-    "large": (drain_large,),
-    "memory": (lambda _server, sizes: drain_in_memory(sizes),),
-}
+from .sizes import Sizes, add_options, positive, sizes_of
+from .targets import compared_with
+from .workloads import WORKLOADS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -73,39 +32,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if unknown := set(options.workloads) - set(WORKLOADS):
         parser.error(f"there is no workload {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
-    sizes = Sizes(
-        runs=options.runs,
-        chains=options.chains,
-        elements=options.elements,
-        pages=options.pages,
-        latencies=options.latencies,
-        idle_s=options.idle,
-        memory_runs=options.memory_runs,
-        slots=options.slots,
-        prepare=options.prepare,
-    )
+    chosen = _chosen(options.workloads)
+    sizes = sizes_of(options)
     report = Report()
     with Server.opened(options.binaries) as server:
         about = _about(server)
         print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
         for repeat in range(1, options.repeats + 1):
-            for figure in _measured(server, sizes, options.workloads):
+            for figure in _measured(server, sizes, chosen):
                 report.add(figure)
                 print(f"  {repeat}: {figure.workload} {figure.subject}: {figure.rate:,.0f} {figure.unit}/s", flush=True)
     print()
     for line in report.lines():
         print(line)
     if options.json is not None:
-        document = {"about": about, "sizes": asdict(sizes), "figures": report.document()}
+        document = {"about": about, "sizes": asdict(sizes), **report.document()}
         options.json.write_text(json.dumps(document, indent=2) + "\n")
         print(f"\nwritten to {options.json}")
 
 
+def _chosen(names: Sequence[str]) -> list[str]:
+    """The workloads to measure: those named, or else the default ones, with those that they are compared with."""
+    wanted = set(names) or {name for name, workload in WORKLOADS.items() if workload.by_default}
+    wanted |= {other for name in wanted for other in compared_with(name)}
+    return [name for name in WORKLOADS if name in wanted]
+
+
 def _measured(server: Server, sizes: Sizes, chosen: Sequence[str]) -> Iterable[Figure]:
     for name in chosen:
-        for measure in WORKLOADS[name]:
+        for measure in WORKLOADS[name].measurements:
             gc.collect()
-            yield measure(server, sizes)
+            try:
+                yield measure(server, sizes)
+            except NotMeasurable as error:
+                print(f"  {error}", flush=True)
 
 
 def _about(server: Server) -> dict[str, str]:
@@ -119,45 +79,25 @@ def _about(server: Server) -> dict[str, str]:
 
 
 def _parser() -> argparse.ArgumentParser:
+    listed = "\n".join(
+        f"  {name:<10} {workload.about}{'' if workload.by_default else ' (only where it is named)'}"
+        for name, workload in WORKLOADS.items()
+    )
     parser = argparse.ArgumentParser(
-        prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="make bench",
+        description=f"{__doc__}\nworkloads:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "workloads",
-        nargs="*",
-        default=list(WORKLOADS),
-        metavar="WORKLOAD",
-        help=f"of {', '.join(WORKLOADS)}; all of them",
+        "workloads", nargs="*", metavar="WORKLOAD", help="what is measured, with what it is compared with"
     )
-    number: Mapping[str, tuple[int, str]] = {
-        "repeats": (3, "measurements of each; the median is reported"),
-        "runs": (20_000, "runs of W1 and W1b"),
-        "chains": (4_000, "runs of W2, five steps each"),
-        "elements": (2_000, "elements of the map of W3"),
-        "pages": (20_000, "elements that the 200 MB of the large fan-out are made of"),
-        "latencies": (200, "runs of W4"),
-        "idle": (10, "seconds for which an idle worker is watched"),
-        "memory-runs": (20_000, "runs of the in-memory workload"),
-        "slots": (400, "slots of each worker"),
-    }
-    for name, (default, help_) in number.items():
-        parser.add_argument(f"--{name}", type=_positive, default=default, metavar="N", help=f"{help_} ({default})")
     parser.add_argument(
-        "--prepare",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="let workers prepare statements on the server, as is right where no old pooler stands before it (yes)",
+        "--repeats", type=positive, default=3, metavar="N", help="measurements of each; the median is reported (3)"
     )
+    add_options(parser)
     parser.add_argument("--binaries", type=Path, metavar="FOLDER", help="of another PostgreSQL's programs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements there")
     return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A worker in a process of its own, told by lines on standard input what to do next.
 
-`python -m tests.benchmarks.worker URL SLOTS [prepare]` connects, registers its flows and prints a line of JSON when it
-is ready.
+`python -m tests.benchmarks.worker URL SLOTS OPTIONS` connects, registers its flows and prints a line of JSON when it is
+ready; OPTIONS are those of `postgres_ports`, as JSON.
 `go` starts its host. `report` prints its counters. `stop`, or the end of its input, drains it.
 """
 
@@ -31,11 +31,11 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
         return runner.run(work)
 
 
-async def serve(url: str, slots: int, *, prepare: bool) -> None:
+async def serve(url: str, slots: int, options: dict[str, Any]) -> None:
     """Do what standard input says."""
     counter = StatementCounter()
     counter.install()
-    async with Kernel(flows=FLOWS, ports=postgres_ports(url, prepare=prepare)) as kernel:
+    async with Kernel(flows=FLOWS, ports=postgres_ports(url, **options)) as kernel:
         await kernel.register()
         host = NodeHost(kernel, concurrency=slots)
         _say({"ready": True})
@@ -52,4 +52,4 @@ def _say(message: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    run(serve(sys.argv[1], int(sys.argv[2]), prepare="prepare" in sys.argv[3:]))
+    run(serve(sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])))
