@@ -15,9 +15,11 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Protocol
 
 from attrs import define
+from msgspec.structs import replace
 
 from ..kernel import Kernel
 from ..kernel.commands import SETTLE_BATCH_MAX, Capacity, Outcome, OutcomeKind, Settlement, SettleTasks, Verdict
@@ -82,8 +84,8 @@ class _Waiting:
     lease: Lease
     keeps_slot: bool
     misses: int = 0
-    repeated: bool = False
-    """Whether a commit of it is unknown that may have handed tasks over; until the store has answered."""
+    unknown_since: datetime | None = None
+    """When a try of it began whose commit is unknown, and may have handed tasks over; until the store has answered."""
     apart: bool = False
     """Whether its run is set apart."""
 
@@ -256,8 +258,10 @@ class Settler:
         """Dispatch until the store answers; the same batch again where it is unknown whether it was committed."""
         outcomes = tuple(item.outcome for item in batch)
         while True:
-            repeated = any(item.repeated for item in batch)
-            command = SettleTasks(outcomes=outcomes, capacity=self._host.capacity(slots), wait=wait, repeated=repeated)
+            since = min((item.unknown_since for item in batch if item.unknown_since is not None), default=None)
+            capacity, repeated = self._host.capacity(slots), since is not None
+            command = SettleTasks(outcomes=outcomes, capacity=capacity, wait=wait, repeated=repeated)
+            began = self._kernel.ports.clock.now()
             try:
                 with self._host.asking():
                     settlement = await self._kernel.dispatch(command)
@@ -269,7 +273,7 @@ class Settler:
                 if not isinstance(error, AdapterError) or isinstance(error, CommitUnknown):
                     # recovers 22: outcomes may be recorded
                     for item in batch:
-                        item.repeated = True
+                        item.unknown_since = item.unknown_since or began
                 pause_s = self._backoff.pause_s()  # recovers 21: the store cannot be reached, and outcomes stay
                 if self._backoff.failures == 1:
                     logger.warning("cannot settle %d tasks for now, trying on: %s", len(outcomes), error)
@@ -278,7 +282,7 @@ class Settler:
                 if self._backoff.failures:
                     logger.info("settling works again after %d tries", self._backoff.failures)
                     self._backoff.reset()
-                return settlement
+                return settlement if since is None else _of_this_process(settlement, since + capacity.lease_duration)
 
     def _tell_recorded(self, batch: Sequence[_Waiting], settlement: Settlement) -> None:
         """Tell of the outputs that count: those of attempts that the store has fenced off must not reach anybody."""
@@ -329,6 +333,13 @@ class Settler:
             self._give_up(rest)
             raise
         await self._settle(rest, wait=wait)
+
+
+def _of_this_process(settlement: Settlement, until: datetime) -> Settlement:
+    """A settlement without what an earlier process of the same name had leased, whose leases end before that time: it
+    may be at work still, and nobody has claimed for us what it held."""
+    mine = tuple(task for task in settlement.continuations if task.lease_until >= until)
+    return replace(settlement, continuations=mine)
 
 
 def _taken(waiting: deque[_Waiting]) -> list[_Waiting]:

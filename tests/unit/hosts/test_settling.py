@@ -7,11 +7,13 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from random import Random
+from types import SimpleNamespace
 from typing import Any, TypeAlias, cast
 
 import pytest
 from msgspec.structs import replace
 
+from fairlead.adapters.memory import ManualClock
 from fairlead.hosts.backoff import Backoff
 from fairlead.hosts.settling import MISSES_MAX, SETTLE_BYTES_MAX, Settler
 from fairlead.hosts.slots import Slots
@@ -70,6 +72,7 @@ class Script:
         self.overflows = 0
         self.adopted: list[ClaimedTask] = []
         self.slots = Slots(total)
+        self.ports = SimpleNamespace(clock=ManualClock())
         self.settler = Settler(cast(Kernel, self), self, self.slots, Backoff(Random(1), first_s=0.001))
 
     async def dispatch(self, command: SettleTasks) -> Settlement:
@@ -185,6 +188,26 @@ async def test_an_unknown_commit_is_remembered_until_it_is_answered(script: Scri
     assert not script.commands[-1].repeated
     assert all(command.repeated for command in script.commands[1:-1])
     assert sorted(script.verdicts) == [(element, Verdict.SETTLED) for element in range(3)]
+
+
+@pytest.mark.fault(4, 22)
+async def test_what_an_earlier_process_of_the_same_name_held_is_left_to_its_lease(script: Script) -> None:
+    """A repeated settle tells of all that is leased to the name: of that, what was leased before the first try began
+    is not taken on, since it would be begun twice in one attempt."""
+    clock: ManualClock = script.ports.clock
+    lease_ends = clock.now() + timedelta(seconds=30)
+    earlier, ours = [
+        ClaimedTask(
+            key=TaskKey("run", step, 1, 0), flow_id=1, token=1, attempt=1, losses=0, lease_until=lease_until, priority=0
+        )
+        for step, lease_until in (("held", lease_ends - timedelta(seconds=1)), ("handed", lease_ends))
+    ]
+    script.answers = [_raising(CommitUnknown("cut off")), _all(Verdict.SETTLED, earlier, ours)]
+    script.add(_outcome(0))
+    await script.finish()
+
+    assert [command.repeated for command in script.commands] == [False, True]
+    assert script.adopted == [ours]
 
 
 async def test_a_deferred_outcome_waits_for_the_next_batch(script: Script) -> None:
