@@ -158,6 +158,34 @@ async def test_a_row_is_published_once_every_sink_has_it(
     assert await store.check_invariants() == {}
 
 
+async def test_what_was_published_is_so_for_ever(store: Persistence, flow: FlowRow) -> None:
+    """A flusher that says again that its sink has it does not make it owed to a sink that was registered since."""
+    await store.register_sinks(["mail"], now=START)
+    await start(store, flow, 1)
+    mail = await shard_lease(store, "mail")
+    assert await store.mark_delivered(mail, [(run_id(1), 1)])
+    await store.register_sinks(["audit"], now=START)
+
+    assert await store.mark_delivered(mail, [(run_id(1), 1)])
+    assert await store.record_holdings(mail, Holdings(rows=[(run_id(1), 1)]))
+
+    assert (await lease(store, "audit", limit=OUTBOX_SHARDS)).leases == []
+    assert await store.check_invariants() == {}
+
+
+async def test_what_a_sink_has_is_not_held(store: Persistence, flow: FlowRow, sinks: tuple[str, str]) -> None:
+    """It would wait for a run that nobody looks at; the other sink gets it, and it is published."""
+    await start(store, flow, 1)
+    mail, audit = await shard_lease(store, "mail"), await shard_lease(store, "audit")
+    await store.mark_delivered(mail, [(run_id(1), 1)])
+
+    assert await store.record_holdings(mail, Holdings(rows=[(run_id(1), 1)]))
+
+    assert await store.check_invariants() == {}
+    await store.mark_delivered(audit, [(run_id(1), 1)])
+    assert [sink.waiting for sink in await store.read_sinks(count_max=10)] == [0, 0]
+
+
 async def test_a_page_is_in_order_whoever_else_has_what(
     store: Persistence, flow: FlowRow, sinks: tuple[str, str]
 ) -> None:
