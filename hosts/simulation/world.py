@@ -18,7 +18,6 @@ from typing import Any, Self, TypeVar
 from ...adapters.calling import PatientCaller
 from ...adapters.memory import (
     CollectingSink,
-    MemoryBlobs,
     MemoryPersistence,
     MemoryScheduler,
     MemoryTransport,
@@ -39,6 +38,7 @@ from .clocks import MachineClock, clock_error_s
 from .fate import Fate
 from .healing import Healing
 from .hosting import Hosting
+from .keeping import KeptBlobs
 from .leases import LeaseChecks
 from .leaving import left_open
 from .ledger import Ledger
@@ -137,7 +137,7 @@ class World:
             setting.lease.total_seconds() + setting.maintenance_s + setting.poll_interval_s + HELD_UP_S
         )
         self._leases = LeaseChecks(self._rows, self.ledger, self.clock)
-        self.blobs = MemoryBlobs(self.clock)
+        self.blobs = KeptBlobs(self.clock, self._rows, self._break)
         self._scheduler = MemoryScheduler(self._rows)
         self._transport = MemoryTransport(self.clock) if setting.delivers else MemoryWakeups(self.clock)
         self._ids = SequentialIds()
@@ -426,12 +426,12 @@ class World:
         """Something may have been committed: look whether everything still holds."""
         problems = [*self._leases.problems(), *self.checks.problems(heartbeat)]
         problems += self._healing.problems(self.checks.changes, self.loop.time())
-        if problems:
-            self._break(problems)
+        self._break(problems)
 
     def _break(self, problems: Sequence[str]) -> None:
-        """A promise does not hold."""
-        self._end(Broken(problems))
+        """A promise does not hold, where there are problems."""
+        if problems:
+            self._end(Broken(problems))
 
     def _end(self, error: BaseException) -> None:
         """The course ends here."""

@@ -213,7 +213,7 @@ SAFEGUARDS: Sequence[Safeguard] = (
     Safeguard(
         name="every attempt has blobs of its own",
         off=replaced(spilling, "output_prefix", the_same_for_all_attempts),
-        convicted_by=("I15", "I28", "ending"),
+        convicted_by=("I15", "I28", "I29", "ending"),
         among=circumstances.zombies,
     ),
 )
