@@ -143,8 +143,9 @@ def drain(server: Server, sizes: Sizes, work: Work) -> Figure:
         before_drain = count_row_writes(url, "fairlead")
         with work.circumstances(url, sizes) as way, ExitStack() as stack:
             probe = stack.enter_context(psycopg.connect(url, autocommit=True))
-            processes = [WorkerProcess(way.url, sizes.slots, way.options) for _ in range(work.workers)]
-            workers = [stack.enter_context(process) for process in processes]
+            workers = [
+                stack.enter_context(WorkerProcess(way.url, sizes.slots, way.options)) for _ in range(work.workers)
+            ]
             before = server.read(workers)
             began = time.perf_counter()
             for worker in workers:
