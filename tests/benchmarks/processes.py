@@ -37,17 +37,10 @@ BATCH = 1_000
 """Runs started, listed or checked at a time."""
 
 
-class WorkerProcess:
-    """One worker in a process of its own; leaving the block drains it.
+class ToldProcess:
+    """A worker in a process of its own, which is told by lines what to do next; leaving the block drains it."""
 
-    Args:
-        url: the database.
-        slots: its concurrency.
-        options: of `postgres_ports`.
-    """
-
-    def __init__(self, url: str, slots: int, options: Mapping[str, object]) -> None:
-        command = [sys.executable, "-m", "tests.benchmarks.worker", url, str(slots), json.dumps(options)]
+    def __init__(self, command: Sequence[str]) -> None:
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
@@ -65,19 +58,20 @@ class WorkerProcess:
             self._process.wait()
 
     def go(self) -> None:
-        """Start its host."""
-        self._ask("go")
+        """Let it begin."""
+        self.ask("go")
 
     def report(self) -> tuple[float, int, int]:
-        """CPU seconds, statements and transactions so far."""
-        said = self._ask("report")
-        return process_cpu_s(self._process.pid), said["statements"], said["transactions"]
+        """CPU seconds, statements and transactions so far; where it does not count them, 0."""
+        said = self.ask("report")
+        return process_cpu_s(self._process.pid), said.get("statements", 0), said.get("transactions", 0)
 
     def peak_mib(self) -> float:
         """The most memory it has had so far."""
         return process_peak_mib(self._process.pid)
 
-    def _ask(self, line: str) -> dict[str, Any]:
+    def ask(self, line: str) -> dict[str, Any]:
+        """Tell it something; its answer."""
         self._tell(line)
         return self._answer()
 
@@ -93,6 +87,19 @@ class WorkerProcess:
             raise RuntimeError(f"a worker ended by itself, with code {self._process.wait()}")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+
+class WorkerProcess(ToldProcess):
+    """One worker of Fairlead.
+
+    Args:
+        url: the database.
+        slots: its concurrency.
+        options: of `postgres_ports`.
+    """
+
+    def __init__(self, url: str, slots: int, options: Mapping[str, object]) -> None:
+        super().__init__([sys.executable, "-m", "tests.benchmarks.worker", url, str(slots), json.dumps(options)])
 
 
 @frozen(kw_only=True)
@@ -170,7 +177,7 @@ class Server:
         finally:
             self._embedded.drop_database(name)
 
-    def read(self, workers: Sequence[WorkerProcess] = ()) -> Costs:
+    def read(self, workers: Sequence[ToldProcess] = ()) -> Costs:
         """The counters as they stand, but for row writes."""
         reports = [worker.report() for worker in workers]
         return Costs(
