@@ -47,7 +47,8 @@ class Standing:
         for stored in store.runs.values():
             if stored.row.status is RunStatus.PENDING:
                 overdue = True
-                ready.append((stored.row.created_at, stored.row.id, stored.row.id))
+                if stored.row.created_at <= now:  # a clock that was ahead may have written it
+                    ready.append((stored.row.created_at, stored.row.id, stored.row.id))
             if stored.row.deadline_at is not None:
                 times.append(stored.row.deadline_at)
             progress += len(stored.tasks) - len(stored.live)

@@ -15,6 +15,7 @@ from random import Random
 
 from attrs import define, evolve, field
 
+from fairlead.hosts.simulation.clocks import clock_error_s
 from fairlead.hosts.simulation.judging import broken_promises
 from fairlead.hosts.simulation.setting import Setting
 from fairlead.hosts.simulation.world import World
@@ -171,7 +172,9 @@ class Removal:
         for run in self.runs:
             async for problem in self._of_run(world, kernel, run):
                 yield f"{run.key} ({SLUG}): {problem}"
-        world.loop.jump(world.loop.time() + self.retention_s + 1)
+        # Clocks are wrong: that of who wrote when they ended, and of who looks whether that is long ago.
+        clocks_s = 2 * clock_error_s(world.setting.weather)
+        world.loop.jump(world.loop.time() + self.retention_s + clocks_s + 1)
         await kernel.prune(older_than=self.retention_s, flow=SLUG)
         left = [run.key for run in self.runs if run.id is not None and world.exists(run.id)]
         if left:
