@@ -107,29 +107,22 @@ def _head(count: int, oid: int) -> bytes:
 
 
 def texts(values: Sequence[str | None]) -> Texts:
-    """A column of text."""
-    parts = [_head(len(values), _TEXT)]
+    """A column of text. Most are names and statuses, of which a batch has few, so each distinct one is encoded once."""
+    cells: dict[str | None, bytes] = {None: _NULL}
     try:
-        for value in values:
-            if value is None:
-                parts.append(_NULL)
-            else:
+        for value in set(values):
+            if value is not None:
                 data = value.encode()
-                parts += (_LENGTH(len(data)), data)
+                cells[value] = _LENGTH(len(data)) + data
     except UnicodeEncodeError as error:  # recovers 53: a column is to hold text that is none
         raise UnstorableValue(f"text that is not Unicode: {error}") from error
-    return Texts(b"".join(parts))
+    return Texts(_head(len(values), _TEXT) + b"".join([cells[value] for value in values]))
 
 
 def documents(values: Sequence[bytes | None]) -> Documents:
     """A column of JSON texts, byte for byte."""
-    parts = [_head(len(values), _JSON)]
-    for value in values:
-        if value is None:
-            parts.append(_NULL)
-        else:
-            parts += (_LENGTH(len(value)), value)
-    return Documents(b"".join(parts))
+    cells = [_NULL if value is None else _LENGTH(len(value)) + value for value in values]
+    return Documents(_head(len(cells), _JSON) + b"".join(cells))
 
 
 def ints(values: Sequence[int | None]) -> Ints:
