@@ -14,6 +14,7 @@ for somebody to resume, retry, change or remove it. No other command is held up.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -227,15 +228,20 @@ class Firing:
         await self._scheduler.ack(kept)
 
     async def _fire_cancel(self, kept: KeptCommand, entry: CancelEntry, tally: _Tally) -> None:
+        cancel = CancelRun(entry.run_id, entry.reason)
         try:
-            tally.cancelled += (await self._dispatch(CancelRun(entry.run_id, entry.reason))).took_effect
+            tally.cancelled += (await self._dispatch(cancel)).took_effect
         except RunNotFound:  # recovers 62: the run is pruned, or not started yet and not to be any more
-            await self._withdraw_start(entry.run_id)
+            if not await self._withdraw_start(entry.run_id):
+                with suppress(RunNotFound):  # recovers 62: a start is gone because it was carried out meanwhile
+                    tally.cancelled += (await self._dispatch(cancel)).took_effect
         await self._scheduler.ack(kept)
 
-    async def _withdraw_start(self, run_id: str) -> None:
-        """Forget the deferred start of a run, if there is one; with a key it stands under that, and has to be looked
-        for.
+    async def _withdraw_start(self, run_id: str) -> bool:
+        """Forget the deferred start of a run; with a key it stands under that, and has to be looked for.
+
+        Returns:
+            Whether there was one.
 
         Raises:
             Contention: another host carries it out at this moment; the cancel is tried again.
@@ -249,11 +255,12 @@ class Firing:
             )
             kept = await anext(found, None)
         if kept is None:
-            return
+            return False
         claimed = kept.claimed_until is not None and kept.claimed_until > self._means.clock.now()
         if claimed or not await self._scheduler.ack(kept):  # recovers 62: the start is carried out at this moment
             raise Contention(f"the start of run {run_id} is being carried out")
         await discard_template(self._ports, entry_of(kept, StartEntry).template)
+        return True
 
     async def _fire_signal(self, kept: KeptCommand, entry: SignalEntry, tally: _Tally) -> None:
         signal = SendSignal(

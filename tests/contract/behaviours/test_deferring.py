@@ -316,6 +316,30 @@ async def test_a_deadline_comes_while_a_host_starts_its_run(
     assert found == ([] if dies else [(deferred.record.run_id, "too late")])
 
 
+@pytest.mark.fault(62)
+@pytest.mark.parametrize("key", [None, "mail-7"])
+async def test_a_deadline_counts_although_the_run_starts_while_it_is_looked_for(
+    world: Ports, flow: Flow[Any], clock: ManualClock, key: str | None
+) -> None:
+    """The run is not there yet, then its start is not there any more: it was carried out in between."""
+    kernel = Kernel(flows=[flow], ports=world)
+
+    async def meanwhile() -> None:
+        assert (await Hands(kernel).fire()).started == 1
+
+    overtaken: Any = Overtaken(world.scheduler, read=once(meanwhile))
+    bare = Kernel(flows=[], ports=evolve(world, scheduler=overtaken))
+    deferred = await kernel.start_later(flow, Mail("ada"), after=60, key=key)
+    await kernel.cancel_later(deferred.record.run_id, after=60, reason="too late")
+    clock.advance(60)
+
+    fired = await Hands(bare).fire()
+
+    assert (fired.claimed, fired.cancelled, fired.troubles) == (1, 1, ())
+    assert (await (await deferred.run()).read()).reason == "too late"
+    assert await kernel.deferred() == []
+
+
 async def test_a_run_is_cancelled_at_its_deadline(kernel: Kernel, flow: Flow[Any], clock: ManualClock) -> None:
     """By a host without its code, with the reason; a run that has ended before is left as it is."""
     late, early = [await kernel.start(flow, Mail("ada")) for _ in range(2)]
