@@ -42,6 +42,11 @@ class Incarnation:
         self._timeline = timeline
         self._ledger = ledger
 
+    @property
+    def alive(self) -> bool:
+        """False once it was killed."""
+        return self.process.alive
+
     def die(self, why: str) -> None:
         """Be killed: nothing of it runs any more, and its connections break."""
         if not self.process.alive:

@@ -46,6 +46,11 @@ class Caller(Protocol):
         """What reports call it."""
         ...
 
+    @property
+    def alive(self) -> bool:
+        """False once it was killed."""
+        ...
+
     def die(self, why: str) -> None:
         """Be killed, now."""
         ...
@@ -112,6 +117,8 @@ class Strikes:
             name: port and method.
             operation: what it would do.
         """
+        if not caller.alive:  # a handler that was called in this very turn has killed it
+            await _for_ever()
         self.timeline.trace(f"{caller.name} {name}")
         await self._take_time()
         strike = self._strike_at(name)
@@ -169,7 +176,7 @@ class Strikes:
     async def _kill(self, caller: Caller, when: str) -> None:
         self.count("killed")
         caller.die(f"is killed {when}")
-        await asyncio.get_running_loop().create_future()  # nothing of it runs any more
+        await _for_ever()
 
     def _note(self, kind: str, caller: Caller, what: str) -> None:
         self.count(kind)
@@ -178,6 +185,11 @@ class Strikes:
 
 _END = object()
 """Stands for the end of a listing."""
+
+
+async def _for_ever() -> None:
+    """Nothing of whoever waits here runs any more."""
+    await asyncio.get_running_loop().create_future()
 
 
 class Calls:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Mapping
 
@@ -20,6 +21,7 @@ class Nobody:
     """A process to which nothing happens."""
 
     name = "nobody"
+    alive = True
 
     def die(self, why: str) -> None:
         """Never."""
@@ -59,3 +61,15 @@ async def test_a_listing_breaks_off_anywhere(strike: Strike) -> None:
     assert (keys, points) == (["a", "b", "c"], ["blobs.list"] * 4)
     assert await _listed(weather, {2: strike}) == (["a", "b", "unavailable"], ["blobs.list"] * 3)
     assert await _listed(weather, {3: strike}) == (["a", "b", "c", "unavailable"], ["blobs.list"] * 4)
+
+
+async def test_a_process_that_is_dead_calls_nothing() -> None:
+    """What of it was running as it died goes no further than its next call: it takes no lock that nobody gives back."""
+    blobs, dead = MemoryBlobs(SystemClock()), Nobody()
+    struck = Strikes(Weather(), random.Random(1), Timeline(lambda: 0.0), kills_left=0, pause_s=0)
+    dead.alive = False
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await StruckBlobs(blobs, dead, struck, "blobs").put("a", b"")
+
+    assert [blob.key async for blob in blobs.list()] == []
