@@ -33,7 +33,7 @@ SNAPSHOT = Statement(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
 PLAN_BY_KEY = Statement(
     b"SELECT set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true),"
     b" set_config('enable_bitmapscan', 'off', true), set_config('enable_hashjoin', 'off', true),"
-    b" set_config('enable_mergejoin', 'off', true)",
+    b" set_config('enable_mergejoin', 'off', true), set_config('enable_material', 'off', true)",
     (),
 )
 """For statements that find every row by an index, in its order. A planner without good statistics would rather read a

@@ -22,5 +22,5 @@ WHERE t.run_id = new.run_id
     AND t.generation = new.generation
     AND t.element = new.element
     AND t.token = new.token
-    AND t.status = 'running'
+    AND texteq(t.status, 'running')
 RETURNING 1;

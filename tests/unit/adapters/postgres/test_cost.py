@@ -12,7 +12,7 @@ from psycopg import AsyncCursor
 
 from fairlead.adapters.postgres import PostgresPersistence
 from fairlead.adapters.postgres.adaptation import adapt
-from fairlead.adapters.postgres.arrays import ints, texts
+from fairlead.adapters.postgres.arrays import Column, documents, ints, texts, times, uuids
 from fairlead.adapters.postgres.connecting import Connection
 from fairlead.adapters.postgres.database import Database, DatabaseSettings, Row, Sent
 from fairlead.adapters.postgres.statements import Statements
@@ -239,3 +239,48 @@ CLAIM = {
     "lease_until": START + timedelta(days=3651),
     "expired_before": START,
 }
+
+
+def test_outcomes_find_their_tasks_by_key_whatever_statistics_say(observer: psycopg.Connection[Any]) -> None:
+    """They are from before a burst, when nothing was running: each outcome would look at all that is now."""
+    adapt(observer)
+    observer.execute("ALTER TABLE fairlead.tasks SET (autovacuum_enabled = off)")
+    observer.execute(BURST, ("completed", None, None))
+    observer.execute("ANALYZE fairlead.tasks")
+    observer.execute(BURST, ("running", "worker", START))
+    rows = observer.execute("SELECT run_id::text FROM fairlead.tasks WHERE running LIMIT 200").fetchall()
+    ids = [run_id for (run_id,) in rows]
+
+    plan = plan_of(observer, "apply/tasks", _completed(ids), by_key=True)
+
+    assert rows_read(plan)["tasks"] == 200
+
+
+BURST = """
+INSERT INTO fairlead.tasks (run_id, step, generation, element, flow_id, queue, priority, created_at, ready_at, status,
+    token, attempts, losses, worker, lease_until)
+SELECT gen_random_uuid(), 'pack', 1, 0, 1, 'default', 0, now(), now(), status, 1, 1, 0, worker, until
+FROM generate_series(1, 1000), (VALUES (%s, %s::text, %s::timestamptz)) AS given (status, worker, until)
+"""
+"""A thousand tasks of one status."""
+
+
+def _completed(ids: Sequence[str]) -> dict[str, Column]:
+    """What `apply/tasks` takes for the outcomes of one task of each run."""
+    ones = ints([1] * len(ids))
+    return {
+        "task_runs": uuids(ids),
+        "task_steps": texts(["pack"] * len(ids)),
+        "task_generations": ones,
+        "task_elements": ints([0] * len(ids)),
+        "task_tokens": ones,
+        "task_statuses": texts(["completed"] * len(ids)),
+        "task_settled_tokens": ones,
+        "task_attempts": ones,
+        "task_losses": ints([0] * len(ids)),
+        "task_ready_ats": times([None] * len(ids)),
+        "task_ended_ats": times([START] * len(ids)),
+        "task_outputs": documents([b"1"] * len(ids)),
+        "task_errors": documents([None] * len(ids)),
+        "task_reasons": texts([None] * len(ids)),
+    }
