@@ -18,7 +18,7 @@ SEEDS: Mapping[str, int] = {
     "what a repeated settle had handed over": 43,
     "one dangerous task at a time": 24,
     "outputs are given to others once recorded": 50,
-    "recall after an unknown claim": 3,
+    "recall after an unknown claim": 0,
     "the sweep of lost messages": 6,
     "the reaper": 0,
     "the end of waits": 0,
