@@ -30,7 +30,7 @@ from ...kernel.references import INLINE_BYTES_MAX
 from ...ports import Ports
 from ...ports.errors import AdapterError, UsageError
 from ...ports.records import Lease
-from ...ports.scheduler import KeptCommand
+from ...ports.scheduler import KeptCommand, ScheduledCommand
 from ...ports.statuses import TERMINAL_RUN
 from ..virtual import LoopClock, TurnThreads, VirtualLoop
 from .checks import RowChecks
@@ -81,6 +81,21 @@ class Broken(AssertionError):
 
 class NotOver(Broken):
     """Nothing fails any more, and what was begun does not end."""
+
+
+class _Scheduler(MemoryScheduler):
+    """Remembers what is put back: of two firings in one moment only the second is seen."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.commands: list[ScheduledCommand] = []
+
+    async def put_back(self, kept: KeptCommand, command: ScheduledCommand) -> bool:
+        """Put a command back."""
+        done = await super().put_back(kept, command)
+        if done:
+            self.commands.append(command)
+        return done
 
 
 class World:
@@ -138,7 +153,7 @@ class World:
         )
         self._leases = LeaseChecks(self._rows, self.ledger, self.clock)
         self.blobs = KeptBlobs(self.clock, self._rows, self._break)
-        self._scheduler = MemoryScheduler(self._rows)
+        self._scheduler = _Scheduler(self._rows)
         self._transport = MemoryTransport(self.clock) if setting.delivers else MemoryWakeups(self.clock)
         self._ids = SequentialIds()
         self._inline_bytes_max = inline_bytes_max
@@ -281,6 +296,11 @@ class World:
     def scheduled(self, name: str) -> KeptCommand | None:
         """What is scheduled under a name."""
         return self._rows.scheduled.get(name)
+
+    @property
+    def put_back(self) -> Sequence[ScheduledCommand]:
+        """All scheduled commands that were put back so far, each as it was then."""
+        return self._scheduler.commands
 
     @property
     def has_dead_letters(self) -> bool:

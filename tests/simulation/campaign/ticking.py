@@ -21,9 +21,17 @@ from fairlead.hosts.simulation.world import World
 from fairlead.hosts.virtual import START
 from fairlead.kernel import Flow, Kernel, RunStatus
 from fairlead.kernel.cron import Cron
-from fairlead.kernel.entries import entry_of
 from fairlead.kernel.errors import DeferredNotFound
-from fairlead.kernel.schedules import CATCH_UPS, CatchUp, CronEntry, LeftOut, cancel_name, cron_name, tick_key
+from fairlead.kernel.schedules import (
+    CATCH_UPS,
+    CatchUp,
+    CronEntry,
+    LeftOut,
+    cancel_name,
+    cron_name,
+    read_entry,
+    tick_key,
+)
 from fairlead.ports.reading import RunFilter, RunRecord
 
 SLUG = "ticked"
@@ -40,7 +48,7 @@ DEFERRED_MAX = 3
 WITHIN_S = 60.0
 
 LOOK_S = 1.0
-"""How often is looked at what a schedule has left out: more often than it does."""
+"""How often is looked whether what was scheduled is done."""
 
 
 @define
@@ -73,8 +81,6 @@ class Ticking:
     flow: Flow[Any] = field(init=False)
     deferred: list[_Deferred] = field(factory=list[_Deferred])
     created_at: datetime | None = None
-    left_out: dict[LeftOut, None] = field(factory=dict[LeftOut, None])
-    """All that the schedule has told of."""
     runs: int = 0
 
     def __attrs_post_init__(self) -> None:
@@ -109,7 +115,7 @@ class Ticking:
     async def _tick(self, world: World) -> None:
         await self._write(world)
         async with asyncio.TaskGroup() as acts:
-            acts.create_task(self._look(world))
+            acts.create_task(self._until_done(world))
             for _ in range(self.rewrites):
                 acts.create_task(self._rewrite(world))
 
@@ -128,14 +134,11 @@ class Ticking:
         await asyncio.sleep(self.random.uniform(0, (self.until - START).total_seconds()))
         await self._write(world)
 
-    async def _look(self, world: World) -> None:
-        """Note what is left out, until the schedule is done with all ticks of this year."""
+    async def _until_done(self, world: World) -> None:
+        """Wait until the schedule is done with all ticks of this year."""
         while True:
             kept = world.scheduled(cron_name(NAME))
             assert kept is not None, "nobody removes it"
-            entry = entry_of(kept, CronEntry)
-            if entry.left_out is not None:
-                self.left_out[entry.left_out] = None
             due_at = kept.scheduled.due_at
             if world.clock.now() > self.until and due_at is not None and due_at > self.until + timedelta(days=1):
                 return
@@ -190,7 +193,7 @@ class Ticking:
         if doubled := [key for key, count in keys.items() if count > 1]:
             yield f"I22: there are several runs of {doubled}"
         by_key = {run.key: run for run in runs}
-        for problem in self._of_ticks(by_key):
+        for problem in self._of_ticks(by_key, _left_out(world)):
             yield problem
         for deferred in self.deferred:
             error = timedelta(seconds=clock_error_s(world.setting.weather))
@@ -200,16 +203,22 @@ class Ticking:
             if run.status is not RunStatus.COMPLETED:
                 yield f"the run of {run.key} ended as {run.status}"
 
-    def _of_ticks(self, by_key: dict[str | None, RunRecord]) -> Iterator[str]:
+    def _of_ticks(self, by_key: dict[str | None, RunRecord], left_out: Sequence[LeftOut]) -> Iterator[str]:
         assert self.created_at is not None, "its client was told"
         ticks = {tick_key(NAME, tick): tick for tick in Cron(self.cron).between(self.created_at, self.until)}
         for key, tick in ticks.items():
-            told = any(each.first <= tick <= each.last for each in self.left_out)
+            told = any(each.first <= tick <= each.last for each in left_out)
             if key not in by_key and (self.catch_up == "all" or not told):
-                yield f"70: no run for {tick}; catch_up is {self.catch_up!r}, left out are {[*self.left_out]}"
+                yield f"70: no run for {tick}; catch_up is {self.catch_up!r}, left out are {left_out}"
         others = by_key.keys() - ticks.keys() - {deferred.key for deferred in self.deferred}
         if others:
             yield f"70: there are runs of no tick: {sorted(map(str, others))}"
+
+
+def _left_out(world: World) -> list[LeftOut]:
+    """All that the schedule has told of."""
+    entries = [read_entry(each.command) for each in world.put_back if each.name == cron_name(NAME)]
+    return [entry.left_out for entry in entries if isinstance(entry, CronEntry) and entry.left_out is not None]
 
 
 def _of_deferred(deferred: _Deferred, run: RunRecord | None, clock_error: timedelta) -> Iterator[str]:
