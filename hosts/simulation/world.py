@@ -31,7 +31,7 @@ from ...ports import Ports
 from ...ports.errors import AdapterError, UsageError
 from ...ports.records import Lease
 from ...ports.scheduler import KeptCommand, ScheduledCommand
-from ...ports.statuses import TERMINAL_RUN
+from ...ports.statuses import TERMINAL_RUN, RunStatus
 from ..virtual import LoopClock, TurnThreads, VirtualLoop
 from .checks import RowChecks
 from .clocks import MachineClock, clock_error_s
@@ -252,8 +252,10 @@ class World:
                     ]
                 )
             self._jump(standing)
-            states, is_quiet = self.checks.states, acting.done() and self._is_quiet(standing)
+            states, runs = self.checks.states, len(self._rows.runs)
+            is_quiet = acting.done() and self._is_quiet(standing)
             await asyncio.sleep(LOOK_S)
+            is_quiet = is_quiet and len(self._rows.runs) == runs  # what is old may be removed
             if is_quiet and self.checks.states != states:
                 self._break([f"I36: something was written while everything waits until {standing.next_at}"])
             patience.spend(standing, LOOK_S)
@@ -291,7 +293,12 @@ class World:
 
     def has_ended(self, run_id: str) -> bool:
         """Whether a run stands in a terminal status."""
-        return self._rows.runs[run_id].row.status in TERMINAL_RUN
+        return self.status_of(run_id) in TERMINAL_RUN
+
+    def status_of(self, run_id: str) -> RunStatus | None:
+        """How a run stands; None where there is none."""
+        stored = self._rows.runs.get(run_id)
+        return None if stored is None else stored.row.status
 
     def scheduled(self, name: str) -> KeptCommand | None:
         """What is scheduled under a name."""

@@ -16,7 +16,6 @@ from typing import Any
 
 from attrs import define, field
 
-from fairlead.hosts.simulation.clocks import clock_error_s
 from fairlead.hosts.simulation.world import World
 from fairlead.hosts.virtual import START
 from fairlead.kernel import Flow, Kernel, RunStatus
@@ -33,6 +32,7 @@ from fairlead.kernel.schedules import (
     tick_key,
 )
 from fairlead.ports.reading import RunFilter, RunRecord
+from fairlead.ports.statuses import TERMINAL_RUN
 
 SLUG = "ticked"
 NAME = "by the clock"
@@ -64,8 +64,10 @@ class _Deferred:
     name: str | None = None
     withdrawn: bool = False
     """Whether its client was told so."""
-    cancelled_at: datetime | None = None
-    """When the cancel was carried out at the latest."""
+    left: RunStatus | None = None
+    """How its run stood when the cancel had been carried out; None where there was none."""
+    cancelled: bool = False
+    """Whether it had been."""
 
 
 @define
@@ -181,7 +183,7 @@ class Ticking:
         assert deferred.run_id is not None, "its client was told"
         while world.scheduled(cancel_name(deferred.run_id)) is not None:  # noqa: ASYNC110 as a client would that polls
             await asyncio.sleep(LOOK_S)
-        deferred.cancelled_at = world.clock.now()
+        deferred.cancelled, deferred.left = True, world.status_of(deferred.run_id)
 
     # What must hold at the end
 
@@ -196,8 +198,7 @@ class Ticking:
         for problem in self._of_ticks(by_key, _left_out(world)):
             yield problem
         for deferred in self.deferred:
-            error = timedelta(seconds=clock_error_s(world.setting.weather))
-            for problem in _of_deferred(deferred, by_key.pop(deferred.key, None), error):
+            for problem in _of_deferred(deferred, by_key.pop(deferred.key, None)):
                 yield f"{deferred.key}: {problem}"
         for run in by_key.values():
             if run.status is not RunStatus.COMPLETED:
@@ -221,7 +222,7 @@ def _left_out(world: World) -> list[LeftOut]:
     return [entry.left_out for entry in entries if isinstance(entry, CronEntry) and entry.left_out is not None]
 
 
-def _of_deferred(deferred: _Deferred, run: RunRecord | None, clock_error: timedelta) -> Iterator[str]:
+def _of_deferred(deferred: _Deferred, run: RunRecord | None) -> Iterator[str]:
     """P6: nothing starts after an acknowledged cancel."""
     if run is None:
         if deferred.fate == "runs":
@@ -231,13 +232,13 @@ def _of_deferred(deferred: _Deferred, run: RunRecord | None, clock_error: timede
         yield f"its client was told of run {deferred.run_id}, and it is {run.id}"
     if deferred.withdrawn:
         yield "P6: its start was withdrawn, and there is its run"
-    if deferred.cancelled_at is None:
+    if not deferred.cancelled:
         if run.status is not RunStatus.COMPLETED:
             yield f"it ended as {run.status}"
-        return
-    ended_at = run.ended_at or datetime.max.replace(tzinfo=START.tzinfo)
-    if run.status is not RunStatus.CANCELLED and ended_at > deferred.cancelled_at + clock_error:
-        yield f"P6: its deadline was carried out by {deferred.cancelled_at}, and it ended as {run.status} at {ended_at}"
+    elif deferred.left is None:
+        yield f"P6: its deadline was carried out before there was a run, and there is one, {run.status}"
+    elif deferred.left not in TERMINAL_RUN:
+        yield f"P6: its deadline was carried out, and it was {deferred.left} after that, and is {run.status}"
 
 
 def _flow() -> Flow[Any]:
