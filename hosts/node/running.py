@@ -107,7 +107,7 @@ class Running:
         self._flush(self._flushes)
 
     def _flush(self, sinks: Iterable[str]) -> None:
-        for name in sinks:
+        for name in sorted(sinks):
             self._flushes[name].occasion.arise()
 
     async def stop(self, *, exiting: bool) -> None:

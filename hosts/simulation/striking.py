@@ -232,6 +232,10 @@ class Calls:
     async def aclose(self) -> None:
         """What is shared stays open."""
 
+    def __repr__(self) -> str:
+        """As errors name it: no address, or no two processes would tell the same of a seed."""
+        return self._name
+
 
 class StruckPersistence(Calls):
     """`Persistence` whose calls, transactions' calls and commits may be struck."""
