@@ -327,7 +327,7 @@ class _Call:
         self._claim_margin_s = claim_margin_s
         self._stop_margin_s = stop_margin_s
         self._beside = beside
-        self._settling: list[asyncio.Task[None]] = []
+        self._settling: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._over = False
         worker.short_of_time = lambda: time.left_s() < claim_margin_s
@@ -336,7 +336,7 @@ class _Call:
     def begin(self) -> None:
         """Beat, settle and watch the time from now on; where there is no thread to be had, none of it."""
         self._beside.start()
-        self._settling = [asyncio.create_task(settler.run()) for settler in self.worker.settlers.all]
+        self._settling = asyncio.create_task(self.worker.settler.run())
         if self._time.bounded:
             self._watch_time()
 
@@ -401,14 +401,13 @@ class _Call:
             await within(self._settle_s, isolated({"recall": self.ticks.recall}))
             await within(worker.cancel_grace_s, worker.until_stopped())
             worker.end_settling()
-            if self._settling:
-                await asyncio.wait(self._settling, timeout=self._settle_s)
+            if self._settling is not None:
+                await asyncio.wait([self._settling], timeout=self._settle_s)
         finally:
             self._unfinished = len(worker.held)
-            for task in self._settling:
-                task.cancel()
-            if self._settling:
-                await asyncio.wait(self._settling)
+            if self._settling is not None:
+                self._settling.cancel()
+                await asyncio.wait([self._settling])
             await self._beside.stop()
             await worker.close()
         for lease in worker.held:  # recovers 21, 47: a task cannot be given back in time

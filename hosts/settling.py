@@ -37,8 +37,8 @@ SETTLE_BYTES_MAX = 32 * 2**20
 MISSES_MAX = 3
 """How often an outcome waits for the next batch because its run was locked; then its run is set apart."""
 
-APART_AT_A_TIME = 2
-"""Runs set apart that one settler settles at a time: each keeps a connection while it waits, out of a pool of ten."""
+APART_AT_A_TIME = 3
+"""Runs set apart that are settled at a time: each keeps a connection while it waits, out of a pool of ten or so."""
 
 MISS_PAUSE_S = 0.002
 """The pause before a batch of nothing but outcomes that were deferred: about as long as a transaction takes."""

@@ -29,7 +29,6 @@ from .loading import Loading
 from .notebook import AttemptNotes, Notebook
 from .outcomes import host_failed, released
 from .payloads import Payloads
-from .settlers import Settlers
 from .settling import Settler
 from .slots import Slots
 from .spilling import Spilling
@@ -63,8 +62,6 @@ class WorkerOptions:
     lease_duration: timedelta
     cancel_grace_s: float
     """How long a handler that was stopped may take to end before its slot is given to another."""
-    settlers: int = 1
-    """How many batches of outcomes it records at a time."""
     kept_bytes_max: int = field(default=KEPT_BYTES_MAX)
     new_threads: NewThreads = field(default=HandlerThreads)
     new_executables: NewExecutables = field(default=Executables)
@@ -97,9 +94,7 @@ class Worker:
         self.slots = Slots(options.concurrency, attempts_max=attempts_max)
         self.held: dict[Lease, Execution] = {}
         """Changed by this worker's loop alone."""
-        self.settlers = Settlers(
-            [Settler(kernel, self, self.slots, Backoff(self.random)) for _ in range(options.settlers)]
-        )
+        self.settler = Settler(kernel, self, self.slots, Backoff(self.random))
         self.when_overflowed: Callable[[], None] = lambda: None
         self.when_put_off: Callable[[], None] = lambda: None
         self.started = 0
@@ -148,9 +143,9 @@ class Worker:
     @property
     def congested(self) -> bool:
         """Whether so many outcomes wait for the store that nothing more should be claimed."""
-        settlers, total = self.settlers, self.slots.total
-        apart = settlers.unsettled_apart
-        together = settlers.unsettled - apart + self._awaiting_notes
+        settler, total = self.settler, self.slots.total
+        apart = settler.unsettled_apart
+        together = settler.unsettled - apart + self._awaiting_notes
         return together >= UNSETTLED_PER_SLOT * total or apart >= APART_PER_SLOT * total
 
     def leases(self) -> tuple[Lease, ...]:
@@ -233,7 +228,7 @@ class Worker:
             execution.refuse(error)
         else:
             self._free_slot()
-            self.settlers.add(host_failed(task, error), lease)
+            self.settler.add(host_failed(task, error), lease)
 
     @contextmanager
     def asking(self) -> Generator[None]:
@@ -315,7 +310,7 @@ class Worker:
         keeps_slot = free and continues and not (executable.is_map and self.slots.contended)
         if free and not keeps_slot:
             self.slots.give(1)
-        settle = partial(self.settlers.add, outcome, execution.lease, keeps_slot=keeps_slot)
+        settle = partial(self.settler.add, outcome, execution.lease, keeps_slot=keeps_slot)
         if execution.notes is None:
             settle()
         else:
@@ -344,7 +339,7 @@ class Worker:
         """Let settling end once everything is settled; what waits for notes waits no longer."""
         for notes in self.notebook.waiting():
             self._settle_without(notes)
-        self.settlers.close()
+        self.settler.close()
 
     def gone(self, execution: Execution, *, running: bool) -> None:
         """A handler that outlived its attempt has ended, or did not within its grace.
@@ -407,7 +402,7 @@ class Worker:
         """Give back attempts whose handlers cannot be stopped. Only for a process that ends right after."""
         stuck = [execution for execution in self.held.values() if not execution.ended]
         for execution in stuck:  # recovers 18: the process ends, and threads with it
-            self.settlers.add(released(execution.claimed), execution.lease)
+            self.settler.add(released(execution.claimed), execution.lease)
         return len(stuck)
 
     async def until_empty(self) -> None:

@@ -31,12 +31,6 @@ logger = logging.getLogger(__name__)
 CONCURRENCY_MAX = 10_000
 """Slots of one host: past this a process is better started twice."""
 
-SETTLERS_MAX = 8
-"""Each keeps a connection busy."""
-
-SLOTS_OF_TWO_SETTLERS = 100
-"""From so many slots on, half of them make batches that are large enough to be worth a transaction of their own."""
-
 
 class NodeHost:
     """Runs a kernel's flows in this process; `async with NodeHost(kernel): …`, or `run_until_signal` in a worker.
@@ -56,8 +50,6 @@ class NodeHost:
             for longer than a lease loses it.
         new_threads: makes the threads in which plain functions run; tests in virtual time have their own.
         new_executables: makes what is called for the tasks of a kernel; tests put stubs in the place of handlers.
-        settlers: how many batches of outcomes are recorded at a time, so that the host goes on with one while the
-            database carries out another; None for one, or two from 100 slots on.
         poll_interval: the longest pause between two looks at the store when nothing wakes the host.
         drain_timeout: how long running handlers may take to end when the host stops.
         cancel_grace: how long a handler that was stopped may take to end before its slot is given to another.
@@ -81,7 +73,6 @@ class NodeHost:
         heartbeats: HeartbeatsIn = "thread",
         new_threads: NewThreads = HandlerThreads,
         new_executables: NewExecutables = Executables,
-        settlers: int | None = None,
         poll_interval: Duration = timedelta(seconds=1),
         drain_timeout: Duration = timedelta(seconds=30),
         cancel_grace: Duration = timedelta(seconds=5),
@@ -97,21 +88,17 @@ class NodeHost:
         self._poll_s = checked_duration("poll_interval", poll_interval, least_s=0.01)
         self._drain_s = checked_duration("drain_timeout", drain_timeout, least_s=0)
         self._sweep_s = checked_duration("sweep_interval", sweep_interval, least_s=0.1)
-        concurrency = checked_count("concurrency", concurrency, most=CONCURRENCY_MAX)
-        if settlers is None:
-            settlers = 2 if concurrency >= SLOTS_OF_TWO_SETTLERS else 1
         self.kernel = kernel
         self._resources = resources
         self._queues = checked_queues("queues", queues) or queues_of(kernel)
         self._options = WorkerOptions(
             worker=checked_worker(worker),
-            concurrency=concurrency,
+            concurrency=checked_count("concurrency", concurrency, most=CONCURRENCY_MAX),
             queues=self._queues,
             lease_duration=timedelta(seconds=lease_s),
             cancel_grace_s=checked_duration("cancel_grace", cancel_grace, least_s=0),
             new_threads=new_threads,
             new_executables=new_executables,
-            settlers=checked_count("settlers", settlers, most=SETTLERS_MAX),
         )
         self._running: Running | None = None
         self._changing = asyncio.Lock()

@@ -14,7 +14,6 @@ from ..beside import Beside
 from ..caring import Caretaker
 from ..claiming import Claiming
 from ..ending import SETTLE_S, within
-from ..settling import Settler
 from ..ticks import Ticks, isolated
 from ..worker import Worker
 from .caring import CareLoop
@@ -46,7 +45,7 @@ class Running:
         self._closing = False
         self._ticks = Ticks(worker, sweep_after=timedelta(seconds=sweep_s))
         self._receiver = Receiver(worker)
-        self._settling: list[asyncio.Task[None]] = []
+        self._settling: asyncio.Task[None] | None = None
         self._claims: list[asyncio.Task[None]] = []
         self._watching: asyncio.Task[None] | None = None
         self._flushing: dict[str, asyncio.Task[None]] = {}
@@ -74,7 +73,7 @@ class Running:
         )
         self._care = CareLoop(Caretaker(worker.kernel), worker.random)
         self._caring: asyncio.Task[None] | None = None
-        worker.settlers.on_settled(self._flush_soon)
+        worker.settler.when_settled = self._flush_soon
         worker.when_put_off = self._watch.hurry
 
     @property
@@ -85,15 +84,13 @@ class Running:
     def start(self) -> None:
         """Begin."""
         self._beside.start()
-        self._settling = [self._kept_settling(settler) for settler in self._worker.settlers.all]
+        settler, backoff = self._worker.settler, Backoff(self._worker.random)
+        settling = kept_up(settler.run, lambda: settler.closed or self._closing, backoff)
+        self._settling = asyncio.create_task(settling, name="fairlead-Settler")
         self._claims = [self._going(loop) for loop in self._claiming]
         self._watching = self._going(self._watch)
         self._caring = self._going(self._care)
         self._flushing = {name: self._going(flush) for name, flush in self._flushes.items()}
-
-    def _kept_settling(self, settler: Settler) -> asyncio.Task[None]:
-        going = kept_up(settler.run, lambda: settler.closed or self._closing, Backoff(self._worker.random))
-        return asyncio.create_task(going, name="fairlead-Settler")
 
     def _going(self, loop: Loop) -> asyncio.Task[None]:
         async def steps() -> None:
@@ -135,8 +132,8 @@ class Running:
         if exiting:
             worker.release_the_rest()
         worker.end_settling()
-        if self._settling:
-            await asyncio.wait(self._settling, timeout=SETTLE_S)
+        if self._settling is not None:
+            await asyncio.wait([self._settling], timeout=SETTLE_S)
         for lease, execution in worker.held.items():  # recovers 18: tasks are left to their leases
             what = "its outcome is not recorded" if execution.ended else "its handler still runs"
             logger.error("task %s: %s; its lease will run out", lease.key, what)
@@ -164,8 +161,8 @@ class Running:
         for loop in (*self._claiming, self._watch, self._care, *self._flushes.values()):
             loop.occasion.stop()
         self._closing = True
-        others = [task for task in (self._watching, self._caring) if task is not None]
-        ending = [*self._claims, *self._flushing.values(), *self._settling, *others]
+        others = (self._watching, self._caring, self._settling)
+        ending = [*self._claims, *self._flushing.values(), *(task for task in others if task is not None)]
         await asyncio.wait(ending, timeout=SETTLE_S)
         for task in ending:
             task.cancel()

@@ -49,7 +49,6 @@ class Hosting:
             heartbeats="loop",
             new_threads=self.new_threads,
             new_executables=self.new_executables,
-            settlers=setting.settlers,
         )
         async with host:
             await stopping.wait()

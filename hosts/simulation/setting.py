@@ -7,7 +7,7 @@ from random import Random
 
 from attrs import frozen
 
-from .faults import Faults, Weather, chance_beside
+from .faults import Faults, Weather
 
 LEASES_S = (5, 30)
 
@@ -35,8 +35,6 @@ class Setting:
     storm_s: float
     kills: int
     """How often a process may be killed or stand still for longer than its leases."""
-    settlers: int = 1
-    """How many batches of outcomes a host records at a time."""
 
     @classmethod
     def drawn(cls, faults: Faults, random: Random, *, kills_max: int) -> Setting:
@@ -51,7 +49,6 @@ class Setting:
             delivers=random.random() < 0.5,
             storm_s=random.choice(STORM_S),
             kills=random.randint(1, kills_max),
-            settlers=chance_beside(random).choice((1, 1, 2)),
         )
 
     @classmethod

@@ -15,7 +15,6 @@ from msgspec.structs import replace
 
 from fairlead.adapters.memory import ManualClock
 from fairlead.hosts.backoff import Backoff
-from fairlead.hosts.settlers import Settlers
 from fairlead.hosts.settling import MISSES_MAX, SETTLE_BYTES_MAX, Settler
 from fairlead.hosts.slots import Slots
 from fairlead.kernel import CorruptionError, Kernel
@@ -115,11 +114,6 @@ class Script:
             return then(command)
 
         return answer
-
-    def settlers(self, count: int) -> Settlers:
-        """That many that share the host and the kernel of this script."""
-        kernel = cast(Kernel, self)
-        return Settlers([Settler(kernel, self, self.slots, Backoff(Random(1))) for _ in range(count)])
 
     async def finish(self) -> None:
         """Settle everything that was added."""
@@ -476,36 +470,3 @@ async def test_outputs_are_told_of_before_what_follows_and_only_where_they_count
     await script.finish()
 
     assert script.recorded_elements == told_before == [0]
-
-
-async def test_a_settler_does_not_wait_for_another(script: Script) -> None:
-    """While one batch is under way, outcomes of other runs are settled; those of its own runs wait for it."""
-    settlers, held = script.settlers(2), asyncio.Event()
-    answered = script.dispatch
-
-    async def dispatch(command: SettleTasks) -> Settlement:
-        if not held.is_set() and any(outcome.key.run_id == "run-0" for outcome in command.outcomes):
-            script.commands.append(command)
-            await held.wait()
-            return _all(Verdict.SETTLED)(command)
-        return await answered(command)
-
-    script.dispatch = dispatch  # type: ignore[method-assign]
-    running = [asyncio.create_task(settler.run()) for settler in settlers.all]
-    for element, run_id in enumerate(["run-0", "run-1"]):
-        outcome = _outcome(element, run_id)
-        settlers.add(outcome, _lease(outcome))
-    await until(lambda: script.verdicts)
-    for element, run_id in enumerate(["run-2", "run-3", "run-0"], start=2):
-        outcome = _outcome(element, run_id)
-        settlers.add(outcome, _lease(outcome))
-    await until(lambda: len(script.verdicts) == 2)
-
-    assert [element for element, _ in script.verdicts] == [1, 3]
-    assert settlers.unsettled == 3
-    held.set()
-    settlers.close()
-    async with asyncio.timeout(10):
-        await asyncio.gather(*running)
-    assert script.batches == [[0], [1], [3], [2, 4]]
-    assert settlers.unsettled == 0

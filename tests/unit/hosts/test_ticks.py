@@ -99,8 +99,8 @@ class World:
 
     async def __aexit__(self, *_: object) -> None:
         self.worker.stop_attempts()
-        self.worker.settlers.close()
-        await asyncio.gather(*(settler.run() for settler in self.worker.settlers.all))
+        self.worker.settler.close()
+        await self.worker.settler.run()
         await self.worker.until_empty()
         await self.worker.close()
         await self.kernel.aclose()
