@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -94,6 +93,7 @@ def worker(
     fairlead worker myapp.flows:kernel --resources myapp.wiring:resources
     fairlead worker myapp.flows:kernel --at-start myapp.flows:schedule
     """
+    from ..process import collect_rarely, new_runner
     from .resource_sources import find_resources
     from .serving import open_kernel
 
@@ -105,9 +105,10 @@ def worker(
         "lease_duration": lease_s,
         "drain_timeout": drain_s,
     }
-    with open_kernel(target, choice) as source, _runner() as runner:
+    with open_kernel(target, choice) as source, new_runner() as runner:
         kernel = source.make()
         resources = None if resources_target is None else find_resources(resources_target, kernel)
+        collect_rarely()
         runner.run(_work(target, kernel, options, resources, at_start))
 
 
@@ -160,12 +161,3 @@ def _require_work(target: str, kernel: Kernel, queues: Sequence[str] | None) -> 
             raise NothingToServe(
                 target, f"--queue: no step of its flows has the queue {queue!r}; {nearest(queue, named)}"
             )
-
-
-def _runner() -> asyncio.Runner:
-    """Runs the event loop: uvloop's where that is installed, since it costs less per round trip."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.Runner()
-    return asyncio.Runner(loop_factory=uvloop.new_event_loop)

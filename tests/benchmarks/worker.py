@@ -15,6 +15,7 @@ from typing import Any
 
 from fairlead.adapters.postgres import postgres_ports
 from fairlead.hosts.node import NodeHost
+from fairlead.hosts.process import collect_rarely, new_runner
 from fairlead.kernel import Kernel
 
 from .costs import StatementCounter
@@ -22,12 +23,8 @@ from .flows import FLOWS
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine as `fairlead worker` does: on uvloop, where that is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(work)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    """Run a coroutine on the event loop of `fairlead worker`."""
+    with new_runner() as runner:
         return runner.run(work)
 
 
@@ -52,4 +49,5 @@ def _say(message: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    collect_rarely()
     run(serve(sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])))
