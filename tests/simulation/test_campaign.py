@@ -14,7 +14,7 @@ from fairlead.hosts.simulation.faults import Faults
 from tests.simulation.campaign.corpus import CORPUS
 from tests.simulation.campaign.seed import play_seed
 
-BESIDE_SEEDS = 60
+BESIDE_SEEDS = 90
 """So many seeds have some of everything that goes on beside clients."""
 
 SEEDS_ALIKE = (*range(30), 95777)
