@@ -37,8 +37,9 @@ PLAN_BY_KEY = Statement(
     (),
 )
 """For statements that find every row by an index, in its order. A planner without good statistics would rather read a
-whole table, or everything that waits in an index in order to sort it; and one that overestimates a recursion would
-compile the statement first, which takes longer than running it. The settings end with the transaction."""
+whole table, or everything that waits in an index in order to sort it or to compare it with each row; and one that
+overestimates a recursion would compile the statement first, which takes longer than running it. The settings end with
+the transaction."""
 _END_WHEN_LONG = b"set_config('transaction_timeout', '%d', true)"
 """A host that falls silent inside a transaction (it is stopped, or has no power any more) would keep its locks for as
 long as TCP believes in its connection. The setting ends with the transaction. Limits for idle sessions do not help:

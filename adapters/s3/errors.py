@@ -61,6 +61,7 @@ class _Meaning:
 
 _NO_BUCKET = _Meaning(BucketMissing, "create it, or correct its name")
 _REGION = _Meaning(BlobsRefused, "set its region: region=…, or AWS_REGION")
+_LACKING = _Meaning(AdapterError, "the store lacks what is asked of it; puts need 'If-None-Match: *'")
 _CREDENTIALS = _Meaning(BlobsRefused, "check the credentials, and that this machine's clock is right")
 
 _CODES = {
@@ -73,7 +74,7 @@ _CODES = {
     "InvalidToken": _CREDENTIALS,
     "TokenRefreshRequired": _CREDENTIALS,
     "RequestTimeTooSkewed": _CREDENTIALS,
-    "NotImplemented": _Meaning(AdapterError, "the store lacks what is asked of it; puts need 'If-None-Match: *'"),
+    "NotImplemented": _LACKING,
     "EntityTooLarge": _Meaning(UnstorableValue, "the store takes no blob of this size in one request"),
 }
 """By the code in the store's answer."""
@@ -111,8 +112,9 @@ def translated(place: str, key: str | None = None) -> Generator[None]:
 
     try:
         yield
-    except (BaseError, OSError, NotImplementedError) as error:  # a missing blob is a FileNotFoundError
-        # recovers 61: the object store refuses or fails
+    # Of Python's own errors obstore raises FileNotFoundError for a missing blob, NotImplementedError for what a store
+    # lacks or was told not to do.
+    except (BaseError, OSError, NotImplementedError) as error:  # recovers 61: the object store refuses or fails
         raise translate(error, place, key) from error
 
 
@@ -122,7 +124,7 @@ def translate(error: Exception, place: str, key: str | None) -> AdapterError:
 
     text = str(error)
     told = f"{place}: {_told(text)}"
-    meaning = _meaning(text)
+    meaning = _LACKING if isinstance(error, NotImplementedError) else _meaning(text)
     if meaning is not None:
         return meaning.error(f"{told}; {meaning.advice}")
     if isinstance(error, obs.AlreadyExistsError):

@@ -305,7 +305,7 @@ class World:
         return self._rows.scheduled.get(name)
 
     @property
-    def put_back(self) -> Sequence[ScheduledCommand]:
+    def commands_put_back(self) -> Sequence[ScheduledCommand]:
         """All scheduled commands that were put back so far, each as it was then."""
         return self._scheduler.commands
 

@@ -220,7 +220,7 @@ class Ticking:
 
 def _left_out(world: World) -> list[LeftOut]:
     """All that the schedule has told of."""
-    entries = [read_entry(each.command) for each in world.put_back if each.name == cron_name(NAME)]
+    entries = [read_entry(each.command) for each in world.commands_put_back if each.name == cron_name(NAME)]
     return [entry.left_out for entry in entries if isinstance(entry, CronEntry) and entry.left_out is not None]
 
 

@@ -22,5 +22,6 @@ WHERE t.run_id = new.run_id
     AND t.generation = new.generation
     AND t.element = new.element
     AND t.token = new.token
+    -- As in tasks.sql, so that the planner believes nothing of it.
     AND texteq(t.status, 'suspended')
 RETURNING 1;

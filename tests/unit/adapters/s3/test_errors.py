@@ -75,6 +75,17 @@ async def test_a_store_without_conditional_writes_is_refused(
     proxy.plan([])
 
 
+async def test_a_store_that_is_told_to_write_without_conditions_is_refused() -> None:
+    """By its client, before anything is asked: the error says the same as for a store that cannot."""
+    blobs = s3_blobs("bucket", endpoint="http://127.0.0.1:9", options={**KEYS, "conditional_put": "disabled"})
+
+    with pytest.raises(AdapterError) as caught:
+        await blobs.put("key", b"data")
+
+    assert not caught.value.retryable
+    assert "If-None-Match" in str(caught.value)
+
+
 async def test_the_names_of_keys_mean_nothing(behind: ObjectBlobs, proxy: FaultyProxy) -> None:
     """An error is read from what the store says, not from the key that it names."""
     key = "NoSuchBucket/TimedOut/169.254.169.254/EntityTooLarge"
