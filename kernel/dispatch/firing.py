@@ -233,7 +233,8 @@ class Firing:
             tally.cancelled += (await self._dispatch(cancel)).took_effect
         except RunNotFound:  # recovers 62: the run is pruned, or not started yet and not to be any more
             if not await self._withdraw_start(entry.run_id):
-                with suppress(RunNotFound):  # recovers 62: a start is gone because it was carried out meanwhile
+                # recovers 62: a start is gone, perhaps because it was carried out meanwhile
+                with suppress(RunNotFound):
                     tally.cancelled += (await self._dispatch(cancel)).took_effect
         await self._scheduler.ack(kept)
 

@@ -523,7 +523,7 @@ PROOFS: Mapping[str, str] = {
         "tests/contract/behaviours/test_deferring.py::"
         "test_the_deadline_of_a_run_that_has_not_started_withdraws_its_start[memory-mail-7]"
     ),
-    "a start is gone because it was carried out meanwhile": (
+    "a start is gone, perhaps because it was carried out meanwhile": (
         "tests/contract/behaviours/test_deferring.py::"
         "test_a_deadline_counts_although_the_run_starts_while_it_is_looked_for[memory-None]"
     ),
