@@ -10,6 +10,7 @@ import logging
 import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from ...ports.errors import AdapterError
 from .timeline import Timeline
@@ -34,7 +35,9 @@ class Logs(logging.Handler):
         self._unforeseen = unforeseen
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell it."""
+        """Tell it, unless it comes from another world: one that hung goes on in its thread when it is let go."""
+        if _HEARS.get() not in (self, None):
+            return
         self._timeline.note("log", f"{record.levelname}: {record.getMessage()}")
         for error in _errors(record):
             if not isinstance(error, FORESEEN) and _is_ours(error):
@@ -43,24 +46,44 @@ class Logs(logging.Handler):
     @contextmanager
     def kept(self) -> Generator[None]:
         """Let all that is logged come here, and nowhere else."""
-        with logging_restored() as log:
-            log.addHandler(self)
-            log.propagate = False
-            log.setLevel(logging.WARNING)
+        log, restore = logging.getLogger(PACKAGE), _restoring()
+        log.addHandler(self)
+        log.propagate = False
+        log.setLevel(logging.WARNING)
+        mine = _HEARS.set(self)
+        try:
             yield
+        finally:
+            _HEARS.reset(mine)
+            if self in log.handlers:  # else this world hung, was given up, and another may be heard by now
+                restore()
+
+
+_HEARS: ContextVar[Logs | None] = ContextVar("fairlead_hears", default=None)
+"""Who hears what is logged here: context variables carry it on into tasks and the threads of handlers."""
 
 
 @contextmanager
-def logging_restored() -> Generator[logging.Logger]:
+def logging_restored() -> Generator[None]:
     """Leave the framework's logger as it was, also where a world was left whose code hangs."""
+    restore = _restoring()
+    try:
+        yield
+    finally:
+        restore()
+
+
+def _restoring() -> Callable[[], None]:
+    """What makes the framework's logger what it is now."""
     log = logging.getLogger(PACKAGE)
     propagate, level, handlers = log.propagate, log.level, list(log.handlers)
-    try:
-        yield log
-    finally:
+
+    def restore() -> None:
         log.propagate = propagate
         log.setLevel(level)
         log.handlers[:] = handlers
+
+    return restore
 
 
 def _errors(record: logging.LogRecord) -> Iterator[BaseException]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
@@ -159,6 +159,7 @@ class World:
         self._inline_bytes_max = inline_bytes_max
         self._prepared = prepared
         self._threads: list[TurnThreads] = []
+        self._open = ExitStack()
         self._broken: asyncio.Future[None] | None = None
         self._stragglers: Sequence[Incarnation] = ()
         """Processes that stand still while the world is healed."""
@@ -187,8 +188,7 @@ class World:
             Broken: a promise does not hold.
             Deadlock: nothing can go on.
         """
-        with self._logs.kept():
-            return self.loop.run_until_complete(self._watched(acting))
+        return self.loop.run_until_complete(self._watched(acting))
 
     async def _watched(self, course: Coroutine[Any, Any, T]) -> T:
         self._broken = self.loop.create_future()
@@ -468,12 +468,13 @@ class World:
     # Ends
 
     def __enter__(self) -> Self:
+        self._open.enter_context(self._logs.kept())
         return self
 
     def __exit__(self, *_: object) -> None:
         """Take everything apart. What handlers do now is not looked at any more."""
         self.timeline.close()
-        with self._logs.kept():
+        with self._open:
             for machine in self.machines:
                 machine.kill()
             for threads in self._threads:

@@ -633,6 +633,31 @@ def test_a_handler_that_hangs_is_reported(handler: Any) -> None:
         GOES_ON.set()
 
 
+COURSES_WITHOUT_FAULTS = 2
+"""How often a flow is played before its first seed."""
+
+
+def test_a_world_that_hung_is_not_heard_in_the_next() -> None:
+    """Its thread takes it apart once its handler goes on, and its hosts complain of that."""
+    GOES_ON.clear()
+    before = set(threading.enumerate())
+    with pytest.raises(RealTimeLimit):
+        simulate(_drawing(_hangs_in_the_loop), 1, seeds=1, real_limit=0.5)
+    hung = set(threading.enumerate()) - before
+    assert hung
+    calls: list[int] = []
+
+    def lets_it_go(input: int) -> int:
+        calls.append(input)
+        if len(calls) > COURSES_WITHOUT_FAULTS:
+            GOES_ON.set()
+            for thread in hung:
+                thread.join()
+        return input
+
+    assert _digest(_drawing(lets_it_go)) == _digest(_drawing(lets_it_go))
+
+
 FAILING = """
 async def fails(input: int) -> int:
     raise ValueError("no")
@@ -643,13 +668,18 @@ def _digest_of(file: str) -> str:
     """The trace of a run whose handler stands in some file, and fails."""
     code: dict[str, Any] = {}
     exec(compile(FAILING, file, "exec"), code)
-    flow, digests = Flow[Any]("fails", version=1, input=int, max_attempts=2), list[str]()
+    flow = Flow[Any]("fails", version=1, input=int, max_attempts=2)
     flow.step(code["fails"])
+    return _digest(flow, expects=RunStatus.FAILED)
+
+
+def _digest(flow: Flow[Any], **options: Any) -> str:
+    digests = list[str]()
 
     def noted(outcome: Outcome) -> None:
         digests.append(outcome.digest)
 
-    simulate(flow, 1, seeds=[3], invariants=[noted], expects=RunStatus.FAILED)
+    simulate(flow, 1, seeds=[3], invariants=[noted], **options)
     return digests[-1]
 
 
