@@ -116,8 +116,8 @@ class Transaction(Protocol):
 
         A cancellation meets what is live after all other changes: of a run its steps and tasks, of a step its tasks.
         An update whose guard refuses (a task no longer `running` under its token, a row that is missing) raises
-        `CorruptionError`, and nothing of the transaction remains. A task that is updated to another status loses its
-        lease; one that goes back to `queued` through lease loss loses its `worker` too.
+        `CorruptionError`, here or when the block ends, and nothing of the transaction remains. A task that is updated
+        to another status loses its lease; one that goes back to `queued` through lease loss loses its `worker` too.
         """
         ...
 

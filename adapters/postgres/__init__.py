@@ -4,9 +4,10 @@ Overview. `postgres_ports(source)` gives one adapter for each port over one data
 creates the schema's tables and upgrades them. The statements are files in `sql/`; the tables are described once more
 as SQLAlchemy metadata in `schema`, for an application's own migrations and queries.
 
-Settling. A transaction of the kernel takes three round trips: BEGIN with all locks and reads, all writes as one
+Settling. A transaction of the kernel takes two round trips: BEGIN with all locks and reads; all writes as one
 statement of arrays, COMMIT. Locks are taken first, in order of run id, skipping what others hold; what they protect is
-read by later statements, whose snapshots are younger. Guards count the rows they let pass.
+read by later statements, whose snapshots are younger. Guards count the rows they let pass, in the statement itself:
+nothing is committed unless all do.
 
 Claiming. Candidates are ranked along an index without locks, and locked one by one in that order with SKIP LOCKED.
 Nothing that cannot be claimed (another flow's tasks, tasks that wait for their time) is ever scanned.

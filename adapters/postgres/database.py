@@ -160,12 +160,13 @@ class Database:
         (answer,) = await self.exchange(connection, [(self.statements[name], parameters)])
         return await _rows(answer)
 
-    async def commit(self, connection: Connection) -> None:
-        """Commit. A transaction that an error had ended already is not taken for a commit."""
+    async def commit(self, connection: Connection, last: Sequence[Sent] = ()) -> None:
+        """Commit, in one round trip with the last statements of the transaction. One that an error had ended already
+        is not taken for a commit."""
         with translated(committing=True):
             async with asyncio.timeout(self.settings.deadline_s):
-                cursor = await connection.execute(COMMIT.text)
-        if cursor.statusmessage != "COMMIT":  # recovers 29: a commit commits nothing
+                *_, committed = await _pipelined(connection, [*last, (COMMIT, NONE)])
+        if committed.statusmessage != "COMMIT":  # recovers 29: a commit commits nothing
             raise AdapterError("the transaction had failed before its commit, and was rolled back", retryable=True)
 
     async def roll_back(self, connection: Connection) -> None:

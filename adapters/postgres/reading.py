@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -71,20 +71,20 @@ class RunReading:
         """The inputs of `runs`, the outputs and the states asked for. What was recorded never changes again."""
         inputs = sorted({run_id for run_id in runs if is_run_id(run_id)})
         requests = [request for request in dict.fromkeys(outputs) if is_run_id(request.run_id)]
-        sent = [
-            (self._database.statements["read_inputs"], {"runs": uuids(inputs)}),
-            (self._database.statements["read_outputs"], _output_columns(requests)),
-        ]
         keys = [key for key in dict.fromkeys(states) if is_run_id(key.run_id)]
+        wanted: dict[str, Parameters] = {}
+        if inputs:
+            wanted["read_inputs"] = {"runs": uuids(inputs)}
+        if requests:
+            wanted["read_outputs"] = _output_columns(requests)
         if keys:
-            sent.append((self._database.statements["read_states"], key_columns(keys)))
-        async with self._database.connection() as connection:
-            of_runs, of_steps, *of_tasks = await self._database.exchange(connection, sent)
-            return Payloads(
-                runs={row[0]: RunPayload(input=row[1], config=row[2]) for row in await of_runs.fetchall()},
-                outputs=_step_outputs(requests, await of_steps.fetchall()),
-                states={keys[row[0] - 1]: row[1] for answer in of_tasks for row in await answer.fetchall()},
-            )
+            wanted["read_states"] = key_columns(keys)
+        found = await self._together(wanted)
+        return Payloads(
+            runs={row[0]: RunPayload(input=row[1], config=row[2]) for row in found.get("read_inputs", ())},
+            outputs=_step_outputs(requests, found.get("read_outputs", [])),
+            states={keys[row[0] - 1]: row[1] for row in found.get("read_states", ())},
+        )
 
     async def read_output_page(self, page: OutputPage) -> StepOutput | None:
         """Consecutive outputs of a step's tasks, as many as fit.
@@ -101,6 +101,16 @@ class RunReading:
     async def read_signals(self, run_id: str) -> Sequence[SignalRow]:
         """The signals that were sent to a run, consumed or kept."""
         return [signal_row(row) for row in await self._of_run("read_signals", run_id)]
+
+    async def _together(self, wanted: Mapping[str, Parameters]) -> dict[str, list[Row]]:
+        """What several statements find, in one round trip."""
+        if not wanted:
+            return {}
+        statements = self._database.statements
+        async with self._database.connection() as connection:
+            sent = [(statements[name], parameters) for name, parameters in wanted.items()]
+            answers = await self._database.exchange(connection, sent)
+            return {name: await answer.fetchall() for name, answer in zip(wanted, answers, strict=True)}
 
     async def _of_run(self, name: str, run_id: str, **more: object) -> list[Row]:
         if not is_run_id(run_id):

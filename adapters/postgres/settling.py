@@ -24,12 +24,12 @@ from ...ports.changes import (
     Suspension,
     TaskUpdate,
 )
-from ...ports.errors import CorruptionError
+from ...ports.errors import CorruptionError, FairleadError
 from ...ports.outbox import shard_of
 from .arrays import Column, documents, ints, texts, times, uuids
 from .database import Row, Sent
 from .rows import key_columns
-from .statements import Statements
+from .statements import WROTE, Statements
 
 
 class Part(NamedTuple):
@@ -46,24 +46,24 @@ def parts_of(changes: Changes) -> list[Part]:
 
 
 def sent_of(parts: Sequence[Part], statements: Statements) -> Sent:
-    """All parts as one statement that answers with the number of rows each wrote."""
-    parameters: dict[str, object] = {}
+    """All parts as one statement, which fails unless every guard lets every row pass."""
+    parameters: dict[str, object] = {"expected": ints([part.rows for part in parts])}
     for part in parts:
         parameters.update(part.parameters)
     return statements.together(tuple(f"apply/{part.name}" for part in parts)), parameters
 
 
-def check_counts(parts: Sequence[Part], written: Sequence[int]) -> None:
-    """Every guard let every row pass.
-
-    Raises:
-        CorruptionError: one did not.
-    """
-    for part, count in zip(parts, written, strict=True):
+def refusal_of(parts: Sequence[Part], error: FairleadError) -> CorruptionError | None:
+    """Which guard of these parts did not let every row pass, where that is what the error is about."""
+    found = WROTE.search(str(error))
+    if found is None:
+        return None
+    for part, count in zip(parts, map(int, found[1].split(",")), strict=True):
         if count != part.rows:  # recovers 28: rows are not as they were read
-            raise CorruptionError(
-                f"writing {part.name.replace('_', ' ')}: {part.rows} rows expected, {count} found as they should be",
+            return CorruptionError(
+                f"writing {part.name.replace('_', ' ')}: {part.rows} rows expected, {count} found as they should be"
             )
+    return None
 
 
 def resumptions_sent(rows: Sequence[Resumption], statements: Statements) -> Iterator[Sent]:

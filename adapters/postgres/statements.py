@@ -63,6 +63,14 @@ def numbered(sql: str) -> Statement:
     return Statement(text.encode(), tuple(names))
 
 
+_GUARD = """SELECT CASE WHEN wrote.rows = %(expected)s THEN 1 ELSE ('wrote ' || wrote.rows::text)::integer END
+FROM (SELECT ARRAY[counts] AS rows) AS wrote"""
+"""Fails in the server, so that a COMMIT that was sent along commits nothing: text is no integer."""
+
+WROTE = re.compile(r"wrote \{([\d,]+)\}")
+"""What the message of that error says, in whatever language the server speaks: how many rows each part wrote."""
+
+
 class Statements:
     """The statements of one schema, by the names of their files."""
 
@@ -100,7 +108,8 @@ class Statements:
         return found
 
     def together(self, names: tuple[str, ...]) -> Statement:
-        """Several writing statements, each ending in RETURNING, as one that answers how many rows each wrote.
+        """Several writing statements, each ending in RETURNING, as one that fails unless each writes as many rows as
+        the parameter `expected` says; see `WROTE`.
 
         One statement is parsed, sent and answered at a fraction of what several cost. Its parts see one snapshot and
         write different rows.
@@ -109,8 +118,8 @@ class Statements:
         found = self._statements.get(key)
         if found is None:
             parts = ",\n".join(f"{_part(name)} AS (\n{self.text(name)}\n)" for name in names)
-            counts = ", ".join(f"(SELECT count(*) FROM {_part(name)})" for name in names)
-            found = self._statements[key] = numbered(f"WITH {parts}\nSELECT {counts}")
+            counts = ", ".join(f"(SELECT count(*)::integer FROM {_part(name)})" for name in names)
+            found = self._statements[key] = numbered(f"WITH {parts}\n{_GUARD.replace('counts', counts, 1)}")
         return found
 
 

@@ -1,7 +1,8 @@
-"""One transaction of the kernel: three round trips, whatever the size of its batch.
+"""One transaction of the kernel: two round trips, whatever the size of its batch.
 
 The first sends BEGIN with the locks and the reads, one statement each: a statement's snapshot is older than the locks
-it waits for, so what a lock protects is read by a later one. The second sends the writes. The third commits.
+it waits for, so what a lock protects is read by a later one. The second sends the writes and COMMIT, which commits
+nothing where a guard in the writes fails.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from types import TracebackType
 
 from psycopg import AsyncCursor
 
-from ...ports.changes import Changes
-from ...ports.errors import CorruptionError, FairleadError
+from ...ports.changes import Changes, Resumption
+from ...ports.errors import FairleadError
 from ...ports.records import (
     ElementRequest,
     LoadRequest,
@@ -28,7 +29,7 @@ from .arrays import ints, texts, uuids
 from .connecting import Connection
 from .database import NONE, Database, Parameters, Row, Sent
 from .rows import is_run_id, key_columns, keyed_task_row, pending_run, run_row, signal_row, step_row, task_row
-from .settling import cancellations_sent, check_counts, check_resumed, parts_of, resumptions_sent, sent_of
+from .settling import Part, cancellations_sent, check_resumed, parts_of, refusal_of, resumptions_sent, sent_of
 from .statements import Statement
 
 RANKED_BEYOND = 1000
@@ -45,6 +46,9 @@ class PostgresTransaction:
         self._connection: Connection | None = None
         self._begun = False
         self._held: set[str] = set()
+        self._parts: Sequence[Part] = ()
+        self._unsent: Sequence[Sent] = ()
+        """What goes along with the commit."""
         self._refusal: Exception | None = None
         """Why nothing more is accepted: the error of an earlier statement, which nobody may swallow."""
 
@@ -57,8 +61,8 @@ class PostgresTransaction:
     ) -> None:
         connection = self._lease()
         try:
-            if self._begun and kind is None and self._refusal is None:
-                await self._database.commit(connection)
+            if kind is None and self._refusal is None:
+                await self._commit(connection)
             elif self._begun:
                 await self._database.roll_back(connection)
             if kind is None and self._refusal is not None:
@@ -147,22 +151,37 @@ class PostgresTransaction:
         return dict(await self._rows("read_annotations", {"runs": uuids(held)})) if held else {}
 
     async def apply(self, changes: Changes) -> None:
-        """Write everything in `changes`, in one round trip."""
-        parts = parts_of(changes)
-        sent = [sent_of(parts, self._statements)] if parts else []
-        sent += resumptions_sent(changes.resumptions, self._statements)
-        sent += cancellations_sent(changes.cancellations, self._statements)
-        if not sent:
-            return
-        answers = iter(await self._exchange(sent))
+        """Write everything in `changes`, together with the commit."""
+        self._parts = parts_of(changes)
+        sent = [sent_of(self._parts, self._statements)] if self._parts else []
+        cancelling = list(cancellations_sent(changes.cancellations, self._statements))
+        if changes.resumptions:
+            resuming = list(resumptions_sent(changes.resumptions, self._statements))
+            await self._apply_now([*sent, *resuming, *cancelling], changes.resumptions, place=len(sent))
+        else:
+            self._unsent = [*sent, *cancelling]
+
+    async def _apply_now(self, sent: Sequence[Sent], resumptions: Sequence[Resumption], *, place: int) -> None:
+        """Write at once: what ends waits answers what it has found, and no guard in the server looks at that."""
         try:
-            if parts:
-                check_counts(parts, (await next(answers).fetchall())[0])
-            if changes.resumptions:
-                check_resumed(changes.resumptions, await next(answers).fetchall())
-        except CorruptionError as error:  # recovers 28, 29: a guard stops a transaction
-            self._refusal = error
-            raise
+            answers = await self._exchange(sent)
+            check_resumed(resumptions, await answers[place].fetchall())
+        except FairleadError as error:  # recovers 28, 29: a guard stops a transaction
+            self._refusal = refusal_of(self._parts, error) or error
+            raise self._refusal from error.__cause__
+
+    async def _commit(self, connection: Connection) -> None:
+        """Write what is unsent, and commit."""
+        if not self._begun and not self._unsent:
+            return
+        try:
+            await self._database.commit(connection, [*self._opening(connection), *self._unsent])
+        except FairleadError as error:  # recovers 28, 29: what is written last, or the commit, fails
+            await self._database.roll_back(connection)
+            refusal = refusal_of(self._parts, error)
+            if refusal is None:
+                raise
+            raise refusal from error
 
     @property
     def _lock_wait(self) -> Statement:
@@ -179,14 +198,20 @@ class PostgresTransaction:
         if self._refusal is not None:
             raise self._refusal
         connection = self._lease()
-        before: Sequence[Sent] = () if self._begun else self._database.begin_by_key(connection)
-        self._begun = True
+        before = self._opening(connection)
         try:
             answers = await self._database.exchange(connection, [*before, *sent])
         except FairleadError as error:  # recovers 29: a statement of the database fails, and its transaction with it
             self._refusal = error
             raise
         return answers[len(before) :]
+
+    def _opening(self, connection: Connection) -> Sequence[Sent]:
+        """What goes before the first statements."""
+        if self._begun:
+            return ()
+        self._begun = True
+        return self._database.begin_by_key(connection)
 
     async def _rows(self, name: str, parameters: Parameters) -> list[Row]:
         (answer,) = await self._exchange([(self._statements[name], parameters)])

@@ -1,6 +1,6 @@
 """Advancing runs: settling outcomes and taking back lost leases, each batch in one transaction.
 
-Load under lock, decide, apply, commit. This is the busiest path of all: three round trips, whatever the size of the
+Load under lock, decide, apply, commit. This is the busiest path of all: two round trips, whatever the size of the
 batch; one more for each time that a decision asks for what was not loaded: steps that a cascade reaches, elements of a
 map with gaps, signals that were sent early.
 """

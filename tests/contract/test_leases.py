@@ -200,16 +200,22 @@ async def test_a_row_that_is_locked_is_neither_extended_nor_lost(store_subject: 
     assert stale == LeaseAnswer(extended=NOTHING, lost=NOTHING)
 
 
-async def test_an_outcome_that_is_not_committed_is_unknown_to_a_heartbeat(store: Persistence, flow: FlowRow) -> None:
+async def test_an_outcome_that_is_not_committed_is_unknown_to_a_heartbeat(
+    store_subject: StoreSubject, store: Persistence, flow: FlowRow
+) -> None:
     """Between a settle's write and its commit, the lease is neither extended nor lost."""
     run = await run_with_tasks(store, flow)
     task = await claim_one(store, flow)
+    answers: list[LeaseAnswer] = []
 
-    async with store.transaction() as transaction:
+    async def beat() -> None:
+        answers.append(await store.extend_leases([lease_of(task)], at(60)))
+
+    async with store_subject.stopping(beat).transaction() as transaction:
         await transaction.load(load_request(run))
         await transaction.apply(Changes(tasks=(completed(task),)))
-        during = await store.extend_leases([lease_of(task)], at(60))
 
+    (during,) = answers
     after = await store.extend_leases([lease_of(task)], at(60))
     assert during == LeaseAnswer(extended=NOTHING, lost=NOTHING)
     assert after == LeaseAnswer(extended=NOTHING, lost=frozenset({lease_of(task)}))

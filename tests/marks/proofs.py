@@ -208,6 +208,9 @@ PROOFS: Mapping[str, str] = {
     "a guard stops a transaction": (
         "tests/contract/test_waiting.py::test_a_cancelled_task_waits_for_nothing[postgres-step]"
     ),
+    "what is written last, or the commit, fails": (
+        "tests/contract/test_waiting.py::test_a_refused_guard_is_corruption[postgres-suspending under a stale token]"
+    ),
     "a statement of the database fails, and its transaction with it": (
         "tests/contract/test_locking.py::test_a_wait_ends_with_the_lock_timeout[postgres_only_seqscan]"
     ),

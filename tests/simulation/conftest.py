@@ -10,7 +10,7 @@ SEEDS = 200
 STRIDE = 20
 """Of how many points one is struck in every test run, in one way."""
 
-CAMPAIGN_SEEDS = 1_000
+CAMPAIGN_SEEDS = 2_000
 """Worlds of the campaign that every test run plays: about one of the twenty minutes that it may take."""
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any, cast
 
 import pytest
 
@@ -23,11 +24,12 @@ from fairlead.adapters.memory.locks import Holder
 from fairlead.adapters.memory.store import Store
 from fairlead.ports import Ports
 from fairlead.ports.blobs import BlobStore
+from fairlead.ports.persistence import Persistence, Transaction
 from fairlead.ports.records import TaskKey
 from fairlead.ports.scheduler import Scheduler
 from fairlead.ports.transport import JobTransport
 
-from .subjects import AdapterSubject, ClockSubject, SinkSubject, StoreSubject, TransportSubject
+from .subjects import AdapterSubject, BeforeCommit, ClockSubject, SinkSubject, StoreSubject, TransportSubject
 
 VISIBILITY_S = 30.0
 
@@ -45,6 +47,23 @@ def adapter(request: pytest.FixtureRequest) -> AdapterSubject:
         open_sink=open_sink,
         open_ports=open_ports,
     )
+
+
+class Stopping:
+    """A store whose transactions stop before their commit."""
+
+    def __init__(self, inner: Persistence, before_commit: BeforeCommit) -> None:
+        self._inner = inner
+        self._before_commit = before_commit
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Transaction]:
+        async with self._inner.transaction() as transaction:
+            yield transaction
+            await self._before_commit()
 
 
 @asynccontextmanager
@@ -72,7 +91,12 @@ async def open_store(lock_timeout_s: float) -> AsyncGenerator[StoreSubject]:
     async def sever() -> None:
         persistence.disconnect()
 
-    yield StoreSubject(store=persistence, until_waiting=until_waiting, hold_task=hold_task, sever=sever)
+    def stopping(before_commit: BeforeCommit) -> Persistence:
+        return cast("Persistence", Stopping(persistence, before_commit))
+
+    yield StoreSubject(
+        store=persistence, stopping=stopping, until_waiting=until_waiting, hold_task=hold_task, sever=sever
+    )
     left = store.locks.held
     await persistence.aclose()
 

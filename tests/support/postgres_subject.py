@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 
 import psycopg
 import pytest
 from attrs import frozen
 
-from fairlead.adapters.postgres import migration_sql, postgres_ports
+from fairlead.adapters.postgres import PostgresPersistence, migration_sql, postgres_ports
+from fairlead.adapters.postgres.connecting import Connection
+from fairlead.adapters.postgres.database import Database, DatabaseSettings, Sent
+from fairlead.adapters.postgres.source import conninfo_of
 from fairlead.ports import Ports
 from fairlead.ports.blobs import BlobStore
+from fairlead.ports.persistence import Persistence
 from fairlead.ports.records import TaskKey
 from fairlead.ports.scheduler import Scheduler
 
 from .postgres_callers import callers_of
-from .subjects import AdapterSubject, CallersSubject, ClockSubject, StoreSubject, TransportSubject
+from .subjects import AdapterSubject, BeforeCommit, CallersSubject, ClockSubject, StoreSubject, TransportSubject
 
 WAITING = """
 SELECT count(*), pg_sleep(0.001)
@@ -102,6 +106,21 @@ def create_tables(url: str) -> None:
         connection.execute(migration_sql().encode())
 
 
+class StoppingDatabase(Database):
+    """A database whose transactions stop between what they write last and their commit."""
+
+    def __init__(self, settings: DatabaseSettings, before_commit: BeforeCommit) -> None:
+        super().__init__(settings)
+        self._before_commit = before_commit
+
+    async def commit(self, connection: Connection, last: Sequence[Sent] = ()) -> None:
+        """Commit, in a round trip of its own."""
+        if last:
+            await self.exchange(connection, last)
+            await self._before_commit()
+        await super().commit(connection)
+
+
 @asynccontextmanager
 async def open_store(migrated: Migrated, lock_wait_s: float) -> AsyncGenerator[StoreSubject]:
     """A store of its own."""
@@ -119,8 +138,21 @@ async def open_store(migrated: Migrated, lock_wait_s: float) -> AsyncGenerator[S
             async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
                 await connection.execute(SEVER)
 
-        waiting = partial(until_waiting, url)
-        yield StoreSubject(store=ports.persistence, until_waiting=waiting, hold_task=hold_task, sever=sever)
+        async with AsyncExitStack() as stack:
+
+            def stopping(before_commit: BeforeCommit) -> Persistence:
+                settings = DatabaseSettings(conninfo=conninfo_of(place.url), lock_wait_s=lock_wait_s)
+                database = StoppingDatabase(settings, before_commit)
+                stack.push_async_callback(database.aclose)
+                return PostgresPersistence(database)
+
+            yield StoreSubject(
+                store=ports.persistence,
+                stopping=stopping,
+                until_waiting=partial(until_waiting, url),
+                hold_task=hold_task,
+                sever=sever,
+            )
 
 
 async def until_waiting(url: str) -> None:

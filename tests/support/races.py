@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from attrs import define, evolve
 
 from fairlead.adapters.memory import ManualClock, memory_ports
 from fairlead.kernel import Flow, Kernel
-from fairlead.ports.persistence import Persistence, Transaction
 
 from .hands import Hands
 from .scenes import PATIENCE_S
@@ -19,22 +17,15 @@ from .subjects import StoreSubject
 
 
 class Halting:
-    """A store whose transactions stop before their commit."""
+    """Where transactions stop before their commit, until they may go on."""
 
-    def __init__(self, inner: Persistence) -> None:
-        self._inner = inner
+    def __init__(self) -> None:
         self.halted = asyncio.Event()
         self.go_on = asyncio.Event()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[Transaction]:
-        async with self._inner.transaction() as transaction:
-            yield transaction
-            self.halted.set()
-            await self.go_on.wait()
+    async def __call__(self) -> None:
+        self.halted.set()
+        await self.go_on.wait()
 
 
 @define
@@ -79,9 +70,8 @@ Kind = TypeVar("Kind", bound=Race)
 async def race_between(subject: StoreSubject, flow: Flow[Any], kind: type[Kind]) -> Kind:
     """Two kernels over one store, which have this flow."""
     ports = evolve(memory_ports(clock=ManualClock()), persistence=subject.store)
-    halting = Halting(subject.store)
-    persistence: Any = halting
+    halting = Halting()
     kernel = Kernel(flows=[flow], ports=ports)
-    slow = Kernel(flows=[flow], ports=evolve(ports, persistence=persistence))
+    slow = Kernel(flows=[flow], ports=evolve(ports, persistence=subject.stopping(halting)))
     await slow.register()
     return kind(subject, kernel, Hands(kernel), halting, Hands(slow, "slow"))

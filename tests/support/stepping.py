@@ -61,8 +61,10 @@ class SteppedDatabase(Database):
             return await exchanging(connection, sent)
         return await self._around(names[-1], lambda: exchanging(connection, sent))
 
-    async def commit(self, connection: Connection) -> None:
-        """Commit: one point."""
+    async def commit(self, connection: Connection, last: Sequence[Sent] = ()) -> None:
+        """Commit: one point, after one for what is sent along, since others meet it while it is not committed yet."""
+        if last:
+            await self.exchange(connection, last)
         committing = super().commit
         await self._around(COMMIT, lambda: committing(connection))
 

@@ -24,12 +24,16 @@ from fairlead.ports.scheduler import Scheduler
 from fairlead.ports.sink import EventSink
 from fairlead.ports.transport import JobTransport
 
+BeforeCommit: TypeAlias = Callable[[], Awaitable[object]]
+
 
 @frozen(kw_only=True)
 class StoreSubject:
     """An empty store."""
 
     store: Persistence
+    stopping: Callable[[BeforeCommit], Persistence]
+    """The same store again, whose transactions stop between what they write last and their commit."""
     until_waiting: Callable[[], Awaitable[None]]
     """Returns once a transaction of the store waits for a lock that another one holds."""
     hold_task: Callable[[TaskKey], AbstractAsyncContextManager[None]] | None = None
