@@ -209,7 +209,7 @@ PROOFS: Mapping[str, str] = {
         "tests/contract/test_waiting.py::test_a_cancelled_task_waits_for_nothing[postgres-step]"
     ),
     "what is written last, or the commit, fails": (
-        "tests/contract/test_waiting.py::test_a_refused_guard_is_corruption[postgres-suspending under a stale token]"
+        "tests/contract/test_guards.py::test_a_stale_token_is_corruption[postgres-raised]"
     ),
     "a statement of the database fails, and its transaction with it": (
         "tests/contract/test_locking.py::test_a_wait_ends_with_the_lock_timeout[postgres_only_seqscan]"
