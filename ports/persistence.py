@@ -219,6 +219,18 @@ class Persistence(RunReader, Outbox, Retention, Notes, Workers, Protocol):
         """
         ...
 
+    async def insert_cancelled(self, run: NewRun, changes: Changes) -> bool:
+        """Insert a run together with what cancels it, atomically; nothing where there is a run with its id.
+
+        Args:
+            run: without a key and without annotations.
+            changes: the run's update, and its last events.
+
+        Returns:
+            Whether it was inserted.
+        """
+        ...
+
     async def claim_tasks(self, claim: TaskClaim) -> Sequence[ClaimedTask]:
         """Lease queued tasks: status `running`, token + 1, attempts + 1, the lease until `claim.lease_until`.
 

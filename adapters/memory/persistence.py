@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 
-from ...ports.changes import NewRun, ResumeToken
+from ...ports.changes import Changes, NewRun, ResumeToken
 from ...ports.errors import Unavailable
 from ...ports.health import LINES_PER_INVARIANT_MAX, Health
 from ...ports.notes import LogRecord, NewLogEntry, ProgressRecord
@@ -64,9 +64,11 @@ from . import forgetting, leasing, notes, reading
 from . import sinks as sink_keeping
 from .health import read_health
 from .invariants import broken_invariants
+from .locks import Holder
 from .snapshot import Table, snapshot_of
 from .store import Store
 from .transaction import MemoryTransaction
+from .writing import Writing
 
 LOCK_TIMEOUT_S = 5.0
 """How long a statement waits for a row lock, in the event loop's time, before it gives up with `Contention`."""
@@ -139,6 +141,19 @@ class MemoryPersistence:
         """Insert runs and their first events."""
         with self._store.mutex:
             return self._store.insert_runs(runs)
+
+    async def insert_cancelled(self, run: NewRun, changes: Changes) -> bool:
+        """Insert a run together with what cancels it."""
+        store, holder = self._store, Holder()
+        with store.mutex:
+            if run.id in store.runs:
+                return False
+            store.insert_runs([run])
+            writing = Writing(store, holder)
+            writing.apply(changes)
+            store.commit(writing.rows)
+            store.locks.release(holder)
+            return True
 
     # Leases
 

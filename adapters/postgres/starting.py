@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from ...ports.changes import AnnotationsWrite, NewRun
+from ...ports.changes import AnnotationsWrite, Changes, NewRun
 from ...ports.errors import Contention
 from ...ports.outbox import shard_of
 from ...ports.records import FlowRow, NewFlow, StartedRun
 from .arrays import documents, ints, texts, times, uuids
 from .database import Database, Parameters, Row
-from .settling import annotations_columns
+from .settling import annotations_columns, parts_of, sent_of
 
 RETRIES = 3
 """How often an insert is repeated whose obstacle was gone when it was looked for: pruned, or replaced."""
@@ -33,6 +33,15 @@ class RunStarting:
             if answers is not None:
                 return answers
         raise Contention("the runs that hold these keys come and go; start again")
+
+    async def insert_cancelled(self, run: NewRun, changes: Changes) -> bool:
+        """Insert a run together with what cancels it."""
+        database = self._database
+        async with database.transaction() as connection:
+            if not await database.fetch(connection, "insert_run", _run_values(run)):
+                return False
+            await database.exchange(connection, [sent_of(parts_of(changes), database.statements)])
+            return True
 
     async def register_flow(self, flow: NewFlow, *, replace: bool) -> FlowRow:
         """Insert a shape, or return the one that its (slug, version) has."""

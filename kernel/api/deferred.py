@@ -67,5 +67,9 @@ class Deferred:
         return self.record
 
     async def withdraw(self) -> bool:
-        """Forget it. False where it is too late: it was carried out, or a host is just doing so."""
+        """Forget it. False where it is too late: it was carried out, or a host is just doing so.
+
+        After True a start's run never begins. Where its time had come, and a host may have had it in hand, the run is
+        there as cancelled, with the reason `withdrawn` and without the key, which can be used again.
+        """
         return await self._kernel.dispatch(WithdrawDeferred(self.name))

@@ -48,6 +48,7 @@ from ..schedules import (
 from ..starting import Start, start_runs
 from ..templates import discard_template, loaded_template, start_of, stored_template
 from .means import Handlers, Means
+from .withdrawing import was_withdrawn, withdraw_start
 
 Result = TypeVar("Result")
 
@@ -210,7 +211,8 @@ class Firing:
             if conflict.run_id != entry.run_id:
                 raise
             # recovers 2, 59: a host with another version of the flow has started the run, and died
-            answer = RunStart(run_id=entry.run_id, created=True)
+            # (or somebody has put it down as cancelled, so that it is not)
+            answer = RunStart(run_id=entry.run_id, created=not await was_withdrawn(self._means, entry.run_id))
         tally.started += answer.created
         if answer.run_id != entry.run_id:  # recovers 66: somebody was faster to start what has the key
             await self._move_deadline(entry.run_id, answer.run_id)
@@ -232,36 +234,35 @@ class Firing:
         try:
             tally.cancelled += (await self._dispatch(cancel)).took_effect
         except RunNotFound:  # recovers 62: the run is pruned, or not started yet and not to be any more
-            if not await self._withdraw_start(entry.run_id):
+            if not await self._withdraw_start(entry):
                 # recovers 62: a start is gone, perhaps because it was carried out meanwhile
                 with suppress(RunNotFound):
                     tally.cancelled += (await self._dispatch(cancel)).took_effect
         await self._scheduler.ack(kept)
 
-    async def _withdraw_start(self, run_id: str) -> bool:
-        """Forget the deferred start of a run; with a key it stands under that, and has to be looked for.
+    async def _withdraw_start(self, cancel: CancelEntry) -> bool:
+        """Withdraw the deferred start of a run; with a key it stands under that, and has to be looked for.
 
         Returns:
-            Whether there was one.
+            Whether the run will never begin; False where there is no such start, or its run is there.
 
         Raises:
-            Contention: another host carries it out at this moment; the cancel is tried again.
+            Contention: others are faster at this moment; the cancel is tried again.
         """
-        kept = await self._scheduler.read(start_name(run_id, "", None))
+        kept = await self._scheduler.read(start_name(cancel.run_id, "", None))
         if kept is None:
             found = (
                 each
                 async for each, entry in read_entries(self._scheduler, START_PREFIX)
-                if isinstance(entry, StartEntry) and entry.run_id == run_id
+                if isinstance(entry, StartEntry) and entry.run_id == cancel.run_id
             )
             kept = await anext(found, None)
         if kept is None:
             return False
-        claimed = kept.claimed_until is not None and kept.claimed_until > self._means.clock.now()
-        if claimed or not await self._scheduler.ack(kept):  # recovers 62: the start is carried out at this moment
-            raise Contention(f"the start of run {run_id} is being carried out")
-        await discard_template(self._ports, entry_of(kept, StartEntry).template)
-        return True
+        done = await withdraw_start(self._means, kept, entry_of(kept, StartEntry), cancel.reason)
+        if done is None:
+            raise Contention(f"the start of run {cancel.run_id} is being carried out")
+        return done
 
     async def _fire_signal(self, kept: KeptCommand, entry: SignalEntry, tally: _Tally) -> None:
         signal = SendSignal(

@@ -46,6 +46,7 @@ from ..schedules import (
 )
 from ..templates import discard_template, stored_template
 from .means import Handlers, Means
+from .withdrawing import WITHDRAWN, withdraw_start
 
 CHANGE_TRIES_MAX = 50
 """How often a change is tried that somebody else was faster than: more than there are hosts that fire at one moment."""
@@ -198,28 +199,26 @@ class Scheduling:
         return Deferral(record=deferred_record(scheduled, entry), created=True)
 
     async def _withdraw(self, command: WithdrawDeferred) -> bool:
-        """Forget a command that nobody carries out or has carried out: whoever has claimed it may be doing so now."""
         tried = False
 
-        async def withdrawn() -> bool:
+        async def withdrawn() -> bool | None:
             nonlocal tried
             kept = await self._scheduler.read(command.name)
             if kept is None:
                 return tried
             entry = deferred_entry_of(kept)
-            if kept.claimed_until is not None and kept.claimed_until > self._means.clock.now():
-                return False
-            if isinstance(entry, StartEntry) and await self._means.persistence.find_runs([entry.run_id]):
-                # recovers 62: a start is withdrawn whose run was put down by a host that has died
-                return False
-            tried = True
-            if not await self._scheduler.ack(kept):  # recovers 62: somebody else was faster with a deferred command
-                tried = False
-                return False
-            await self._discard(kept)
-            return True
+            if not isinstance(entry, StartEntry):
+                if kept.claimed_until is not None and kept.claimed_until > self._means.clock.now():
+                    return False
+                tried = True
+                tried = await self._scheduler.ack(kept)
+                return tried or None
+            again, tried = tried, True
+            done = await withdraw_start(self._means, kept, entry, WITHDRAWN, again=again)
+            tried = done is True
+            return done
 
-        return await self._means.until_known(withdrawn)
+        return await self._written(repr(command.name), withdrawn)
 
     async def _retry(self, command: RetryDeferred) -> DeferredRecord:
         async def retried() -> DeferredRecord | None:

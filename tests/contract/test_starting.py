@@ -6,13 +6,19 @@ import asyncio
 
 import pytest
 
+from fairlead.ports.changes import Changes
 from fairlead.ports.errors import UnstorableValue
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import RunFilter
 from fairlead.ports.records import FlowRow, StartedRun
 from fairlead.ports.statuses import RunStatus
-from tests.support.records import at, new_run, run_id
+from tests.support.records import at, events, new_run, run_claim, run_id, run_update
 from tests.support.scenes import complete_run, register
+
+
+async def _claimed(store: Persistence, flow: FlowRow) -> list[str]:
+    async with store.transaction() as transaction:
+        return [run.id for run in await transaction.claim_runs(run_claim(flow))]
 
 
 async def test_a_new_run_is_pending_and_has_its_first_event(store: Persistence, flow: FlowRow) -> None:
@@ -55,6 +61,37 @@ async def test_a_taken_key_answers_the_run_that_holds_it(store: Persistence, flo
     assert again == StartedRun(id=run_id(1), created=False, request_digest="digest")
     assert await store.read_run(run_id(2)) is None
     assert list(await store.read_events(run_id(2))) == []
+
+
+async def test_a_run_is_put_down_as_cancelled(store: Persistence, flow: FlowRow) -> None:
+    """Once; it is never pending, and takes the place of any other with its id."""
+    cancelled = Changes(
+        runs=(run_update(run_id(1), status=RunStatus.CANCELLED, next_sequence=3, ended_at=at(7), reason="no"),),
+        events=(events(run_id(1), 2, ["run.cancelled"]),),
+    )
+
+    assert await store.insert_cancelled(new_run(flow, created_at=at(7)), cancelled)
+    assert not await store.insert_cancelled(new_run(flow, created_at=at(8)), cancelled)
+    (late,) = await store.insert_runs([new_run(flow, key="k", digest="another")])
+
+    run = await store.read_run(run_id(1))
+    assert run is not None
+    assert (run.status, run.key, run.created_at, run.ended_at) == (RunStatus.CANCELLED, None, at(7), at(7))
+    assert (run.reason, run.started_at, run.next_sequence) == ("no", None, 3)
+    assert late.request_digest == "digest"
+    assert [row.first_sequence for row in await store.read_events(run_id(1))] == [1, 2]
+    assert await _claimed(store, flow) == []
+    assert await store.check_invariants() == {}
+
+
+async def test_a_run_that_is_there_is_not_put_down_as_cancelled(store: Persistence, flow: FlowRow) -> None:
+    """Whoever was first has decided."""
+    await store.insert_runs([new_run(flow, key="k")])
+    cancelled = Changes(runs=(run_update(run_id(1), status=RunStatus.CANCELLED, next_sequence=3, ended_at=at(7)),))
+
+    assert not await store.insert_cancelled(new_run(flow), cancelled)
+
+    assert await _claimed(store, flow) == [run_id(1)]
 
 
 async def test_a_key_is_held_after_its_run_has_ended(store: Persistence, flow: FlowRow) -> None:

@@ -530,9 +530,6 @@ PROOFS: Mapping[str, str] = {
         "tests/contract/behaviours/test_deferring.py::"
         "test_a_deadline_counts_although_the_run_starts_while_it_is_looked_for[memory-None]"
     ),
-    "the start is carried out at this moment": (
-        "tests/contract/behaviours/test_deferring.py::test_a_deadline_comes_while_a_host_starts_its_run[memory-starts]"
-    ),
     "nothing is leased for a sink that is stuck here": (
         "tests/contract/behaviours/test_sinks_in_trouble.py::"
         "test_a_sink_that_is_stuck_in_one_process_is_served_by_others[memory-callable]"
@@ -598,6 +595,12 @@ PROOFS: Mapping[str, str] = {
     ),
     "a start is withdrawn whose run was put down by a host that has died": (
         "tests/contract/behaviours/test_deferring.py::test_a_start_is_withdrawn_whose_run_is_there[memory]"
+    ),
+    "a start is withdrawn again, since the answer to a commit was lost": (
+        "tests/contract/behaviours/test_deferring.py::test_a_start_is_withdrawn_although_an_answer_is_lost[memory]"
+    ),
+    "a host may have a start in hand that is withdrawn": (
+        "tests/contract/behaviours/test_deferring.py::test_a_start_that_a_host_claims_while_it_is_withdrawn[memory]"
     ),
     "others are always faster": (
         "tests/contract/behaviours/test_schedules.py::test_others_who_are_always_faster[memory]"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 CORPUS: Mapping[int, str] = {
+    25256: "a host that had stood still started a run whose start was withdrawn meanwhile",
     39235: "a deadline was forgotten whose run started while it was looked for",
     70002: "a start was withdrawn whose run a host had put down before it died",
 }

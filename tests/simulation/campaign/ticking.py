@@ -193,20 +193,24 @@ class Ticking:
         """What does not."""
         runs: Sequence[RunRecord] = (await kernel.runs(RunFilter(flow=SLUG), limit=1_000)).runs
         self.runs = len(runs)
-        keys = Counter(run.key for run in runs)
+        keys = Counter(run.key for run in runs if run.key is not None)
         if doubled := [key for key, count in keys.items() if count > 1]:
             yield f"I22: there are several runs of {doubled}"
-        by_key = {run.key: run for run in runs}
+        by_key = {run.key: run for run in runs if run.key is not None}
         for problem in self._of_ticks(by_key, _left_out(world)):
             yield problem
+        refused = {run.id: run for run in runs if run.key is None}
         for deferred in self.deferred:
-            for problem in _of_deferred(deferred, by_key.pop(deferred.key, None)):
+            instead = refused.pop(deferred.run_id or "", None)
+            for problem in _of_deferred(deferred, by_key.pop(deferred.key, None), instead):
                 yield f"{deferred.key}: {problem}"
+        for run in refused.values():
+            yield f"nobody asked for run {run.id}"
         for run in by_key.values():
             if run.status is not RunStatus.COMPLETED:
                 yield f"the run of {run.key} ended as {run.status}"
 
-    def _of_ticks(self, by_key: dict[str | None, RunRecord], left_out: Sequence[LeftOut]) -> Iterator[str]:
+    def _of_ticks(self, by_key: dict[str, RunRecord], left_out: Sequence[LeftOut]) -> Iterator[str]:
         assert self.created_at is not None, "its client was told"
         ticks = {tick_key(NAME, tick): tick for tick in Cron(self.cron).between(self.created_at, self.until)}
         for key, tick in ticks.items():
@@ -215,7 +219,7 @@ class Ticking:
                 yield f"70: no run for {tick}; catch_up is {self.catch_up!r}, left out are {left_out}"
         others = by_key.keys() - ticks.keys() - {deferred.key for deferred in self.deferred}
         if others:
-            yield f"70: there are runs of no tick: {sorted(map(str, others))}"
+            yield f"70: there are runs of no tick: {sorted(others)}"
 
 
 def _left_out(world: World) -> list[LeftOut]:
@@ -224,10 +228,23 @@ def _left_out(world: World) -> list[LeftOut]:
     return [entry.left_out for entry in entries if isinstance(entry, CronEntry) and entry.left_out is not None]
 
 
-def _of_deferred(deferred: _Deferred, run: RunRecord | None) -> Iterator[str]:
-    """P6: nothing starts after an acknowledged cancel."""
-    if run is None:
+def _of_deferred(deferred: _Deferred, run: RunRecord | None, instead: RunRecord | None) -> Iterator[str]:
+    """P6: nothing starts after an acknowledged cancel.
+
+    Args:
+        deferred: the start.
+        run: what was started.
+        instead: what was put down, so that nothing can be.
+    """
+    if instead is not None:
         if deferred.fate == "runs":
+            yield "P1: its deferred start was acknowledged, and it was put down as cancelled"
+        if instead.status is not RunStatus.CANCELLED or instead.started_at is not None:
+            yield f"P6: it was put down as cancelled, and is {instead.status}, started at {instead.started_at}"
+        if run is not None:
+            yield "P6: it was put down as cancelled, and there is its run as well"
+    if run is None:
+        if deferred.fate == "runs" and instead is None:
             yield "P1: its deferred start was acknowledged, and it has no run"
         return
     if run.id != deferred.run_id:

@@ -1,0 +1,78 @@
+"""Withdrawing a deferred start: what takes the place of its run."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ...ports.changes import Changes, EventBatch, NewRun
+from ...ports.records import FlowRow, RunRow
+from ...ports.scheduler import KeptCommand
+from ...ports.statuses import RunStatus
+from ..events import RunCreated, encode_events
+from ..facts import NULL
+from ..references import is_reference
+from ..schedules import StartEntry
+from .cancel import cancel_run
+from .start import FIRST_GENERATION, FIRST_SEQUENCE
+
+
+def may_be_in_hand(kept: KeptCommand, now: datetime) -> bool:
+    """Whether a host may be carrying a command out, or may do so when it goes on, however long it has stood still.
+
+    A claim that has ended says so; one that somebody else took over and ended leaves failures, or a time that is past.
+    """
+    scheduled = kept.scheduled
+    if kept.claimed_until is not None or scheduled.failures or scheduled.problem is not None:
+        return True
+    return scheduled.due_at is None or scheduled.due_at <= now
+
+
+def cancelled_run(entry: StartEntry, flow: FlowRow, reason: str | None, *, now: datetime) -> tuple[NewRun, Changes]:
+    """A run that is cancelled before it begins, and whose id nobody else can have: what to insert, and what ends it.
+
+    It has no key, which may be used again, and no input that lies in a blob, since that goes with the start.
+
+    Args:
+        entry: the deferred start.
+        flow: any version of its flow.
+        reason: why, in the words of whoever asked.
+        now: the time of the transaction.
+    """
+    template = entry.template
+    data = template.input.encode()
+    event = EventBatch(
+        run_id=entry.run_id,
+        flow=flow.slug,
+        generation=FIRST_GENERATION,
+        first_sequence=FIRST_SEQUENCE,
+        count=1,
+        at=now,
+        events=encode_events([RunCreated()]),
+    )
+    run = NewRun(
+        id=entry.run_id,
+        flow_id=flow.flow_id,
+        flow=flow.slug,
+        version=flow.version,
+        fingerprint=flow.fingerprint,
+        key=None,
+        request_digest=template.digest,
+        priority=template.priority,
+        input=NULL if is_reference(data) else data,
+        config=None,
+        facts=None,
+        created_at=now,
+        event=event,
+    )
+    row = RunRow(
+        id=run.id,
+        flow_id=run.flow_id,
+        flow=run.flow,
+        status=RunStatus.PENDING,
+        generation=FIRST_GENERATION,
+        priority=run.priority,
+        next_sequence=FIRST_SEQUENCE + 1,
+        remaining_steps=0,
+        facts=None,
+    )
+    return run, cancel_run(row, reason, now=now)

@@ -1,0 +1,83 @@
+"""Withdrawing deferred starts, so that their runs never begin.
+
+A start whose time has not come is forgotten, and that is all. One that a host may have in hand is not safe with that:
+the host may stand still just before it puts the run down, and go on when its claim is long over. So the run is put
+down here, cancelled from its beginning. Whoever is first to put it down decides, in the store.
+"""
+
+from __future__ import annotations
+
+from ...ports.errors import Contention
+from ...ports.records import FlowRow
+from ...ports.scheduler import KeptCommand
+from ...ports.statuses import RunStatus
+from ..decisions.withdraw import cancelled_run, may_be_in_hand
+from ..schedules import StartEntry, Template
+from ..templates import discard_template
+from .means import Means
+
+WITHDRAWN = "withdrawn"
+"""The reason of a run whose start was withdrawn while a host may have had it in hand."""
+
+
+async def withdraw_start(
+    means: Means, kept: KeptCommand, entry: StartEntry, reason: str | None, *, again: bool = False
+) -> bool | None:
+    """Withdraw a deferred start.
+
+    Args:
+        means: of the kernel.
+        kept: the start as it was read.
+        entry: what it says.
+        reason: what is kept with a run that is put down as cancelled.
+        again: whether this was tried before, and what became of it is unknown.
+
+    Returns:
+        Whether this has seen to it that its run never begins; False where the run is there already. None where
+        somebody was faster to write the entry, and it has to be read again.
+
+    Raises:
+        Contention: a host has it in hand, and nothing is known here of its flow.
+        AdapterError: a store failed.
+    """
+    scheduler = means.ports.scheduler
+    if may_be_in_hand(kept, means.clock.now()):
+        # recovers 42, 62: a host may have a start in hand that is withdrawn
+        if not await _cancelled_from_the_beginning(means, entry, reason, again=again):
+            return False
+        if await scheduler.ack(kept):
+            await discard_template(means.ports, entry.template)
+        return True
+    if not await scheduler.ack(kept):  # recovers 62: somebody else was faster with a deferred command
+        return None
+    await discard_template(means.ports, entry.template)
+    return True
+
+
+async def _cancelled_from_the_beginning(means: Means, entry: StartEntry, reason: str | None, *, again: bool) -> bool:
+    run, changes = cancelled_run(entry, await _any_version(means, entry.template), reason, now=means.clock.now())
+    if await means.persistence.insert_cancelled(run, changes):
+        return True
+    if not again:  # recovers 62: a start is withdrawn whose run was put down by a host that has died
+        return False
+    # recovers 22, 62: a start is withdrawn again, since the answer to a commit was lost
+    return await was_withdrawn(means, entry.run_id)
+
+
+async def was_withdrawn(means: Means, run_id: str) -> bool:
+    """Whether a run was put down as cancelled, or cancelled before it began."""
+    found = await means.persistence.read_run(run_id)
+    return found is not None and found.status is RunStatus.CANCELLED and found.started_at is None
+
+
+async def _any_version(means: Means, template: Template) -> FlowRow:
+    """The flow of a template, in the version that checked it or in another that is known here."""
+    found = await means.persistence.read_flow(template.flow, template.version)
+    if found is not None:
+        return found
+    for plan in means.plans.values():
+        if plan.slug == template.flow:
+            found = await means.persistence.read_flow(plan.slug, plan.version)
+            if found is not None:
+                return found
+    raise Contention(f"a start of flow {template.flow} is being carried out, and the store does not know the flow")
