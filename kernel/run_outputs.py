@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterator
+from contextlib import nullcontext
 from typing import Any, TypeVar, overload
 
 from ..ports import Ports
@@ -28,6 +30,10 @@ POLL_FIRST_S = 0.001
 POLL_GROWTH = 1.2
 POLL_LONGEST_S = 0.25
 """The longest pause between two looks."""
+
+HEARD_FIRST_S = 0.05
+HEARD_LONGEST_S = 2.0
+"""Between these, doubling, lie the pauses where the run's end would be heard: a notification may be lost."""
 
 PAGE_OUTPUTS_MAX = 5_000
 """Outputs of a map that are read at a time."""
@@ -69,7 +75,7 @@ class RunOutputs:
             RunNotFound: there is no such run (any more).
             AdapterError: the store failed.
         """
-        return await self._wait_until(lambda record: record.status in TERMINAL_RUN, timeout)
+        return await self._wait_for(None, timeout)
 
     async def result(self, *, timeout: Duration | None = None) -> dict[str, JsonValue]:
         """Wait for the run and return its output: `{leaf: output}` over the steps that nothing depends on, as JSON.
@@ -226,28 +232,28 @@ class RunOutputs:
         """The outputs of a step's tasks, null where a task has none."""
         return [NULL if each is None else await fetch_payload(self._ports.blobs, each) for each in output.outputs]
 
-    async def _wait_until(self, done: Callable[[RunRecord], bool], timeout: Duration | None) -> RunRecord:
-        async def look(record: RunRecord) -> bool:
-            return done(record)
-
-        return await self._wait_for(look, timeout)
-
     async def _wait_for(
-        self, done: Callable[[RunRecord], Coroutine[Any, Any, bool]], timeout: Duration | None
+        self, done: Callable[[RunRecord], Coroutine[Any, Any, bool]] | None, timeout: Duration | None
     ) -> RunRecord:
+        """Wait until the run has ended, or before, until something is done; of that the run's end alone is told."""
         timeout_s = None if timeout is None else checked_seconds("timeout", timeout)
         clock = self._ports.clock
         began = clock.monotonic()
-        pause_s = POLL_FIRST_S
-        while True:
-            record = await self.read()
-            if await done(record) or record.status in TERMINAL_RUN:
-                return record
-            waited_s = clock.monotonic() - began
-            if timeout_s is not None and waited_s >= timeout_s:
-                raise WaitTimeout(run_id=self.id, waited_s=timeout_s, status=record.status)
-            await clock.sleep(pause_s if timeout_s is None else min(pause_s, timeout_s - waited_s))
-            pause_s = min(pause_s * POLL_GROWTH, POLL_LONGEST_S)
+        poll_s, heard_s = POLL_FIRST_S, HEARD_FIRST_S
+        with self._ports.transport.watch(self.id) if done is None else nullcontext() as watch:
+            while True:
+                record = await self.read()
+                if (done is not None and await done(record)) or record.status in TERMINAL_RUN:
+                    return record
+                left_s = math.inf if timeout_s is None else timeout_s - (clock.monotonic() - began)
+                if timeout_s is not None and left_s <= 0:
+                    raise WaitTimeout(run_id=self.id, waited_s=timeout_s, status=record.status)
+                if watch is not None and watch.hears:
+                    await watch.wait(min(heard_s, left_s))
+                    heard_s = min(2 * heard_s, HEARD_LONGEST_S)
+                else:
+                    await clock.sleep(min(poll_s, left_s))
+                    poll_s = min(poll_s * POLL_GROWTH, POLL_LONGEST_S)
 
 
 def _untyped(step: Step[Any], outputs: list[bytes]) -> JsonValue:

@@ -7,11 +7,15 @@ somebody else was first or that the time has not come. A sweep enqueues again wh
 Two kinds of transport exist. One *delivers* (`delivers` is True): jobs arrive as messages that are claimed by id,
 acknowledged, and delivered again if they are not. The other only *hints*: `enqueue` wakes hosts, `dequeue` returns
 nothing when it was woken or its time is over, and the host claims by polling.
+
+One that reaches every process can also tell of ends: whoever waits for a run `watch`es it and need not look at it again
+and again. That, too, is only a hint.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -38,6 +42,19 @@ class Delivery(Record, frozen=True, kw_only=True):
     receipt: str
     deliveries: int
     """How often this message has been delivered so far, 1 for the first time; approximate."""
+
+
+class RunWatch(Protocol):
+    """One who waits for the end of a run."""
+
+    @property
+    def hears(self) -> bool:
+        """Whether an end would be heard now. While it is not, whoever waits looks at the run again and again."""
+        ...
+
+    async def wait(self, wait_s: float) -> None:
+        """Return when the run's end was told since the last wait, or after `wait_s` seconds; sometimes for nothing."""
+        ...
 
 
 class JobTransport(Protocol):
@@ -74,6 +91,14 @@ class JobTransport(Protocol):
 
     async def extend(self, deliveries: Sequence[Delivery], *, visibility_s: float) -> None:
         """Keep these invisible for `visibility_s` more seconds. A stale receipt is ignored."""
+        ...
+
+    async def tell_ended(self, run_ids: Sequence[str]) -> None:
+        """Tell whoever watches one of these runs that it has ended, after the commit."""
+        ...
+
+    def watch(self, run_id: str) -> AbstractContextManager[RunWatch | None]:
+        """Hear of the end of a run inside the block; None where this transport cannot tell of it."""
         ...
 
     async def aclose(self) -> None:

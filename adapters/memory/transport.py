@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
@@ -12,7 +13,7 @@ from typing import TypeAlias
 from attrs import define, frozen
 
 from ...ports.clock import Clock
-from ...ports.transport import Delivery, Job
+from ...ports.transport import Delivery, Job, RunWatch
 from .waking import Waiter
 
 VISIBILITY_S = 30.0
@@ -133,6 +134,13 @@ class MemoryTransport:
         with self._lock:
             for message in self._held(deliveries):
                 self._show(message, visible_at)
+
+    async def tell_ended(self, run_ids: Sequence[str]) -> None:
+        """Nobody is told: a queue gives each message to one consumer."""
+
+    def watch(self, run_id: str) -> AbstractContextManager[RunWatch | None]:
+        """None: see `tell_ended`."""
+        return nullcontext()
 
     async def aclose(self) -> None:
         """Wake everyone who waits. The messages stay."""

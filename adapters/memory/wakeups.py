@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from itertools import chain
 
 from ...ports.clock import Clock
 from ...ports.transport import Delivery, Job
 from .waking import Waiter
+
+
+class EndWatch:
+    """One who waits for the end of a run."""
+
+    hears = True
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._told = False
+        self._waiter: Waiter | None = None
+
+    async def wait(self, wait_s: float) -> None:
+        """Return when the run's end was told since the last wait, or after `wait_s` seconds of the clock."""
+        if not self._told:
+            self._waiter = Waiter()
+            try:
+                await self._waiter.wait_by(self._clock, wait_s)
+            finally:
+                self._waiter = None
+        self._told = False
+
+    def tell(self) -> None:
+        """It may have ended."""
+        self._told = True
+        if self._waiter is not None:
+            self._waiter.wake()
 
 
 class MemoryWakeups:
@@ -26,6 +55,7 @@ class MemoryWakeups:
         self._waiting: dict[Waiter, frozenset[str | None]] = {}
         """Who waits, and for which queues; None stands for pending runs, which everybody waits for."""
         self._kept: set[str | None] = set()
+        self._watches: dict[str, list[EndWatch]] = {}
 
     @property
     def delivers(self) -> bool:
@@ -74,9 +104,33 @@ class MemoryWakeups:
     async def extend(self, deliveries: Sequence[Delivery], *, visibility_s: float) -> None:
         """Nothing is delivered, so there is nothing to keep."""
 
+    async def tell_ended(self, run_ids: Sequence[str]) -> None:
+        """Wake whoever watches one of these runs."""
+        with self._lock:
+            for run_id in run_ids:
+                for watch in self._watches.get(run_id, ()):
+                    watch.tell()
+
+    @contextmanager
+    def watch(self, run_id: str) -> Generator[EndWatch]:
+        """Hear of the end of a run inside the block."""
+        watch = EndWatch(self._clock)
+        with self._lock:
+            self._watches.setdefault(run_id, []).append(watch)
+        try:
+            yield watch
+        finally:
+            with self._lock:
+                here = self._watches[run_id]
+                here.remove(watch)
+                if not here:
+                    del self._watches[run_id]
+
     async def aclose(self) -> None:
         """Wake everyone who waits."""
         with self._lock:
+            for watch in chain.from_iterable(self._watches.values()):
+                watch.tell()
             for waiter in self._waiting:
                 waiter.wake()
             self._waiting.clear()

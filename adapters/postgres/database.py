@@ -33,13 +33,15 @@ SNAPSHOT = Statement(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
 PLAN_BY_KEY = Statement(
     b"SELECT set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true),"
     b" set_config('enable_bitmapscan', 'off', true), set_config('enable_hashjoin', 'off', true),"
-    b" set_config('enable_mergejoin', 'off', true), set_config('enable_material', 'off', true)",
+    b" set_config('enable_mergejoin', 'off', true), set_config('enable_material', 'off', true),"
+    b" set_config('plan_cache_mode', 'force_generic_plan', true)",
     (),
 )
 """For statements that find every row by an index, in its order. A planner without good statistics would rather read a
 whole table, or everything that waits in an index in order to sort it or to compare it with each row; and one that
-overestimates a recursion would compile the statement first, which takes longer than running it. The settings end with
-the transaction."""
+overestimates a recursion would compile the statement first, which takes longer than running it. So the parameters do
+not matter to the plan: a prepared statement is planned once, and not again for each batch, which takes longer than
+writing a small one. The settings end with the transaction."""
 _END_WHEN_LONG = b"set_config('transaction_timeout', '%d', true)"
 """A host that falls silent inside a transaction (it is stopped, or has no power any more) would keep its locks for as
 long as TCP believes in its connection. The setting ends with the transaction. Limits for idle sessions do not help:

@@ -1,38 +1,20 @@
 """Wake-ups through LISTEN and NOTIFY: a transport that only hints.
 
-A NOTIFY takes an instance-wide lock at its commit, so it never rides in a transaction that writes: `enqueue` wakes
-this process's own waiters at once and leaves the others to a statement of its own, sent in the background: at once
-after a quiet moment, then in pauses that double up to `coalesce_s` while there is always more to announce. Every effect
-may be lost; hosts poll.
+`enqueue` wakes this process's own waiters at once and leaves the others to a notification. Every effect may be lost;
+hosts poll.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-import uuid
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 
-from ...ports.errors import AdapterError
 from ...ports.transport import Delivery, Job
-from .background import runs_here
 from .database import Database
+from .ends import EndWatch, RunEnds
 from .listening import Listener
-
-COALESCE_FIRST_S = 0.001
-"""The pause after the first wake-up of one process: whoever starts one run after the other waits for none of them."""
-
-COALESCE_S = 0.01
-"""The longest pause between two wake-ups of one process: nobody notices the delay, and a busy host sends few."""
-
-PAYLOAD_BYTES_MAX = 7000
-"""PostgreSQL refuses 8,000; beyond this everybody is woken."""
-
-CLOSING_S = 1.0
-"""How long closing waits for the last wake-ups to be sent."""
-
-_log = logging.getLogger(__name__)
+from .notifying import COALESCE_S, Notifier, channel_of, read_notification
 
 
 class PostgresTransport:
@@ -45,17 +27,17 @@ class PostgresTransport:
     """
 
     def __init__(self, database: Database, *, listen_conninfo: str | None, coalesce_s: float = COALESCE_S) -> None:
-        self._database = database
-        self._channel = channel_of(database.settings.schema)
-        self._coalesce_s = coalesce_s
-        self._origin = uuid.uuid4().hex
-        self._listener = None if listen_conninfo is None else Listener(listen_conninfo, self._channel, self._hear)
+        schema = database.settings.schema
+        self._notifier = Notifier(database, channel_of(schema), coalesce_s=coalesce_s)
+        self._listener = (
+            None if listen_conninfo is None else Listener(listen_conninfo, self._notifier.channel, self._hear)
+        )
+        ends = Notifier(database, channel_of(schema, "ended"), coalesce_s=coalesce_s)
+        self._ends = RunEnds(ends, listen_conninfo=listen_conninfo)
         self._waiting: dict[asyncio.Future[None], frozenset[str | None]] = {}
         """Who waits, and for which queues; None stands for pending runs, which everybody waits for."""
         self._kept: set[str | None] = set()
         """What was announced while nobody waited for it."""
-        self._unsent: set[str | None] = set()
-        self._sending: asyncio.Task[None] | None = None
 
     @property
     def delivers(self) -> bool:
@@ -73,9 +55,7 @@ class PostgresTransport:
         if not announced:
             return
         self._wake(announced)
-        self._unsent |= announced
-        if not runs_here(self._sending):
-            self._sending = asyncio.get_running_loop().create_task(self._send(), name="fairlead wake-ups")
+        self._notifier.tell(announced)
 
     async def dequeue(self, *, queues: Sequence[str], limit: int, wait_s: float) -> Sequence[Delivery]:
         """Wait until something is announced or `wait_s` seconds are over; always empty."""
@@ -109,13 +89,18 @@ class PostgresTransport:
     async def extend(self, deliveries: Sequence[Delivery], *, visibility_s: float) -> None:
         """Nothing is delivered, so there is nothing to keep."""
 
+    async def tell_ended(self, run_ids: Sequence[str]) -> None:
+        """Tell this process's waiters, and soon everybody else's."""
+        self._ends.tell(run_ids)
+
+    def watch(self, run_id: str) -> AbstractContextManager[EndWatch | None]:
+        """Hear of the end of a run inside the block; None where this process does not listen."""
+        return self._ends.watch(run_id)
+
     async def aclose(self) -> None:
         """Send what is unsent, stop listening, and wake everyone who waits."""
-        sending, self._sending = self._sending, None
-        if runs_here(sending):
-            await asyncio.wait({sending}, timeout=CLOSING_S)
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+        await self._notifier.aclose()
+        await self._ends.aclose()
         if self._listener is not None:
             await self._listener.aclose()
         for woken in tuple(self._waiting):
@@ -139,44 +124,11 @@ class PostgresTransport:
 
     def _hear(self, payload: str | None) -> None:
         """Another process announced something, or may have while nobody listened."""
-        message = _read(payload)
+        message = read_notification(payload)
         if message is None:
             self._wake_all()
-        elif message[0] != self._origin:
+        elif message[0] != self._notifier.origin:
             self._wake(message[1])
-
-    async def _send(self) -> None:
-        pause_s = min(COALESCE_FIRST_S, self._coalesce_s)
-        while self._unsent:
-            await self._notify()
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, self._coalesce_s)
-
-    async def _notify(self) -> None:
-        announced, self._unsent = self._unsent, set()
-        if not announced:
-            return
-        payload = json.dumps([self._origin, *sorted(announced, key=str)], separators=(",", ":"))
-        if len(payload.encode()) > PAYLOAD_BYTES_MAX:
-            payload = ""
-        try:
-            await self._database.write("notify", {"channel": self._channel, "payload": payload})
-        except AdapterError as error:  # recovers 32: a wake-up cannot be sent
-            _log.info("a wake-up was not sent, other hosts will poll: %s", error)
-
-
-def channel_of(schema: str) -> str:
-    """The channel of a schema, within PostgreSQL's limit of 63 bytes and apart from every other schema's."""
-    return schema if len(schema.encode()) < 40 else f"fairlead:{uuid.uuid5(uuid.NAMESPACE_OID, schema).hex}"
-
-
-def _read(payload: str | None) -> tuple[str, set[str | None]] | None:
-    """Who announced what; None where that is not known."""
-    try:
-        origin, *announced = json.loads(payload or "null")
-    except (TypeError, ValueError):  # recovers 32: what is heard is not ours, or was too long to be said
-        return None
-    return str(origin), {None if queue is None else str(queue) for queue in announced}
 
 
 def _finish(woken: asyncio.Future[None]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
 from ...ports import Ports
+from ...ports.changes import RunUpdate
 from ...ports.errors import AdapterError, CommitUnknown, Contention
 from ...ports.records import RunRow
+from ...ports.statuses import TERMINAL_RUN
 from ...ports.transport import Job
 from ..commands import Command
 from ..decisions.state import ChangeSet
@@ -97,7 +99,7 @@ class Means:
         raise unknown  # recovers 22: a commit stays unknown, however often it is tried
 
     async def wake_for(self, changes: ChangeSet, runs: Mapping[str, RunRow], now: datetime) -> None:
-        """Announce what a committed decision has queued.
+        """Announce what a committed decision has queued, and tell of the runs that it has ended.
 
         Args:
             changes: as committed.
@@ -108,6 +110,14 @@ class Means:
         plans = {run_id: self.plans[flow_id] for run_id, flow_id in flow_ids.items()}
         delivers = self.ports.transport.delivers
         await self.wake(jobs_of_changes(changes, plans, flow_ids=flow_ids, now=now, delivers=delivers))
+        await self.tell_ended(changes.runs)
+
+    async def tell_ended(self, updates: Iterable[RunUpdate]) -> None:
+        """Tell whoever waits for them of runs that have ended; where that fails, they look for themselves."""
+        ended = [update.id for update in updates if update.status in TERMINAL_RUN]
+        if ended:
+            with suppress(AdapterError):  # recovers 8: ends cannot be told
+                await self.ports.transport.tell_ended(ended)
 
     async def wake(self, jobs: Sequence[Job]) -> None:
         """Announce jobs; where that fails, hosts find them by polling, or a sweep announces them again."""

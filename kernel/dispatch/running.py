@@ -65,6 +65,7 @@ class Running:
             if changes.runs:
                 await transaction.apply(changes)
                 tried[now] = run.status
+        await self._means.tell_ended(changes.runs)
         return CancelledRun(run_id=run.id, found=run.status, took_effect=bool(changes.runs))
 
 

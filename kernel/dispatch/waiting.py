@@ -91,6 +91,7 @@ class Waiting:
             changes = expire_runs(snapshot.runs.values(), now=means.clock.now())
             if not changes.empty:
                 await transaction.apply(changes.frozen())
+        await means.tell_ended(changes.runs)
         return len(changes.runs)
 
     # Signals

@@ -9,6 +9,7 @@ from fairlead.ports.transport import Delivery, Job
 from tests.support.records import at, run_id
 from tests.support.scenes import PATIENCE_S, soon
 from tests.support.subjects import TransportSubject
+from tests.support.waiting import until
 
 
 def job(element: int = 0, queue: str = "default") -> Job:
@@ -94,6 +95,23 @@ async def test_announcing_nothing_is_no_error(transport_subject: TransportSubjec
     await transport.extend([], visibility_s=1)
 
     assert list(await transport.dequeue(queues=["default"], limit=5, wait_s=0)) == []
+
+
+async def test_an_end_wakes_whoever_watches_the_run(transport_subject: TransportSubject) -> None:
+    """Where the transport can tell of it: while somebody waits, and just before."""
+    transport = transport_subject.transport
+    await transport.tell_ended([])
+    await transport.tell_ended([run_id(1)])
+    with transport.watch(run_id(1)) as watch:
+        if watch is None:
+            return
+        await until(lambda: watch.hears)
+        waiting = asyncio.create_task(watch.wait(3600))
+        await asyncio.sleep(0)
+        await transport.tell_ended([run_id(2), run_id(1)])
+        await asyncio.wait_for(waiting, PATIENCE_S)
+        await transport.tell_ended([run_id(1)])
+        await asyncio.wait_for(watch.wait(3600), PATIENCE_S)
 
 
 async def test_an_unknown_receipt_is_ignored(transport_subject: TransportSubject) -> None:

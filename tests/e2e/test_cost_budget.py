@@ -29,6 +29,7 @@ ROW_WRITES_PER_MAP_TASK_MAX = 4
 STATEMENTS_PER_SETTLE_MAX = 9
 ROUND_TRIPS_PER_SETTLE_MAX = 2
 IDLE_STATEMENTS_PER_S_MAX = 1
+STATEMENTS_OF_WAITING_PER_S_MAX = 1
 
 PATIENCE_S = 30.0
 
@@ -253,6 +254,22 @@ async def _assert_settled_within_budget(database: Database, hands: Hands, tasks:
 
     assert 0 < statements <= STATEMENTS_PER_SETTLE_MAX
     assert 0 < round_trips <= ROUND_TRIPS_PER_SETTLE_MAX
+
+
+async def test_waiting_for_a_run(database: Database) -> None:
+    """Whoever waits for a run is told of its end, and asks for it next to never meanwhile."""
+    warm_s, watched_s = 1.0, 3.0
+    async with database.kernel(one_step()) as client, database.kernel(one_step()) as kernel:
+        handle = await client.start("one_step", 1)
+        result = asyncio.create_task(handle.result(timeout=PATIENCE_S))
+        await asyncio.sleep(warm_s)
+        database.traffic.reset()
+        await asyncio.sleep(watched_s)
+        statements = database.traffic.statements
+        async with NodeHost(kernel):
+            assert await result == {"double": 2}
+
+    assert statements <= STATEMENTS_OF_WAITING_PER_S_MAX * watched_s
 
 
 LET_WAIT = b"""

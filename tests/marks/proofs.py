@@ -58,6 +58,7 @@ OFTEN = frozenset(
         "a shard is lost, and what the sink accepted comes again",
         "the answer to a commit is lost, so it is repeated to be recognised",
         "queued work cannot be announced; polls and the sweep find it",
+        "ends cannot be told",
         "a sink is user code; what it raises concerns this run alone",
         "the sink accepts nothing",
     }

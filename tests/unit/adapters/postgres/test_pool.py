@@ -299,7 +299,7 @@ async def test_statements_are_prepared_only_where_asked(url: str, prepare: bool)
     assert isinstance(store, PostgresPersistence)
     for _ in range(10):
         await store.read_run("0197f000-0000-7000-8000-000000000001")
-    prepared = numbered("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%fairlead.runs%'")
+    prepared = numbered("SELECT count(*) FROM pg_prepared_statements WHERE statement ~ 'FROM fairlead[.]runs'")
     database = store._database  # pyright: ignore[reportPrivateUsage]
     async with database.connection() as connection:
         (answer,) = await database.exchange(connection, [(prepared, {})])

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from fairlead.adapters.postgres import PostgresTransport, listening, postgres_ports
-from fairlead.adapters.postgres.transport import channel_of
+from fairlead.adapters.postgres.notifying import channel_of
 from fairlead.ports.records import TaskKey
 from fairlead.ports.transport import Job
 from tests.support.waiting import until

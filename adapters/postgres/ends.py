@@ -1,0 +1,118 @@
+"""Hearing that runs have ended, through LISTEN and NOTIFY, so that whoever waits for one does not ask again and again.
+
+The connection that listens is opened for the first who waits. Behind a transaction pooler a LISTEN succeeds and nothing
+is ever heard; so hearing counts from the moment at which a notification of our own came back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+
+from .listening import Listener
+from .notifying import Notifier, read_notification
+
+PROOF = ""
+"""The word by which it is found out whether anything is heard. No run has it as its tail."""
+
+TAIL = 8
+"""Characters of a run's id, the last ones, that stand for it: random, and short enough for hundreds in a notification.
+Whoever waits for another run with that tail looks once in vain."""
+
+
+class EndWatch:
+    """One who waits for the end of a run."""
+
+    def __init__(self, ends: RunEnds) -> None:
+        self._ends = ends
+        self._told = asyncio.Event()
+
+    @property
+    def hears(self) -> bool:
+        """Whether an end would be heard now."""
+        return self._ends.hears
+
+    async def wait(self, wait_s: float) -> None:
+        """Return when the run's end was told since the last wait, or after `wait_s` seconds."""
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._told.wait()
+        except TimeoutError:
+            return
+        self._told.clear()
+
+    def tell(self) -> None:
+        """It may have ended."""
+        self._told.set()
+
+
+class RunEnds:
+    """Who waits for which runs, here, and what tells others.
+
+    Args:
+        notifier: tells other processes.
+        listen_conninfo: where to listen; None to hear nothing from other processes.
+    """
+
+    def __init__(self, notifier: Notifier, *, listen_conninfo: str | None) -> None:
+        self._notifier = notifier
+        self._listener = None if listen_conninfo is None else Listener(listen_conninfo, notifier.channel, self._hear)
+        self._watches: dict[str, list[EndWatch]] = {}
+        self._proven = False
+
+    @property
+    def hears(self) -> bool:
+        """Whether what others tell is heard now."""
+        return self._proven and self._listener is not None and self._listener.listening.is_set()
+
+    def tell(self, run_ids: Iterable[str]) -> None:
+        """Tell of runs that have ended."""
+        tails = {run_id[-TAIL:] for run_id in run_ids}
+        self._told(tails)
+        self._notifier.tell(tails)
+
+    @contextmanager
+    def watch(self, run_id: str) -> Generator[EndWatch | None]:
+        """Hear of the end of a run inside the block; None where nothing is listened to."""
+        if self._listener is None:
+            yield None
+            return
+        self._listener.start()
+        watch, tail = EndWatch(self), run_id[-TAIL:]
+        self._watches.setdefault(tail, []).append(watch)
+        try:
+            yield watch
+        finally:
+            here = self._watches[tail]
+            here.remove(watch)
+            if not here:
+                del self._watches[tail]
+
+    async def aclose(self) -> None:
+        """Send what is unsent, and stop listening."""
+        await self._notifier.aclose()
+        if self._listener is not None:
+            await self._listener.aclose()
+
+    def _hear(self, payload: str | None) -> None:
+        if payload is None:
+            # It listens anew. What was told before is lost, and that anything is heard has to be found out.
+            self._proven = False
+            self._notifier.tell({PROOF})
+            self._told(self._watches)
+            return
+        message = read_notification(payload)
+        if message is None:
+            self._told(self._watches)
+        elif message[0] == self._notifier.origin:
+            self._proven = True
+        else:
+            self._told(tail for tail in message[1] if tail is not None)
+
+    def _told(self, tails: Iterable[str]) -> None:
+        if not self._watches:
+            return
+        for tail in tails:
+            for watch in self._watches.get(tail, ()):
+                watch.tell()
