@@ -65,13 +65,14 @@ def postgres_ports(
         sink: where events are published: one sink, or several by name; nowhere where None.
         blobs: where payloads are that are too large for a row, and closed with the rest; where None, in the database.
             Every host and client of one database needs the same.
-        pool_size: most connections at a time, not counting the one that listens, the heartbeats' own, and the one that
-            a host's notes are written on.
+        pool_size: most connections at a time, not counting those that listen (for work where a host runs, for the ends
+            of runs where somebody waits for one), the heartbeats' own, and the one that a host's notes are written on.
         pool_wait_s: how long a caller waits for a connection before `PoolExhausted`.
         deadline_s: how long one exchange with the server may take before its connection is given up. From PostgreSQL 17
             on, a process that falls silent inside a transaction keeps its locks for twice as long at most.
         lock_wait_s: how long a transaction waits for another's lock where it waits at all.
-        listen: whether to hear other processes' wake-ups; without, hosts poll.
+        listen: whether to hear other processes' wake-ups and the ends of runs; without, hosts poll, and so does whoever
+            waits for a run.
         listen_url: where to listen, if not at `source`: a pooler in transaction mode passes no LISTEN.
         prepare: let psycopg prepare statements on the server; faster, and wrong behind an old pooler.
 
