@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from fairlead.adapters.postgres import listening, postgres_ports
 from fairlead.adapters.postgres.notifying import channel_of
@@ -127,7 +128,7 @@ async def test_the_loss_of_the_connection_wakes_everybody(
 async def test_many_ends_are_few_notifications(opening: Opening, observer: Observer) -> None:
     """A notification takes a lock of the whole instance, so a busy host sends few."""
     payloads: list[str] = []
-    observer.execute(f'LISTEN "{channel_of("fairlead", "ended")}"')
+    observer.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel_of("fairlead", "ended"))))
     observer.add_notify_handler(lambda notification: payloads.append(notification.payload))
     transport = opening()
     for number in range(200):
