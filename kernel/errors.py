@@ -247,17 +247,26 @@ class NothingToRerun(UsageError):
     """A run was to begin anew of which nothing is left to be done.
 
     `step` is the one of which nothing has failed, where one was to be retried; `failed` says how many elements of maps
-    have failed and were tolerated, by slug.
+    have failed and were tolerated, by slug; `withdrawn` that its start was withdrawn before it began.
     """
 
     def __init__(
-        self, *, run_id: str, status: str, step: str | None = None, failed: Mapping[str, int] | None = None
+        self,
+        *,
+        run_id: str,
+        status: str,
+        step: str | None = None,
+        failed: Mapping[str, int] | None = None,
+        withdrawn: bool = False,
     ) -> None:
+        self.withdrawn = withdrawn
         self.run_id = run_id
         self.status = status
         self.step = step
         self.failed = dict(failed or {})
-        if step is not None:
+        if withdrawn:
+            message = "it never began, since its start was withdrawn; start the flow again instead"
+        elif step is not None:
             message = f"nothing of step {step!r} has failed; to do all of it again, rerun the run from it"
         else:
             message = "every step is settled well; name the step to rerun it from"

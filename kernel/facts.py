@@ -24,6 +24,9 @@ from .plan import Questions, ValuePath
 from .times import NoTime, NotTime, time_at
 
 NULL = b"null"
+
+NEVER_LOOKED_AT = NULL
+"""The facts of a run's input that nobody has looked at, since its start was withdrawn: it can never begin."""
 """What an element of a map is to its dependents if its task has failed."""
 
 PATTERNS_CACHED_MAX = 4096

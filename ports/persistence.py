@@ -23,7 +23,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
-from .changes import Changes, NewRun, ResumeToken
+from .changes import Changes, EventBatch, NewRun, ResumeToken, RunUpdate
 from .health import LINES_PER_INVARIANT_MAX, Health
 from .notes import Notes
 from .outbox import Outbox
@@ -219,12 +219,13 @@ class Persistence(RunReader, Outbox, Retention, Notes, Workers, Protocol):
         """
         ...
 
-    async def insert_cancelled(self, run: NewRun, changes: Changes) -> bool:
+    async def insert_cancelled(self, run: NewRun, update: RunUpdate, event: EventBatch) -> bool:
         """Insert a run together with what cancels it, atomically; nothing where there is a run with its id.
 
         Args:
             run: without a key and without annotations.
-            changes: the run's update, and its last events.
+            update: what it is after that.
+            event: what tells of it, behind the first events of the run.
 
         Returns:
             Whether it was inserted.

@@ -102,5 +102,5 @@ class JobTransport(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Close what was opened; wakes everyone who waits in `dequeue`."""
+        """Close what was opened; wakes everyone who waits in `dequeue` or for the end of a run."""
         ...

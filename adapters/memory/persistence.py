@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 
-from ...ports.changes import Changes, NewRun, ResumeToken
+from ...ports.changes import Changes, EventBatch, NewRun, ResumeToken, RunUpdate
 from ...ports.errors import Unavailable
 from ...ports.health import LINES_PER_INVARIANT_MAX, Health
 from ...ports.notes import LogRecord, NewLogEntry, ProgressRecord
@@ -142,7 +142,7 @@ class MemoryPersistence:
         with self._store.mutex:
             return self._store.insert_runs(runs)
 
-    async def insert_cancelled(self, run: NewRun, changes: Changes) -> bool:
+    async def insert_cancelled(self, run: NewRun, update: RunUpdate, event: EventBatch) -> bool:
         """Insert a run together with what cancels it."""
         store, holder = self._store, Holder()
         with store.mutex:
@@ -150,7 +150,7 @@ class MemoryPersistence:
                 return False
             store.insert_runs([run])
             writing = Writing(store, holder)
-            writing.apply(changes)
+            writing.apply(Changes(runs=(update,), events=(event,)))
             store.commit(writing.rows)
             store.locks.release(holder)
             return True

@@ -12,7 +12,7 @@ from ...ports.transport import Delivery, Job
 from .waking import Waiter
 
 
-class EndWatch:
+class MemoryRunWatch:
     """One who waits for the end of a run."""
 
     hears = True
@@ -24,19 +24,20 @@ class EndWatch:
 
     async def wait(self, wait_s: float) -> None:
         """Return when the run's end was told since the last wait, or after `wait_s` seconds of the clock."""
-        if not self._told:
-            self._waiter = Waiter()
-            try:
-                await self._waiter.wait_by(self._clock, wait_s)
-            finally:
-                self._waiter = None
+        waiter = self._waiter = Waiter()  # before it is looked whether an end was told: that may come from any thread
+        try:
+            if not self._told:
+                await waiter.wait_by(self._clock, wait_s)
+        finally:
+            self._waiter = None
         self._told = False
 
     def tell(self) -> None:
         """It may have ended."""
         self._told = True
-        if self._waiter is not None:
-            self._waiter.wake()
+        waiter = self._waiter
+        if waiter is not None:
+            waiter.wake()
 
 
 class MemoryWakeups:
@@ -55,7 +56,7 @@ class MemoryWakeups:
         self._waiting: dict[Waiter, frozenset[str | None]] = {}
         """Who waits, and for which queues; None stands for pending runs, which everybody waits for."""
         self._kept: set[str | None] = set()
-        self._watches: dict[str, list[EndWatch]] = {}
+        self._watches: dict[str, list[MemoryRunWatch]] = {}
 
     @property
     def delivers(self) -> bool:
@@ -112,9 +113,9 @@ class MemoryWakeups:
                     watch.tell()
 
     @contextmanager
-    def watch(self, run_id: str) -> Generator[EndWatch]:
+    def watch(self, run_id: str) -> Generator[MemoryRunWatch]:
         """Hear of the end of a run inside the block."""
-        watch = EndWatch(self._clock)
+        watch = MemoryRunWatch(self._clock)
         with self._lock:
             self._watches.setdefault(run_id, []).append(watch)
         try:

@@ -40,8 +40,8 @@ PLAN_BY_KEY = Statement(
 """For statements that find every row by an index, in its order. A planner without good statistics would rather read a
 whole table, or everything that waits in an index in order to sort it or to compare it with each row; and one that
 overestimates a recursion would compile the statement first, which takes longer than running it. So the parameters do
-not matter to the plan: a prepared statement is planned once, and not again for each batch, which takes longer than
-writing a small one. The settings end with the transaction."""
+not matter to the plan: a statement that is prepared is planned once, and not again for each batch, which takes longer
+than writing a small one. The settings end with the transaction."""
 _END_WHEN_LONG = b"set_config('transaction_timeout', '%d', true)"
 """A host that falls silent inside a transaction (it is stopped, or has no power any more) would keep its locks for as
 long as TCP believes in its connection. The setting ends with the transaction. Limits for idle sessions do not help:
@@ -49,7 +49,7 @@ psycopg ends a pipeline with a Flush, after which the server takes its client fo
 _HAS_TRANSACTION_TIMEOUT = 170_000
 """The version of PostgreSQL since which there is such a limit."""
 TRANSACTION_DEADLINES = 2
-"""How many deadlines of an exchange a transaction may take in all; one is a round trip or three."""
+"""How many deadlines of an exchange a transaction may take in all; one is two round trips or three."""
 COMMIT = Statement(b"COMMIT", ())
 ROLLBACK = Statement(b"ROLLBACK", ())
 _OPEN = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})

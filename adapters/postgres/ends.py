@@ -16,12 +16,12 @@ from .notifying import Notifier, read_notification
 PROOF = ""
 """The word by which it is found out whether anything is heard. No run has it as its tail."""
 
-TAIL = 8
+TAIL_CHARACTERS = 8
 """Characters of a run's id, the last ones, that stand for it: random, and short enough for hundreds in a notification.
 Whoever waits for another run with that tail looks once in vain."""
 
 
-class EndWatch:
+class PostgresRunWatch:
     """One who waits for the end of a run."""
 
     def __init__(self, ends: RunEnds) -> None:
@@ -58,7 +58,7 @@ class RunEnds:
     def __init__(self, notifier: Notifier, *, listen_conninfo: str | None) -> None:
         self._notifier = notifier
         self._listener = None if listen_conninfo is None else Listener(listen_conninfo, notifier.channel, self._hear)
-        self._watches: dict[str, list[EndWatch]] = {}
+        self._watches: dict[str, list[PostgresRunWatch]] = {}
         self._proven = False
 
     @property
@@ -68,18 +68,20 @@ class RunEnds:
 
     def tell(self, run_ids: Iterable[str]) -> None:
         """Tell of runs that have ended."""
-        tails = {run_id[-TAIL:] for run_id in run_ids}
-        self._told(tails)
+        tails = {run_id[-TAIL_CHARACTERS:] for run_id in run_ids}
+        self._wake(tails)
         self._notifier.tell(tails)
 
     @contextmanager
-    def watch(self, run_id: str) -> Generator[EndWatch | None]:
+    def watch(self, run_id: str) -> Generator[PostgresRunWatch | None]:
         """Hear of the end of a run inside the block; None where nothing is listened to."""
         if self._listener is None:
             yield None
             return
         self._listener.start()
-        watch, tail = EndWatch(self), run_id[-TAIL:]
+        if self._listener.listening.is_set() and not self._proven:  # a notification may be lost, this one as well
+            self._notifier.tell({PROOF})
+        watch, tail = PostgresRunWatch(self), run_id[-TAIL_CHARACTERS:]
         self._watches.setdefault(tail, []).append(watch)
         try:
             yield watch
@@ -90,27 +92,28 @@ class RunEnds:
                 del self._watches[tail]
 
     async def aclose(self) -> None:
-        """Send what is unsent, and stop listening."""
-        await self._notifier.aclose()
+        """Stop listening, send what is unsent, and wake everyone who waits."""
         if self._listener is not None:
             await self._listener.aclose()
+        await self._notifier.aclose()
+        self._wake(self._watches)
 
     def _hear(self, payload: str | None) -> None:
         if payload is None:
             # It listens anew. What was told before is lost, and that anything is heard has to be found out.
             self._proven = False
             self._notifier.tell({PROOF})
-            self._told(self._watches)
+            self._wake(self._watches)
             return
         message = read_notification(payload)
         if message is None:
-            self._told(self._watches)
+            self._wake(self._watches)
         elif message[0] == self._notifier.origin:
             self._proven = True
         else:
-            self._told(tail for tail in message[1] if tail is not None)
+            self._wake(tail for tail in message[1] if tail is not None)
 
-    def _told(self, tails: Iterable[str]) -> None:
+    def _wake(self, tails: Iterable[str]) -> None:
         if not self._watches:
             return
         for tail in tails:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from ...ports.changes import AnnotationsWrite, Changes, NewRun
+from ...ports.changes import AnnotationsWrite, Changes, EventBatch, NewRun, RunUpdate
 from ...ports.errors import Contention
 from ...ports.outbox import shard_of
 from ...ports.records import FlowRow, NewFlow, StartedRun
@@ -34,13 +34,14 @@ class RunStarting:
                 return answers
         raise Contention("the runs that hold these keys come and go; start again")
 
-    async def insert_cancelled(self, run: NewRun, changes: Changes) -> bool:
+    async def insert_cancelled(self, run: NewRun, update: RunUpdate, event: EventBatch) -> bool:
         """Insert a run together with what cancels it."""
         database = self._database
+        parts = parts_of(Changes(runs=(update,), events=(event,)))
         async with database.transaction() as connection:
             if not await database.fetch(connection, "insert_run", _run_values(run)):
                 return False
-            await database.exchange(connection, [sent_of(parts_of(changes), database.statements)])
+            await database.exchange(connection, [sent_of(parts, database.statements)])
             return True
 
     async def register_flow(self, flow: NewFlow, *, replace: bool) -> FlowRow:

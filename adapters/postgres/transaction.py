@@ -1,4 +1,4 @@
-"""One transaction of the kernel: two round trips, whatever the size of its batch.
+"""One transaction of the kernel: two round trips, whatever the size of its batch; three where it ends waits.
 
 The first sends BEGIN with the locks and the reads, one statement each: a statement's snapshot is older than the locks
 it waits for, so what a lock protects is read by a later one. The second sends the writes and COMMIT, which commits
@@ -46,6 +46,7 @@ class PostgresTransaction:
         self._connection: Connection | None = None
         self._begun = False
         self._held: set[str] = set()
+        self._applied = False
         self._parts: Sequence[Part] = ()
         self._unsent: Sequence[Sent] = ()
         """What goes along with the commit."""
@@ -151,7 +152,13 @@ class PostgresTransaction:
         return dict(await self._rows("read_annotations", {"runs": uuids(held)})) if held else {}
 
     async def apply(self, changes: Changes) -> None:
-        """Write everything in `changes`, together with the commit."""
+        """Write everything in `changes`: with the commit, or at once where waits are ended."""
+        self._lease()
+        if self._refusal is not None:
+            raise self._refusal
+        if self._applied:
+            raise RuntimeError("apply() is called at most once in a transaction")
+        self._applied = True
         self._parts = parts_of(changes)
         sent = [sent_of(self._parts, self._statements)] if self._parts else []
         cancelling = list(cancellations_sent(changes.cancellations, self._statements))

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 
 from ...ports.transport import Delivery, Job
 from .database import Database
-from .ends import EndWatch, RunEnds
+from .ends import PostgresRunWatch, RunEnds
 from .listening import Listener
 from .notifying import COALESCE_S, Notifier, channel_of, read_notification
 
@@ -93,7 +93,7 @@ class PostgresTransport:
         """Tell this process's waiters, and soon everybody else's."""
         self._ends.tell(run_ids)
 
-    def watch(self, run_id: str) -> AbstractContextManager[EndWatch | None]:
+    def watch(self, run_id: str) -> AbstractContextManager[PostgresRunWatch | None]:
         """Hear of the end of a run inside the block; None where this process does not listen."""
         return self._ends.watch(run_id)
 

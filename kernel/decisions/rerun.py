@@ -20,6 +20,7 @@ from ...ports.records import RunRow, Snapshot, StepRow
 from ...ports.statuses import SETTLED_WELL, TERMINAL_RUN, StepStatus
 from ..commands import RerunRun, RestartedRun
 from ..errors import NothingToRerun, RunNotEnded
+from ..facts import NEVER_LOOKED_AT
 from ..plan import Plan
 from .handover import HandOver
 from .progress import RunProgress
@@ -43,6 +44,8 @@ def restart_of(command: RerunRun, run: RunRow, steps: Mapping[str, StepRow], pla
     """
     if run.status not in TERMINAL_RUN:
         raise RunNotEnded(run_id=run.id, status=run.status)
+    if run.facts == NEVER_LOOKED_AT:
+        raise NothingToRerun(run_id=run.id, status=run.status, withdrawn=True)
     if command.keep_elements:
         for slug in command.steps:
             if slug in steps and not _has_failed(steps[slug]):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ...ports.changes import Changes, EventBatch, NewRun
+from ...ports.changes import EventBatch, NewRun, RunUpdate
 from ...ports.records import FlowRow, RunRow
 from ...ports.scheduler import KeptCommand
 from ...ports.statuses import RunStatus
 from ..events import RunCreated, encode_events
-from ..facts import NULL
+from ..facts import NEVER_LOOKED_AT, NULL
 from ..references import is_reference
 from ..schedules import StartEntry
 from .cancel import cancel_run
@@ -27,10 +27,13 @@ def may_be_in_hand(kept: KeptCommand, now: datetime) -> bool:
     return scheduled.due_at is None or scheduled.due_at <= now
 
 
-def cancelled_run(entry: StartEntry, flow: FlowRow, reason: str | None, *, now: datetime) -> tuple[NewRun, Changes]:
-    """A run that is cancelled before it begins, and whose id nobody else can have: what to insert, and what ends it.
+def cancelled_run(
+    entry: StartEntry, flow: FlowRow, reason: str | None, *, now: datetime
+) -> tuple[NewRun, RunUpdate, EventBatch]:
+    """A run that never begins, and whose id nobody else can have: what to insert, what ends it, and what tells of that.
 
-    It has no key, which may be used again, and no input that lies in a blob, since that goes with the start.
+    It has no key, which may be used again, none of the annotations, no config, and no input that lies in a blob, since
+    that goes with the start. So it cannot be begun anew either, which its facts say.
 
     Args:
         entry: the deferred start.
@@ -60,7 +63,7 @@ def cancelled_run(entry: StartEntry, flow: FlowRow, reason: str | None, *, now: 
         priority=template.priority,
         input=NULL if is_reference(data) else data,
         config=None,
-        facts=None,
+        facts=NEVER_LOOKED_AT,
         created_at=now,
         event=event,
     )
@@ -75,4 +78,6 @@ def cancelled_run(entry: StartEntry, flow: FlowRow, reason: str | None, *, now: 
         remaining_steps=0,
         facts=None,
     )
-    return run, cancel_run(row, reason, now=now)
+    changes = cancel_run(row, reason, now=now)
+    (update,), (told,) = changes.runs, changes.events
+    return run, update, told

@@ -48,7 +48,7 @@ from ..schedules import (
 from ..starting import Start, start_runs
 from ..templates import discard_template, loaded_template, start_of, stored_template
 from .means import Handlers, Means
-from .withdrawing import was_withdrawn, withdraw_start
+from .withdrawing import never_began, withdraw_start
 
 Result = TypeVar("Result")
 
@@ -211,8 +211,8 @@ class Firing:
             if conflict.run_id != entry.run_id:
                 raise
             # recovers 2, 59: a host with another version of the flow has started the run, and died
-            # (or somebody has put it down as cancelled, so that it is not)
-            answer = RunStart(run_id=entry.run_id, created=not await was_withdrawn(self._means, entry.run_id))
+            # Or somebody has withdrawn the start meanwhile, and put the run down as cancelled.
+            answer = RunStart(run_id=entry.run_id, created=not await never_began(self._means, entry.run_id))
         tally.started += answer.created
         if answer.run_id != entry.run_id:  # recovers 66: somebody was faster to start what has the key
             await self._move_deadline(entry.run_id, answer.run_id)
@@ -261,7 +261,7 @@ class Firing:
             return False
         done = await withdraw_start(self._means, kept, entry_of(kept, StartEntry), cancel.reason)
         if done is None:
-            raise Contention(f"the start of run {cancel.run_id} is being carried out")
+            raise Contention(f"the deferred start of run {cancel.run_id} was changed meanwhile")
         return done
 
     async def _fire_signal(self, kept: KeptCommand, entry: SignalEntry, tally: _Tally) -> None:

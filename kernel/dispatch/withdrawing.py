@@ -7,12 +7,11 @@ down here, cancelled from its beginning. Whoever is first to put it down decides
 
 from __future__ import annotations
 
-from ...ports.errors import Contention
-from ...ports.records import FlowRow
 from ...ports.scheduler import KeptCommand
 from ...ports.statuses import RunStatus
 from ..decisions.withdraw import cancelled_run, may_be_in_hand
-from ..schedules import StartEntry, Template
+from ..errors import UnknownFlow
+from ..schedules import StartEntry
 from ..templates import discard_template
 from .means import Means
 
@@ -37,12 +36,12 @@ async def withdraw_start(
         somebody was faster to write the entry, and it has to be read again.
 
     Raises:
-        Contention: a host has it in hand, and nothing is known here of its flow.
+        UnknownFlow: a host may have it in hand, and its flow is not in the store any more.
         AdapterError: a store failed.
     """
     scheduler = means.ports.scheduler
     if may_be_in_hand(kept, means.clock.now()):
-        # recovers 42, 62: a host may have a start in hand that is withdrawn
+        # recovers 62: a host may have a start in hand that is withdrawn
         if not await _cancelled_from_the_beginning(means, entry, reason, again=again):
             return False
         if await scheduler.ack(kept):
@@ -55,29 +54,20 @@ async def withdraw_start(
 
 
 async def _cancelled_from_the_beginning(means: Means, entry: StartEntry, reason: str | None, *, again: bool) -> bool:
-    run, changes = cancelled_run(entry, await _any_version(means, entry.template), reason, now=means.clock.now())
-    if await means.persistence.insert_cancelled(run, changes):
+    template = entry.template
+    flow = await means.persistence.read_flow(template.flow, template.version)
+    if flow is None:  # somebody has removed it: whoever defers a start registers its flow before
+        raise UnknownFlow(template.flow, template.version, means.registry.known)
+    run, update, event = cancelled_run(entry, flow, reason, now=means.clock.now())
+    if await means.persistence.insert_cancelled(run, update, event):
         return True
     if not again:  # recovers 62: a start is withdrawn whose run was put down by a host that has died
         return False
     # recovers 22, 62: a start is withdrawn again, since the answer to a commit was lost
-    return await was_withdrawn(means, entry.run_id)
+    return await never_began(means, entry.run_id)
 
 
-async def was_withdrawn(means: Means, run_id: str) -> bool:
-    """Whether a run was put down as cancelled, or cancelled before it began."""
+async def never_began(means: Means, run_id: str) -> bool:
+    """Whether a run was cancelled before it began."""
     found = await means.persistence.read_run(run_id)
     return found is not None and found.status is RunStatus.CANCELLED and found.started_at is None
-
-
-async def _any_version(means: Means, template: Template) -> FlowRow:
-    """The flow of a template, in the version that checked it or in another that is known here."""
-    found = await means.persistence.read_flow(template.flow, template.version)
-    if found is not None:
-        return found
-    for plan in means.plans.values():
-        if plan.slug == template.flow:
-            found = await means.persistence.read_flow(plan.slug, plan.version)
-            if found is not None:
-                return found
-    raise Contention(f"a start of flow {template.flow} is being carried out, and the store does not know the flow")

@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from fairlead.ports.changes import Changes
 from fairlead.ports.errors import UnstorableValue
 from fairlead.ports.persistence import Persistence
 from fairlead.ports.reading import RunFilter
@@ -65,13 +64,13 @@ async def test_a_taken_key_answers_the_run_that_holds_it(store: Persistence, flo
 
 async def test_a_run_is_put_down_as_cancelled(store: Persistence, flow: FlowRow) -> None:
     """Once; it is never pending, and takes the place of any other with its id."""
-    cancelled = Changes(
-        runs=(run_update(run_id(1), status=RunStatus.CANCELLED, next_sequence=3, ended_at=at(7), reason="no"),),
-        events=(events(run_id(1), 2, ["run.cancelled"]),),
+    cancelled = (
+        run_update(run_id(1), status=RunStatus.CANCELLED, next_sequence=3, ended_at=at(7), reason="no"),
+        events(run_id(1), 2, ["run.cancelled"]),
     )
 
-    assert await store.insert_cancelled(new_run(flow, created_at=at(7)), cancelled)
-    assert not await store.insert_cancelled(new_run(flow, created_at=at(8)), cancelled)
+    assert await store.insert_cancelled(new_run(flow, created_at=at(7)), *cancelled)
+    assert not await store.insert_cancelled(new_run(flow, created_at=at(8)), *cancelled)
     (late,) = await store.insert_runs([new_run(flow, key="k", digest="another")])
 
     run = await store.read_run(run_id(1))
@@ -87,9 +86,9 @@ async def test_a_run_is_put_down_as_cancelled(store: Persistence, flow: FlowRow)
 async def test_a_run_that_is_there_is_not_put_down_as_cancelled(store: Persistence, flow: FlowRow) -> None:
     """Whoever was first has decided."""
     await store.insert_runs([new_run(flow, key="k")])
-    cancelled = Changes(runs=(run_update(run_id(1), status=RunStatus.CANCELLED, next_sequence=3, ended_at=at(7)),))
+    cancelled = run_update(run_id(1), status=RunStatus.CANCELLED, next_sequence=3, ended_at=at(7))
 
-    assert not await store.insert_cancelled(new_run(flow), cancelled)
+    assert not await store.insert_cancelled(new_run(flow), cancelled, events(run_id(1), 2, ["run.cancelled"]))
 
     assert await _claimed(store, flow) == [run_id(1)]
 

@@ -103,6 +103,7 @@ async def test_an_end_wakes_whoever_watches_the_run(transport_subject: Transport
     await transport.tell_ended([])
     await transport.tell_ended([run_id(1)])
     with transport.watch(run_id(1)) as watch:
+        assert (watch is None) == transport.delivers
         if watch is None:
             return
         await until(lambda: watch.hears)

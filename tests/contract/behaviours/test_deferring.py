@@ -25,7 +25,7 @@ from fairlead.kernel import (
 )
 from fairlead.kernel.commands import Fired
 from fairlead.kernel.dispatch.firing import FIRE_CLAIM
-from fairlead.kernel.errors import DeferredNotFound
+from fairlead.kernel.errors import DeferredNotFound, NothingToRerun
 from fairlead.ports import Ports
 from fairlead.ports.errors import CommitUnknown, Unavailable
 from fairlead.ports.persistence import Persistence
@@ -234,7 +234,7 @@ async def test_a_start_can_be_withdrawn(kernel: Kernel, flow: Flow[Any], clock: 
     assert [run.id for run in (await kernel.runs()).runs] == [second.record.run_id]
 
 
-@pytest.mark.fault(42, 62)
+@pytest.mark.fault(62)
 @pytest.mark.parametrize("key", [None, "mail-7"])
 @pytest.mark.parametrize("claims", [1, 2], ids=["it goes on", "another one failed meanwhile"])
 @pytest.mark.parametrize("knows", [True, False], ids=["with the flow", "without"])
@@ -269,6 +269,8 @@ async def test_a_start_is_withdrawn_that_a_host_has_in_hand(
     assert (run.status, run.reason, run.key) == (RunStatus.CANCELLED, "withdrawn", None)
     assert run.started_at is None
     assert [event.type for event in (await kernel.run(run.id).details()).events] == ["run.created", "run.cancelled"]
+    with pytest.raises(NothingToRerun, match="never began"):
+        await kernel.run(run.id).retry()
     assert (await kernel.start(flow, Mail("bob"), key=key)).id != run.id
 
 

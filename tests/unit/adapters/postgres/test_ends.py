@@ -21,6 +21,8 @@ RUN, ANOTHER = "0197f000-0000-7000-8000-000000000001", "0197f000-0000-7000-8000-
 LONG_S = 60.0
 """Longer than a test may take: whoever wakes earlier was woken."""
 
+LISTENING = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND query LIKE 'LISTEN%%:ended%%'"
+
 Observer = psycopg.Connection[tuple[object, ...]]
 Opening = Callable[..., JobTransport]
 
@@ -86,12 +88,13 @@ async def test_too_many_ends_to_name_wake_everybody(opening: Opening) -> None:
         assert await _waited_s(watch) < LONG_S
 
 
-async def test_a_process_that_hears_nothing_knows_it(opening: Opening, url: str) -> None:
+async def test_a_process_that_hears_nothing_knows_it(opening: Opening, url: str, observer: Observer) -> None:
     """As behind a transaction pooler, or where somebody gave the URL of another database: LISTEN itself succeeds."""
     elsewhere = urlunsplit(urlsplit(url)._replace(path="/postgres"))
     with opening(listen_url=elsewhere).watch(RUN) as watch:
         assert watch is not None
-        await asyncio.sleep(0.5)
+        await until(lambda: observer.execute(LISTENING, ["postgres"]).fetchone() == (1,))
+        await asyncio.sleep(0.2)
 
         assert not watch.hears
 
@@ -99,10 +102,10 @@ async def test_a_process_that_hears_nothing_knows_it(opening: Opening, url: str)
 async def test_a_process_that_does_not_listen_cannot_watch(opening: Opening, observer: Observer) -> None:
     """It looks for itself, and opens no connection."""
     with opening(listen=False).watch(RUN) as watch:
+        await asyncio.sleep(0.1)
+
         assert watch is None
-        assert not observer.execute(
-            "SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
-        ).fetchall()
+        assert observer.execute(LISTENING, [observer.info.dbname]).fetchone() == (0,)
 
 
 @pytest.mark.fault(32)
@@ -133,6 +136,7 @@ async def test_many_ends_are_few_notifications(opening: Opening, observer: Obser
     transport = opening()
     for number in range(200):
         await transport.tell_ended([f"{number:036x}"])
+        await asyncio.sleep(0)
     await transport.aclose()
     observer.execute("SELECT 1")
 
