@@ -33,7 +33,9 @@ async def connect(conninfo: str, *, prepare: bool = False) -> Connection:
             return await AsyncConnection.connect(
                 conninfo,
                 autocommit=True,
-                prepare_threshold=0 if prepare else None,
+                # Not at the first use: after a ROLLBACK psycopg forgets all, and tells the server so behind what it
+                # prepares next.
+                prepare_threshold=1 if prepare else None,
             )
     except (psycopg.Error, TimeoutError, OSError) as error:  # recovers 21, 26: no connection can be opened
         raise translate_connecting(error) from error

@@ -26,6 +26,7 @@ class PostgresRunWatch:
 
     def __init__(self, ends: RunEnds) -> None:
         self._ends = ends
+        self._loop = asyncio.get_running_loop()
         self._told = asyncio.Event()
 
     @property
@@ -43,8 +44,9 @@ class PostgresRunWatch:
         self._told.clear()
 
     def tell(self) -> None:
-        """It may have ended."""
-        self._told.set()
+        """It may have ended. Nobody waits any more in a loop that was closed."""
+        if not self._loop.is_closed():
+            self._told.set()
 
 
 class RunEnds:

@@ -88,12 +88,17 @@ def read_notification(payload: str | None) -> tuple[str, set[str | None]] | None
     """Who told of which words; None where that is not known, and it may be any."""
     try:
         origin, *words = json.loads(payload or "null")
-    except (TypeError, ValueError):  # recovers 32: what is heard is not ours, or was too long to be said
+    except (
+        TypeError,
+        ValueError,
+        RecursionError,
+    ):  # recovers 32: what is heard is not ours, or was too long to be said
         return None
     return str(origin), {None if word is None else str(word) for word in words}
 
 
 def channel_of(schema: str, subject: str = "") -> str:
     """The channel of a schema, within PostgreSQL's limit of 63 bytes and apart from every other schema's."""
-    name = schema if len(schema.encode()) < 40 else f"fairlead:{uuid.uuid5(uuid.NAMESPACE_OID, schema).hex}"
+    plain = len(schema.encode()) < 40 and ":" not in schema
+    name = schema if plain else f"fairlead:{uuid.uuid5(uuid.NAMESPACE_OID, schema).hex}"
     return f"{name}:{subject}" if subject else name

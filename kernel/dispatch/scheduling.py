@@ -35,6 +35,7 @@ from ..schedules import (
     CronEntry,
     DeferredRecord,
     ScheduleRecord,
+    SignalEntry,
     StartEntry,
     cancel_name,
     cron_name,
@@ -46,7 +47,7 @@ from ..schedules import (
 )
 from ..templates import discard_template, stored_template
 from .means import Handlers, Means
-from .withdrawing import WITHDRAWN, withdraw_start
+from .withdrawing import WITHDRAWN, never_began, withdraw_start
 
 CHANGE_TRIES_MAX = 50
 """How often a change is tried that somebody else was faster than: more than there are hosts that fire at one moment."""
@@ -199,26 +200,35 @@ class Scheduling:
         return Deferral(record=deferred_record(scheduled, entry), created=True)
 
     async def _withdraw(self, command: WithdrawDeferred) -> bool:
-        tried = False
+        tried: StartEntry | CancelEntry | SignalEntry | None = None
+        """What an earlier try, whose effect is unknown, was to withdraw."""
 
         async def withdrawn() -> bool | None:
             nonlocal tried
-            kept = await self._scheduler.read(command.name)
+            before, kept = tried, await self._scheduler.read(command.name)
             if kept is None:
-                return tried
+                return before is not None and await self._is_withdrawn(before)
             entry = deferred_entry_of(kept)
+            done: bool | None
             if not isinstance(entry, StartEntry):
                 if kept.claimed_until is not None and kept.claimed_until > self._means.clock.now():
                     return False
-                tried = True
-                tried = await self._scheduler.ack(kept)
-                return tried or None
-            again, tried = tried, True
-            done = await withdraw_start(self._means, kept, entry, WITHDRAWN, again=again)
-            tried = done is True
+                tried = entry
+                done = await self._scheduler.ack(kept) or None
+            else:
+                tried = entry
+                done = await withdraw_start(self._means, kept, entry, WITHDRAWN, again=before is not None)
+            tried = None
             return done
 
         return await self._written(repr(command.name), withdrawn)
+
+    async def _is_withdrawn(self, entry: StartEntry | CancelEntry | SignalEntry) -> bool:
+        """Whether what is not there any more was withdrawn. Whoever carries a start out puts its run down before."""
+        if not isinstance(entry, StartEntry):
+            return True
+        found = await self._means.persistence.read_run(entry.run_id)
+        return found is None or await never_began(self._means, entry.run_id)
 
     async def _retry(self, command: RetryDeferred) -> DeferredRecord:
         async def retried() -> DeferredRecord | None:

@@ -11,7 +11,7 @@ STRIDE = 20
 """Of how many points one is struck in every test run, in one way."""
 
 CAMPAIGN_SEEDS = 2_000
-"""Worlds of the campaign that every test run plays: about one of the twenty minutes that it may take."""
+"""Worlds of the campaign that every test run plays: about two of the twenty minutes that it may take."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

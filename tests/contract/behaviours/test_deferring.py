@@ -275,6 +275,30 @@ async def test_a_start_is_withdrawn_that_a_host_has_in_hand(
 
 
 @pytest.mark.fault(22, 62)
+@pytest.mark.parametrize("due", [False, True], ids=["before its time", "when it is due"])
+async def test_a_start_is_carried_out_while_it_is_unknown_whether_it_was_withdrawn(
+    world: Ports, flow: Flow[Any], clock: ManualClock, due: bool
+) -> None:
+    """The first try never reached the store. The second finds neither the start nor that anybody has withdrawn it."""
+    host = Kernel(flows=[flow], ports=world)
+    deferred = await host.start_later(flow, Mail("ada"), after=60)
+    clock.advance(60 if due else 0)
+
+    async def carried_out() -> None:
+        clock.advance(0 if due else 60)
+        assert (await Hands(host).fire()).started == 1
+        raise CommitUnknown("cut off before it reached the store")
+
+    overtaken: Any = Overtaken(
+        world.persistence if due else world.scheduler, **{"insert_cancelled" if due else "ack": once(carried_out)}
+    )
+    ports = evolve(world, clock=_Hurrying(clock), **{"persistence" if due else "scheduler": overtaken})
+
+    assert not await (await Kernel(flows=[flow], ports=ports).find_deferred(deferred.name)).withdraw()
+    assert (await (await deferred.run()).read()).status is RunStatus.PENDING
+
+
+@pytest.mark.fault(22, 62)
 async def test_a_start_is_withdrawn_although_an_answer_is_lost(
     world: Ports, flow: Flow[Any], clock: ManualClock
 ) -> None:

@@ -141,3 +141,46 @@ async def test_many_ends_are_few_notifications(opening: Opening, observer: Obser
     observer.execute("SELECT 1")
 
     assert 1 <= len(payloads) <= 3
+
+
+async def test_closing_while_the_listener_connects_leaves_nothing(url: str, observer: Observer) -> None:
+    """At whatever moment it comes."""
+    for number in range(12):
+        ports = postgres_ports(url)
+        await ports.persistence.read_run(RUN)
+        with ports.transport.watch(RUN):
+            await asyncio.sleep(0.001 * number)
+            await ports.transport.tell_ended([ANOTHER])
+        await ports.aclose()
+
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+    mine = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    await until(lambda: observer.execute(mine).fetchone() == (0,))
+
+
+@pytest.mark.fault(77)
+def test_ends_are_heard_after_a_loop_was_closed_over_a_waiter(url: str) -> None:
+    """Whoever waited there is told nothing any more, and stands in nobody's way."""
+    ports = postgres_ports(url)
+    left: list[object] = []
+
+    async def wait_and_leave() -> None:
+        watching = ports.transport.watch(RUN)
+        watch = watching.__enter__()
+        left.append(watching)
+        watch = await _hearing(watch)
+        left.append(asyncio.ensure_future(watch.wait(LONG_S)))
+        await asyncio.sleep(0)
+
+    async def tell_and_hear() -> None:
+        await ports.transport.tell_ended([RUN])
+        with ports.transport.watch(RUN) as first:
+            watch = await _hearing(first)
+            await ports.transport.tell_ended([RUN])
+            assert await _waited_s(watch) < LONG_S
+        await ports.aclose()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(wait_and_leave())
+    loop.close()
+    asyncio.run(tell_and_hear())

@@ -20,6 +20,7 @@ from fairlead.adapters.postgres.migrating import LATEST
 from fairlead.adapters.postgres.persistence import PostgresPersistence
 from fairlead.adapters.postgres.statements import numbered
 from fairlead.ports.errors import Unavailable
+from tests.support.records import load_request
 from tests.support.waiting import until
 
 Observer = psycopg.Connection[tuple[object, ...]]
@@ -337,4 +338,25 @@ async def test_nothing_is_opened_by_making_ports() -> None:
     ports = postgres_ports("postgresql://127.0.0.1:1/nothing")
 
     assert _sockets() == before
+    await ports.aclose()
+
+
+@pytest.mark.fault(29)
+async def test_statements_are_prepared_again_after_a_rollback(url: str) -> None:
+    """psycopg forgets then what it has prepared, and has the server forget it: neither may count on the other."""
+    ports = postgres_ports(url, prepare=True, pool_size=1)
+    run = "0197f000-0000-7000-8000-000000000001"
+
+    async def load(*, fails: bool = False) -> None:
+        async with ports.persistence.transaction() as transaction:
+            await transaction.load(load_request(run))
+            if fails:
+                raise ZeroDivisionError
+
+    for _ in range(4):
+        for _ in range(3):
+            await load()
+            assert await ports.persistence.read_run(run) is None
+        with pytest.raises(ZeroDivisionError):
+            await load(fails=True)
     await ports.aclose()
