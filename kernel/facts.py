@@ -24,10 +24,11 @@ from .plan import Questions, ValuePath
 from .times import NoTime, NotTime, time_at
 
 NULL = b"null"
+"""What an element of a map is to its dependents if its task has failed."""
 
 NEVER_LOOKED_AT = NULL
-"""The facts of a run's input that nobody has looked at, since its start was withdrawn: it can never begin."""
-"""What an element of a map is to its dependents if its task has failed."""
+"""The facts of a run's input that nobody has looked at, since its start was withdrawn: it can never begin. Facts are
+an object otherwise."""
 
 PATTERNS_CACHED_MAX = 4096
 """Decoded patterns kept for reuse: more than all flows of a large app have."""

@@ -235,7 +235,7 @@ class RunOutputs:
     async def _wait_for(
         self, done: Callable[[RunRecord], Coroutine[Any, Any, bool]] | None, timeout: Duration | None
     ) -> RunRecord:
-        """Wait until the run has ended, or before, until something is done; of that the run's end alone is told."""
+        """Wait until the run has ended, or until `done` before. Only a run's end is told: for all else it is polled."""
         timeout_s = None if timeout is None else checked_seconds("timeout", timeout)
         clock = self._ports.clock
         began = clock.monotonic()

@@ -29,6 +29,8 @@ PAYLOAD_BYTES_MAX = 7000
 CLOSING_S = 1.0
 """How long closing waits for the last notifications to be sent."""
 
+_UNREADABLE = (TypeError, ValueError, RecursionError)
+
 _log = logging.getLogger(__name__)
 
 
@@ -88,11 +90,7 @@ def read_notification(payload: str | None) -> tuple[str, set[str | None]] | None
     """Who told of which words; None where that is not known, and it may be any."""
     try:
         origin, *words = json.loads(payload or "null")
-    except (
-        TypeError,
-        ValueError,
-        RecursionError,
-    ):  # recovers 32: what is heard is not ours, or was too long to be said
+    except _UNREADABLE:  # recovers 32: what is heard is not ours, or was too long to be said
         return None
     return str(origin), {None if word is None else str(word) for word in words}
 
