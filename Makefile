@@ -24,7 +24,7 @@ demo: $(VENV)/.runtime ## survey FOLDER (default: this checkout) with a flow on 
 	@$(BIN)/fairlead demo $(if $(FOLDER),'$(FOLDER)')
 
 test: $(VENV)/.development ## run all tests; those of PostgreSQL start a server of their own
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --maxschedchunk 16
 
 check: $(VENV)/.development lint imports types test wheel ## everything that CI runs
 

@@ -16,13 +16,14 @@ from .cancel import cancel_run
 from .start import FIRST_GENERATION, FIRST_SEQUENCE
 
 
-def may_be_in_hand(kept: KeptCommand, now: datetime) -> bool:
-    """Whether a host may be carrying a command out, or may do so when it goes on, however long it has stood still.
+def may_be_in_hand(kept: KeptCommand, entry: StartEntry, now: datetime) -> bool:
+    """Whether a host may be carrying a start out, or may do so when it goes on, however long it has stood still.
 
     A claim that has ended says so; one that somebody else took over and ended leaves failures, or a time that is past.
+    A retry clears these, and says so.
     """
     scheduled = kept.scheduled
-    if kept.claimed_until is not None or scheduled.failures or scheduled.problem is not None:
+    if kept.claimed_until is not None or scheduled.failures or scheduled.problem is not None or entry.retried:
         return True
     return scheduled.due_at is None or scheduled.due_at <= now
 

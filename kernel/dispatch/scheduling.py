@@ -236,7 +236,11 @@ class Scheduling:
             if kept is None:
                 raise DeferredNotFound(command.name)
             entry = deferred_entry_of(kept)
-            scheduled = replace(kept.scheduled, due_at=self._means.clock.now(), failures=0, problem=None)
+            if isinstance(entry, StartEntry):
+                entry = replace(entry, retried=True)
+            scheduled = replace(
+                kept.scheduled, due_at=self._means.clock.now(), command=write_entry(entry), failures=0, problem=None
+            )
             return deferred_record(scheduled, entry) if await self._scheduler.put_back(kept, scheduled) else None
 
         return await self._written(repr(command.name), retried)

@@ -40,7 +40,7 @@ async def withdraw_start(
         AdapterError: a store failed.
     """
     scheduler = means.ports.scheduler
-    if may_be_in_hand(kept, means.clock.now()):
+    if may_be_in_hand(kept, entry, means.clock.now()):
         # recovers 62: a host may have a start in hand that is withdrawn
         if not await _cancelled_from_the_beginning(means, entry, reason, again=again):
             return False
