@@ -69,14 +69,14 @@ class Listener:
             try:
                 connection = await connect(self._conninfo)
             except AdapterError as error:  # recovers 32: nothing can listen
-                _log.info("not listening for wake-ups, polling instead: %s", error)
+                _log.info("not listening on channel %s, polling instead: %s", self._channel, error)
             else:
                 self._connection = connection
                 try:
                     await self._listen(connection)
                     pause_s = RECONNECT_S_MIN
                 except (psycopg.Error, OSError) as error:  # recovers 32: the connection that listens is lost
-                    _log.info("stopped listening for wake-ups, will reconnect: %s", error)
+                    _log.info("stopped listening on channel %s, will reconnect: %s", self._channel, error)
                 finally:
                     heard = self.listening.is_set()
                     if self._connection is connection:
