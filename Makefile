@@ -15,7 +15,7 @@ PLANNERS ?= no_seqscan no_indexscan only_seqscan no_hashjoin no_nestloop only_ne
 RUNTIME_EXTRAS := postgres,embedded,uvloop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types imports wheel docs site sim ablation marks mutation points chaos races crashes pooler planners schedules bench clean
+.PHONY: help demo test check format lint types imports wheel docs site sim ablation marks mutation conditions points chaos races crashes pooler planners schedules bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ marks: $(VENV)/.development ## which branches of recovery SEEDS worlds and the t
 
 mutation: $(VENV)/.development ## SAMPLE changes of the kernel, one at a time: how many its tests notice, and those that they do not
 	$(BIN)/python -m tests.mutation --sample $(SAMPLE) $(if $(SEED),--seed $(SEED))
+
+conditions: $(VENV)/.development ## conditions of the SQL that writes, one left out at a time: which test notices, and which are noticed by none
+	$(BIN)/python -m tests.mutation.conditions
 
 points: $(VENV)/.development ## crash points in memory: every port call of every scenario fails in every way
 	$(BIN)/python -m pytest -q tests/simulation --seeds $(SEEDS)

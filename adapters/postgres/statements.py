@@ -90,7 +90,7 @@ class Statements:
         """The file's text without comments, its parameters named."""
         found = self._texts.get(name)
         if found is None:
-            found = in_schema(_COMMENT.sub("", _read(name)).strip().rstrip(";"), self.schema)
+            found = in_schema(_COMMENT.sub("", read_file(name)).strip().rstrip(";"), self.schema)
             self._texts[name] = found
         return found
 
@@ -128,5 +128,6 @@ def _part(name: str) -> str:
 
 
 @cache
-def _read(name: str) -> str:
+def read_file(name: str) -> str:
+    """The text of `sql/<name>.sql`."""
     return files(folder).joinpath(*f"{name}.sql".split("/")).read_text(encoding="utf-8")
