@@ -45,7 +45,7 @@ def check_resources(
             if served is not None and step.policy.queue not in served:
                 continue
             problems += (
-                f"flow {flow.slug!r}, step {step.slug!r}, parameter {name!r}: {problem}"
+                f"flow {flow.slug!r}, {binding.whose}, parameter {name!r}: {problem}"
                 for binding in step.bindings
                 for name, wanted in binding.resources.items()
                 if (problem := resource_problem(name, wanted, resources)) is not None

@@ -22,7 +22,7 @@ from .judging import Invariant
 from .ledger import Execution
 from .outcome import Outcome
 from .report import Report
-from .simulate import Opaque, simulate
+from .simulate import NotCompared, Opaque, simulate
 from .telling import SimulationFailed
 from .timeline import Entry
 
@@ -31,6 +31,7 @@ __all__ = [
     "Execution",
     "Faults",
     "Invariant",
+    "NotCompared",
     "Opaque",
     "Outcome",
     "Report",

@@ -37,6 +37,9 @@ DEPTH_MAX = 6
 RUN = "<run>"
 """What stands for the id of the run."""
 
+NOBODY = "nobody's run"
+"""The id of the run, where there is none."""
+
 Path: TypeAlias = str
 
 PLAIN = (str, bytes, int, float, bool, complex, type(None), enum.Enum, PurePath, UUID)
@@ -97,6 +100,18 @@ def state_of(resources: Mapping[str, object], run_id: str) -> State:
     parts = list(look.parts("", resources, 0, frozenset()))
     values = {place.replace(run_id, RUN): text.replace(run_id, RUN) for place, text in parts}
     return State(values, [each.replace(run_id, RUN) for each in look.unseen])
+
+
+def kept_by_code(functions: Mapping[str, object]) -> Mapping[Path, str]:
+    """What functions close over and which globals they name, as text; nothing where something cannot be looked at.
+
+    Args:
+        functions: by name, with which the places begin.
+    """
+    try:
+        return state_of(functions, NOBODY).values
+    except Exception:  # a `repr` that raises, say: whoever is looked at is no resource, and need not bear it
+        return {}
 
 
 @frozen

@@ -14,13 +14,10 @@ from ...kernel.hints import nearest
 from ...kernel.shown import shown
 from ...ports.errors import FairleadError
 from ...ports.statuses import TERMINAL_RUN
-from .effects import State, state_of
+from .effects import NOBODY, State, state_of
 from .faults import Faults
 from .judging import Invariant
 from .outcome import Outcome
-
-NOBODY = "nobody's run"
-"""The id of the run, where there is none yet."""
 
 
 class SimulationUnfit(FairleadError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from ...kernel import Flow, RunDetails
@@ -107,10 +109,16 @@ def broken_invariants(outcome: Outcome, invariants: Sequence[Invariant]) -> Iter
         try:
             verdict = invariant(outcome)
         except AssertionError as error:
-            yield f"{name}: {error or 'it does not hold'}"
+            yield f"{name}: {str(error) or _asserted(error)}"
         else:
             if verdict is False:
                 yield f"{name} does not hold"
+
+
+def _asserted(error: AssertionError) -> str:
+    """The line of an assertion that says nothing."""
+    *_, frame = traceback.extract_tb(error.__traceback__)
+    return f"{frame.line or 'it does not hold'} ({Path(frame.filename).name}, line {frame.lineno})"
 
 
 def ran_out(outcome: Outcome, calm: Outcome) -> bool:

@@ -14,6 +14,11 @@ RETURNED = "returned"
 """How an execution ends that does not fail."""
 
 
+def called(phase: TaskPhase) -> str:
+    """What is called in a phase of a task."""
+    return "handler" if phase is TaskPhase.RUN else "check"
+
+
 @define
 class Execution:
     """One call of a handler."""
@@ -51,10 +56,10 @@ class Ledger:
     runs: dict[str, str] = field(factory=dict[str, str])
     """The ids of runs that clients were told, by key."""
 
-    @property
-    def repeated(self) -> Sequence[Sequence[Execution]]:
-        """The executions of each task whose handler was called more than once."""
-        return [executions for executions in self.executions.values() if len(executions) > 1]
+    def repeated(self, phase: TaskPhase) -> Sequence[Sequence[Execution]]:
+        """The executions of each task whose handler, or check, was called more than once."""
+        of_phase = ([each for each in executions if each.phase is phase] for executions in self.executions.values())
+        return [executions for executions in of_phase if len(executions) > 1]
 
     def note_call(self, execution: Execution) -> None:
         """A handler is called."""

@@ -23,7 +23,7 @@ class Report:
     """Handlers that were called."""
     repeated: Mapping[str, int]
     """By step, the tasks whose handler was called more often than without faults. A step with 0 was never put to the
-    test."""
+    test: more seeds may do that."""
     struck: Mapping[str, int]
     """How often each kind of fault has struck."""
     called_once: Sequence[str]

@@ -19,8 +19,8 @@ from ..options import checked_duration
 from ..testing.errors import RealTimeLimit
 from ..testing.flow_test import REAL_LIMIT
 from ..testing.stage import Stage
-from .effects import state_of
-from .faults import Faults
+from .effects import kept_by_code, state_of
+from .faults import Faults, chance_beside
 from .fitness import (
     SimulationUnfit,
     Supply,
@@ -62,6 +62,10 @@ def __tracebackhide__(raised: Any) -> bool:
 
 class Opaque(UserWarning):
     """A resource holds what cannot be looked into, such as a connection: it counts as equal, whatever it holds."""
+
+
+class NotCompared(UserWarning):
+    """Handlers change what is no resource: a global, or what they close over. Nobody sees what faults do to that."""
 
 
 def simulate(
@@ -115,6 +119,7 @@ def simulate(
 
     Warns:
         Opaque: a resource holds what cannot be compared, and has no snapshot.
+        NotCompared: handlers keep something beside their resources.
     """
     checked_flow(flow)
     checked_resources(resources)
@@ -139,6 +144,17 @@ def simulate(
         simulation.stage.close()
 
 
+@frozen
+class _Calm:
+    """A course without faults."""
+
+    outcome: Outcome
+    waits: int
+    """How often it waits for a time that is far."""
+    beside: Sequence[str]
+    """What handlers have changed that is no resource: by step, where it is held."""
+
+
 @frozen(kw_only=True)
 class _Simulation:
     flow: AnyFlow
@@ -155,7 +171,8 @@ class _Simulation:
     """Where courses are played: who waits for one that hangs can stop waiting."""
 
     def run(self, seeds: Sequence[int]) -> Report:
-        calm = self._calm()
+        usual_course = self._calm()
+        calm = usual_course.outcome
         usual = calls_of(calm)
         called = {each.step for each in calm.executions}
         count = executions = exhausted = 0
@@ -163,7 +180,7 @@ class _Simulation:
         struck: Counter[str] = Counter()
         repeated: dict[str, int] = {}
         for seed in seeds:
-            outcome, strikes = self._perform(partial(self._stormy_course, seed, calm), f"seed {seed}")
+            outcome, strikes = self._perform(partial(self._stormy_course, seed, usual_course), f"seed {seed}")
             count += 1
             virtual_s += outcome.virtual_s
             executions += len(outcome.executions)
@@ -211,9 +228,10 @@ class _Simulation:
         setting = Setting.calm() if seed is None else Setting.drawn(self.faults, random, kills_max=max(most - 1, 1))
         return World([flow], setting, random, resources=self.supply.course())
 
-    def _calm(self) -> Outcome:
+    def _calm(self) -> _Calm:
         """How it ends without faults, each time."""
-        calm = self._perform(self._calm_course, "without faults")
+        course = self._perform(self._calm_course, "without faults")
+        calm = course.outcome
         if calm.status is not self.expects:
             raise SimulationUnfit(
                 f"without any fault, the run of flow {calm.flow.slug!r} has {told_end(calm)}, and was to end "
@@ -224,12 +242,13 @@ class _Simulation:
         if problems:
             raise SimulationUnfit(f"without any fault, flow {calm.flow.slug!r} ends otherwise: {'; '.join(problems)}")
         if self.same_end:
-            self._require_sameness(calm)
-        return calm
+            self._require_sameness(course)
+        return course
 
-    def _require_sameness(self, calm: Outcome) -> None:
+    def _require_sameness(self, course: _Calm) -> None:
         """See that a comparison of ends means something."""
-        again = list(differences(self._perform(self._calm_course, "without faults"), calm))
+        calm = course.outcome
+        again = list(differences(self._perform(self._calm_course, "without faults").outcome, calm))
         if again:
             raise SimulationUnfit(
                 f"flow {calm.flow.slug!r} ends otherwise each time, even without faults: {'; '.join(again)}. Does a "
@@ -244,6 +263,13 @@ class _Simulation:
                 Opaque,
                 stacklevel=5,
             )
+        if course.beside:
+            warnings.warn(
+                f"handlers change what is no resource: {', '.join(course.beside)}. What faults do to it is not "
+                "compared; let a resource hold it, made anew for each course: resources=lambda: {…}",
+                NotCompared,
+                stacklevel=5,
+            )
 
     def _perform(self, course: Callable[[], T], name: str) -> T:
         """Play a course, while real time is watched from beside it."""
@@ -252,11 +278,12 @@ class _Simulation:
         except RealTimeLimit as limit:
             raise RealTimeLimit(limit_s=limit.limit_s, where=(f"the course {name}", *limit.where)) from None
 
-    def _calm_course(self) -> Outcome:
+    def _calm_course(self) -> _Calm:
         flow = self._flow()
+        kept = _kept_by_handlers(flow)
         with self._world(flow, None) as world:
             try:
-                return self._course(world, flow, None)
+                outcome = self._course(world, flow, None)
             except NotOver as standing:
                 raise SimulationUnfit(
                     f"flow {flow.slug!r} does not end without faults: {'; '.join(standing.problems)}. Give `signals=` "
@@ -264,17 +291,20 @@ class _Simulation:
                 ) from None
             except Broken as broken:
                 raise failure(flow, None, broken.problems, world, by_flow=False) from None
+            beside = [place for place, text in _kept_by_handlers(flow).items() if kept.get(place, text) != text]
+            return _Calm(outcome, world.jumps, beside)
 
-    def _stormy_course(self, seed: int, calm: Outcome) -> tuple[Outcome, Mapping[str, int]]:
-        """How a seed ends, and what has struck in it."""
+    def _stormy_course(self, seed: int, calm: _Calm) -> tuple[Outcome, Mapping[str, int]]:
+        """How a seed ends, and what has struck in it: from the beginning on, or from one of the times waited for."""
         flow = self._flow()
         world = self._world(flow, seed)
+        lull = chance_beside(world.random).randint(0, calm.waits)
         with world:
-            return self._judged(world, flow, seed, calm), world.strikes.struck
+            return self._judged(world, flow, seed, calm.outcome, lull), world.strikes.struck
 
-    def _judged(self, world: World, flow: Flow[Any], seed: int, calm: Outcome) -> Outcome:
+    def _judged(self, world: World, flow: Flow[Any], seed: int, calm: Outcome, lull: int) -> Outcome:
         try:
-            outcome = self._course(world, flow, seed)
+            outcome = self._course(world, flow, seed, lull)
         except Broken as broken:
             raise failure(flow, seed, broken.problems, world, by_flow=False) from None
         promises = list(broken_promises(world, flow, [outcome.details]))
@@ -288,9 +318,9 @@ class _Simulation:
             raise failure(flow, seed, problems, world, by_flow=True)
         return outcome
 
-    def _course(self, world: World, flow: Flow[Any], seed: int | None) -> Outcome:
+    def _course(self, world: World, flow: Flow[Any], seed: int | None, lull: int = 0) -> Outcome:
         require_known(self.snapshots, world.resources)
-        world.play(lambda world: self._act(world, flow, seed))
+        world.play(lambda world: self._act(world, flow, seed), lull=lull)
         return world.loop.run_until_complete(self._outcome(world, flow, seed))
 
     async def _act(self, world: World, flow: Flow[Any], seed: int | None) -> None:
@@ -335,6 +365,12 @@ class _Simulation:
             virtual_s=world.loop.time(),
             digest=world.timeline.digest,
         )
+
+
+def _kept_by_handlers(flow: Flow[Any]) -> Mapping[str, str]:
+    """What handlers and checks close over and which globals they name, as text."""
+    handlers = {binding.whose: binding.handler for step in flow.steps.values() for binding in step.bindings}
+    return kept_by_code(handlers)
 
 
 def _itself(resource: object) -> object:

@@ -93,8 +93,8 @@ class Strikes:
         self.weather = weather
         self.random = random
         self.timeline = timeline
-        self.healed = False
-        """Whether the faults are over."""
+        self.calm = False
+        """Whether nothing strikes: the faults are over, or have not begun."""
         self.kills_left = kills_left
         self.struck: dict[str, int] = {}
         """How often each kind of fault has struck."""
@@ -107,7 +107,7 @@ class Strikes:
 
     def happens(self, probability: float) -> bool:
         """Whether something of that probability happens now."""
-        return not self.healed and probability > 0 and self.random.random() < probability
+        return not self.calm and probability > 0 and self.random.random() < probability
 
     async def at(self, caller: Caller, name: str, operation: Callable[[], Awaitable[T]]) -> T:
         """Carry out one port call, or what strikes it.
@@ -157,7 +157,7 @@ class Strikes:
             caller.stand_still(self._pause_s)
 
     def _strike_at(self, name: str) -> Strike | None:
-        strike = None if self.healed else self._fate.strike_at(name)
+        strike = None if self.calm else self._fate.strike_at(name)
         if strike in ENDING:
             if self.kills_left <= 0:
                 return None

@@ -8,7 +8,8 @@ from typing import Any
 
 from ...kernel import Flow
 from ...kernel.amounts import counted
-from .ledger import Execution
+from ...ports.records import TaskPhase
+from .ledger import Execution, called
 from .timeline import Entry
 from .world import World
 
@@ -64,7 +65,8 @@ def failure(
 
 def _reasons(world: World) -> Iterator[str]:
     """Which handlers were called more than once, and what became of each call."""
-    repeated = world.ledger.repeated
+    # A check is called again and again by its nature: only where nothing else was may that make the difference.
+    repeated = world.ledger.repeated(TaskPhase.RUN) or world.ledger.repeated(TaskPhase.CHECK)
     if not repeated:
         yield ""
         yield "No handler was called twice, so no repetition makes the difference. Does a handler use random numbers,"
@@ -72,7 +74,8 @@ def _reasons(world: World) -> Iterator[str]:
         return
     yield ""
     for executions in repeated[:REPEATED_SHOWN_MAX]:
-        yield f"The handler of {executions[0].step!r} was called {len(executions)} times for task {executions[0].task}:"
+        first = executions[0]
+        yield f"The {called(first.phase)} of {first.step!r} was called {len(executions)} times for task {first.task}:"
         yield from (f"  {_told(each, world.ledger.deaths.get(each.host))}" for each in executions)
     if len(repeated) > REPEATED_SHOWN_MAX:
         yield f"and those of {len(repeated) - REPEATED_SHOWN_MAX} further tasks."

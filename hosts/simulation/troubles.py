@@ -46,15 +46,16 @@ class Troubles:
     async def _now_and_then(self, every_s: float, strike: Callable[[Machine], None]) -> None:
         while True:
             await asyncio.sleep(self.random.expovariate(1 / every_s))
-            if self.strikes.kills_left > 0:
+            if self.strikes.kills_left > 0 and not self.strikes.calm:
                 strike(self.random.choice(self.machines))
 
     async def _deploy_now_and_then(self, every_s: float) -> None:
         """A deploy: hosts stop in good order, and others begin."""
         while True:
             await asyncio.sleep(self.random.expovariate(1 / every_s))
-            self.strikes.count("restarted")
-            self.random.choice(self.machines).restart()
+            if not self.strikes.calm:
+                self.strikes.count("restarted")
+                self.random.choice(self.machines).restart()
 
     def _kill(self, machine: Machine) -> None:
         if machine.kill():

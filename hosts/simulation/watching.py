@@ -12,7 +12,7 @@ from ...kernel import Context, Kernel
 from ...kernel.definition.binding import Binding
 from ...ports.records import ClaimedTask, TaskPhase
 from ..executables import Executable, Executables
-from .ledger import RETURNED, Execution, Ledger
+from .ledger import RETURNED, Execution, Ledger, called
 from .striking import Caller, Strikes
 
 CONTEXT, CLAIMED = "fairlead context", "fairlead claim"
@@ -46,7 +46,7 @@ class Watch:
         )
         self.ledger.note_call(execution)
         self.strikes.timeline.note(
-            self.host.name, f"{_name(context)}, attempt {context.attempt}: the handler is called"
+            self.host.name, f"{_name(context)}, attempt {context.attempt}: the {called(claimed.phase)} is called"
         )
         return execution
 
@@ -54,7 +54,8 @@ class Watch:
         """A handler has ended."""
         execution.ended_s = self.strikes.timeline.time()
         execution.how = how
-        self.strikes.timeline.note(self.host.name, f"{_name(context)}, attempt {context.attempt}: the handler {how}")
+        what = f"the {called(execution.phase)} {how}"
+        self.strikes.timeline.note(self.host.name, f"{_name(context)}, attempt {context.attempt}: {what}")
         self.strikes.kill_after_handler(self.host)
 
 

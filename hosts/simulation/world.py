@@ -1,7 +1,8 @@
 """One world: a store, a transport, a blob store, a sink, and the processes that come and go around them.
 
 A world has two phases. In the first, faults strike, and only safety is asked for: whatever is committed is sound. Then
-the world is healed: whoever was killed comes again, nothing fails any more, and what was begun has to end.
+the world is healed: whoever was killed comes again, nothing fails any more, and what was begun has to end. Where all
+wait for a time that is far, time jumps there, in both phases: faults strike what happens then, too.
 """
 
 from __future__ import annotations
@@ -66,6 +67,11 @@ QUIET_S = 10.0
 FAR_S = 120.0
 """What is due later than this is not waited for by hosts that poll in vain: the time jumps there."""
 
+STRIKING_S = 1.0
+"""How long before that time the jump ends where faults strike: they are for what happens then, not for the wait."""
+
+RETURNS_MAX = 2
+"""How often a storm goes on after a jump, as long as at first: some flows wait again and again."""
 
 PAUSED_LEASES = 3.5
 """How many times the duration of its leases a process that is struck stands still."""
@@ -161,6 +167,8 @@ class World:
         self._threads: list[TurnThreads] = []
         self._open = ExitStack()
         self._broken: asyncio.Future[None] | None = None
+        self.jumps = 0
+        """How often time has jumped."""
         self._stragglers: Sequence[Incarnation] = ()
         """Processes that stand still while the world is healed."""
         self.machines = [
@@ -169,17 +177,18 @@ class World:
 
     # Playing
 
-    def play(self, clients: Callable[[World], Coroutine[Any, Any, None]]) -> None:
+    def play(self, clients: Callable[[World], Coroutine[Any, Any, None]], *, lull: int = 0) -> None:
         """Let clients act while faults strike, heal the world, and return when all has ended.
 
         Args:
             clients: what acts from outside; ends when all of it was acknowledged.
+            lull: nothing strikes before time has jumped so often.
 
         Raises:
             Broken: a promise does not hold.
             Deadlock: nothing can go on.
         """
-        self.watch(self._course(clients))
+        self.watch(self._course(clients, lull))
 
     def watch(self, acting: Coroutine[Any, Any, T]) -> T:
         """Let somebody act, and check whatever is committed meanwhile. No host runs but those that they run.
@@ -199,19 +208,19 @@ class World:
             self._broken.result()
         return await acting
 
-    async def _course(self, clients: Callable[[World], Coroutine[Any, Any, None]]) -> None:
+    async def _course(self, clients: Callable[[World], Coroutine[Any, Any, None]], lull: int) -> None:
+        self.strikes.calm = lull > 0
         running = [asyncio.ensure_future(machine.keep_running()) for machine in self.machines]
         for keeping in running:
             keeping.add_done_callback(self._machine_ended)
         befalling = Troubles(self.setting, self.random, self.strikes, self.machines)
         troubles = [asyncio.ensure_future(trouble) for trouble in befalling.going_on()]
         acting = asyncio.ensure_future(clients(self))
-        await asyncio.wait([acting], timeout=self.setting.storm_s)
-        if not acting.done() or not self.over():
-            await self._until_healed(acting)
+        await self._lull(acting, lull)
+        await self._storm(acting)
         for trouble in troubles:
             trouble.cancel()
-        self.strikes.healed = True
+        self.strikes.calm = True
         current = [machine.current for machine in self.machines if machine.current is not None]
         self._stragglers = [each for each in current if each.still_until_s > self.loop.time()]
         self._healing.begin(max([self.loop.time(), *(each.still_until_s for each in self._stragglers)]))
@@ -232,17 +241,29 @@ class World:
         elif error is not None:
             self._break([f"a host has failed: {''.join(traceback.format_exception_only(error)).strip()}"])
 
-    async def _until_healed(self, acting: asyncio.Future[None]) -> None:
-        """Let the storm go on while there is something that it could strike."""
-        while self.loop.time() < self.setting.storm_s:
+    async def _lull(self, acting: asyncio.Future[None], jumps: int) -> None:
+        """Wait until time has jumped so often, while nothing strikes."""
+        patience = Patience()
+        while self.jumps < jumps and not self._is_over(acting) and not patience.is_over:
+            standing = Standing.of(self._rows, self.clock.now())
+            self._jump(standing, short_s=STRIKING_S)
             await asyncio.sleep(LOOK_S)
-            if acting.done() and self.over():
-                return
+            patience.spend(standing, LOOK_S)
+        self.strikes.calm = False
+
+    async def _storm(self, acting: asyncio.Future[None]) -> None:
+        """Let faults strike while there is something that they could strike; and again where time has jumped."""
+        ends_s, returns = self.loop.time() + self.setting.storm_s, RETURNS_MAX
+        await asyncio.wait([acting], timeout=self.setting.storm_s)
+        while not self._is_over(acting) and self.loop.time() < ends_s:
+            await asyncio.sleep(LOOK_S)
+            if returns and acting.done() and self._jump(Standing.of(self._rows, self.clock.now()), short_s=STRIKING_S):
+                ends_s, returns = self.loop.time() + self.setting.storm_s, returns - 1
 
     async def _until_over(self, acting: asyncio.Future[None]) -> None:
         """Wait until clients have done what they do and every run has ended, those of stragglers included."""
         patience = Patience()
-        while not (acting.done() and self.over()) or self._straggles:
+        while not self._is_over(acting) or self._straggles:
             standing = Standing.of(self._rows, self.clock.now())
             if patience.is_over:
                 raise NotOver(
@@ -264,6 +285,10 @@ class World:
             if patience.starving_s > self._starving_s_max:
                 self._break([f"I35: {patience.owed} waits for a host since {patience.starving_s:.0f} s; one is idle"])
 
+    def _is_over(self, acting: asyncio.Future[None]) -> bool:
+        """Whether clients have done what they do and all has ended; raises what they raise."""
+        return acting.done() and acting.result() is None and self.over()
+
     @property
     def _straggles(self) -> bool:
         """Whether a process has not ended that stood still when the world was healed: it may yet begin something."""
@@ -278,14 +303,17 @@ class World:
         left_s = (standing.next_at - self.clock.now()).total_seconds()
         return left_s > QUIET_S and self._healing.is_well(self.loop.time())
 
-    def _jump(self, standing: Standing) -> None:
-        """Where everybody waits for a time that is far, go there."""
+    def _jump(self, standing: Standing, *, short_s: float = FAR_S / 2) -> bool:
+        """Where everybody waits for a time that is far, go there, or to `short_s` before; answers whether it did."""
         if standing.next_at is None or standing.busy or not standing.waits:
-            return
+            return False
         first_s = (standing.next_at - self.clock.now()).total_seconds()
-        if first_s > FAR_S:
-            self.loop.jump(self.loop.time() + first_s - FAR_S / 2)
-            self._healing.jumped(self.loop.time())
+        if first_s <= FAR_S:
+            return False
+        self.loop.jump(self.loop.time() + first_s - short_s)
+        self._healing.jumped(self.loop.time())
+        self.jumps += 1
+        return True
 
     def exists(self, run_id: str) -> bool:
         """Whether a run was started."""
@@ -382,7 +410,7 @@ class World:
 
     def reader(self) -> Kernel:
         """A kernel for whoever looks at what was left, once it is over."""
-        self.strikes.healed = True
+        self.strikes.calm = True
         return self.kernel(self.incarnate("reader"))
 
     def kernel(self, incarnation: Incarnation, flows: Sequence[Flow[Any]] | None = None) -> Kernel:
@@ -438,7 +466,7 @@ class World:
 
     def _flows_served(self) -> Sequence[Flow[Any]]:
         """All flows; while deploys go on, perhaps only some."""
-        if self.strikes.healed or self.setting.weather.restart_every_s is None or self.random.random() < 0.5:
+        if self.strikes.calm or self.setting.weather.restart_every_s is None or self.random.random() < 0.5:
             return self.flows
         return self.random.sample(self.flows, self.random.randint(1, len(self.flows)))
 

@@ -25,7 +25,7 @@ from ..producing import elements_in
 from ..resources import resource_problem
 from ..virtual.places import place_of_error
 from .errors import FlowTestProblem, InvalidStub, RunNeedsResources, blames_the_test
-from .stubs import Place, misfit_of
+from .stubs import Place, Stub, misfit_of
 
 __tracebackhide__ = blames_the_test
 
@@ -83,7 +83,7 @@ class Arrangement:
             RunNeedsResources: something is missing, or of another class.
         """
         problems = tuple(
-            f"flow {flow.slug!r}, step {binding.step!r}, parameter {name!r}: {problem}"
+            f"flow {flow.slug!r}, {binding.whose}, parameter {name!r}: {problem}"
             for binding in self._bindings(flow)
             for name, wanted in binding.resources.items()
             if (problem := resource_problem(name, wanted, self.resources)) is not None
@@ -216,6 +216,7 @@ class _Watched(Binding):
 
 
 def _watched(binding: Binding, watching: _Watching, given: Mapping[str, object]) -> Binding:
+    welcome = binding.welcome if isinstance(binding, Stub) else NOTHING
     return _Watched(
         step=binding.step,
         check=binding.check,
@@ -224,7 +225,7 @@ def _watched(binding: Binding, watching: _Watching, given: Mapping[str, object])
         payloads=binding.payloads,
         contexts=binding.contexts,
         index=binding.index,
-        resources=binding.resources,
+        resources={**binding.resources, **{name: kind for name, kind in welcome.items() if name in given}},
         account=watching.account,
         given=given,
     )

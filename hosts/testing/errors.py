@@ -138,7 +138,7 @@ def blames_the_test(raised: Any) -> bool:
 
 
 class LeftBehind(UserWarning):
-    """Something that handlers began goes on after the test: a task that nobody awaits, or a thread."""
+    """Something that handlers began goes on after the test, such as a task that nobody awaits."""
 
 
 class Blocking(UserWarning):

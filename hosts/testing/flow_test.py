@@ -342,7 +342,10 @@ class FlowTest:
         self._on_stage(lambda world: world.advance(passing_s))
 
     def run_until_idle(self) -> None:
-        """Let happen everything that can without waiting for a time or for somebody: what is ready runs to its end."""
+        """Let happen everything that can without waiting for a time or for somebody: what is ready runs to its end.
+
+        Handlers that run are let end. Where they sleep or wait, virtual time passes, and what is due by then happens.
+        """
         self._on_stage(lambda world: world.idle())
 
     # What runs are given, and what they do
@@ -424,9 +427,15 @@ class FlowTest:
         Virtual time passes as far as it waits.
 
         Raises:
+            HostOptionError: it is no coroutine.
             Deadlock: it waits for something that will never be.
             RealTimeLimit: it takes too long.
         """
+        given: object = coroutine
+        if not inspect.iscoroutine(given):
+            raise HostOptionError(
+                "call()", f"a coroutine, as flow_test.kernel.doctor() makes one; found {shown(given)}"
+            )
         try:
             return self._on_stage(lambda world: world.call(coroutine))
         finally:

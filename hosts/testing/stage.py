@@ -17,10 +17,10 @@ import warnings
 from collections.abc import Callable
 from typing import Generic, TypeVar, cast
 
-from .errors import Blocking, FlowTestInUse, FlowTestOver, RealTimeLimit, blames_the_test
+from .errors import Blocking, FlowTestInUse, FlowTestOver, RealTimeLimit
 from .standing import Standing, standings
 
-__tracebackhide__ = blames_the_test
+__tracebackhide__ = True
 
 T = TypeVar("T")
 

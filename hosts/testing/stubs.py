@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias, cast
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ...kernel import Flow, PayloadError, Step, Suspend
 from ...kernel.definition.binding import CTX, INDEX, Binding
@@ -30,6 +30,14 @@ Stubs: TypeAlias = Mapping[Any, object]
 it raises, a function that is called instead, or `in_turn(…)`."""
 
 
+@frozen(kw_only=True)
+class Stub(Binding):
+    """What is called in the place of a handler or a check."""
+
+    welcome: Mapping[str, type] = field(factory=dict[str, type])
+    """Resources that it is handed where they are there: it takes whatever it gets, and asks for none of them."""
+
+
 @frozen
 class InTurn:
     """One stub for each attempt; the last one for all that follow."""
@@ -46,7 +54,7 @@ def in_turn(*stubs: object) -> InTurn:
     return InTurn(stubs)
 
 
-def stub_bindings(flow: Flow[Any], stubs: Stubs) -> dict[Place, tuple[Binding, ...]]:
+def stub_bindings(flow: Flow[Any], stubs: Stubs) -> dict[Place, tuple[Stub, ...]]:
     """What is called where, one binding for each attempt.
 
     Raises:
@@ -54,13 +62,13 @@ def stub_bindings(flow: Flow[Any], stubs: Stubs) -> dict[Place, tuple[Binding, .
         FlowDefinitionError: a function is several steps of the flow.
         InvalidStub: one cannot stand in for its handler.
     """
-    made: dict[Place, tuple[Binding, ...]] = {}
+    made: dict[Place, tuple[Stub, ...]] = {}
     for name, stub in stubs.items():
         step, replaced, phase = _replaced(flow, name)
         if isinstance(stub, InTurn) and not stub.stubs:
             raise InvalidStub(flow=flow.slug, step=step.slug, problem="in_turn(…) needs at least one stub")
         turns = stub.stubs if isinstance(stub, InTurn) else (stub,)
-        made[step.slug, phase] = tuple(_Stubbing(flow, step, replaced).binding(each) for each in turns)
+        made[step.slug, phase] = tuple(_Stubbing(flow, step, replaced).stub(each) for each in turns)
     return made
 
 
@@ -69,12 +77,12 @@ def _replaced(flow: Flow[Any], name: object) -> tuple[Step[Any], Binding, TaskPh
     for step, check in _checks(flow):
         if name == check.check or (callable(name) and same_function(check.handler, name)):
             return step, check, TaskPhase.CHECK
+    known = [*flow.steps, *(check.check or "" for _, check in _checks(flow))]
     if isinstance(name, str) and name not in flow.steps:
-        known = [*flow.steps, *(check.check or "" for _, check in _checks(flow))]
         raise UnknownStub(flow=flow.slug, name=name, known=known)
     if not isinstance(name, str) and not any(_is_of(step, name) for step in flow.steps.values()):
         shown: str = getattr(name, "__name__", None) or getattr(name, "slug", None) or repr(name)
-        raise UnknownStub(flow=flow.slug, name=shown, known=flow.steps, elsewhere=True)
+        raise UnknownStub(flow=flow.slug, name=shown, known=known, elsewhere=True)
     step = flow.step_named(name, "stub")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     if step.binding is None:
         problem = (
@@ -103,7 +111,7 @@ class _Stubbing:
     step: Step[Any]
     replaced: Binding
 
-    def binding(self, stub: object) -> Binding:
+    def stub(self, stub: object) -> Stub:
         """How a stub is called."""
         if isinstance(stub, BaseException) or (inspect.isclass(stub) and issubclass(stub, BaseException)):
             return self._called(_raising(stub))
@@ -114,18 +122,18 @@ class _Stubbing:
         self._check(stub)
         return self._called(_returning(stub))
 
-    def _called(self, handler: Callable[..., object]) -> Binding:
+    def _called(self, handler: Callable[..., object]) -> Stub:
         """A stub that takes nothing, so nothing is read for it."""
-        return Binding(
+        return Stub(
             step=self.step.slug, check=self.replaced.check, handler=handler, is_async=True, payloads=(), resources={}
         )
 
-    def _calling(self, function: Callable[..., object]) -> Binding:
-        """A function that is handed those of the handler's arguments that it names."""
+    def _calling(self, function: Callable[..., object]) -> Stub:
+        """A function that is handed those of the handler's arguments that it names, or all of them."""
         replaced = self.replaced
-        wanted = self._wanted(function)
+        wanted, takes_all = self._wanted(function)
         is_async = replaced.is_async or inspect.iscoroutinefunction(inspect.unwrap(function)) or _awaits(function)
-        return Binding(
+        return Stub(
             step=self.step.slug,
             check=replaced.check,
             handler=_awaiting(function) if is_async else function,
@@ -134,18 +142,19 @@ class _Stubbing:
             contexts=tuple(name for name in dict.fromkeys((*replaced.contexts, CTX)) if name in wanted),
             index=INDEX in wanted,
             resources={name: kind for name, kind in replaced.resources.items() if name in wanted},
+            welcome={name: kind for name, kind in replaced.resources.items() if takes_all and name not in wanted},
         )
 
-    def _wanted(self, function: Callable[..., object]) -> frozenset[str]:
-        """The names that a function asks for."""
+    def _wanted(self, function: Callable[..., object]) -> tuple[frozenset[str], bool]:
+        """The names that a function asks for, and whether it takes whatever else there is."""
         replaced = self.replaced
-        own = [each.name for each in replaced.payloads] + [*replaced.contexts, *replaced.resources]
+        own = [each.name for each in replaced.payloads] + [*replaced.contexts]
         own += [INDEX] if replaced.index else []
-        able = [*own, CTX] + ([INDEX] if self.step.kind is StepKind.MAP else [])
+        able = [*own, *replaced.resources, CTX] + ([INDEX] if self.step.kind is StepKind.MAP else [])
         try:
             parameters = inspect.signature(function).parameters.values()
         except (TypeError, ValueError):
-            return frozenset(own)
+            return frozenset(own), True
         wanted: set[str] = set()
         for each in parameters:
             if each.kind is each.VAR_KEYWORD:
@@ -157,7 +166,7 @@ class _Stubbing:
                     f"the function asks for {each.name!r}, which is no parameter of the handler; "
                     f"{nearest(each.name, able)}"
                 )
-        return frozenset(wanted)
+        return frozenset(wanted), any(each.kind is each.VAR_KEYWORD for each in parameters)
 
     def _check(self, value: object) -> None:
         """See that a value is one that the step could have."""

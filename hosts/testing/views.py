@@ -49,7 +49,7 @@ class AttemptView:
     stubbed: bool
     """Whether a stub was called instead."""
     arguments: Mapping[str, object]
-    """What it was called with, by parameter."""
+    """What it was called with, by parameter: the objects themselves, so what a handler changes in them is seen here."""
     began_at: datetime
     ended_at: datetime | None
     """When it returned or raised; None where it goes on, or was never called."""
@@ -75,7 +75,9 @@ class AttemptView:
         if self.reason is not None:
             place = f"; in {self.place}" if self.place else ""
             return f"{whose}: {self.reason}" + ("" if self.error is None else f", {self.error}") + place
-        return f"{whose}: {'suspended' if isinstance(self.returned, Suspend) else 'not over'}"
+        if isinstance(self.returned, Suspend):
+            return f"{whose}: suspended"
+        return f"{whose}: {'not over' if self.ended_at is None else 'stopped, and nothing is recorded of it'}"
 
 
 @frozen(kw_only=True, repr=False)

@@ -79,6 +79,11 @@ class Binding:
     resources: Mapping[str, type] = field(factory=dict[str, type])
     """The class that each resource must be an instance of, by parameter; `object` where any will do."""
 
+    @property
+    def whose(self) -> str:
+        """How errors call it: the step, or its check."""
+        return f"step {self.step!r}" if self.check is None else f"step {self.step!r}, check {self.check!r}"
+
     @cached_property
     def sources(self) -> frozenset[str]:
         """What `arguments` reads: a host loads this and nothing else."""
@@ -92,9 +97,9 @@ class Binding:
     @cached_property
     def _decoded(self) -> tuple[tuple[str, str, Schema, str, PayloadParameter], ...]:
         """Name, source, schema, what an error calls the value, and the parameter."""
-        whose = f"step {self.step!r}" if self.check is None else f"step {self.step!r}, check {self.check!r}"
         return tuple(
-            (each.name, each.source, each.schema, f"{whose}, parameter {each.name!r}", each) for each in self.payloads
+            (each.name, each.source, each.schema, f"{self.whose}, parameter {each.name!r}", each)
+            for each in self.payloads
         )
 
     def arguments(

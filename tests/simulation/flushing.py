@@ -140,7 +140,7 @@ class _Play:
             playing.create_task(self._work(Hands(kernel)))
             for number in range(FLUSHERS):
                 playing.create_task(self._flusher(f"flusher-{number}"))
-        self._world.strikes.healed = self._unwell.well = True
+        self._world.strikes.calm = self._unwell.well = True
         lost = len((await kernel.dead_letters(limit=1_000)).letters)
         for _ in range(HEALED_ROUNDS_MAX):
             await self._flush_all(kernel)

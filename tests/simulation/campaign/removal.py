@@ -156,7 +156,7 @@ class Removal:
             self.collected += (await kernel.dispatch(CollectBlobs(older_than=grace))).blobs
             return True
 
-        while not world.strikes.healed and not (others.is_set() and self._are_gone(world)):
+        while not world.strikes.calm and not (others.is_set() and self._are_gone(world)):
             await asyncio.sleep(self.random.uniform(*CARE_S))
             await world.insist("caretaker", prune)
             if self.random.random() < COLLECTS:

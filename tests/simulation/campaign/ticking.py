@@ -144,7 +144,7 @@ class Ticking:
             due_at = kept.scheduled.due_at
             if world.clock.now() > self.until and due_at is not None and due_at > self.until + timedelta(days=1):
                 return
-            if due_at is None and world.strikes.healed:  # it failed too often, and is held until somebody looks at it
+            if due_at is None and world.strikes.calm:  # it failed too often, and is held until somebody looks at it
                 await self._write(world)
             await asyncio.sleep(LOOK_S)
 

@@ -20,6 +20,7 @@ from attrs import define, evolve, field
 from fairlead.hosts.simulation import (
     Entry,
     Faults,
+    NotCompared,
     Opaque,
     Outcome,
     Report,
@@ -28,7 +29,7 @@ from fairlead.hosts.simulation import (
     simulate,
 )
 from fairlead.hosts.testing import RealTimeLimit
-from fairlead.kernel import Context, Flow, FlowDefinitionError, GiveUp, Resource, RunStatus, Suspend
+from fairlead.kernel import Context, Flow, FlowDefinitionError, GiveUp, PayloadError, Resource, RunStatus, Suspend
 
 SEEDS = 20
 
@@ -164,6 +165,101 @@ def test_days_of_waiting_pass() -> None:
     assert report.virtual_s > 8 * timedelta(days=2).total_seconds()
 
 
+def _paying_late(wait: str, *, idempotent: bool) -> Flow[int]:
+    flow = Flow("late", version=1, input=int, max_attempts=8)
+    before: Any
+    if wait == "sleeps":
+        before = flow.sleep("first", timedelta(days=2))
+        for number in range(3):
+            before = flow.sleep(f"then{number}", timedelta(hours=1), after=[before])
+    elif wait == "a signal's timeout":
+        before = flow.signal("answer", int, timeout=timedelta(hours=5), on_timeout="skip")
+    else:
+        pause = timedelta(seconds=1 if wait == "quick checks" else 600)
+
+        @flow.step
+        async def compute() -> int | Suspend[int]:
+            return Suspend(state=0, check_after=pause)
+
+        @flow.check(compute)
+        async def ready(state: int) -> int | Suspend[int]:
+            return 1 if state == 3 else Suspend(state=state + 1, check_after=pause)
+
+        before = compute
+
+    @flow.step(after=[before])
+    async def pay(input: int, payments: Resource[Payments], ctx: Context) -> str:
+        payments.take(input, ctx.idempotency_key if idempotent else None)
+        return "taken"
+
+    return flow
+
+
+@pytest.mark.parametrize("wait", ["sleeps", "a signal's timeout", "checks"])
+def test_faults_meet_what_comes_after_a_long_wait(wait: str) -> None:
+    """A storm may begin where time has jumped; what bears it survives there, too."""
+    with pytest.raises(SimulationFailed, match=r"payments\.taken: \[5, 5") as caught:
+        simulate(_paying_late(wait, idempotent=False), 5, seeds=200, resources=_payments)
+
+    seed = caught.value.seed
+    assert seed is not None
+    report = simulate(_paying_late(wait, idempotent=True), 5, seeds=[seed], resources=_payments)
+    assert report.repeated["pay"] == 1
+
+
+def test_checks_are_told_apart_from_handlers() -> None:
+    """A check looks again by its nature, and is no call of the handler."""
+    flow = _paying_late("quick checks", idempotent=False)
+
+    with pytest.raises(SimulationFailed) as caught:
+        simulate(flow, 5, seeds=200, resources=_payments)
+
+    assert "The handler of 'pay' was called" in str(caught.value)
+    assert "of 'compute' was called" not in str(caught.value)
+    whats = [entry.what for entry in caught.value.timeline]
+    assert "compute, attempt 1: the check is called" in whats
+    assert "compute, attempt 1: the check returned" in whats
+    assert "compute, attempt 1: the handler is called" in whats
+
+
+def test_a_signal_that_does_not_fit_is_told_so() -> None:
+    """Rather than that the run waits for it."""
+    with pytest.raises(PayloadError, match="got `str`"):
+        simulate(_waiting(), 1, seeds=3, signals={"approval": "yes"})
+
+
+@pytest.mark.parametrize("beside", ["global", "closure"])
+def test_what_handlers_keep_beside_resources_is_warned_of(beside: str) -> None:
+    """Nobody compares it."""
+    seen: list[int] = []
+
+    async def closes_over(input: int) -> int:
+        seen.append(input)
+        return input
+
+    with pytest.warns(NotCompared, match=r"step 'step'\.(SEEN|seen)\b.*let a resource hold it"):
+        simulate(_drawing(_keeps_in_global if beside == "global" else closes_over), 1, seeds=3)
+
+
+SEEN: list[int] = []
+
+
+async def _keeps_in_global(input: int) -> int:
+    SEEN.append(input)
+    return input
+
+
+def test_an_assertion_without_words_shows_its_line() -> None:
+    """Outside of pytest, which writes words for it."""
+
+    def never(outcome: Outcome) -> None:
+        if outcome.seed is not None:
+            raise AssertionError
+
+    with pytest.raises(SimulationFailed, match=r"never: raise AssertionError \(test_simulate\.py, line \d+\)"):
+        simulate(_buying(idempotent=True), 3, seeds=1, resources=_payments, invariants=[never])
+
+
 def test_a_flow_that_waits_for_ever_is_unfit() -> None:
     """Nobody sends the signal: it is said before any fault."""
     flow = Flow("asks", version=1)
@@ -198,6 +294,7 @@ def test_invariants_of_users_see_the_end() -> None:
         simulate(_buying(idempotent=True), 2, seeds=3, resources=_payments, invariants=[is_packed])
 
 
+@pytest.mark.filterwarnings("ignore::fairlead.hosts.simulation.NotCompared")
 def test_a_flow_may_be_made_anew_for_each_course() -> None:
     """Handlers that close over something get it new each time; a run that fails by itself fails in every seed."""
     made: list[int] = []
@@ -510,6 +607,7 @@ def test_what_differs_without_faults_is_no_measure() -> None:
     assert simulate(_drawing(counts), 1, seeds=5, same_end=False).seeds == 5
 
 
+@pytest.mark.filterwarnings("ignore::fairlead.hosts.simulation.NotCompared")
 def test_what_differs_though_nothing_was_repeated_is_asked_about() -> None:
     """The report does not blame a repetition that there was not."""
     calls: list[int] = []
@@ -637,6 +735,7 @@ COURSES_WITHOUT_FAULTS = 2
 """How often a flow is played before its first seed."""
 
 
+@pytest.mark.filterwarnings("ignore::fairlead.hosts.simulation.NotCompared")
 def test_a_world_that_hung_is_not_heard_in_the_next() -> None:
     """Its thread takes it apart once its handler goes on, and its hosts complain of that."""
     GOES_ON.clear()

@@ -116,6 +116,7 @@ def test_a_host_that_leaves_a_transaction_open(monkeypatch: pytest.MonkeyPatch) 
         _played(_pausing())
 
 
+@pytest.mark.filterwarnings("ignore::fairlead.hosts.simulation.NotCompared")
 def test_a_task_that_a_handler_leaves_behind() -> None:
     """It is the flow's, and nobody is blamed: it goes on until its host ends, and no seed fails for it."""
     flow, left = Flow[Any]("leaving", version=1, input=int), list[asyncio.Future[None]]()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -148,6 +149,25 @@ def test_a_run_is_cancelled(flow_test: FlowTest) -> None:
     assert run.cancel(reason="rain").took_effect
 
     assert (run.status, run.reason, run.step(decide).status) == ("cancelled", "rain", "cancelled")
+
+
+def test_an_attempt_that_a_cancel_stopped_says_so(flow_test: FlowTest) -> None:
+    """It is over, and nothing is recorded of it."""
+    flow = Flow("slow", version=1)
+
+    @flow.step(timeout=timedelta(hours=2))
+    async def works() -> None:
+        await asyncio.sleep(3600)
+
+    run = flow_test.start(flow)
+    flow_test.advance(10)
+    assert "attempt 1: not over" in run.report()
+    run.cancel()
+    flow_test.advance(60)
+
+    (attempt,) = run.attempts
+    assert (attempt.reason, type(attempt.raised)) == (None, asyncio.CancelledError)
+    assert "attempt 1: stopped, and nothing is recorded of it" in run.report()
 
 
 def test_a_run_is_done_again(flow_test: FlowTest) -> None:

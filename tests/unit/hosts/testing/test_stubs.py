@@ -9,7 +9,7 @@ from unittest.mock import AsyncMock, Mock
 import pytest
 
 from fairlead.hosts.testing import FlowTest, InvalidStub, RunNeedsResources, UnknownStub, in_turn
-from fairlead.kernel import Context, Flow, Suspend
+from fairlead.kernel import Context, Flow, Resource, Suspend
 from tests.support.tested_flows import (
     FakePayments,
     Order,
@@ -243,6 +243,36 @@ def test_missing_resources_are_said_before_the_run(flow_test: FlowTest) -> None:
         flow_test.run(fulfil, order, stub={charge: pays})
 
     assert flow_test.runs() == []
+
+
+def test_a_stub_that_takes_everything_asks_for_no_resource(flow_test: FlowTest) -> None:
+    """It is handed those that are there."""
+    for stub in (Mock(return_value=Payment("paid")), lambda **_: Payment("paid")):
+        assert flow_test.run(fulfil, order, stub={charge: stub}).status == "completed"
+    payments, mock = FakePayments(), AsyncMock(return_value=Payment("paid"))
+
+    flow_test.run(fulfil, order, stub={charge: mock}, resources={"payments": payments})
+
+    assert mock.call_args.kwargs["payments"] is payments
+    assert mock.call_args.kwargs["order"] == order
+
+
+def test_a_check_asks_for_resources_of_its_own(flow_test: FlowTest) -> None:
+    """A stub of its step does not stand in for it, and the message says whose they are."""
+    flow = Flow("checked", version=1)
+
+    @flow.step
+    async def compute() -> int | Suspend[int]:
+        return Suspend(state=0, check_after=60)
+
+    @flow.check(compute)
+    async def ready(state: int, payments: Resource[FakePayments]) -> int:
+        return 1
+
+    suspended: Suspend[int] = Suspend(state=0, check_after=60)
+    with pytest.raises(RunNeedsResources, match="step 'compute', check 'ready', parameter 'payments'"):
+        flow_test.run(flow, stub={compute: suspended})
+    assert flow_test.run(flow, stub={compute: suspended, ready: 2}).output("compute") == 2
 
 
 def test_stubs_of_all_runs_of_a_flow(flow_test: FlowTest) -> None:

@@ -238,7 +238,10 @@ def test_a_coroutine_may_take_its_virtual_time(flow_test: FlowTest) -> None:
     async def fails() -> None:
         raise LookupError("here")
 
+    wrong: Any = sleeps
     assert flow_test.call(sleeps()) == pytest.approx(3600)
+    with pytest.raises(HostOptionError, match=r"a coroutine, as flow_test\.kernel\.doctor\(\) makes one; found"):
+        flow_test.call(wrong)
     with pytest.raises(LookupError, match="here"):
         flow_test.call(fails())
 
