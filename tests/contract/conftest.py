@@ -64,7 +64,13 @@ Factory: TypeAlias = Callable[[], AbstractAsyncContextManager[Made]] | None
 
 def _adapters() -> dict[str, str]:
     named = os.environ.get("FAIRLEAD_ADAPTERS") or OURS
-    return dict(entry.strip().split("=", 1) for entry in named.split(","))
+    adapters: dict[str, str] = {}
+    for entry in named.split(","):
+        name, equals, place = entry.strip().partition("=")
+        if not (name and equals and ":" in place):
+            raise pytest.UsageError(f"FAIRLEAD_ADAPTERS takes name=module:function, …; found {entry.strip()!r}")
+        adapters[name] = place
+    return adapters
 
 
 def _blob_adapters() -> dict[str, str]:
