@@ -14,8 +14,8 @@ Nothing that cannot be claimed (another flow's tasks, tasks that wait for their 
 
 Connections. A pool of our own opens connections when they are needed and closes every one that does not come back
 idle. No state of a session is relied upon: no prepared statements unless asked for, no SET that outlives its
-transaction, no session locks. So everything but LISTEN works behind a transaction pooler. Each exchange has a
-deadline on the wall clock.
+transaction, no session locks. So everything but LISTEN works behind a transaction pooler. Where statements are
+prepared, a connection on which a pipeline failed is closed as well. Each exchange has a deadline on the wall clock.
 
 Errors. `errors.translated` turns every driver error into one of the ports' families. A lost answer to a commit, or to
 a statement that commits by itself, is `CommitUnknown`; every command recognises its own effect when it is repeated.

@@ -12,10 +12,11 @@ from typing import Any, TypeAlias
 
 from attrs import evolve, field, frozen
 from psycopg import AsyncCursor, AsyncRawCursor
+from psycopg.errors import InvalidSqlStatementName
 from psycopg.pq import TransactionStatus
 
 from ...ports.errors import AdapterError, Unavailable
-from .connecting import Connection
+from .connecting import Connection, close_now
 from .errors import MIGRATE, SchemaMismatch, SchemaMissing, translated
 from .migrating import LATEST
 from .pool import ConnectionPool
@@ -53,6 +54,7 @@ TRANSACTION_DEADLINES = 2
 COMMIT = Statement(b"COMMIT", ())
 ROLLBACK = Statement(b"ROLLBACK", ())
 _OPEN = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
+_FAILED = "the transaction had failed before its commit, and was rolled back"
 
 
 @frozen(kw_only=True)
@@ -143,7 +145,9 @@ class Database:
             except BaseException:  # recovers 29: a block fails, and its transaction with it
                 await self.roll_back(connection)
                 raise
-            if not connection.closed and connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            if connection.closed:  # recovers 29: a block goes on although its connection is gone
+                raise AdapterError(_FAILED, retryable=True)
+            if connection.pgconn.transaction_status != TransactionStatus.IDLE:
                 await self.commit(connection)
 
     def begin_by_key(self, connection: Connection) -> Sequence[Sent]:
@@ -169,7 +173,7 @@ class Database:
             async with asyncio.timeout(self.settings.deadline_s):
                 *_, committed = await _pipelined(connection, [*last, (COMMIT, NONE)])
         if committed.statusmessage != "COMMIT":  # recovers 29: a commit commits nothing
-            raise AdapterError("the transaction had failed before its commit, and was rolled back", retryable=True)
+            raise AdapterError(_FAILED, retryable=True)
 
     async def roll_back(self, connection: Connection) -> None:
         """Roll back if that is possible at once; otherwise the connection is closed, which does the same."""
@@ -197,7 +201,7 @@ class Database:
             with translated(committing=committing):
                 async with asyncio.timeout(deadline_s or self.settings.deadline_s):
                     if not by_key and not self._wrap_singles:
-                        return await _rows(await _execute(connection, statement, parameters))
+                        return await _rows(await _alone(connection, statement, parameters))
                     before = [(BEGIN, NONE), (PLAN_BY_KEY, NONE)] if by_key else [(BEGIN, NONE)]
                     sent = [*before, (statement, parameters), (COMMIT, NONE)]
                     return await _rows((await _pipelined(connection, sent))[-2])
@@ -247,11 +251,29 @@ def _limits_transactions(connection: Connection) -> bool:
 
 
 async def _pipelined(connection: Connection, sent: Sequence[Sent]) -> list[AsyncCursor[Row]]:
+    """All statements in one round trip.
+
+    Where one fails, the server skips the rest, and does not prepare them; psycopg takes those for prepared that it sent
+    for the second time. So a connection that prepares statements is not used again.
+    """
     cursors: list[AsyncCursor[Row]] = []
-    async with connection.pipeline():
-        for statement, parameters in sent:
-            cursors.append(await _execute(connection, statement, parameters))
+    try:
+        async with connection.pipeline():
+            for statement, parameters in sent:
+                cursors.append(await _execute(connection, statement, parameters))
+    except BaseException:  # recovers 29: statements are skipped that may have been to be prepared
+        if connection.prepare_threshold is not None:
+            close_now(connection)
+        raise
     return cursors
+
+
+async def _alone(connection: Connection, statement: Statement, parameters: Parameters) -> AsyncCursor[Row]:
+    try:
+        return await _execute(connection, statement, parameters)
+    except InvalidSqlStatementName:  # recovers 33: the server does not know what was prepared
+        close_now(connection)
+        raise
 
 
 async def _execute(connection: Connection, statement: Statement, parameters: Parameters) -> AsyncCursor[Row]:

@@ -37,6 +37,8 @@ _REFUSED = {
     "42501": "grant the role what `fairlead migrate --sql` needs, or use another role",
 }
 _MISSING = frozenset({"42P01", "3F000", "42703", "42883"})
+_NOT_PREPARED = "26000"
+"""The server does not know a prepared statement, and has done nothing. Another connection prepares it anew."""
 
 MIGRATE = "run `fairlead migrate`"
 CONNECT_HINT = "check the URL, and that the server runs and is reachable"
@@ -100,7 +102,7 @@ def _by_state(error: psycopg.Error, state: str, text: str) -> AdapterError | Cor
         return UnstorableValue(text)
     if state.startswith("23"):
         return CorruptionError(text)
-    return AdapterError(text, retryable=state.startswith(("53", "57", "58")))
+    return AdapterError(text, retryable=state == _NOT_PREPARED or state.startswith(("53", "57", "58")))
 
 
 def _lost(text: str, committing: bool) -> Unavailable:

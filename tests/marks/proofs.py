@@ -142,6 +142,16 @@ PROOFS: Mapping[str, str] = {
     "a commit commits nothing": (
         "tests/unit/adapters/postgres/test_errors.py::test_a_transaction_that_failed_is_not_taken_for_committed"
     ),
+    "a block goes on although its connection is gone": (
+        "tests/unit/adapters/postgres/test_preparing.py::test_a_swallowed_error_is_not_taken_for_a_commit"
+    ),
+    "statements are skipped that may have been to be prepared": (
+        "tests/unit/adapters/postgres/test_preparing.py::test_a_locked_run_costs_no_connection_for_ever"
+    ),
+    "the server does not know what was prepared": (
+        "tests/unit/adapters/postgres/test_preparing.py::"
+        "test_statements_that_the_server_forgot_are_prepared_anew[alone]"
+    ),
     "a transaction cannot be rolled back": (
         "tests/unit/adapters/postgres/test_pool.py::test_what_a_block_raises_is_not_hidden_by_a_connection_that_is_gone"
     ),
