@@ -7,6 +7,7 @@ is ever heard; so hearing counts from the moment at which a notification of our 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 
@@ -15,6 +16,10 @@ from .notifying import Notifier, read_notification
 
 PROOF = ""
 """The word by which it is found out whether anything is heard. No run has it as its tail."""
+
+PROOF_PAUSE_S = 5.0
+"""The shortest pause after which the proof is repeated for whoever begins to wait: where nothing is heard, one for each
+would be told in vain."""
 
 TAIL_CHARACTERS = 8
 """Characters of a run's id, the last ones, that stand for it: random, and short enough for hundreds in a notification.
@@ -62,6 +67,7 @@ class RunEnds:
         self._listener = None if listen_conninfo is None else Listener(listen_conninfo, notifier.channel, self._hear)
         self._watches: dict[str, list[PostgresRunWatch]] = {}
         self._proven = False
+        self._proof_told_at = 0.0
 
     @property
     def hears(self) -> bool:
@@ -81,8 +87,8 @@ class RunEnds:
             yield None
             return
         self._listener.start()
-        if self._listener.listening.is_set() and not self._proven:  # a notification may be lost, this one as well
-            self._notifier.tell({PROOF})
+        if self._listener.listening.is_set() and not self._proven and self._may_repeat_proof():
+            self._tell_proof()
         watch, tail = PostgresRunWatch(self), run_id[-TAIL_CHARACTERS:]
         self._watches.setdefault(tail, []).append(watch)
         try:
@@ -104,7 +110,7 @@ class RunEnds:
         if payload is None:
             # It listens anew. What was told before is lost, and that anything is heard has to be found out.
             self._proven = False
-            self._notifier.tell({PROOF})
+            self._tell_proof()
             self._wake(self._watches)
             return
         message = read_notification(payload)
@@ -114,6 +120,14 @@ class RunEnds:
             self._proven = True
         else:
             self._wake(tail for tail in message[1] if tail is not None)
+
+    def _tell_proof(self) -> None:
+        self._proof_told_at = time.monotonic()
+        self._notifier.tell({PROOF})
+
+    def _may_repeat_proof(self) -> bool:
+        """A notification may be lost, this one as well; but not each time."""
+        return time.monotonic() - self._proof_told_at >= PROOF_PAUSE_S
 
     def _wake(self, tails: Iterable[str]) -> None:
         if not self._watches:

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from psycopg import Notify
 from psycopg.pq import TransactionStatus
 
 from .adaptation import adapt
@@ -126,6 +127,7 @@ class ConnectionPool:
         connection = await connect(self._conninfo, prepare=self._prepare)
         self._open.add(connection)
         adapt(connection)
+        connection.add_notify_handler(_drop)
         try:
             if not self._proven:
                 await self._prove(connection)
@@ -156,6 +158,11 @@ class ConnectionPool:
     def _discard(self, connection: Connection) -> None:
         self._open.discard(connection)
         close_now(connection)
+
+
+def _drop(_: Notify) -> None:
+    """Behind a transaction pooler a LISTEN stays with a session of the server, whatever client has it next. psycopg
+    would keep what such a client is told for as long as nobody asks for it."""
 
 
 def _has_word_from_server(connection: Connection) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
@@ -12,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from fairlead.adapters.postgres import listening, postgres_ports
+from fairlead.adapters.postgres import ends, listening, postgres_ports
 from fairlead.adapters.postgres.notifying import channel_of
 from fairlead.ports.transport import JobTransport, RunWatch
 from tests.support.waiting import until
@@ -99,6 +100,25 @@ async def test_a_process_that_hears_nothing_knows_it(opening: Opening, url: str,
         assert not watch.hears
 
 
+@pytest.mark.fault(33)
+@pytest.mark.parametrize("pause_s", [0.0, LONG_S], ids=["the pause is over", "within the pause"])
+async def test_where_nothing_is_heard_the_proof_is_told_seldom(
+    opening: Opening, url: str, observer: Observer, monkeypatch: pytest.MonkeyPatch, pause_s: float
+) -> None:
+    """It is repeated for whoever begins to wait, since it may have been lost; but not for each."""
+    monkeypatch.setattr(ends, "PROOF_PAUSE_S", pause_s)
+    payloads = _payloads(observer)
+    transport = opening(listen_url=urlunsplit(urlsplit(url)._replace(path="/postgres")))
+    with transport.watch(RUN):
+        await until(payloads)
+    for number in range(2, 5):
+        with transport.watch(RUN):
+            await transport.tell_ended([f"{number:036x}"])
+            await until(lambda told=number: len(payloads()) >= told)  # type: ignore[misc]
+
+    assert [ends.PROOF in json.loads(payload) for payload in payloads()] == [True] + 3 * [pause_s == 0.0]
+
+
 async def test_a_process_that_does_not_listen_cannot_watch(opening: Opening, observer: Observer) -> None:
     """It looks for itself, and opens no connection."""
     with opening(listen=False).watch(RUN) as watch:
@@ -130,17 +150,27 @@ async def test_the_loss_of_the_connection_wakes_everybody(
 
 async def test_many_ends_are_few_notifications(opening: Opening, observer: Observer) -> None:
     """A notification takes a lock of the whole instance, so a busy host sends few."""
-    payloads: list[str] = []
-    observer.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel_of("fairlead", "ended"))))
-    observer.add_notify_handler(lambda notification: payloads.append(notification.payload))
+    payloads = _payloads(observer)
     transport = opening()
     for number in range(200):
         await transport.tell_ended([f"{number:036x}"])
         await asyncio.sleep(0)
     await transport.aclose()
-    observer.execute("SELECT 1")
 
-    assert 1 <= len(payloads) <= 3
+    assert 1 <= len(payloads()) <= 3
+
+
+def _payloads(observer: Observer) -> Callable[[], list[str]]:
+    """Listens to the ends of runs beside the adapter, and gives all that was heard until now."""
+    payloads: list[str] = []
+    observer.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel_of("fairlead", "ended"))))
+    observer.add_notify_handler(lambda notification: payloads.append(notification.payload))
+
+    def heard() -> list[str]:
+        observer.execute("SELECT 1")
+        return payloads
+
+    return heard
 
 
 async def test_closing_while_the_listener_connects_leaves_nothing(url: str, observer: Observer) -> None:

@@ -310,6 +310,16 @@ async def test_statements_are_prepared_only_where_asked(url: str, prepare: bool)
     assert found == int(prepare)
 
 
+@pytest.mark.fault(33)
+async def test_notifications_for_others_are_not_kept(database: Database) -> None:
+    """Behind a pooler in transaction mode they reach whoever has the session on which somebody once listened."""
+    async with database.connection() as connection:
+        for statement in ("LISTEN elsewhere", "NOTIFY elsewhere", "SELECT 1"):
+            await database.exchange(connection, [(numbered(statement), {})])
+
+        assert not connection._notifies_backlog  # pyright: ignore[reportPrivateUsage]
+
+
 @pytest.mark.parametrize("default", ["read committed", "serializable"])
 async def test_every_statement_runs_at_read_committed(
     settings: DatabaseSettings, observer: Observer, default: str
