@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from psycopg.errors import InvalidTextRepresentation
+
 from ...ports.changes import (
     AnnotationsWrite,
     Cancellation,
@@ -24,7 +26,7 @@ from ...ports.changes import (
     Suspension,
     TaskUpdate,
 )
-from ...ports.errors import CorruptionError, FairleadError, UnstorableValue
+from ...ports.errors import CorruptionError, FairleadError
 from ...ports.outbox import shard_of
 from .arrays import Column, documents, ints, texts, times, uuids
 from .database import Row, Sent
@@ -55,7 +57,7 @@ def sent_of(parts: Sequence[Part], statements: Statements) -> Sent:
 
 def refusal_of(parts: Sequence[Part], error: FairleadError) -> CorruptionError | None:
     """Which guard of these parts did not let every row pass, where that is what the error is about."""
-    found = WROTE.search(str(error)) if isinstance(error, UnstorableValue) else None
+    found = WROTE.search(str(error)) if isinstance(error.__cause__, InvalidTextRepresentation) else None
     if found is None:
         return None
     for part, count in zip(parts, map(int, found[1].split(",")), strict=True):

@@ -67,8 +67,8 @@ _GUARD = """SELECT CASE WHEN wrote.rows = %(expected)s THEN 1 ELSE ('wrote ' || 
 FROM (SELECT ARRAY[counts] AS rows) AS wrote"""
 """Fails in the server, so that a COMMIT that was sent along commits nothing: text is no integer."""
 
-WROTE = re.compile(r'"wrote \{([\d,]+)\}"')
-"""What the message of that error says, in whatever language the server speaks: how many rows each part wrote."""
+WROTE = re.compile(r"wrote \{([\d,]+)\}")
+"""What the message of that error says, in whatever language and quotation marks: how many rows each part wrote."""
 
 
 class Statements:
