@@ -101,6 +101,7 @@ async def start_runs(
     *,
     size_bytes_max: int,
     run_id: str | None = None,
+    patience_s: float | None = None,
 ) -> tuple[RunStart, ...]:
     """Check, spill and put down runs of one flow, all or none of them.
 
@@ -111,6 +112,7 @@ async def start_runs(
         starts: what each run is started with.
         size_bytes_max: how much of an input stays in its run's row.
         run_id: the id of the one run, where that is known already.
+        patience_s: of the command, as it says.
 
     Raises:
         UsageError: for the first start that is wrong.
@@ -122,7 +124,7 @@ async def start_runs(
         checked = [replace(request, run_id=run_id) for request in checked]
     requests = await inputs.spilled(checked)
     try:
-        answers = await dispatch(StartRuns(tuple(requests)))
+        answers = await dispatch(StartRuns(tuple(requests), patience_s=patience_s))
     except FairleadError as error:
         if not isinstance(error, CommitUnknown):  # then the runs may exist, and their inputs must
             await inputs.discard(requests, ())

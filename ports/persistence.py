@@ -209,13 +209,21 @@ class Persistence(RunReader, Outbox, Retention, Notes, Workers, Protocol):
         """The shape that a (slug, version) has now, or None; nothing is locked."""
         ...
 
-    async def insert_runs(self, runs: Sequence[NewRun]) -> Sequence[StartedRun]:
+    async def insert_runs(self, runs: Sequence[NewRun], *, patience_s: float | None = None) -> Sequence[StartedRun]:
         """Insert runs and their first events, atomically, and answer in the order of `runs`.
 
         A run whose (flow, key) is taken, by an earlier run or by an earlier one of this batch, is not inserted;
         the answer is the run that holds the key. Where that run has another `request_digest`, nothing at all is
         inserted, and the answer shows it. A run whose id exists already is its own repetition and answered as
         created.
+
+        Args:
+            runs: to insert.
+            patience_s: how long it waits for a transaction that has inserted a run with such a key and may still
+                commit; as long as the adapter's lock timeout where None.
+
+        Raises:
+            Contention: that transaction has not ended in time; nothing is inserted.
         """
         ...
 

@@ -236,7 +236,9 @@ class LoadRequest(Record, frozen=True, kw_only=True):
     """(run id, slug) pairs; each is answered in its highest generation."""
     tasks: tuple[TaskKey, ...]
     wait: bool = False
-    """Wait for a run that another transaction holds (bounded by the adapter's lock timeout), or leave it out."""
+    """Wait for a run that another transaction holds, or leave it out."""
+    patience_s: float | None = None
+    """How long it waits; as long as the adapter's lock timeout where None."""
     lock_tasks: bool = False
     """Lock the tasks too, leaving out those that are locked already: for lease loss, which a heartbeat may race."""
     leased_to: str | None = None

@@ -137,8 +137,8 @@ class MemoryPersistence:
         with self._store.mutex:
             return self._store.current_flows.get((slug, version))
 
-    async def insert_runs(self, runs: Sequence[NewRun]) -> Sequence[StartedRun]:
-        """Insert runs and their first events."""
+    async def insert_runs(self, runs: Sequence[NewRun], *, patience_s: float | None = None) -> Sequence[StartedRun]:
+        """Insert runs and their first events; no other transaction inserts any, so there is nothing to wait for."""
         with self._store.mutex:
             return self._store.insert_runs(runs)
 

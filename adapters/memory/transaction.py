@@ -73,7 +73,7 @@ class MemoryTransaction:
 
     async def load(self, request: LoadRequest) -> Snapshot:
         """Lock runs, then read the steps and tasks asked for."""
-        return await self._statement(lambda: self._load(request))
+        return await self._statement(lambda: self._load(request), request.patience_s)
 
     async def load_steps(self, steps: Sequence[tuple[str, str]]) -> Sequence[StepRow]:
         """Read further steps of runs that this transaction holds."""
@@ -99,7 +99,7 @@ class MemoryTransaction:
         """Write everything in `changes`."""
         await self._statement(lambda: self._writing.apply(changes))
 
-    async def _statement(self, statement: Callable[[], Answer]) -> Answer:
+    async def _statement(self, statement: Callable[[], Answer], patience_s: float | None = None) -> Answer:
         while True:
             with self._store.mutex:
                 if self._refusal is not None:
@@ -111,16 +111,16 @@ class MemoryTransaction:
                 except Exception as error:  # recovers 29: a statement fails, and its transaction with it
                     self.abort(error)
                     raise
-            await self._granted(wait)
+            await self._granted(wait, self._lock_timeout_s if patience_s is None else patience_s)
 
-    async def _granted(self, wait: Wait) -> None:
+    async def _granted(self, wait: Wait, patience_s: float) -> None:
         try:
-            await wait.waiter.wait(self._lock_timeout_s)
+            await wait.waiter.wait(patience_s)
         finally:
             with self._store.mutex:
                 if not wait.granted:  # recovers 24: a lock is not given in time
                     self._store.locks.abandon(wait)
-                    timed_out = Contention(f"waited {self._lock_timeout_s} s for the lock of {wait.key}; run it again")
+                    timed_out = Contention(f"waited {patience_s} s for the lock of {wait.key}; run it again")
                     self.abort(timed_out)
 
     def _end(self, refusal: Exception) -> None:

@@ -12,6 +12,7 @@ from ...ports.outbox import shard_of
 from ...ports.records import FlowRow, NewFlow, StartedRun
 from .arrays import documents, ints, texts, times, uuids
 from .database import Database, Parameters, Row
+from .patience import lock_timeout
 from .settling import annotations_columns, parts_of, sent_of
 
 RETRIES = 3
@@ -23,13 +24,14 @@ class RunStarting:
 
     _database: Database
 
-    async def insert_runs(self, runs: Sequence[NewRun]) -> Sequence[StartedRun]:
+    async def insert_runs(self, runs: Sequence[NewRun], *, patience_s: float | None = None) -> Sequence[StartedRun]:
         """Insert runs and their first events."""
         if not runs:
             return []
+        lock_wait = self._lock_wait(patience_s)
         for _ in range(RETRIES):
             one = runs[0] if len(runs) == 1 and runs[0].annotations is None else None
-            answers = await (self._insert_many(runs) if one is None else self._insert_one(one))
+            answers = await (self._insert_many(runs, lock_wait) if one is None else self._insert_one(one, lock_wait))
             if answers is not None:
                 return answers
         raise Contention("the runs that hold these keys come and go; start again")
@@ -39,7 +41,7 @@ class RunStarting:
         database = self._database
         parts = parts_of(Changes(runs=(update,), events=(event,)))
         async with database.transaction() as connection:
-            if not await database.fetch(connection, "insert_run", _run_values(run)):
+            if not await database.fetch(connection, "insert_run", {**_run_values(run), **self._lock_wait()}):
                 return False
             await database.exchange(connection, [sent_of(parts, database.statements)])
             return True
@@ -77,19 +79,25 @@ class RunStarting:
                 return current
             return await self._database.fetch(connection, "replace_flow", parameters)
 
-    async def _insert_one(self, run: NewRun) -> list[StartedRun] | None:
+    def _lock_wait(self, patience_s: float | None = None) -> Parameters:
+        """How long an insert waits for whoever else inserts its key: a parameter of its own statement, so that this
+        costs no other."""
+        return {"lock_wait": lock_timeout(self._database.settings, patience_s)}
+
+    async def _insert_one(self, run: NewRun, lock_wait: Parameters) -> list[StartedRun] | None:
         """One statement where nothing stands in the way, as nearly always."""
-        if await self._database.write("insert_run", _run_values(run)):
+        if await self._database.write("insert_run", {**_run_values(run), **lock_wait}):
             return [created(run)]
         # recovers 2, 66: a run, or its key, is there already
         holders = await self._database.read("find_holders", _names([run]))
         return holders_answers([run], frozenset(), holders)
 
-    async def _insert_many(self, runs: Sequence[NewRun]) -> list[StartedRun] | None:
+    async def _insert_many(self, runs: Sequence[NewRun], lock_wait: Parameters) -> list[StartedRun] | None:
         """All of them or, where a key is held by another request, none."""
         database = self._database
+        columns = {**_run_columns(runs), **lock_wait}
         async with database.transaction() as connection:
-            inserted = {row[0] for row in await database.fetch(connection, "insert_runs", _run_columns(runs))}
+            inserted = {row[0] for row in await database.fetch(connection, "insert_runs", columns)}
             annotated = _annotations(run for run in runs if run.id in inserted)
             if annotated:
                 await database.fetch(connection, "insert_annotations", annotations_columns(annotated))

@@ -28,6 +28,7 @@ from ...ports.records import (
 from .arrays import ints, texts, uuids
 from .connecting import Connection
 from .database import NONE, Database, Parameters, Row, Sent
+from .patience import lock_timeout
 from .rows import is_run_id, key_columns, keyed_task_row, pending_run, run_row, signal_row, step_row, task_row
 from .settling import Part, cancellations_sent, check_resumed, parts_of, refusal_of, resumptions_sent, sent_of
 from .statements import Statement
@@ -93,7 +94,7 @@ class PostgresTransaction:
             tasks.sort()
         sent: list[Sent] = []
         if request.wait:
-            sent.append((self._lock_wait, NONE))
+            sent.append((self._lock_wait(request.patience_s), NONE))
         lock = "lock_runs_waiting" if request.wait else "lock_runs"
         sent.append((self._statements[lock], {"runs": uuids(ids)}))
         if tasks:
@@ -190,10 +191,9 @@ class PostgresTransaction:
                 raise
             raise refusal from error
 
-    @property
-    def _lock_wait(self) -> Statement:
-        milliseconds = round(self._database.settings.lock_wait_s * 1000)
-        return Statement(f"SET LOCAL lock_timeout = {milliseconds:d}".encode(), ())
+    def _lock_wait(self, patience_s: float | None) -> Statement:
+        wait = lock_timeout(self._database.settings, patience_s)
+        return Statement(f"SET LOCAL lock_timeout = '{wait}'".encode(), ())
 
     def _lease(self) -> Connection:
         if self._connection is None:

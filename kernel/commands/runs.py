@@ -47,6 +47,9 @@ class StartRuns(Command[tuple[RunStart, ...]], frozen=True):
     """Put runs down as pending. Repeatable where every request has a key."""
 
     requests: tuple[RunRequest, ...]
+    patience_s: float | None = None
+    """How long a lock of another transaction is waited for, and the command is tried again on account of one; None
+    where whoever asks has time."""
 
     def __post_init__(self) -> None:
         require_startable(len(self.requests))
@@ -62,6 +65,9 @@ class CancelRun(Command["CancelledRun"], frozen=True):
     run_id: str
     reason: str | None = None
     """Why: printable text of 1 to `REASON_LENGTH_MAX` characters, kept with the run and told with its event."""
+    patience_s: float | None = None
+    """How long a lock of another transaction is waited for, and the command is tried again on account of one; None
+    where whoever asks has time."""
 
     def __post_init__(self) -> None:
         checked_run_id(self.run_id)

@@ -56,6 +56,9 @@ class SendSignal(Command["SentSignal"], frozen=True, kw_only=True):
     """SHA-256 (hex) over the canonical payload."""
     expires_at: datetime | None = None
     """After this time only the repetition of an accepted signal is answered; None where there is no such time."""
+    patience_s: float | None = None
+    """How long a lock of another transaction is waited for, and the command is tried again on account of one; None
+    where whoever asks has time."""
 
 
 class SentSignal(Record, frozen=True, kw_only=True):

@@ -8,7 +8,8 @@ there is one run for each tick, whatever the number of hosts, and a claim only s
 Trouble. What the caller of a command would be told (an input that does not fit the flow's newest version here) holds
 the command at once, for nobody will be luckier. What the world refuses is tried again with growing pauses: for ever
 where it may be reached again, else `FAILURES_MAX` times, then it is held. A held command keeps its problem and waits
-for somebody to resume, retry, change or remove it. No other command is held up.
+for somebody to resume, retry, change or remove it. No other command is held up: one that meets a lock waits for it a
+moment only, and each further one of a round half as long, since others wait behind them.
 """
 
 from __future__ import annotations
@@ -55,6 +56,10 @@ Result = TypeVar("Result")
 FIRE_CLAIM = timedelta(seconds=10)
 """How long a command belongs to the host that carries it out: as long as a host may take, and as long as a command of
 one that died waits for another."""
+
+FIRE_PATIENCE_S = 0.5
+"""How long the first command of a round that meets a lock waits for it, longer than a transaction takes; those of a
+round wait twice as long in all."""
 
 NEVER = "it never ticks again"
 """The problem of a schedule that is over."""
@@ -114,6 +119,8 @@ class Firing:
 
     async def _put_off(self, kept: KeptCommand, error: Exception, tally: _Tally) -> None:
         """Keep the problem of a command that could not be carried out, and hold it or try it again later."""
+        if isinstance(error, Contention):  # recovers 24: a scheduled command meets a lock; others wait behind it
+            tally.patience_s /= 2
         problem = problem_of(error)
         failures = kept.scheduled.failures + 1
         held = self._is_final(kept, error, failures)
@@ -144,7 +151,8 @@ class Firing:
     async def _fire_schedule(self, kept: KeptCommand, entry: CronEntry, tally: _Tally) -> None:
         cron = Cron(entry.cron, entry.zone)
         firing = fire_ticks(cron, entry.after, self._means.clock.now(), entry.catch_up)
-        started = await self._start_ticks(entry, [tick_key(entry.name, tick) for tick in firing.ticks])
+        keys = [tick_key(entry.name, tick) for tick in firing.ticks]
+        started = await self._start_ticks(entry, keys, tally.patience_s)
         tally.started += started
         fired = replace(
             entry,
@@ -163,20 +171,21 @@ class Firing:
         if await self._scheduler.put_back(kept, scheduled) and firing.left_out is not None:
             tally.left_out.append((entry.name, firing.left_out))
 
-    async def _start_ticks(self, entry: CronEntry, keys: Sequence[str]) -> int:
+    async def _start_ticks(self, entry: CronEntry, keys: Sequence[str], patience_s: float) -> int:
         """Start the runs of some ticks; how many were not there."""
         if not keys:
             return 0
         found = self._found(entry.template)
         start = start_of(await loaded_template(self._ports, entry.template), None)
         try:
-            return _created(await self._start(found, [evolve(start, key=key) for key in keys]))
+            starts = [evolve(start, key=key) for key in keys]
+            return _created(await self._start(found, starts, patience_s=patience_s))
         except IdempotencyConflict:  # recovers 70: a tick was fired before the schedule's input was changed
             pass
         started = 0
         for key in keys:
             try:
-                started += _created(await self._start(found, [evolve(start, key=key)]))
+                started += _created(await self._start(found, [evolve(start, key=key)], patience_s=patience_s))
             except IdempotencyConflict:  # recovers 70: it was this one, which is left out
                 continue
         return started
@@ -206,7 +215,9 @@ class Firing:
         template = await loaded_template(self._ports, entry.template)
         start = start_of(template, entry.key)
         try:
-            (answer,) = await self._start(self._found(template), [start], run_id=entry.run_id)
+            (answer,) = await self._start(
+                self._found(template), [start], run_id=entry.run_id, patience_s=tally.patience_s
+            )
         except IdempotencyConflict as conflict:
             if conflict.run_id != entry.run_id:
                 raise
@@ -230,7 +241,7 @@ class Firing:
         await self._scheduler.ack(kept)
 
     async def _fire_cancel(self, kept: KeptCommand, entry: CancelEntry, tally: _Tally) -> None:
-        cancel = CancelRun(entry.run_id, entry.reason)
+        cancel = CancelRun(entry.run_id, entry.reason, patience_s=tally.patience_s)
         try:
             tally.cancelled += (await self._dispatch(cancel)).took_effect
         except RunNotFound:  # recovers 62: the run is pruned, or not started yet and not to be any more
@@ -272,17 +283,28 @@ class Firing:
             payload=entry.payload.encode(),
             facts=None if entry.facts is None else entry.facts.encode(),
             digest=entry.digest,
+            patience_s=tally.patience_s,
         )
         tally.signalled += not (await self._dispatch(signal)).repeated
         await self._scheduler.ack(kept)
 
     async def _start(
-        self, found: RegisteredFlow, starts: Sequence[Start], *, run_id: str | None = None
+        self,
+        found: RegisteredFlow,
+        starts: Sequence[Start],
+        *,
+        run_id: str | None = None,
+        patience_s: float | None = None,
     ) -> Sequence[RunStart]:
         """Put runs down, unless they are there."""
-        size_bytes_max = self._means.inline_bytes_max
         return await start_runs(
-            self._dispatch, self._ports, found, starts, size_bytes_max=size_bytes_max, run_id=run_id
+            self._dispatch,
+            self._ports,
+            found,
+            starts,
+            size_bytes_max=self._means.inline_bytes_max,
+            run_id=run_id,
+            patience_s=patience_s,
         )
 
     @property
@@ -304,6 +326,8 @@ def _created(answers: Sequence[RunStart]) -> int:
 class _Tally:
     """What one round has done so far."""
 
+    patience_s: float = FIRE_PATIENCE_S
+    """What is left of it for the next command that meets a lock."""
     started: int = 0
     cancelled: int = 0
     signalled: int = 0

@@ -63,10 +63,15 @@ class Means:
             raise UnknownFlow(run.flow, None, self.registry.known)
         return plan
 
-    async def from_the_top(self, transact: Callable[[], Awaitable[Done]], *, patience_s: float = float("inf")) -> Done:
-        """Run one transaction, again where it got into another's way: its rollback left no trace."""
+    async def from_the_top(self, transact: Callable[[], Awaitable[Done]], *, patience_s: float | None = None) -> Done:
+        """Run one transaction, again where it got into another's way: its rollback left no trace.
+
+        Args:
+            transact: runs it.
+            patience_s: after this long it is not tried again; None where only the tries are counted.
+        """
         clock = self.clock
-        ends_s = clock.monotonic() + patience_s
+        ends_s = float("inf") if patience_s is None else clock.monotonic() + patience_s
         for tries in range(1, CONTENTION_TRIES_MAX):
             try:
                 return await transact()
@@ -76,17 +81,18 @@ class Means:
                 await clock.sleep(CONTENTION_DELAY_S * 2 ** (tries - 1))
         return await transact()
 
-    async def until_known(self, transact: Callable[[], Awaitable[Done]]) -> Done:
+    async def until_known(self, transact: Callable[[], Awaitable[Done]], *, patience_s: float | None = None) -> Done:
         """Run a transaction that recognises its own effect, again where the answer to its commit was lost.
 
-        What fails after that is unknown, too, however it fails: an earlier try may have taken effect.
+        What fails after that is unknown, too, however it fails: an earlier try may have taken effect. `patience_s` as
+        for `from_the_top`.
         """
         unknown: CommitUnknown | None = None
         for tries in range(CONTENTION_TRIES_MAX):
             if unknown is not None:
                 await self.clock.sleep(CONTENTION_DELAY_S * 2 ** (tries - 1))
             try:
-                return await self.from_the_top(transact)
+                return await self.from_the_top(transact, patience_s=patience_s)
             except CommitUnknown as error:
                 # recovers 22: the answer to a commit is lost, so it is repeated to be recognised
                 unknown = error

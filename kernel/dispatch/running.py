@@ -32,7 +32,10 @@ class Running:
     async def _start_runs(self, command: StartRuns) -> tuple[RunStart, ...]:
         runs = new_runs(command.requests, self._means)
         require_one_payload(runs)
-        started = await self._means.until_known(lambda: self._means.persistence.insert_runs(runs))
+        patience_s, persistence = command.patience_s, self._means.persistence
+        started = await self._means.until_known(
+            lambda: persistence.insert_runs(runs, patience_s=patience_s), patience_s=patience_s
+        )
         answers = run_starts(runs, started)
         created = [run for run, answer in zip(runs, answers, strict=True) if answer.created]
         if created:
@@ -42,7 +45,9 @@ class Running:
     async def _cancel_run(self, command: CancelRun) -> CancelledRun:
         """Cancel; whether it was an earlier try, whose commit was unknown, is told by the time of the run's end."""
         tried: dict[datetime, RunStatus] = {}
-        return await self._means.until_known(lambda: self._cancel_or_recognise(command, tried))
+        return await self._means.until_known(
+            lambda: self._cancel_or_recognise(command, tried), patience_s=command.patience_s
+        )
 
     async def _cancel_or_recognise(self, command: CancelRun, tried: dict[datetime, RunStatus]) -> CancelledRun:
         tried_before = bool(tried)
@@ -55,7 +60,7 @@ class Running:
         return answer
 
     async def _cancel_once(self, command: CancelRun, tried: dict[datetime, RunStatus]) -> CancelledRun:
-        request = LoadRequest(runs=(command.run_id,), steps=(), tasks=(), wait=True)
+        request = LoadRequest(runs=(command.run_id,), steps=(), tasks=(), wait=True, patience_s=command.patience_s)
         async with self._means.persistence.transaction() as transaction:
             run = (await transaction.load(request)).runs.get(command.run_id)
             if run is None:

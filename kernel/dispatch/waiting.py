@@ -99,11 +99,17 @@ class Waiting:
     async def _send_signal(self, command: SendSignal) -> SentSignal:
         """Send; whether an earlier try, whose commit was unknown, has put it down is told by the time of sending."""
         tried: set[datetime] = set()
-        return await self._means.until_known(lambda: self._send_once(command, tried))
+        return await self._means.until_known(lambda: self._send_once(command, tried), patience_s=command.patience_s)
 
     async def _send_once(self, command: SendSignal, tried: set[datetime]) -> SentSignal:
         means, run_id = self._means, command.run_id
-        request = LoadRequest(runs=(run_id,), steps=((run_id, command.step),), tasks=(), wait=True)
+        request = LoadRequest(
+            runs=(run_id,),
+            steps=((run_id, command.step),),
+            tasks=(),
+            wait=True,
+            patience_s=command.patience_s,
+        )
         async with means.persistence.transaction() as transaction:
             snapshot = await transaction.load(request)
             run = snapshot.runs.get(run_id)

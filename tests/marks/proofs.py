@@ -560,6 +560,9 @@ PROOFS: Mapping[str, str] = {
     "a dead letter is refused again": (
         "tests/contract/behaviours/test_outbox.py::test_a_replay_keeps_the_order_of_each_run_and_is_paced[memory]"
     ),
+    "a scheduled command meets a lock; others wait behind it": (
+        "tests/contract/behaviours/test_due_and_locked.py::test_what_is_due_for_a_locked_run_holds_up_nothing[memory]"
+    ),
     "a transaction got into another's way, and left no trace": (
         "tests/contract/behaviours/test_reading_and_trouble.py::"
         "test_contention_in_one_half_keeps_what_the_other_handed_over[memory]"

@@ -39,9 +39,9 @@ class Troubled:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def insert_runs(self, runs: Sequence[NewRun]) -> Sequence[StartedRun]:
+    async def insert_runs(self, runs: Sequence[NewRun], **options: Any) -> Sequence[StartedRun]:
         error = self.insert_error.pop(0) if self.insert_error else None
-        started: Sequence[StartedRun] = await self._inner.insert_runs(runs)
+        started: Sequence[StartedRun] = await self._inner.insert_runs(runs, **options)
         if error is not None:
             raise error
         return started

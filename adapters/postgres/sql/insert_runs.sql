@@ -1,8 +1,11 @@
 -- A run and its first event appear together, and one run per (flow, key): I18, I22. Rows are inserted in the order
 -- of their keys, so that two batches cannot wait for each other in a circle. It takes no lock on an existing row.
+-- What limits the wait for another transaction's lock is evaluated before they are sorted, and ends with the
+-- transaction.
 WITH given AS (
-    SELECT *
-    FROM unnest(
+    SELECT given.*
+    FROM set_config('lock_timeout', %(lock_wait)s, true)
+    CROSS JOIN unnest(
         %(ids)s, %(flow_ids)s, %(flows)s, %(versions)s, %(fingerprints)s, %(keys)s, %(request_digests)s,
         %(priorities)s, %(next_sequences)s, %(created_ats)s, %(inputs)s, %(configs)s, %(facts)s,
         %(first_sequences)s, %(counts)s, %(generations)s, %(shards)s, %(ats)s, %(events)s

@@ -534,10 +534,10 @@ class Dying:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def insert_runs(self, runs: Any) -> Any:
+    async def insert_runs(self, runs: Any, **options: Any) -> Any:
         """Put them down, or not."""
         if self._effect:
-            await self._inner.insert_runs(runs)
+            await self._inner.insert_runs(runs, **options)
         raise self._error
 
 

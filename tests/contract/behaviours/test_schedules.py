@@ -324,10 +324,10 @@ async def test_a_schedule_that_is_changed_while_a_host_fires(world: Ports, flow:
         def __getattr__(self, name: str) -> Any:
             return getattr(world.persistence, name)
 
-        async def insert_runs(self, runs: Any) -> Any:
+        async def insert_runs(self, runs: Any, **options: Any) -> Any:
             holding.set()
             await going.wait()
-            return await world.persistence.insert_runs(runs)
+            return await world.persistence.insert_runs(runs, **options)
 
     slow: Any = Slow()
     firing = Kernel(flows=[flow], ports=evolve(world, persistence=slow))
@@ -524,7 +524,7 @@ async def test_what_the_world_refuses_is_tried_again(world: Ports, flow: Flow[An
         def __getattr__(self, name: str) -> Any:
             return getattr(world.persistence, name)
 
-        async def insert_runs(self, runs: Any) -> Any:
+        async def insert_runs(self, runs: Any, **_: Any) -> Any:
             raise error
 
     refusing: Any = Refusing()

@@ -28,11 +28,11 @@ class Failing(MemoryPersistence):
         self.answers: Iterator[AdapterError | None] = iter(())
         self.unreadable = False
 
-    async def insert_runs(self, runs: Sequence[NewRun]) -> Sequence[StartedRun]:
+    async def insert_runs(self, runs: Sequence[NewRun], *, patience_s: float | None = None) -> Sequence[StartedRun]:
         error = next(self.answers, None)
         started: Sequence[StartedRun] = ()
         if type(error) is not Unavailable:
-            started = await super().insert_runs(runs)
+            started = await super().insert_runs(runs, patience_s=patience_s)
         if error is not None:
             raise error
         return started

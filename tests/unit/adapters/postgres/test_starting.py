@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
 
 import psycopg
 import pytest
+from attrs import evolve
 
 from fairlead.adapters.postgres.database import Database, DatabaseSettings
 from fairlead.adapters.postgres.persistence import PostgresPersistence
 from fairlead.ports.errors import Contention
-from tests.support.records import new_run, run_id
+from fairlead.ports.records import FlowRow
+from fairlead.ports.statuses import RunStatus
+from tests.support.records import at, events, new_run, run_id, run_update
 from tests.support.scenes import register
 
+Insert: TypeAlias = "Callable[[PostgresPersistence, FlowRow], Awaitable[object]]"
 Observer = psycopg.Connection[tuple[object, ...]]
 
 
@@ -84,3 +89,54 @@ async def test_who_has_a_key_comes_and_goes(
         await store.insert_runs([new_run(flow, 2, key="k"), new_run(flow, 3)])
     await others.aclose()
     assert [await store.read_run(run_id(number)) for number in (2, 3)] == [None, None]
+
+
+BEGIN_RUN = """
+INSERT INTO fairlead.runs
+    (id, flow_id, flow, version, fingerprint, key, request_digest, priority, generation, next_sequence, created_at,
+    input)
+SELECT %s, flow_id, flow, version, fingerprint, 'k', request_digest, priority, generation, next_sequence, created_at,
+    input
+FROM fairlead.runs
+"""
+CANCELLED = (
+    run_update(run_id(2), status=RunStatus.CANCELLED, next_sequence=3, ended_at=at(7)),
+    events(run_id(2), 2, ["run.cancelled"]),
+)
+
+INSERTS: Mapping[str, tuple[float, Insert]] = {
+    "one": (0.1, lambda store, flow: store.insert_runs([new_run(flow, 3, key="k")])),
+    "many": (0.1, lambda store, flow: store.insert_runs([new_run(flow, 3), new_run(flow, 4, key="k")])),
+    "one in haste": (30, lambda store, flow: store.insert_runs([new_run(flow, 3, key="k")], patience_s=0.1)),
+    "many in haste": (
+        30,
+        lambda store, flow: store.insert_runs([new_run(flow, 3, key="k"), new_run(flow, 4)], patience_s=0.1),
+    ),
+    "cancelled": (0.1, lambda store, flow: store.insert_cancelled(new_run(flow, 2), *CANCELLED)),
+}
+"""How long the store waits for locks otherwise, and what runs into one."""
+
+
+@pytest.mark.fault(24, 66)
+@pytest.mark.parametrize(("lock_wait_s", "insert"), INSERTS.values(), ids=INSERTS)
+async def test_a_transaction_that_has_a_key_and_does_not_end(
+    settings: DatabaseSettings,
+    url: str,
+    lock_wait_s: float,
+    insert: Insert,
+) -> None:
+    """A start waits for it as long as for any lock and is told that nothing has happened; the next waits anew."""
+    database = Database(evolve(settings, lock_wait_s=lock_wait_s, pool_size=1))
+    store = PostgresPersistence(database)
+    flow = await register(store)
+    await store.insert_runs([new_run(flow, 1)])
+    with psycopg.connect(url) as other:
+        other.execute(BEGIN_RUN, [run_id(2)])
+        with pytest.raises(Contention, match="lock timeout"):
+            await asyncio.wait_for(insert(store, flow), 15)
+        async with database.connection() as connection:
+            assert await (await connection.execute("SHOW lock_timeout")).fetchall() == [("0",)]
+        assert await store.read_run(run_id(3)) is None
+
+    await insert(store, flow)
+    await database.aclose()
