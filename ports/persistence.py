@@ -258,12 +258,22 @@ class Persistence(RunReader, Outbox, Retention, Notes, Workers, Protocol):
         """
         ...
 
-    async def find_expired(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[TaskRow]:
-        """Running tasks of these flows whose lease ended before `before`, earliest first; nothing is locked."""
+    async def find_expired(
+        self, before: datetime, *, flow_ids: Sequence[int], limit: int, leave_out: Sequence[str] = ()
+    ) -> Sequence[TaskRow]:
+        """Running tasks of these flows whose lease ended before `before`, earliest first; nothing is locked.
+
+        Tasks of the runs in `leave_out`, given by their ids, are not among them.
+        """
         ...
 
-    async def find_waits(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[TaskRow]:
-        """Suspended tasks of these flows with `wake_at` ≤ `before`, earliest first; nothing is locked."""
+    async def find_waits(
+        self, before: datetime, *, flow_ids: Sequence[int], limit: int, leave_out: Sequence[str] = ()
+    ) -> Sequence[TaskRow]:
+        """Suspended tasks of these flows with `wake_at` ≤ `before`, earliest first; nothing is locked.
+
+        Tasks of the runs in `leave_out`, given by their ids, are not among them.
+        """
         ...
 
     async def find_overdue(self, before: datetime, *, limit: int) -> Sequence[str]:

@@ -167,15 +167,19 @@ class MemoryPersistence:
         with self._store.mutex:
             return leasing.extend_leases(self._store, leases, until)
 
-    async def find_expired(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[TaskRow]:
+    async def find_expired(
+        self, before: datetime, *, flow_ids: Sequence[int], limit: int, leave_out: Sequence[str] = ()
+    ) -> Sequence[TaskRow]:
         """Running tasks of these flows whose lease ended before `before`, earliest first."""
         with self._store.mutex:
-            return [task.loaded() for task in self._store.leased.expired(before, flow_ids, limit)]
+            return [task.loaded() for task in self._store.leased.expired(before, flow_ids, limit, leave_out)]
 
-    async def find_waits(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[TaskRow]:
+    async def find_waits(
+        self, before: datetime, *, flow_ids: Sequence[int], limit: int, leave_out: Sequence[str] = ()
+    ) -> Sequence[TaskRow]:
         """Suspended tasks of these flows with `wake_at` ≤ `before`, earliest first."""
         with self._store.mutex:
-            return [task.loaded() for task in self._store.waiting.due(before, flow_ids, limit)]
+            return [task.loaded() for task in self._store.waiting.due(before, flow_ids, limit, leave_out)]
 
     async def find_overdue(self, before: datetime, *, limit: int) -> Sequence[str]:
         """Ids of runs that have not ended by their deadline, which is ≤ `before`, earliest first."""

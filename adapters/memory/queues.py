@@ -265,8 +265,11 @@ class LeasedTasks:
         lasting = (task for task in self._tasks.values() if task.lease_until is not None and task.lease_until > now)
         return Counter((task.queue, task.flow_id) for task in lasting)
 
-    def expired(self, before: datetime, flow_ids: Sequence[int], limit: int) -> list[Task]:
-        """The first `limit` running tasks of these flows whose lease ended before `before`, earliest first."""
+    def expired(
+        self, before: datetime, flow_ids: Sequence[int], limit: int, leave_out: Sequence[str] = ()
+    ) -> list[Task]:
+        """The first `limit` running tasks of these flows whose lease ended before `before`, earliest first; none of the
+        runs in `leave_out`."""
         if self._floor is None or self._floor >= before:
             return []
         ended: list[Entry] = []
@@ -277,7 +280,7 @@ class LeasedTasks:
                 continue
             if floor is None or lease < floor:
                 floor = lease
-            if lease < before and task.flow_id in flow_ids:
+            if lease < before and task.flow_id in flow_ids and key.run_id not in leave_out:
                 ended.append((lease, key))
         self._floor = floor
         return [self._tasks[key] for _, key in nsmallest(limit, ended)]

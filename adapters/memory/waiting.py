@@ -51,14 +51,21 @@ class _Times(Generic[Name]):
             heappop(self._entries)
         return self._entries[0][0] if self._entries else None
 
-    def until(self, last: datetime, limit: int) -> list[tuple[datetime, Name]]:
-        """The first `limit` entries up to a time, earliest first; they stay."""
+    def until(
+        self, last: datetime, limit: int, *, wanted: Callable[[Name], bool] = lambda _: True
+    ) -> list[tuple[datetime, Name]]:
+        """The first `limit` entries up to a time that are wanted, earliest first; they stay, and so do the others."""
         found: dict[tuple[datetime, Name], None] = {}
+        passed: list[tuple[datetime, Name]] = []
         while self._entries and self._entries[0][0] <= last and len(found) < limit:
             entry = heappop(self._entries)
-            if self._is_current(entry):
+            if not self._is_current(entry):
+                continue
+            if wanted(entry[1]):
                 found[entry] = None
-        for entry in found:
+            else:
+                passed.append(entry)
+        for entry in (*found, *passed):
             heappush(self._entries, entry)
         return list(found)
 
@@ -87,10 +94,15 @@ class WaitingTasks:
         firsts = (times.first() for flow_id in flow_ids if (times := self._flows.get(flow_id)) is not None)
         return min((first for first in firsts if first is not None), default=None)
 
-    def due(self, until: datetime, flow_ids: Sequence[int], limit: int) -> list[Task]:
-        """The first `limit` tasks of these flows that are to be looked at by `until`, earliest first."""
+    def due(self, until: datetime, flow_ids: Sequence[int], limit: int, leave_out: Sequence[str] = ()) -> list[Task]:
+        """The first `limit` tasks of these flows that are to be looked at by `until`, earliest first; none of the runs
+        in `leave_out`."""
+
+        def wanted(key: TaskKey) -> bool:
+            return key.run_id not in leave_out
+
         flows = [times for flow_id in flow_ids if (times := self._flows.get(flow_id)) is not None]
-        found = nsmallest(limit, (entry for times in flows for entry in times.until(until, limit)))
+        found = nsmallest(limit, (entry for times in flows for entry in times.until(until, limit, wanted=wanted)))
         return [self._runs[key.run_id].tasks[key] for _, key in found]
 
     def findable(self) -> set[TaskKey]:

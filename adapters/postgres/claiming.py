@@ -11,7 +11,7 @@ from ...ports.errors import AdapterError, CommitUnknown
 from ...ports.reading import Due
 from ...ports.records import ClaimedTask, Lease, LeaseAnswer, TaskClaim, TaskKey, TaskRow
 from ...ports.transport import Job
-from .arrays import ints, texts
+from .arrays import ints, texts, uuids
 from .database import Database
 from .rows import claimed_task, is_run_id, key_columns, keyed_task_row
 
@@ -55,9 +55,11 @@ class TaskLeasing:
             answers[answer].add(known[place - 1])
         return LeaseAnswer(**{answer: frozenset(found) for answer, found in answers.items()})
 
-    async def find_expired(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[TaskRow]:
+    async def find_expired(
+        self, before: datetime, *, flow_ids: Sequence[int], limit: int, leave_out: Sequence[str] = ()
+    ) -> Sequence[TaskRow]:
         """Running tasks of these flows whose lease ended before `before`, earliest first."""
-        parameters = {"before": before, "flow_ids": ints(flow_ids), "limit": limit}
+        parameters = {"before": before, "flow_ids": ints(flow_ids), "limit": limit, "leave_out": uuids(leave_out)}
         return [keyed_task_row(row) for row in await self._database.read("find_expired", parameters)]
 
     async def find_leased(self, worker: str) -> Sequence[TaskRow]:

@@ -17,9 +17,11 @@ class WaitKeeping:
 
     _database: Database
 
-    async def find_waits(self, before: datetime, *, flow_ids: Sequence[int], limit: int) -> Sequence[TaskRow]:
+    async def find_waits(
+        self, before: datetime, *, flow_ids: Sequence[int], limit: int, leave_out: Sequence[str] = ()
+    ) -> Sequence[TaskRow]:
         """Suspended tasks of these flows with `wake_at` ≤ `before`, earliest first."""
-        parameters = {"before": before, "flow_ids": ints(flow_ids), "limit": limit}
+        parameters = {"before": before, "flow_ids": ints(flow_ids), "limit": limit, "leave_out": uuids(leave_out)}
         rows = await self._database.read("find_waits", parameters, by_key=True)
         return [keyed_task_row(row) for row in rows]
 

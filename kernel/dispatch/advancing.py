@@ -7,6 +7,8 @@ map with gaps, signals that were sent early.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from ...ports.errors import AdapterError, CommitUnknown, UnstorableValue
@@ -19,6 +21,7 @@ from ..decisions.state import as_claimed
 from ..failures import encode_failure
 from .deciding import decide_and_apply, neighbours
 from .means import Handlers, Means
+from .paging import Page, page_of, past_locked_runs
 
 SETTLE_PATIENCE_S = 1.0
 """After this long no settle is tried again: it ran into a lock rather than a deadlock, and its host has others to
@@ -100,13 +103,19 @@ class Advancing:
 
     async def reap(self, command: ReapTasks) -> int:
         """Take back what lost its lease."""
-        return await self._means.from_the_top(lambda: self._reap_once(command))
 
-    async def _reap_once(self, command: ReapTasks) -> int:
+        async def turn(leave_out: Sequence[str]) -> Page:
+            return await self._means.from_the_top(lambda: self._reap_once(command, leave_out))
+
+        return await past_locked_runs(turn)
+
+    async def _reap_once(self, command: ReapTasks, leave_out: Sequence[str]) -> Page:
         before = self._means.clock.now() - CLOCK_SKEW_MAX
-        expired = await self._means.persistence.find_expired(before, flow_ids=self._means.flow_ids, limit=command.limit)
+        expired = await self._means.persistence.find_expired(
+            before, flow_ids=self._means.flow_ids, limit=command.limit, leave_out=leave_out
+        )
         if not expired:
-            return 0
+            return Page()
         request = LoadRequest(
             runs=tuple(sorted({task.key.run_id for task in expired})),
             steps=neighbours(self._means.plans, ((task.key, task.flow_id) for task in expired)),
@@ -129,7 +138,7 @@ class Advancing:
 
             settled = await decide_and_apply(transaction, snapshot, self._means.plans, decide)
         await self._means.wake_for(settled.changes, snapshot.runs, now)
-        return len(settled.verdicts)
+        return page_of(expired, snapshot, done=len(settled.verdicts), limit=command.limit)
 
 
 def _unstorable(outcome: Outcome, refusal: UnstorableValue) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
@@ -22,6 +23,7 @@ from ..decisions.wake import wake_tasks
 from ..errors import RunNotFound, SignalNotAwaited
 from .deciding import decide_and_apply, neighbours
 from .means import Handlers, Means
+from .paging import Page, page_of, past_locked_runs
 
 EXPIRED_TOGETHER_MAX = 5
 """Runs that are ended by one transaction since their time is over: with full maps, a second's work of a database."""
@@ -46,13 +48,18 @@ class Waiting:
     # What is over by itself
 
     async def _wake_tasks(self, command: WakeTasks) -> int:
-        return await self._means.from_the_top(lambda: self._wake_once(command))
+        async def turn(leave_out: Sequence[str]) -> Page:
+            return await self._means.from_the_top(lambda: self._wake_once(command, leave_out))
 
-    async def _wake_once(self, command: WakeTasks) -> int:
+        return await past_locked_runs(turn)
+
+    async def _wake_once(self, command: WakeTasks, leave_out: Sequence[str]) -> Page:
         means = self._means
-        found = await means.persistence.find_waits(means.clock.now(), flow_ids=means.flow_ids, limit=command.limit)
+        found = await means.persistence.find_waits(
+            means.clock.now(), flow_ids=means.flow_ids, limit=command.limit, leave_out=leave_out
+        )
         if not found:
-            return 0
+            return Page()
         request = LoadRequest(
             runs=tuple(sorted({task.key.run_id for task in found})),
             steps=neighbours(means.plans, ((task.key, task.flow_id) for task in found)),
@@ -73,7 +80,7 @@ class Waiting:
 
             settled = await decide_and_apply(transaction, snapshot, means.plans, decide)
         await means.wake_for(settled.changes, snapshot.runs, now)
-        return len(settled.verdicts)
+        return page_of(found, snapshot, done=len(settled.verdicts), limit=command.limit)
 
     async def _expire_runs(self, command: ExpireRuns) -> int:
         """Few runs at a time: each may have tasks by the ten thousand that end with it."""

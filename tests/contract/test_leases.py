@@ -262,6 +262,8 @@ async def test_expired_leases_are_found_earliest_first(store: Persistence, flow:
     assert [(task.key.element, task.lease_until) for task in found] == [(1, at(10)), (2, at(20)), (0, at(30))]
     assert [task.key.element for task in first] == [1, 2]
     assert list(await store.find_expired(at(10), flow_ids=ids, limit=10)) == []
+    assert list(await store.find_expired(at(40), flow_ids=ids, limit=10, leave_out=[run])) == []
+    assert len(await store.find_expired(at(40), flow_ids=ids, limit=10, leave_out=[run_id(2), run_id(9)])) == 3
     assert found[0] == await look_at_task(store, found[0].key)
 
 

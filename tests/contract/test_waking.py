@@ -97,6 +97,19 @@ async def test_waits_that_come_at_once_are_found_by_key(store: Persistence, flow
     assert await found(store, at(10), flow) == ["nap0", "nap1", str(TaskKey(run_id(2), "nap0", 1, 0))]
 
 
+async def test_waits_of_runs_that_are_left_out_take_no_place(store: Persistence, flow: FlowRow) -> None:
+    """As many of the others as are asked for; asked without, all are found again."""
+    await sleeping(store, flow, 1, at(1), at(2), at(3))
+    await sleeping(store, flow, 2, at(4), at(5))
+    ids = [flow.flow_id]
+
+    others = await store.find_waits(at(9), flow_ids=ids, limit=2, leave_out=[RUN])
+    none = await store.find_waits(at(9), flow_ids=ids, limit=2, leave_out=[RUN, run_id(2)])
+
+    assert [task.key for task in others] == [TaskKey(run_id(2), f"nap{n}", 1, 0) for n in (0, 1)]
+    assert (list(none), len(await found(store, at(9), flow))) == ([], 5)
+
+
 async def test_only_waits_of_the_flows_that_are_served_are_found(store: Persistence, flow: FlowRow) -> None:
     """A check or what follows a sleep needs the flow's code. Of several flows the earliest ones are found."""
     other = await store.register_flow(new_flow("letters"), replace=False)

@@ -560,6 +560,10 @@ PROOFS: Mapping[str, str] = {
     "a dead letter is refused again": (
         "tests/contract/behaviours/test_outbox.py::test_a_replay_keeps_the_order_of_each_run_and_is_paced[memory]"
     ),
+    "a full page has tasks of locked runs, and others are behind it": (
+        "tests/contract/behaviours/test_past_locked_runs.py::"
+        "test_lost_leases_of_a_locked_run_stand_before_no_other[memory]"
+    ),
     "a scheduled command meets a lock; others wait behind it": (
         "tests/contract/behaviours/test_due_and_locked.py::test_what_is_due_for_a_locked_run_holds_up_nothing[memory]"
     ),

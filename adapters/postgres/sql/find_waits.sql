@@ -8,7 +8,7 @@ FROM unnest(%(flow_ids)s) AS f (flow_id)
 CROSS JOIN LATERAL (
     SELECT t.*
     FROM fairlead.tasks AS t
-    WHERE t.flow_id = f.flow_id AND t.wake_at <= %(before)s
+    WHERE t.flow_id = f.flow_id AND t.wake_at <= %(before)s AND t.run_id <> ALL (%(leave_out)s)
     ORDER BY t.wake_at, t.run_id, t.step, t.generation, t.element
     LIMIT %(limit)s
 ) AS found

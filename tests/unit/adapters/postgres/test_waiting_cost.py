@@ -13,7 +13,7 @@ from attrs import evolve
 
 from fairlead.adapters.memory import ManualClock, MemoryWakeups
 from fairlead.adapters.postgres import postgres_ports
-from fairlead.adapters.postgres.arrays import ints, texts
+from fairlead.adapters.postgres.arrays import ints, texts, uuids
 from fairlead.kernel import Flow, Kernel
 from tests.support.hands import Hands
 from tests.support.plans import plan_of, rows_read
@@ -63,6 +63,7 @@ PARAMETERS: Mapping[str, object] = {
     "lease_until": NOW + timedelta(seconds=30),
     "expired_before": START,
     "before": NOW,
+    "leave_out": uuids([]),
 }
 
 READ_MAX = 10

@@ -1,0 +1,96 @@
+"""A locked run with much to do stands before no other: its lost leases and its waits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from fairlead.adapters.memory import ManualClock
+from fairlead.kernel import Flow, Kernel, RunHandle, RunStatus
+from fairlead.kernel.commands import ReapTasks, WakeTasks
+from fairlead.ports import Ports
+from fairlead.ports.records import LoadRequest
+from fairlead.ports.statuses import TaskStatus
+from tests.support.hands import LEASE, Hands
+
+PAGE = 3
+
+
+@asynccontextmanager
+async def locked(world: Ports, *runs: str) -> AsyncGenerator[None]:
+    """Another transaction holds these runs."""
+    async with world.persistence.transaction() as transaction:
+        held = await transaction.load(LoadRequest(runs=runs, steps=(), tasks=()))
+        assert set(held.runs) == set(runs)
+        yield
+
+
+def map_flow() -> Flow[Any]:
+    """One map over the input."""
+    flow: Flow[Any] = Flow("map", version=1, input=list[int], input_name="items")
+
+    @flow.map(over="items")
+    async def each(item: int) -> int:
+        return item
+
+    return flow
+
+
+def resting_flow() -> Flow[Any]:
+    """Sleeps that end at one time."""
+    flow: Flow[Any] = Flow("resting", version=1, input=int, input_name="n")
+    for number in range(2 * PAGE + 1):
+        flow.sleep(f"rest{number}", 60)
+    return flow
+
+
+@pytest.mark.fault(24, 51)
+async def test_lost_leases_of_a_locked_run_stand_before_no_other(world: Ports, clock: ManualClock) -> None:
+    """However many there are, those of other runs are taken back at once, and its own when the lock is gone."""
+    kernel = Kernel(flows=[map_flow()], ports=world)
+    dead, runs = Hands(kernel, "dead"), list[RunHandle]()
+    for count in (2 * PAGE, PAGE, 1):
+        runs.append(await kernel.start("map", list(range(count))))
+        await dead.claim_runs()
+        assert len(await dead.claim_tasks()) == count
+        clock.advance(1)
+    first, second, third = runs
+    clock.advance(LEASE + timedelta(minutes=1))
+
+    async with locked(world, first.id, second.id):
+        reaped = await kernel.dispatch(ReapTasks(limit=PAGE))
+
+    (task,) = await world.persistence.read_tasks(third.id)
+    assert (reaped, task.status) == (1, TaskStatus.QUEUED)
+    while await kernel.dispatch(ReapTasks(limit=PAGE)):
+        pass
+    for run in (first, second):
+        assert {task.status for task in await world.persistence.read_tasks(run.id)} == {TaskStatus.QUEUED}
+
+
+@pytest.mark.fault(24, 51)
+async def test_waits_of_a_locked_run_stand_before_no_other(world: Ports, clock: ManualClock) -> None:
+    """However many are over, those of other runs end in time, and its own when the lock is gone."""
+    kernel = Kernel(flows=[resting_flow()], ports=world)
+    first = await kernel.start("resting", 1)
+    await Hands(kernel).claim_runs()
+    clock.advance(1)
+    second = await kernel.start("resting", 2)
+    await Hands(kernel).claim_runs()
+    clock.advance(60)
+
+    async with locked(world, first.id):
+        woken = await kernel.dispatch(WakeTasks(limit=PAGE))
+        while await kernel.dispatch(WakeTasks(limit=PAGE)):
+            pass
+        assert (await second.read()).status is RunStatus.COMPLETED
+
+    assert woken >= PAGE
+    assert (await first.read()).status is RunStatus.RUNNING
+    while await kernel.dispatch(WakeTasks(limit=PAGE)):
+        pass
+    assert (await first.read()).status is RunStatus.COMPLETED
