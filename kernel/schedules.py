@@ -92,8 +92,6 @@ class StartEntry(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     template: Template
     run_id: str
     key: str | None = None
-    retried: bool = False
-    """Whether it was to be tried again at once: a host may have had it in hand before, and nothing else tells."""
 
 
 class CancelEntry(msgspec.Struct, frozen=True, kw_only=True, tag="cancel"):

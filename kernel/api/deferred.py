@@ -70,8 +70,7 @@ class Deferred:
         """Forget it. False where it is too late: it was carried out, or a host is just doing so; of a start, its run is
         there.
 
-        After True a start's run never begins. Where its time had come, and a host may have had it in hand, a run of its
-        id is there as cancelled, with the reason `withdrawn`: without the key, which can be used again, and without
-        config and annotations, so that it cannot be begun anew.
+        After True a start's run never begins: it is there as cancelled, with the reason `withdrawn`, and without the
+        key, which can be used again. It has no config and no annotations, so it cannot be begun anew.
         """
         return await self._kernel.dispatch(WithdrawDeferred(self.name))

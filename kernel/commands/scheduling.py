@@ -83,8 +83,7 @@ class Deferral(Record, frozen=True, kw_only=True):
 class WithdrawDeferred(Command[bool], frozen=True):
     """Forget a deferred command. False where it was carried out, is being carried out, or never was.
 
-    Of a start it is certain: after True its run never begins. Where a host may have had it in hand, the run is put
-    down as cancelled.
+    Of a start it is certain: after True its run never begins, and is there as cancelled.
     """
 
     needs_flows: ClassVar[bool] = False

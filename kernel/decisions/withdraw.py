@@ -6,7 +6,6 @@ from datetime import datetime
 
 from ...ports.changes import EventBatch, NewRun, RunUpdate
 from ...ports.records import FlowRow, RunRow
-from ...ports.scheduler import KeptCommand
 from ...ports.statuses import RunStatus
 from ..events import RunCreated, encode_events
 from ..facts import NEVER_LOOKED_AT, NULL
@@ -14,18 +13,6 @@ from ..references import is_reference
 from ..schedules import StartEntry
 from .cancel import cancel_run
 from .start import FIRST_GENERATION, FIRST_SEQUENCE
-
-
-def may_be_in_hand(kept: KeptCommand, entry: StartEntry, now: datetime) -> bool:
-    """Whether a host may be carrying a start out, or may do so when it goes on, however long it has stood still.
-
-    A claim that has ended says so; one that somebody else took over and ended leaves failures, or a time that is past.
-    A retry clears these, and says so.
-    """
-    scheduled = kept.scheduled
-    if kept.claimed_until is not None or scheduled.failures or scheduled.problem is not None or entry.retried:
-        return True
-    return scheduled.due_at is None or scheduled.due_at <= now
 
 
 def cancelled_run(

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from attrs import define, evolve, field
 from msgspec.structs import replace
 
-from ...ports.errors import AdapterError, Contention, UsageError
+from ...ports.errors import AdapterError, UsageError
 from ...ports.scheduler import KeptCommand, ScheduledCommand
 from ..commands import CancelRun, Command, Fired, FireScheduled, RunStart, SendSignal, TriggerSchedule, Trouble
 from ..cron import Cron
@@ -47,9 +47,9 @@ from ..schedules import (
     write_entry,
 )
 from ..starting import Start, start_runs
-from ..templates import discard_template, loaded_template, start_of, stored_template
+from ..templates import loaded_template, start_of, stored_template
 from .means import Handlers, Means
-from .withdrawing import never_began, withdraw_start
+from .withdrawing import forget_start, never_began, withdraw_start
 
 Result = TypeVar("Result")
 
@@ -227,8 +227,7 @@ class Firing:
         tally.started += answer.created
         if answer.run_id != entry.run_id:  # recovers 66: somebody was faster to start what has the key
             await self._move_deadline(entry.run_id, answer.run_id)
-        if await self._scheduler.ack(kept):
-            await discard_template(self._ports, entry.template)
+        await forget_start(self._means, kept, entry)
 
     async def _move_deadline(self, run_id: str, to: str) -> None:
         """Give the deadline of a run that never was to the one that is in its place, unless that has one of its own."""
@@ -256,9 +255,6 @@ class Firing:
 
         Returns:
             Whether the run will never begin; False where there is no such start, or its run is there.
-
-        Raises:
-            Contention: others are faster at this moment; the cancel is tried again.
         """
         kept = await self._scheduler.read(start_name(cancel.run_id, "", None))
         if kept is None:
@@ -270,10 +266,7 @@ class Firing:
             kept = await anext(found, None)
         if kept is None:
             return False
-        done = await withdraw_start(self._means, kept, entry_of(kept, StartEntry), cancel.reason)
-        if done is None:
-            raise Contention(f"the deferred start of run {cancel.run_id} was changed meanwhile")
-        return done
+        return await withdraw_start(self._means, kept, entry_of(kept, StartEntry), cancel.reason) is not False
 
     async def _fire_signal(self, kept: KeptCommand, entry: SignalEntry, tally: _Tally) -> None:
         signal = SendSignal(

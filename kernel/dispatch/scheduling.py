@@ -47,7 +47,7 @@ from ..schedules import (
 )
 from ..templates import discard_template, stored_template
 from .means import Handlers, Means
-from .withdrawing import WITHDRAWN, never_began, withdraw_start
+from .withdrawing import WITHDRAWN, forget_start, never_began, withdraw_start
 
 CHANGE_TRIES_MAX = 50
 """How often a change is tried that somebody else was faster than: more than there are hosts that fire at one moment."""
@@ -143,27 +143,39 @@ class Scheduling:
     async def _defer_start(self, command: DeferStart) -> Deferral:
         run_id = self._ports.new_id()
         name = start_name(run_id, command.template.flow, command.key)
-        return await self._written(f"what has key {command.key!r}", lambda: self._defer_start_as(command, run_id, name))
+        tried = False
+        """Whether an earlier try, whose effect is unknown, may have deferred it."""
 
-    async def _defer_start_as(self, command: DeferStart, run_id: str, name: str) -> Deferral | None:
-        earlier = await self._deferred_before(command, name)
-        if earlier is not None:
-            return replace(earlier, created=earlier.record.run_id == run_id)
-        template = await stored_template(self._ports, command.template, size_bytes_max=self._means.inline_bytes_max)
-        entry = StartEntry(template=template, run_id=run_id, key=command.key)
-        scheduled = ScheduledCommand(name=name, due_at=command.due_at, command=write_entry(entry), flow=template.flow)
-        if await self._scheduler.schedule(scheduled, replace=False):
-            return Deferral(record=deferred_record(scheduled, entry), created=True)
-        # recovers 69: somebody else was faster to defer a start
-        await discard_template(self._ports, template)
-        return None
+        async def deferred() -> Deferral | None:
+            nonlocal tried
+            if tried and await self._means.persistence.read_run(run_id) is not None:
+                # recovers 22, 62: a start is withdrawn or carried out before whoever deferred it is answered
+                return Deferral(record=_start_record(command, name, run_id), created=True)
+            earlier = await self._deferred_before(command, name, run_id)
+            if earlier is not None:
+                return earlier
+            template = await stored_template(self._ports, command.template, size_bytes_max=self._means.inline_bytes_max)
+            entry = StartEntry(template=template, run_id=run_id, key=command.key)
+            scheduled = ScheduledCommand(
+                name=name, due_at=command.due_at, command=write_entry(entry), flow=template.flow
+            )
+            tried = True
+            created = await self._scheduler.schedule(scheduled, replace=False)
+            tried = False
+            if created:
+                return Deferral(record=deferred_record(scheduled, entry), created=True)
+            # recovers 69: somebody else was faster to defer a start
+            await discard_template(self._ports, template)
+            return None
 
-    async def _deferred_before(self, command: DeferStart, name: str) -> Deferral | None:
+        return await self._written(f"what has key {command.key!r}", deferred)
+
+    async def _deferred_before(self, command: DeferStart, name: str, run_id: str) -> Deferral | None:
         """The start with this key that was deferred before, or the run that has it already."""
-        kept = await self._scheduler.read(name)
-        if kept is not None:
-            entry = entry_of(kept, StartEntry)
-            record = deferred_record(kept.scheduled, entry)
+        standing = await self._standing_start(name, run_id)
+        if standing is not None:
+            scheduled, entry = standing
+            record = deferred_record(scheduled, entry)
             same = entry.template.digest == command.template.digest
         elif command.key is None:
             return None
@@ -172,18 +184,23 @@ class Scheduling:
             page = await self._means.persistence.list_runs(chosen, limit=1, after=None)
             if not page.runs:
                 return None
-            record = DeferredRecord(
-                name=name,
-                kind="start",
-                run_id=page.runs[0].id,
-                flow=command.template.flow,
-                key=command.key,
-                due_at=command.due_at,
-            )
+            record = _start_record(command, name, page.runs[0].id)
             same = await self._has_input(record.run_id, command)
         if not same:
             raise IdempotencyConflict(flow=command.template.flow, key=command.key or "", run_id=record.run_id)
-        return Deferral(record=record, created=False)
+        return Deferral(record=record, created=record.run_id == run_id)
+
+    async def _standing_start(self, name: str, run_id: str) -> tuple[ScheduledCommand, StartEntry] | None:
+        """The start of that name; another's that was withdrawn, and could not be forgotten then, is forgotten now."""
+        kept = await self._scheduler.read(name)
+        if kept is None:
+            return None
+        entry = entry_of(kept, StartEntry)
+        if entry.run_id == run_id or not await never_began(self._means, entry.run_id):
+            return kept.scheduled, entry
+        # recovers 21, 22: a start was withdrawn, and could not be forgotten
+        await forget_start(self._means, kept, entry)
+        return None
 
     async def _has_input(self, run_id: str, command: DeferStart) -> bool:
         """Whether a run was started with this input. Settings cannot be compared, since a run has those of its version
@@ -217,7 +234,9 @@ class Scheduling:
                 done = await self._scheduler.ack(kept) or None
             else:
                 tried = entry
-                done = await withdraw_start(self._means, kept, entry, WITHDRAWN, again=before is not None)
+                done = await withdraw_start(self._means, kept, entry, WITHDRAWN)
+                if done is None:
+                    return None
             tried = None
             return done
 
@@ -227,8 +246,7 @@ class Scheduling:
         """Whether what is not there any more was withdrawn. Whoever carries a start out puts its run down before."""
         if not isinstance(entry, StartEntry):
             return True
-        found = await self._means.persistence.read_run(entry.run_id)
-        return found is None or await never_began(self._means, entry.run_id)
+        return await never_began(self._means, entry.run_id)
 
     async def _retry(self, command: RetryDeferred) -> DeferredRecord:
         async def retried() -> DeferredRecord | None:
@@ -236,11 +254,7 @@ class Scheduling:
             if kept is None:
                 raise DeferredNotFound(command.name)
             entry = deferred_entry_of(kept)
-            if isinstance(entry, StartEntry):
-                entry = replace(entry, retried=True)
-            scheduled = replace(
-                kept.scheduled, due_at=self._means.clock.now(), command=write_entry(entry), failures=0, problem=None
-            )
+            scheduled = replace(kept.scheduled, due_at=self._means.clock.now(), failures=0, problem=None)
             return deferred_record(scheduled, entry) if await self._scheduler.put_back(kept, scheduled) else None
 
         return await self._written(repr(command.name), retried)
@@ -264,6 +278,18 @@ class Scheduling:
         entry = read_entry(kept.scheduled.command)
         if isinstance(entry, (CronEntry, StartEntry)):  # what a signal refers to may have been sent already
             await discard_template(self._ports, entry.template)
+
+
+def _start_record(command: DeferStart, name: str, run_id: str) -> DeferredRecord:
+    """A start that is carried out or withdrawn already, as whoever defers it is told."""
+    return DeferredRecord(
+        name=name,
+        kind="start",
+        run_id=run_id,
+        flow=command.template.flow,
+        key=command.key,
+        due_at=command.due_at,
+    )
 
 
 def _record_of(scheduled: ScheduledCommand) -> ScheduleRecord:

@@ -614,11 +614,17 @@ PROOFS: Mapping[str, str] = {
     "a start is withdrawn whose run was put down by a host that has died": (
         "tests/contract/behaviours/test_deferring.py::test_a_start_is_withdrawn_whose_run_is_there[memory]"
     ),
-    "a start is withdrawn again, since the answer to a commit was lost": (
-        "tests/contract/behaviours/test_deferring.py::test_a_start_is_withdrawn_although_an_answer_is_lost[memory]"
+    "a start is withdrawn or carried out before whoever deferred it is answered": (
+        "tests/contract/behaviours/test_deferring.py::"
+        "test_a_start_is_withdrawn_before_whoever_deferred_it_is_answered[memory-before the next try-None]"
     ),
-    "a host may have a start in hand that is withdrawn": (
-        "tests/contract/behaviours/test_deferring.py::test_a_start_that_a_host_claims_while_it_is_withdrawn[memory]"
+    "a start that is withdrawn cannot be forgotten; whoever comes to it can": (
+        "tests/contract/behaviours/test_deferring.py::"
+        "test_a_withdrawn_start_that_cannot_be_forgotten_never_begins[memory-None]"
+    ),
+    "a start was withdrawn, and could not be forgotten": (
+        "tests/contract/behaviours/test_deferring.py::"
+        "test_a_withdrawn_start_that_cannot_be_forgotten_never_begins[memory-mail-7]"
     ),
     "others are always faster": (
         "tests/contract/behaviours/test_schedules.py::test_others_who_are_always_faster[memory]"

@@ -223,7 +223,7 @@ async def test_a_run_that_is_started_later_is_found_by_its_annotations(
 
 
 async def test_a_start_can_be_withdrawn(kernel: Kernel, flow: Flow[Any], clock: ManualClock) -> None:
-    """Once, and without a trace; not when it was carried out."""
+    """Once, and its run is there as cancelled; not when it was carried out."""
     first, second = [await kernel.start_later(flow, Mail("ada"), after=60) for _ in range(2)]
 
     assert await first.withdraw()
@@ -231,7 +231,97 @@ async def test_a_start_can_be_withdrawn(kernel: Kernel, flow: Flow[Any], clock: 
     clock.advance(60)
     await Hands(kernel).fire()
     assert not await second.withdraw()
-    assert [run.id for run in (await kernel.runs()).runs] == [second.record.run_id]
+    assert {run.id: (run.status, run.reason) for run in (await kernel.runs()).runs} == {
+        first.record.run_id: (RunStatus.CANCELLED, "withdrawn"),
+        second.record.run_id: (RunStatus.PENDING, None),
+    }
+
+
+@pytest.mark.fault(22, 62)
+@pytest.mark.parametrize("key", [None, "mail-7"])
+@pytest.mark.parametrize("when", ["before the next try", "during it"])
+async def test_a_start_is_withdrawn_before_whoever_deferred_it_is_answered(
+    world: Ports, flow: Flow[Any], clock: ManualClock, key: str | None, when: str
+) -> None:
+    """The answer to the first try is lost, and somebody finds the start and withdraws it: the next try does not bring
+    it back, and its key is free."""
+    other = Kernel(flows=[flow], ports=world, inline_bytes_max=10)
+    await other.register()
+    withdrawn: list[tuple[str, bool]] = []
+    tries = 0
+
+    async def withdraw() -> None:
+        withdrawn.extend([(each.record.run_id, await each.withdraw()) for each in await other.deferred()])
+
+    class Losing:
+        """A scheduler whose first answer is lost."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.scheduler, name)
+
+        async def schedule(self, command: Any, *, replace: bool = True) -> bool:
+            nonlocal tries
+            tries += 1
+            done = await world.scheduler.schedule(command, replace=replace)
+            if tries > 1:
+                return done
+            if when == "before the next try":
+                await withdraw()
+            raise CommitUnknown("no answer")
+
+        async def read(self, name: str) -> Any:
+            if tries == 1 and when == "during it":
+                await withdraw()
+            return await world.scheduler.read(name)
+
+    losing: Any = Losing()
+    ports = evolve(world, scheduler=losing, clock=_Hurrying(clock))
+    deferred = await Kernel(flows=[flow], ports=ports, inline_bytes_max=10).start_later(
+        flow, Mail("ada" * 10), after=60, key=key
+    )
+
+    assert deferred.created
+    assert withdrawn == [(deferred.record.run_id, True)]
+    again = await other.start_later(flow, Mail("ada" * 10), after=60, key=key)
+    assert again.created
+    clock.advance(60)
+    await Hands(other).fire()
+    assert await Hands(other).claimed_run_ids() == [again.record.run_id]
+    assert (await other.run(deferred.record.run_id).read()).reason == "withdrawn"
+    assert await other.deferred() == []
+
+
+@pytest.mark.fault(22, 62)
+@pytest.mark.parametrize("key", [None, "mail-7"])
+async def test_a_withdrawn_start_that_cannot_be_forgotten_never_begins(
+    world: Ports, flow: Flow[Any], clock: ManualClock, key: str | None
+) -> None:
+    """Its run is put down as cancelled, and that is what counts: it is withdrawn, its key is free, and whoever comes to
+    it forgets it."""
+
+    async def fails() -> None:
+        raise Unavailable("cut off")
+
+    failing: Any = Overtaken(world.scheduler, ack=fails)
+    kernel = Kernel(flows=[flow], ports=world, inline_bytes_max=10)
+    cut_off = Kernel(flows=[flow], ports=evolve(world, scheduler=failing))
+    deferred, other = [
+        await kernel.start_later(flow, Mail("ada" * 10), after=60, key=each) for each in (key, "another")
+    ]
+
+    assert await (await cut_off.find_deferred(deferred.name)).withdraw()
+    assert await (await cut_off.find_deferred(other.name)).withdraw()
+    assert await other.withdraw()
+    if key is not None:
+        again = await kernel.start_later(flow, Mail("ada" * 10), after=90, key=key)
+        assert again.created
+        assert await again.withdraw()
+    clock.advance(60)
+    assert (await Hands(kernel).fire()).started == 0
+
+    assert await kernel.deferred() == []
+    assert [blob async for blob in world.blobs.list("scheduled/")] == []
+    assert {run.reason for run in (await kernel.runs()).runs} == {"withdrawn"}
 
 
 @pytest.mark.fault(62)
@@ -292,10 +382,8 @@ async def test_a_start_is_carried_out_while_it_is_unknown_whether_it_was_withdra
         assert (await Hands(host).fire()).started == 1
         raise CommitUnknown("cut off before it reached the store")
 
-    overtaken: Any = Overtaken(
-        world.persistence if due else world.scheduler, **{"insert_cancelled" if due else "ack": once(carried_out)}
-    )
-    ports = evolve(world, clock=_Hurrying(clock), **{"persistence" if due else "scheduler": overtaken})
+    overtaken: Any = Overtaken(world.persistence, insert_cancelled=once(carried_out))
+    ports = evolve(world, clock=_Hurrying(clock), persistence=overtaken)
 
     assert not await (await Kernel(flows=[flow], ports=ports).find_deferred(deferred.name)).withdraw()
     assert (await (await deferred.run()).read()).status is RunStatus.PENDING
