@@ -12,9 +12,10 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from ...ports.errors import Contention
+from ...ports.errors import CommitUnknown, Contention
 from ...ports.reading import RunFilter
 from ...ports.scheduler import KeptCommand, ScheduledCommand
+from ...ports.statuses import RunStatus
 from ..commands import (
     DeferCancel,
     Deferral,
@@ -33,6 +34,7 @@ from ..fetching import fetch_payload
 from ..schedules import (
     CancelEntry,
     CronEntry,
+    DeferredEntry,
     DeferredRecord,
     ScheduleRecord,
     SignalEntry,
@@ -129,14 +131,23 @@ class Scheduling:
         return await self._written(f"schedule {name!r}", changed)
 
     async def _remove(self, command: RemoveSchedule) -> bool:
-        return await self._means.until_known(lambda: self._forget(cron_name(command.name)))
+        name = cron_name(command.name)
+        tried: KeptCommand | None = None
+        """What an earlier try, whose effect is unknown, was to remove."""
 
-    async def _forget(self, name: str) -> bool:
-        kept = await self._scheduler.read(name)
-        if kept is None or not await self._scheduler.cancel(name):
-            return False
-        await self._discard(kept)
-        return True
+        async def removed() -> bool:
+            nonlocal tried
+            gone, kept = tried, await self._scheduler.read(name)
+            if kept is not None:
+                tried = kept
+                gone = kept if await self._scheduler.cancel(name) else gone
+                tried = None
+            if gone is None:
+                return False
+            await discard_template(self._ports, entry_of(gone, CronEntry).template)
+            return True
+
+        return await self._means.until_known(removed)
 
     # Deferred commands
 
@@ -217,14 +228,14 @@ class Scheduling:
         return Deferral(record=deferred_record(scheduled, entry), created=True)
 
     async def _withdraw(self, command: WithdrawDeferred) -> bool:
-        tried: StartEntry | CancelEntry | SignalEntry | None = None
+        tried: DeferredEntry | None = None
         """What an earlier try, whose effect is unknown, was to withdraw."""
 
         async def withdrawn() -> bool | None:
             nonlocal tried
             before, kept = tried, await self._scheduler.read(command.name)
             if kept is None:
-                return before is not None and await self._is_withdrawn(before)
+                return before is not None and await self._is_withdrawn(command.name, before)
             entry = deferred_entry_of(kept)
             done: bool | None
             if not isinstance(entry, StartEntry):
@@ -242,11 +253,24 @@ class Scheduling:
 
         return await self._written(repr(command.name), withdrawn)
 
-    async def _is_withdrawn(self, entry: StartEntry | CancelEntry | SignalEntry) -> bool:
-        """Whether what is not there any more was withdrawn. Whoever carries a start out puts its run down before."""
-        if not isinstance(entry, StartEntry):
-            return True
-        return await never_began(self._means, entry.run_id)
+    async def _is_withdrawn(self, name: str, entry: DeferredEntry) -> bool:
+        """Whether what is not there any more was withdrawn: whoever carries it out does so before it is forgotten.
+
+        Raises:
+            CommitUnknown: its run is not there, or not any more, so nobody can tell.
+        """
+        if isinstance(entry, StartEntry):
+            return await never_began(self._means, entry.run_id)
+        persistence = self._means.persistence
+        sent = isinstance(entry, SignalEntry) and any(
+            (each.step, each.key) == (entry.step, entry.key) for each in await persistence.read_signals(entry.run_id)
+        )
+        run = await persistence.read_run(entry.run_id)
+        if run is None:  # recovers 22: the run is gone whose cancel or signal may have been withdrawn
+            raise CommitUnknown(f"it is unknown whether {name!r} was withdrawn, or carried out before")
+        if isinstance(entry, SignalEntry):
+            return not sent
+        return not (run.status is RunStatus.CANCELLED and run.reason == entry.reason)
 
     async def _retry(self, command: RetryDeferred) -> DeferredRecord:
         async def retried() -> DeferredRecord | None:
@@ -273,11 +297,6 @@ class Scheduling:
             raise Contention(f"{what} is changed by others all the time; try again")
 
         return await self._means.until_known(written)
-
-    async def _discard(self, kept: KeptCommand) -> None:
-        entry = read_entry(kept.scheduled.command)
-        if isinstance(entry, (CronEntry, StartEntry)):  # what a signal refers to may have been sent already
-            await discard_template(self._ports, entry.template)
 
 
 def _start_record(command: DeferStart, name: str, run_id: str) -> DeferredRecord:

@@ -26,12 +26,17 @@ from fairlead.kernel import (
 from fairlead.kernel.commands import Fired
 from fairlead.kernel.dispatch.firing import FIRE_CLAIM
 from fairlead.kernel.errors import DeferredNotFound, NothingToRerun
+from fairlead.kernel.references import digest_of
+from fairlead.kernel.schedules import SignalEntry, requested_signal_name, write_entry
 from fairlead.ports import Ports
 from fairlead.ports.errors import CommitUnknown, Unavailable
 from fairlead.ports.persistence import Persistence
+from fairlead.ports.scheduler import ScheduledCommand
 from tests.support.hands import Hands
 from tests.support.overtaken import Overtaken, once
 from tests.support.watched_blobs import referenced_blobs
+
+NOWHERE = "0197f000-0000-7000-8000-000000000001"
 
 
 @frozen
@@ -553,6 +558,77 @@ async def test_a_run_has_one_deadline(kernel: Kernel, flow: Flow[Any], clock: Ma
     clock.advance(600)
     assert (await Hands(kernel).fire()).claimed == 0
     assert await run.status() is RunStatus.PENDING
+
+
+@pytest.mark.fault(22)
+@pytest.mark.parametrize(
+    ("fate", "meanwhile", "answer"),
+    [
+        ("taken", "nothing", True),
+        ("taken", "cancelled for another reason", True),
+        ("taken", "its run is nowhere", None),
+        ("cut off", "nothing", True),
+        ("cut off", "carried out", False),
+    ],
+)
+async def test_a_deadline_is_withdrawn_although_an_answer_is_lost(
+    world: Ports, flow: Flow[Any], clock: ManualClock, fate: str, meanwhile: str, answer: bool | None
+) -> None:
+    """Whoever withdraws it is told what became of it, or that nobody knows."""
+    host = Kernel(flows=[flow], ports=world)
+    run = await host.start(flow, Mail("ada"))
+    deadline = await host.cancel_later(
+        NOWHERE if meanwhile == "its run is nowhere" else run.id, after=60, reason="late"
+    )
+
+    async def lose() -> None:
+        kept = await world.scheduler.read(deadline.name)
+        assert kept is not None
+        if fate == "taken":
+            assert await world.scheduler.ack(kept)
+        if meanwhile == "carried out":
+            clock.advance(60)
+            assert (await Hands(host).fire()).cancelled == 1
+        elif meanwhile == "cancelled for another reason":
+            await run.cancel(reason="no need")
+        raise CommitUnknown("no answer")
+
+    losing: Any = Overtaken(world.scheduler, ack=once(lose))
+    ports = evolve(world, scheduler=losing, clock=_Hurrying(clock))
+    asking = await Kernel(flows=[flow], ports=ports).find_deferred(deadline.name)
+
+    with nullcontext() if answer is not None else pytest.raises(CommitUnknown, match="unknown whether 'cancel/"):
+        assert await asking.withdraw() is answer
+    assert await host.deferred() == []
+
+
+@pytest.mark.fault(22)
+@pytest.mark.parametrize("sent", [False, True], ids=["withdrawn", "carried out"])
+async def test_a_signal_is_withdrawn_although_an_answer_is_lost(world: Ports, clock: ManualClock, sent: bool) -> None:
+    """Whether a host has sent it meanwhile is told by its row."""
+    flow = Flow("order", version=1)
+    flow.signal("approval", int)
+    host = Kernel(flows=[flow], ports=world)
+    run = await host.start(flow, None)
+    entry = SignalEntry(
+        run_id=run.id, flow="order", step="approval", key="k", payload="1", facts=None, digest=digest_of(b"1")
+    )
+    name = requested_signal_name(run.id, "approval", "k")
+    await world.scheduler.schedule(
+        ScheduledCommand(name=name, due_at=clock.now(), command=write_entry(entry), flow="order")
+    )
+
+    async def lose() -> None:
+        if sent:
+            assert (await Hands(host).fire()).signalled == 1
+        else:
+            assert await world.scheduler.cancel(name)
+        raise CommitUnknown("no answer")
+
+    losing: Any = Overtaken(world.scheduler, ack=once(lose))
+    ports = evolve(world, scheduler=losing, clock=_Hurrying(clock))
+
+    assert await (await Kernel(flows=[flow], ports=ports).find_deferred(name)).withdraw() is not sent
 
 
 @pytest.mark.parametrize("key", [None, "mail-7"])

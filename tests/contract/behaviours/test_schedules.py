@@ -19,7 +19,7 @@ from fairlead.kernel.dispatch.scheduling import CHANGE_TRIES_MAX
 from fairlead.kernel.errors import InvalidCron, ScheduleNotFound, ScheduleTaken, UnknownZone
 from fairlead.kernel.schedules import LeftOut, ScheduleStatus
 from fairlead.ports import Ports
-from fairlead.ports.errors import AdapterError, Contention, Unavailable
+from fairlead.ports.errors import AdapterError, CommitUnknown, Contention, Unavailable
 from fairlead.ports.reading import RunFilter
 from tests.support.hands import Hands
 from tests.support.overtaken import Overtaken, once
@@ -588,6 +588,29 @@ async def test_a_large_input_is_kept_in_blobs(world: Ports, flow: Flow[Any], clo
     assert await blobs("scheduled/") == 0
     tasks = await Hands(kernel).claim_runs()
     assert len(await Hands(kernel).claim_tasks()) + len(tasks) == 3
+
+
+@pytest.mark.fault(22)
+@pytest.mark.parametrize("effect", [False, True], ids=["before", "after"])
+async def test_a_schedule_is_removed_although_an_answer_is_lost(
+    world: Ports, flow: Flow[Any], clock: ManualClock, effect: bool
+) -> None:
+    """Whoever removes it is told that they did, and its input goes with it."""
+
+    async def lose() -> None:
+        if effect:
+            assert await world.scheduler.cancel("cron/report")
+        raise CommitUnknown("no answer")
+
+    losing: Any = Overtaken(world.scheduler, cancel=once(lose))
+    ports = evolve(world, scheduler=losing, clock=PatientClock())
+    schedule = await Kernel(flows=[flow], ports=ports, inline_bytes_max=10).schedule(
+        flow, cron=EVERY_MINUTE, input=Night("ada" * 1000)
+    )
+
+    assert await schedule.remove()
+    assert [blob async for blob in world.blobs.list("scheduled/")] == []
+    assert not await schedule.remove()
 
 
 @pytest.mark.parametrize(
