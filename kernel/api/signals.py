@@ -10,7 +10,7 @@ from typing import Any, TypeVar, overload
 from msgspec.structs import replace
 
 from ...ports.callers import CallerConnection, SeenRun
-from ...ports.errors import AdapterError, CommitUnknown, FairleadError
+from ...ports.errors import AdapterError, CommitUnknown, CorruptionError, FairleadError
 from ...ports.reading import RunRecord
 from ..arguments import checked_run_id, checked_seconds
 from ..arrays import missing_arrays
@@ -270,7 +270,7 @@ class Signals(Commanding):
         try:
             answer = await send(replace(signal, payload=reference))
         except FairleadError as error:
-            if not isinstance(error, CommitUnknown):  # then the signal may exist, and its payload must
+            if not isinstance(error, (CommitUnknown, CorruptionError)):  # then it may exist, and its payload must
                 await self._discard(reference)
             raise
         if not kept(answer):

@@ -124,6 +124,9 @@ class Waiting:
                 raise RunNotFound(run_id)
             plan = means.plan_of(run)
             signals = (await transaction.load_signals([run_id])).get(run_id, ())
+            if any((each.step, each.key) == (command.step, command.key) and each.sent_at in tried for each in signals):
+                # recovers 22: a signal was sent by an earlier try, whatever has become of it since
+                return replace(sent(command, Reception.REPEATED, signals), repeated=False)
             now = means.clock.now()
             step = snapshot.steps.get((run_id, command.step))
             reception = receive(command, run, step, plan, signals, now=now)
@@ -132,9 +135,7 @@ class Waiting:
             snapshot = replace(snapshot, signals={run_id: signals})
             changes = await self._received(transaction, command, reception, snapshot, now)
         await means.wake_for(changes, snapshot.runs, now)
-        answer = sent(command, reception, signals)
-        mine = any(each.key == command.key and each.step == command.step and each.sent_at in tried for each in signals)
-        return replace(answer, repeated=answer.repeated and not mine)
+        return sent(command, reception, signals)
 
     async def _received(
         self, transaction: Transaction, command: SendSignal, reception: Reception, snapshot: Snapshot, now: datetime

@@ -622,6 +622,9 @@ PROOFS: Mapping[str, str] = {
         "tests/contract/behaviours/test_deferring.py::"
         "test_a_withdrawn_start_that_cannot_be_forgotten_never_begins[memory-None]"
     ),
+    "a signal was sent by an earlier try, whatever has become of it since": (
+        "tests/contract/behaviours/test_signals.py::test_a_signal_whose_answer_was_lost_is_recognised[memory-False]"
+    ),
     "the run is gone whose cancel or signal may have been withdrawn": (
         "tests/contract/behaviours/test_deferring.py::"
         "test_a_deadline_is_withdrawn_although_an_answer_is_lost[memory-taken-its run is nowhere-None]"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -31,6 +33,7 @@ from fairlead.kernel import (
     UnknownFlow,
 )
 from fairlead.kernel.definition.options import SignalOptions
+from fairlead.kernel.fetching import fetch_payload
 from fairlead.ports import Ports
 from fairlead.ports.errors import CommitUnknown, Contention, Unavailable
 from tests.support.courses import began, finish, statuses, told
@@ -433,6 +436,46 @@ async def test_a_signal_whose_answer_was_lost_is_recognised(world: Ports, kept: 
 
     assert (answer.fate, answer.repeated) == (SignalFate.KEPT if kept else SignalFate.DELIVERED, False)
     assert len(await world.persistence.read_signals(run.id)) == 1
+
+
+@pytest.mark.fault(22)
+async def test_a_signal_whose_answer_was_lost_is_recognised_in_the_next_generation(world: Ports) -> None:
+    """Between the tries it is used, the run ends and is begun anew from its step, which waits again. It was sent, and
+    the earlier generation keeps its payload, which lies in a blob."""
+    troubled = Troubled(world.persistence)
+    flow = Flow("essay", version=1)
+    text = flow.signal("text", str)
+    host, hands = Kernel(flows=[flow], ports=world), Hands(Kernel(flows=[flow], ports=world))
+    run = await host.start("essay", None)
+    await hands.claim_runs()
+
+    class Ended:
+        """Troubled persistence in which a run is begun anew while its sender pauses."""
+
+        def __init__(self) -> None:
+            self.transactions = 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(troubled, name)
+
+        @asynccontextmanager
+        async def transaction(self) -> AsyncGenerator[Any]:
+            self.transactions += 1
+            if self.transactions == 2:
+                await host.run(run.id).rerun("text")
+            async with troubled.transaction() as transaction:
+                yield transaction
+
+    ended: Any = Ended()
+    kernel = Kernel(flows=[flow], ports=evolve(world, persistence=ended), inline_bytes_max=8)
+    troubled.commit_error = [CommitUnknown("lost")]
+
+    answer = await kernel.signal(run.id, text, "a large answer")
+
+    assert (answer.fate, answer.repeated) == (SignalFate.DELIVERED, False)
+    assert (await statuses(run))["text"] == StepStatus.SUSPENDED
+    (signal,) = await world.persistence.read_signals(run.id)
+    assert await fetch_payload(world.blobs, signal.payload) == b'"a large answer"'
 
 
 @pytest.mark.fault(23)
