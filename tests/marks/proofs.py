@@ -625,6 +625,9 @@ PROOFS: Mapping[str, str] = {
     "a signal was sent by an earlier try, whatever has become of it since": (
         "tests/contract/behaviours/test_signals.py::test_a_signal_whose_answer_was_lost_is_recognised[memory-False]"
     ),
+    "a start is forgotten by whoever defers another one of its key, which is left alone": (
+        "tests/contract/behaviours/test_deferring.py::test_a_key_is_deferred_anew_while_its_start_is_withdrawn[memory]"
+    ),
     "the run is gone whose cancel or signal may have been withdrawn": (
         "tests/contract/behaviours/test_deferring.py::"
         "test_a_deadline_is_withdrawn_although_an_answer_is_lost[memory-taken-its run is nowhere-None]"

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from fairlead.adapters.memory import ManualClock
 from fairlead.kernel import (
     AnnotationValue,
+    Deferred,
     Flow,
     IdempotencyConflict,
     InvalidArgument,
@@ -558,6 +559,27 @@ async def test_a_run_has_one_deadline(kernel: Kernel, flow: Flow[Any], clock: Ma
     clock.advance(600)
     assert (await Hands(kernel).fire()).claimed == 0
     assert await run.status() is RunStatus.PENDING
+
+
+@pytest.mark.fault(62)
+async def test_a_key_is_deferred_anew_while_its_start_is_withdrawn(
+    world: Ports, flow: Flow[Any], clock: ManualClock
+) -> None:
+    """As soon as the run is put down as cancelled, the key is free: what gets it then is not withdrawn, too."""
+    kernel, again = Kernel(flows=[flow], ports=world), list[Deferred]()
+    deferred = await kernel.start_later(flow, Mail("ada"), after=60, key="k")
+
+    async def meanwhile() -> None:
+        again.append(await kernel.start_later(flow, Mail("bob"), after=60, key="k"))
+
+    overtaken: Any = Overtaken(world.scheduler, ack=once(meanwhile))
+    slower = Kernel(flows=[flow], ports=evolve(world, scheduler=overtaken))
+
+    assert await (await slower.find_deferred(deferred.name)).withdraw()
+
+    assert [each.record for each in await kernel.deferred()] == [each.record for each in again]
+    clock.advance(60)
+    assert (await Hands(kernel).fire()).started == 1
 
 
 @pytest.mark.fault(22)
