@@ -99,6 +99,8 @@ class CancelEntry(msgspec.Struct, frozen=True, kw_only=True, tag="cancel"):
 
     run_id: str
     reason: str | None = None
+    asked_at: datetime | None = None
+    """When it was asked for; None in the transaction of a caller, which has seen its run."""
 
 
 class SignalEntry(msgspec.Struct, frozen=True, kw_only=True, tag="signal"):

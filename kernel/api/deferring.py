@@ -98,6 +98,10 @@ class Deferring(Commanding):
     ) -> Deferred:
         """Cancel a run at a time, if it has not ended by then: a deadline, of which a run has one, the last.
 
+        Where the run was started on a caller's connection, and its deadline comes before the caller commits, the
+        cancel is tried again for five minutes from now, with growing pauses. After that a run that is nowhere is taken
+        for one that was pruned, and its deadline forgotten.
+
         Args:
             run_id: of the run. It need not have started yet; if it has not when the time comes, its start is withdrawn.
             at: when; aware, and at once where it is past. Either this or `after`.

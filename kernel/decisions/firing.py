@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from ..cron import Cron
-from ..schedules import CatchUp, LeftOut
+from ..schedules import CancelEntry, CatchUp, LeftOut
 from .doubling import doubled
 
 ON_TIME = timedelta(seconds=60)
@@ -37,6 +37,10 @@ RETRY_DELAY_MAX = timedelta(minutes=5)
 FAILURES_MAX = 8
 """After so many failures in a row a command is held: two minutes of trying. What only cannot be reached at the moment
 is tried for as long as it takes."""
+
+CALLERS_TAKE_MAX = timedelta(minutes=5)
+"""How long the transaction of a caller that has started a run is waited for. By then it has committed, or the run is
+not to be cancelled any more; runs that are pruned before their deadline are mostly older."""
 
 
 @frozen
@@ -77,6 +81,11 @@ def _left_out(cron: Cron, after: datetime, until: datetime, *, inclusive: bool) 
     if first is None or first > end:
         return None
     return LeftOut(first, cron.latest(after, end, 1)[0])
+
+
+def may_be_started(cancel: CancelEntry, now: datetime) -> bool:
+    """Whether the run of a deferred cancel, which is nowhere, may lie in a transaction of a caller that is open."""
+    return cancel.asked_at is not None and now < cancel.asked_at + CALLERS_TAKE_MAX
 
 
 def retry_at(now: datetime, failures: int) -> datetime:

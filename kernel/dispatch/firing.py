@@ -15,7 +15,6 @@ moment only, and each further one of a round half as long, since others wait beh
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -26,7 +25,7 @@ from ...ports.errors import AdapterError, UsageError
 from ...ports.scheduler import KeptCommand, ScheduledCommand
 from ..commands import CancelRun, Command, Fired, FireScheduled, RunStart, SendSignal, TriggerSchedule, Trouble
 from ..cron import Cron
-from ..decisions.firing import FAILURES_MAX, fire_ticks, retry_at
+from ..decisions.firing import FAILURES_MAX, fire_ticks, may_be_started, retry_at
 from ..entries import entry_of, read_entries
 from ..errors import IdempotencyConflict, RunNotFound, ScheduleNotFound, UnknownFlow
 from ..failures import problem_of
@@ -138,10 +137,10 @@ class Firing:
 
     def _is_behind(self, kept: KeptCommand, error: UsageError) -> bool:
         """Whether a command takes another version of its flow than this kernel has, as during a deployment: a host that
-        has it too will come by."""
+        has it too will come by. Or whether it takes a run that whoever starts it has not committed yet."""
         entry = read_entry(kept.scheduled.command)
         if isinstance(entry, CancelEntry):
-            return False
+            return isinstance(error, RunNotFound)
         if isinstance(entry, SignalEntry):
             return isinstance(error, UnknownFlow)
         return rank(self._found(entry.template).flow.version) < rank(entry.template.version)
@@ -246,8 +245,12 @@ class Firing:
         except RunNotFound:  # recovers 62: the run is pruned, or not started yet and not to be any more
             if not await self._withdraw_start(entry):
                 # recovers 62: a start is gone, perhaps because it was carried out meanwhile
-                with suppress(RunNotFound):
+                try:
                     tally.cancelled += (await self._dispatch(cancel)).took_effect
+                except RunNotFound:
+                    if may_be_started(entry, self._means.clock.now()):
+                        # recovers 62: the run of a deadline may lie in a transaction of a caller that is still open
+                        raise
         await self._scheduler.ack(kept)
 
     async def _withdraw_start(self, cancel: CancelEntry) -> bool:

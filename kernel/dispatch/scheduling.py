@@ -221,7 +221,7 @@ class Scheduling:
         return data == command.template.input.encode()
 
     async def _defer_cancel(self, command: DeferCancel) -> Deferral:
-        entry = CancelEntry(run_id=command.run_id, reason=command.reason)
+        entry = CancelEntry(run_id=command.run_id, reason=command.reason, asked_at=self._means.clock.now())
         name = cancel_name(command.run_id)
         scheduled = ScheduledCommand(name=name, due_at=command.due_at, command=write_entry(entry))
         await self._means.until_known(lambda: self._scheduler.schedule(scheduled))

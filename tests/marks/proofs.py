@@ -628,6 +628,10 @@ PROOFS: Mapping[str, str] = {
     "a start is forgotten by whoever defers another one of its key, which is left alone": (
         "tests/contract/behaviours/test_deferring.py::test_a_key_is_deferred_anew_while_its_start_is_withdrawn[memory]"
     ),
+    "the run of a deadline may lie in a transaction of a caller that is still open": (
+        "tests/contract/behaviours/test_deferring.py::"
+        "test_a_deadline_comes_before_whoever_starts_its_run_commits[memory-and commits]"
+    ),
     "the run is gone whose cancel or signal may have been withdrawn": (
         "tests/contract/behaviours/test_deferring.py::"
         "test_a_deadline_is_withdrawn_although_an_answer_is_lost[memory-taken-its run is nowhere-None]"

@@ -25,6 +25,7 @@ from fairlead.kernel import (
     RunStatus,
 )
 from fairlead.kernel.commands import Fired
+from fairlead.kernel.decisions.firing import CALLERS_TAKE_MAX, retry_at
 from fairlead.kernel.dispatch.firing import FIRE_CLAIM
 from fairlead.kernel.errors import DeferredNotFound, NothingToRerun
 from fairlead.kernel.references import digest_of
@@ -651,6 +652,43 @@ async def test_a_signal_is_withdrawn_although_an_answer_is_lost(world: Ports, cl
     ports = evolve(world, scheduler=losing, clock=_Hurrying(clock))
 
     assert await (await Kernel(flows=[flow], ports=ports).find_deferred(name)).withdraw() is not sent
+
+
+@pytest.mark.fault(62)
+@pytest.mark.parametrize("commits", [True, False], ids=["and commits", "and never commits"])
+async def test_a_deadline_comes_before_whoever_starts_its_run_commits(
+    world: Ports, flow: Flow[Any], clock: ManualClock, commits: bool
+) -> None:
+    """It is not forgotten while their transaction may be open, nor kept for ever after that."""
+    caller = Kernel(flows=[flow], ports=evolve(world, new_id=lambda: NOWHERE))
+    host = Kernel(flows=[flow], ports=world)
+    deadline = await caller.cancel_later(NOWHERE, after=0, reason="too late")
+
+    (trouble,) = (await Hands(host).fire()).troubles
+    assert (trouble.name, trouble.held) == (deadline.name, False)
+    if commits:
+        run = await caller.start(flow, Mail("ada"))
+        clock.advance(retry_at(clock.now(), 1) - clock.now())
+        assert (await Hands(host).fire()).cancelled == 1
+        assert (await run.read()).reason == "too late"
+    else:
+        clock.advance(CALLERS_TAKE_MAX)
+        assert (await Hands(host).fire()).troubles == ()
+
+    assert await host.deferred() == []
+
+
+@pytest.mark.fault(62)
+async def test_the_deadline_of_a_run_that_was_removed_long_ago_is_forgotten(world: Ports, clock: ManualClock) -> None:
+    """At once: no transaction is open for so long."""
+    host = Kernel(flows=[], ports=world)
+    await host.cancel_later(NOWHERE, after=CALLERS_TAKE_MAX)
+    clock.advance(CALLERS_TAKE_MAX)
+
+    fired = await Hands(host).fire()
+
+    assert (fired.claimed, fired.cancelled, fired.troubles) == (1, 0, ())
+    assert await host.deferred() == []
 
 
 @pytest.mark.parametrize("key", [None, "mail-7"])
