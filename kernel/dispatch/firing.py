@@ -269,7 +269,8 @@ class Firing:
             kept = await anext(found, None)
         if kept is None:
             return False
-        return await withdraw_start(self._means, kept, entry_of(kept, StartEntry), cancel.reason) is not False
+        start = entry_of(kept, StartEntry)
+        return await withdraw_start(self._means, kept, start, cancel.reason, again=True) is not False
 
     async def _fire_signal(self, kept: KeptCommand, entry: SignalEntry, tally: _Tally) -> None:
         signal = SendSignal(

@@ -248,7 +248,7 @@ class Scheduling:
                 done = await self._scheduler.ack(kept) or None
             else:
                 tried = entry
-                done = await withdraw_start(self._means, kept, entry, WITHDRAWN)
+                done = await withdraw_start(self._means, kept, entry, WITHDRAWN, again=before is not None)
                 if done is None:
                     return None
             tried = None

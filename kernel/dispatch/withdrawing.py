@@ -21,7 +21,9 @@ WITHDRAWN = "withdrawn"
 """The reason of a run whose start was withdrawn by hand."""
 
 
-async def withdraw_start(means: Means, kept: KeptCommand, entry: StartEntry, reason: str | None) -> bool | None:
+async def withdraw_start(
+    means: Means, kept: KeptCommand, entry: StartEntry, reason: str | None, *, again: bool
+) -> bool | None:
     """Withdraw a deferred start.
 
     Args:
@@ -29,10 +31,11 @@ async def withdraw_start(means: Means, kept: KeptCommand, entry: StartEntry, rea
         kept: the start as it was read.
         entry: what it says.
         reason: what is kept with the run that is put down as cancelled.
+        again: whether a run that was put down so before counts as withdrawn by this.
 
     Returns:
-        Whether its run never begins; False where the run is there already, and not cancelled before it began. None
-        where it never begins, and somebody was faster to write the entry, which may have to be read again.
+        Whether this has seen to it that its run never begins; False where the run is there already. None where this
+        has, and somebody was faster to write the entry, which may have to be read again.
 
     Raises:
         UnknownFlow: its flow is not in the store any more.
@@ -48,9 +51,12 @@ async def withdraw_start(means: Means, kept: KeptCommand, entry: StartEntry, rea
         # recovers 62: a start is withdrawn whose run was put down by a host that has died
         return False
     try:
-        return await forget_start(means, kept, entry) or None
+        forgotten = await forget_start(means, kept, entry)
     except AdapterError:  # recovers 21, 22: a start that is withdrawn cannot be forgotten; whoever comes to it can
-        return True
+        forgotten = True
+    if not inserted and not again:  # recovers 62: a start is withdrawn that somebody else has withdrawn before
+        return False
+    return forgotten or None
 
 
 async def forget_start(means: Means, kept: KeptCommand, entry: StartEntry) -> bool:

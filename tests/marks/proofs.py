@@ -636,6 +636,10 @@ PROOFS: Mapping[str, str] = {
         "tests/contract/behaviours/test_deferring.py::"
         "test_a_deadline_is_withdrawn_although_an_answer_is_lost[memory-taken-its run is nowhere-None]"
     ),
+    "a start is withdrawn that somebody else has withdrawn before": (
+        "tests/contract/behaviours/test_deferring.py::"
+        "test_a_withdrawn_start_that_cannot_be_forgotten_never_begins[memory-None]"
+    ),
     "a start was withdrawn, and could not be forgotten": (
         "tests/contract/behaviours/test_deferring.py::"
         "test_a_withdrawn_start_that_cannot_be_forgotten_never_begins[memory-mail-7]"

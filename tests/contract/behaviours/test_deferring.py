@@ -318,7 +318,8 @@ async def test_a_withdrawn_start_that_cannot_be_forgotten_never_begins(
 
     assert await (await cut_off.find_deferred(deferred.name)).withdraw()
     assert await (await cut_off.find_deferred(other.name)).withdraw()
-    assert await other.withdraw()
+    assert not await other.withdraw()
+    assert [each.name for each in await kernel.deferred()] == [deferred.name]
     if key is not None:
         again = await kernel.start_later(flow, Mail("ada" * 10), after=90, key=key)
         assert again.created
