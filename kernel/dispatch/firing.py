@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from attrs import define, evolve, field
 from msgspec.structs import replace
 
-from ...ports.errors import AdapterError, UsageError
+from ...ports.errors import AdapterError, Contention, UsageError
 from ...ports.scheduler import KeptCommand, ScheduledCommand
 from ..commands import CancelRun, Command, Fired, FireScheduled, RunStart, SendSignal, TriggerSchedule, Trouble
 from ..cron import Cron
