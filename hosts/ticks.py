@@ -373,7 +373,8 @@ class Ticks:
         return await Caretaker(self._kernel).prune(batches_max=1)
 
     async def maintain(self, left_s: Callable[[], float] | None = None) -> TickReport:
-        """Everything that has to be done now and then, each step on its own.
+        """Everything that has to be done now and then, each step on its own; first what keeps the runs alive that are
+        there.
 
         Args:
             left_s: tells how much time there is; None for no end of it. What may take long comes last, and stops in
@@ -388,9 +389,9 @@ class Ticks:
             {
                 "synchronise": self.synchronise,
                 "reap": self.reap,
-                "fire": self.fire,
                 "wake": self.wake,
                 "expire": self.expire,
+                "fire": self.fire,
                 "sweep": self.sweep,
                 "flush": self.flush,
                 "prune": self._prune,

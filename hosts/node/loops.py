@@ -342,12 +342,12 @@ class WatchLoop:
         now_s = self._clock.monotonic()
         if due.expired:  # recovers 3, 20: leases ran out
             steps["reap"] = self._ticks.reap
-        if due.scheduled:
-            steps["fire"] = self._ticks.fire
         if due.waits:
             steps["wake"] = self._ticks.wake
         if due.overdue:
             steps["expire"] = self._ticks.expire
+        if due.scheduled:  # behind what keeps the runs alive that are there
+            steps["fire"] = self._ticks.fire
         if now_s >= self._synchronise_at_s:
             self._synchronise_at_s = now_s + SYNCHRONISE_S
             steps["synchronise"] = self._ticks.synchronise

@@ -25,7 +25,7 @@ SEEDS: Mapping[str, int] = {
     "the lock of a run": 5,
     "signals that come early are kept": 9,
     "the margin for clocks that differ": 6,
-    "the reaper looks again under the lock": 6,
+    "the reaper looks again under the lock": 57,
     "hosts claim what they have code for": 31,
     "a cascade of skips holds after a rerun": 9,
     "an answer that crosses another begins nothing again": 29,

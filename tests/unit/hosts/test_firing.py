@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from fairlead.adapters.memory import memory_ports
-from fairlead.hosts.node import NodeHost
+from fairlead.adapters.memory import MemoryPersistence, memory_ports
+from fairlead.hosts.node import NodeHost, loops
 from fairlead.hosts.serverless import ServerlessHost
+from fairlead.hosts.ticks import TickReport, isolated
 from fairlead.kernel import Flow, Kernel
-from fairlead.ports.reading import RunFilter
+from fairlead.ports.reading import Due, RunFilter
 
 from .conftest import MakeKernel
 from .test_ticks import DriftingClock, World
@@ -51,6 +54,26 @@ async def test_a_node_host_fires_and_runs(make_kernel: MakeKernel) -> None:
             await kernel.run(run.id).result(timeout=TIMEOUT_S)
 
 
+async def test_a_node_host_looks_after_its_runs_before_it_fires(
+    make_kernel: MakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What keeps runs alive that are there comes first, so that nothing that fires late can delay it."""
+    steps: asyncio.Queue[list[str]] = asyncio.Queue()
+
+    async def noted(mapping: Mapping[str, Any]) -> TickReport:
+        steps.put_nowait(list(mapping))
+        return await isolated(mapping)
+
+    async def everything(self: MemoryPersistence, **asked: Any) -> Due:
+        return replace(await due(self, **asked), expired=True, waits=True, overdue=True, scheduled=True)
+
+    due = MemoryPersistence.due
+    monkeypatch.setattr(MemoryPersistence, "due", everything)
+    monkeypatch.setattr(loops, "isolated", noted)
+    async with NodeHost(make_kernel(_flow()), poll_interval=0.05), asyncio.timeout(TIMEOUT_S):
+        assert (await steps.get())[:4] == ["reap", "wake", "expire", "fire"]
+
+
 async def test_a_maintenance_tick_of_a_function_fires(clock: DriftingClock) -> None:
     """Everything that is due, and it says how much."""
     kernel = Kernel(flows=[_flow()], ports=memory_ports(clock=clock))
@@ -62,6 +85,7 @@ async def test_a_maintenance_tick_of_a_function_fires(clock: DriftingClock) -> N
         second = await host.run_maintenance_tick()
 
     assert (first.counts["fire"], second.counts["fire"]) == (2, 0)
+    assert list(first.counts)[1:5] == ["reap", "wake", "expire", "fire"]
     assert len((await kernel.runs()).runs) == 2
 
 
