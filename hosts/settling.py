@@ -5,7 +5,8 @@ tasks per commit and an idle one settles each at once. Nothing is dropped: an ou
 what became of it, however often it takes.
 
 A run that somebody else's transaction holds for long is set apart: its outcomes are settled by a task of their own,
-which waits for the run, while those of all other runs go on.
+which waits for the run, while those of all other runs go on. It waits in the store for moments only, so that its turn
+comes where many want the run, and with no connection between them: however few there are, others need them.
 """
 
 from __future__ import annotations
@@ -37,8 +38,18 @@ SETTLE_BYTES_MAX = 32 * 2**20
 MISSES_MAX = 3
 """How often an outcome waits for the next batch because its run was locked; then its run is set apart."""
 
-APART_AT_A_TIME = 3
-"""Runs set apart that are settled at a time: each keeps a connection while it waits, out of a pool of ten or so."""
+APART_AT_A_TIME = 1
+"""Runs set apart that are settled at a time: each keeps a connection while it waits in the store."""
+
+APART_PATIENCE_S = 0.05
+"""How long a run that is set apart is waited for in the store at a time: several transactions of those who only work on
+it."""
+
+APART_PAUSE_S_MAX = 0.5
+"""The longest pause between two tries, so that outcomes are recorded soon after the lock is gone."""
+
+APART_TRIES_UNSAID = 5
+"""After so many tries, within about a second, it is said that a run is locked: one that is only busy is not."""
 
 MISS_PAUSE_S = 0.002
 """The pause before a batch of nothing but outcomes that were deferred: about as long as a transaction takes."""
@@ -188,7 +199,7 @@ class Settler:
 
     async def _settle_apart(self, run_id: str) -> None:
         items, _ = self._apart[run_id]
-        backoff = Backoff(self._random)
+        backoff = Backoff(self._random, longest_s=APART_PAUSE_S_MAX)
         while items:
             for item in items:
                 item.misses = 0
@@ -196,7 +207,7 @@ class Settler:
                 await self._settle(_taken(items), wait=True)
             if any(item.misses for item in items):
                 # recovers 24: a run is locked for longer than a transaction may wait
-                if backoff.failures == 0:
+                if backoff.failures == APART_TRIES_UNSAID:
                     logger.warning("run %s is locked by somebody else; its outcomes wait, trying on", run_id)
                 await asyncio.sleep(backoff.pause_s())
 
@@ -260,7 +271,13 @@ class Settler:
         while True:
             since = min((item.unknown_since for item in batch if item.unknown_since is not None), default=None)
             capacity, repeated = self._host.capacity(slots), since is not None
-            command = SettleTasks(outcomes=outcomes, capacity=capacity, wait=wait, repeated=repeated)
+            command = SettleTasks(
+                outcomes=outcomes,
+                capacity=capacity,
+                wait=wait,
+                patience_s=APART_PATIENCE_S if wait else None,
+                repeated=repeated,
+            )
             began = self._kernel.ports.clock.now()
             try:
                 with self._host.asking():

@@ -133,6 +133,8 @@ class SettleTasks(Command["Settlement"], frozen=True, kw_only=True):
     """Slots reserved for tasks that become ready and are handed over already leased."""
     wait: bool = False
     """Wait for runs that another transaction holds, instead of deferring their outcomes."""
+    patience_s: float | None = None
+    """How long a lock is waited for then, before `Contention`; None where the host has nothing else to do."""
     repeated: bool = False
     """An earlier try of this command ended with an unknown commit: adopt what it may have leased."""
 

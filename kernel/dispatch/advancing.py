@@ -42,13 +42,11 @@ class Advancing:
     async def settle(self, command: SettleTasks) -> Settlement:
         """Settle a batch; where the store refuses a value in it, find the culprit by halving and fail its task."""
         try:
-            return await self._means.from_the_top(lambda: self._settle_batch(command), patience_s=SETTLE_PATIENCE_S)
+            return await self._settle_patiently(command)
         except UnstorableValue as refusal:  # recovers 53: the store refuses a value of a batch
             if len(command.outcomes) == 1:
                 unstorable = replace(command, outcomes=(_unstorable(command.outcomes[0], refusal),))
-                settlement = await self._means.from_the_top(
-                    lambda: self._settle_batch(unstorable), patience_s=SETTLE_PATIENCE_S
-                )
+                settlement = await self._settle_patiently(unstorable)
                 return replace(settlement, unrecorded=frozenset(settlement.verdicts))
         middle = len(command.outcomes) // 2
         first = await self.settle(replace(command, outcomes=command.outcomes[:middle]))
@@ -66,6 +64,10 @@ class Advancing:
             unrecorded=first.unrecorded | second.unrecorded,
         )
 
+    async def _settle_patiently(self, command: SettleTasks) -> Settlement:
+        patience_s = SETTLE_PATIENCE_S if command.patience_s is None else command.patience_s
+        return await self._means.from_the_top(lambda: self._settle_batch(command), patience_s=patience_s)
+
     async def _settle_batch(self, command: SettleTasks) -> Settlement:
         outcomes = command.outcomes
         request = LoadRequest(
@@ -73,6 +75,7 @@ class Advancing:
             steps=neighbours(self._means.plans, ((outcome.key, outcome.flow_id) for outcome in outcomes)),
             tasks=tuple(sorted({outcome.key for outcome in outcomes})),
             wait=command.wait,
+            patience_s=command.patience_s,
             leased_to=command.capacity.worker if command.repeated else None,
         )
         async with self._means.persistence.transaction() as transaction:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from fairlead.adapters.memory import ManualClock
 from fairlead.hosts.backoff import Backoff
-from fairlead.hosts.settling import MISSES_MAX, SETTLE_BYTES_MAX, Settler
+from fairlead.hosts.settling import APART_PATIENCE_S, MISSES_MAX, SETTLE_BYTES_MAX, Settler
 from fairlead.hosts.slots import Slots
 from fairlead.kernel import CorruptionError, Kernel
 from fairlead.kernel.commands import (
@@ -227,14 +227,15 @@ async def test_a_deferred_outcome_waits_for_the_next_batch(script: Script) -> No
 
 
 async def test_after_three_misses_a_run_is_settled_alone_and_waits(script: Script) -> None:
-    """Its outcomes go together, with `wait`, apart from those of other runs."""
+    """Its outcomes go together, apart from those of other runs, and wait in the store for a moment."""
     script.answers = [_all(Verdict.DEFERRED)] * MISSES_MAX
     script.add(_outcome(0, "locked"), _outcome(1, "locked"))
     script.answers.append(script.adding(_outcome(2, "other"), _all(Verdict.SETTLED)))
     await script.finish()
 
     assert script.batches == [[0, 1]] * MISSES_MAX + [[0, 1], [2]]
-    assert [command.wait for command in script.commands] == [False] * MISSES_MAX + [True, False]
+    waits = [(command.wait, command.patience_s) for command in script.commands]
+    assert waits == [(False, None)] * MISSES_MAX + [(True, APART_PATIENCE_S), (False, None)]
 
 
 @pytest.mark.fault(24)
