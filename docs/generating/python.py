@@ -24,6 +24,7 @@ from fairlead.hosts.simulation import (
     Execution,
     Faults,
     Invariant,
+    NotCompared,
     Opaque,
     Outcome,
     Report,
@@ -120,6 +121,7 @@ _SECTIONS: Mapping[str, tuple[Any, ...]] = {
         SimulationFailed,
         SimulationUnfit,
         Opaque,
+        NotCompared,
     ),
 }
 """What users begin with. What the annotations of these name, and of those in turn, follows in the same section."""

@@ -83,24 +83,13 @@ def check_judges() -> None:
 
 
 def _play(judges: Sequence[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "--tb=no",
-        "-rfE",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:xdist",
-    ]
-    command += ["-p", PLUGIN, *judges]
+    options = ["-q", "-x", "--tb=no", "-rfE", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", PLUGIN]
+    command = [sys.executable, "-m", "pytest", *options, *judges]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}  # of who plays this
     return subprocess.run(
         command,
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**own, **environment},
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
