@@ -19,6 +19,7 @@ from ..options import checked_duration
 from ..testing.errors import RealTimeLimit
 from ..testing.flow_test import REAL_LIMIT
 from ..testing.stage import Stage
+from .broken import Broken, NotOver
 from .effects import kept_by_code, state_of
 from .faults import Faults, chance_beside
 from .fitness import (
@@ -40,7 +41,7 @@ from .outcome import Outcome, calls_of, told_end
 from .report import Report
 from .setting import Setting
 from .telling import SimulationFailed, failure
-from .world import Broken, NotOver, World
+from .world import World
 
 SEEDS = 100
 """Seeds that are tried where nothing else is said: some seconds, and enough for what happens in one of ten."""

@@ -96,6 +96,8 @@ class Strikes:
         self.calm = False
         """Whether nothing strikes: the faults are over, or have not begun."""
         self.kills_left = kills_left
+        self.delayed_until_s = 0.0
+        """When the last of the calls that are delayed at the moment goes on, in virtual seconds."""
         self.struck: dict[str, int] = {}
         """How often each kind of fault has struck."""
         self._fate: Fate = Chance(weather, random) if fate is None else fate
@@ -169,7 +171,9 @@ class Strikes:
         weather = self.weather
         if self.happens(weather.delayed):
             self.count("delayed")
-            await asyncio.sleep(DELAY_S_MAX * self.random.random())
+            delay_s = DELAY_S_MAX * self.random.random()
+            self.delayed_until_s = max(self.delayed_until_s, self.timeline.time() + delay_s)
+            await asyncio.sleep(delay_s)
         elif weather.latency_s:
             await asyncio.sleep(self.random.expovariate(1 / weather.latency_s))
 

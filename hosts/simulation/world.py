@@ -20,7 +20,6 @@ from ...adapters.calling import PatientCaller
 from ...adapters.memory import (
     CollectingSink,
     MemoryPersistence,
-    MemoryScheduler,
     MemoryTransport,
     MemoryWakeups,
     SequentialIds,
@@ -34,6 +33,7 @@ from ...ports.records import Lease
 from ...ports.scheduler import KeptCommand, ScheduledCommand
 from ...ports.statuses import TERMINAL_RUN, RunStatus
 from ..virtual import LoopClock, TurnThreads, VirtualLoop
+from .broken import Broken, NotOver
 from .checks import RowChecks
 from .clocks import MachineClock, clock_error_s
 from .fate import Fate
@@ -46,6 +46,7 @@ from .ledger import Ledger
 from .logs import Logs
 from .machines import Incarnation, Machine
 from .patience import Patience, Standing
+from .scheduling import RememberingScheduler
 from .setting import Setting
 from .striking import Calls, Strikes, StruckBlobs, StruckPersistence, StruckSink, StruckTransport
 from .timeline import Timeline
@@ -75,33 +76,6 @@ RETURNS_MAX = 2
 
 PAUSED_LEASES = 3.5
 """How many times the duration of its leases a process that is struck stands still."""
-
-
-class Broken(AssertionError):
-    """A promise does not hold."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("; ".join(problems[:5]))
-
-
-class NotOver(Broken):
-    """Nothing fails any more, and what was begun does not end."""
-
-
-class _Scheduler(MemoryScheduler):
-    """Remembers what is put back: of two firings in one moment only the second is seen."""
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(store)
-        self.commands: list[ScheduledCommand] = []
-
-    async def put_back(self, kept: KeptCommand, command: ScheduledCommand) -> bool:
-        """Put a command back."""
-        done = await super().put_back(kept, command)
-        if done:
-            self.commands.append(command)
-        return done
 
 
 class World:
@@ -159,7 +133,7 @@ class World:
         )
         self._leases = LeaseChecks(self._rows, self.ledger, self.clock)
         self.blobs = KeptBlobs(self.clock, self._rows, self._break)
-        self._scheduler = _Scheduler(self._rows)
+        self._scheduler = RememberingScheduler(self._rows)
         self._transport = MemoryTransport(self.clock) if setting.delivers else MemoryWakeups(self.clock)
         self._ids = SequentialIds()
         self._inline_bytes_max = inline_bytes_max
@@ -304,8 +278,13 @@ class World:
         return left_s > QUIET_S and self._healing.is_well(self.loop.time())
 
     def _jump(self, standing: Standing, *, short_s: float = FAR_S / 2) -> bool:
-        """Where everybody waits for a time that is far, go there, or to `short_s` before; answers whether it did."""
+        """Where everybody waits for a time that is far, go there, or to `short_s` before; answers whether it did.
+
+        Not while an answer is delayed: it would come too late by as much as is jumped over.
+        """
         if standing.next_at is None or standing.busy or not standing.waits:
+            return False
+        if self.loop.time() < self.strikes.delayed_until_s:
             return False
         first_s = (standing.next_at - self.clock.now()).total_seconds()
         if first_s <= FAR_S:
@@ -335,7 +314,7 @@ class World:
     @property
     def commands_put_back(self) -> Sequence[ScheduledCommand]:
         """All scheduled commands that were put back so far, each as it was then."""
-        return self._scheduler.commands
+        return self._scheduler.put_back_so_far
 
     @property
     def has_dead_letters(self) -> bool:

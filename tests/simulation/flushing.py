@@ -18,13 +18,14 @@ from typing import Any
 from attrs import evolve, frozen
 
 from fairlead.adapters.memory import CollectingSink, MemoryWakeups
+from fairlead.hosts.simulation.broken import Broken
 from fairlead.hosts.simulation.fate import Plan, Strike
 from fairlead.hosts.simulation.faults import Weather
 from fairlead.hosts.simulation.ledger import Execution
 from fairlead.hosts.simulation.machines import Incarnation
 from fairlead.hosts.simulation.setting import Setting
 from fairlead.hosts.simulation.striking import Calls, Strikes, StruckPersistence
-from fairlead.hosts.simulation.world import Broken, World
+from fairlead.hosts.simulation.world import World
 from fairlead.kernel import Flow, Kernel
 from fairlead.kernel.commands import FlushOutbox
 from fairlead.ports.errors import AdapterError

@@ -14,11 +14,12 @@ from random import Random
 
 from attrs import field, frozen
 
+from fairlead.hosts.simulation.broken import Broken
 from fairlead.hosts.simulation.fate import Plan, Strike
 from fairlead.hosts.simulation.faults import Weather
 from fairlead.hosts.simulation.judging import broken_promises
 from fairlead.hosts.simulation.setting import Setting
-from fairlead.hosts.simulation.world import Broken, World
+from fairlead.hosts.simulation.world import World
 from fairlead.hosts.virtual import Deadlock
 from fairlead.kernel import CancelledRun, Kernel, RunDetails, RunStatus
 from fairlead.kernel.commands import SentSignal

@@ -12,4 +12,5 @@ CORPUS: Mapping[int, str] = {
     25256: "a host that had stood still started a run whose start was withdrawn meanwhile",
     39235: "a deadline was forgotten whose run started while it was looked for",
     70002: "a start was withdrawn whose run a host had put down before it died",
+    500720: "time jumped while the answer to a claim was delayed, and the run was cancelled meanwhile",
 }

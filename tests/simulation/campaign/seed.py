@@ -9,10 +9,10 @@ from random import Random
 
 from attrs import evolve, frozen
 
+from fairlead.hosts.simulation.broken import Broken
 from fairlead.hosts.simulation.faults import Faults, chance_beside
 from fairlead.hosts.simulation.setting import Setting
 from fairlead.hosts.simulation.timeline import Entry
-from fairlead.hosts.simulation.world import Broken
 from fairlead.hosts.virtual import Deadlock
 
 from .beside import Beside

@@ -8,8 +8,9 @@ from typing import TypeAlias
 
 import pytest
 
+from fairlead.hosts.simulation.broken import Broken
 from fairlead.hosts.simulation.setting import Setting
-from fairlead.hosts.simulation.world import Broken, World
+from fairlead.hosts.simulation.world import World
 from fairlead.kernel import Flow, Kernel
 
 LARGE = "large" * 100

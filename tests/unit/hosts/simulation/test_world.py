@@ -8,15 +8,19 @@ from random import Random
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from fairlead.adapters.memory import CollectingSink, MemoryPersistence
 from fairlead.hosts.simulation import SimulationFailed, simulate
+from fairlead.hosts.simulation.broken import Broken, NotOver
+from fairlead.hosts.simulation.faults import Weather
 from fairlead.hosts.simulation.hosting import Hosting
 from fairlead.hosts.simulation.judging import broken_promises
 from fairlead.hosts.simulation.ledger import RETURNED, Execution
 from fairlead.hosts.simulation.setting import Setting
+from fairlead.hosts.simulation.striking import DELAY_S_MAX, Strikes
 from fairlead.hosts.simulation.timeline import Entry
-from fairlead.hosts.simulation.world import Broken, NotOver, World
+from fairlead.hosts.simulation.world import World
 from fairlead.kernel import Flow, Kernel, RunDetails
 from fairlead.ports.records import TaskPhase
 
@@ -33,7 +37,13 @@ def _pausing() -> Flow[Any]:
     return flow
 
 
-def _played(flow: Flow[Any], besides: Callable[[World], Any] | None = None) -> tuple[World, RunDetails]:
+def _played(
+    flow: Flow[Any],
+    besides: Callable[[World], Any] | None = None,
+    *,
+    setting: Setting | None = None,
+    seed: object = "world",
+) -> tuple[World, RunDetails]:
     """A world in which a run of it has ended, and that run."""
 
     async def clients(world: World) -> None:
@@ -45,7 +55,7 @@ def _played(flow: Flow[Any], besides: Callable[[World], Any] | None = None) -> t
         if besides is not None:
             world.background = asyncio.ensure_future(besides(world))  # type: ignore[attr-defined]
 
-    with World([flow], Setting.calm(), Random("world")) as world:
+    with World([flow], setting or Setting.calm(), Random(f"{seed}")) as world:
         world.play(clients)
         details = world.loop.run_until_complete(world.reader().run(world.ledger.runs["run"]).details())
     return world, details
@@ -57,6 +67,28 @@ def test_a_world_in_which_all_is_well() -> None:
     world, details = _played(flow)
 
     assert list(broken_promises(world, flow, [details])) == []
+
+
+def test_time_does_not_jump_over_an_answer_that_is_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would come as late as no answer is that a host waits for."""
+    at, longest_s = Strikes.at, 0.0
+
+    async def timed(self: Strikes, caller: Any, name: str, operation: Any) -> Any:
+        nonlocal longest_s
+        began_s = self.timeline.time()
+        result = await at(self, caller, name, operation)
+        if name != "transport.dequeue":  # which waits for as long as it is asked to
+            longest_s = max(longest_s, self.timeline.time() - began_s)
+        return result
+
+    monkeypatch.setattr(Strikes, "at", timed)
+    stormy = evolve(Setting.calm(), storm_s=30.0, weather=Weather(delayed=0.5))
+    jumps = 0
+    for seed in range(20):
+        jumps += _played(_pausing(), setting=stormy, seed=seed)[0].jumps
+
+    assert jumps > 0
+    assert DELAY_S_MAX < longest_s < 2 * DELAY_S_MAX + 1
 
 
 def test_a_system_that_writes_although_it_is_quiet() -> None:
