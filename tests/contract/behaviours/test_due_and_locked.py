@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -19,9 +17,9 @@ from fairlead.kernel.dispatch.firing import FIRE_CLAIM, FIRE_PATIENCE_S
 from fairlead.kernel.references import digest_of
 from fairlead.kernel.schedules import SignalEntry, requested_signal_name, write_entry
 from fairlead.ports import Ports
-from fairlead.ports.records import LoadRequest
 from fairlead.ports.scheduler import ScheduledCommand
 from tests.support.hands import Hands
+from tests.support.locked import locked
 
 ROUND_S_MAX = 4 * FIRE_PATIENCE_S
 """Twice what a round may wait in all: far less than a claim, and than either store waits for one lock otherwise."""
@@ -54,15 +52,6 @@ def asking_flow() -> Flow[Any]:
 def kernel(world: Ports) -> Kernel:
     """A kernel that has it."""
     return Kernel(flows=[asking_flow()], ports=world)
-
-
-@asynccontextmanager
-async def locked(world: Ports, *runs: str) -> AsyncGenerator[None]:
-    """Another transaction holds these runs."""
-    async with world.persistence.transaction() as transaction:
-        held = await transaction.load(LoadRequest(runs=runs, steps=(), tasks=()))
-        assert set(held.runs) == set(runs)
-        yield
 
 
 def answer_to(run_id: str, *, due_at: datetime) -> ScheduledCommand:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -13,20 +11,11 @@ from fairlead.adapters.memory import ManualClock
 from fairlead.kernel import Flow, Kernel, RunHandle, RunStatus
 from fairlead.kernel.commands import ReapTasks, WakeTasks
 from fairlead.ports import Ports
-from fairlead.ports.records import LoadRequest
 from fairlead.ports.statuses import TaskStatus
 from tests.support.hands import LEASE, Hands
+from tests.support.locked import locked
 
 PAGE = 3
-
-
-@asynccontextmanager
-async def locked(world: Ports, *runs: str) -> AsyncGenerator[None]:
-    """Another transaction holds these runs."""
-    async with world.persistence.transaction() as transaction:
-        held = await transaction.load(LoadRequest(runs=runs, steps=(), tasks=()))
-        assert set(held.runs) == set(runs)
-        yield
 
 
 def map_flow() -> Flow[Any]:
