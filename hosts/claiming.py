@@ -37,12 +37,16 @@ class Claiming:
         """Whether a claim may find work and a slot for it."""
         return bool(self._open) and self._slots.free > 0 and not self._worker.congested
 
-    def stir(self, *, runs: bool = True, tasks: bool = True) -> None:
-        """Something may wait: look there with the next claim."""
+    def stir(self, *, runs: bool = False, queues: Iterable[str] = ()) -> None:
+        """Something may wait: look there with the next claim.
+
+        Args:
+            runs: whether runs may.
+            queues: in which of this host's tasks may.
+        """
         if runs:
             self._open.add(RUNS)
-        if tasks:
-            self._open.update(self._places[1:])
+        self._open.update(queues)
 
     async def claim(self) -> int:
         """Claim from every open place as the free slots allow; first of all take on what was claimed unknowingly.

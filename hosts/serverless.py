@@ -366,10 +366,10 @@ class _Call:
             AdapterError: not even the first claim reached the store.
         """
         worker, claimed = self.worker, 0
-        claiming = Claiming(worker, self.ticks)
-        worker.when_overflowed = lambda: claiming.stir(runs=False)
+        claiming, queues = Claiming(worker, self.ticks), worker.options.queues
+        worker.when_overflowed = lambda: claiming.stir(queues=queues)
         worker.slots.when_free = worker.nudge
-        claiming.stir()
+        claiming.stir(runs=True, queues=queues)
         while not self._over:
             if claiming.possible and self._takes_on:
                 try:

@@ -276,10 +276,10 @@ class Persistence(RunReader, Outbox, Retention, Notes, Workers, Protocol):
         """
         ...
 
-    async def find_overdue(self, before: datetime, *, limit: int) -> Sequence[str]:
+    async def find_overdue(self, before: datetime, *, limit: int, leave_out: Sequence[str] = ()) -> Sequence[str]:
         """Ids of runs that have not ended by their deadline, which is ≤ `before`, earliest first; nothing is locked.
 
-        Of any flow: no code is needed to end a run.
+        Of any flow: no code is needed to end a run. Those in `leave_out` are not among them.
         """
         ...
 

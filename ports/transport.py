@@ -5,8 +5,8 @@ a job must never matter: whoever receives one claims the row it names, and a cla
 somebody else was first or that the time has not come. A sweep enqueues again what nobody claimed.
 
 Two kinds of transport exist. One *delivers* (`delivers` is True): jobs arrive as messages that are claimed by id,
-acknowledged, and delivered again if they are not. The other only *hints*: `enqueue` wakes hosts, `dequeue` returns
-nothing when it was woken or its time is over, and the host claims by polling.
+acknowledged, and delivered again if they are not; a host takes them with `dequeue`. The other only *hints*: a host
+`listen`s where something may wait, and claims there.
 
 One that reaches every process can also tell of ends: whoever waits for a run `watch`es it and need not look at it again
 and again. That, too, is only a hint.
@@ -14,7 +14,7 @@ and again. That, too, is only a hint.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
@@ -62,7 +62,7 @@ class JobTransport(Protocol):
 
     @property
     def delivers(self) -> bool:
-        """Whether `dequeue` returns jobs to be claimed by id; otherwise it is a wake-up and the host polls."""
+        """Whether `dequeue` returns jobs to be claimed by id; otherwise `listen` tells where something may wait."""
         ...
 
     async def enqueue(self, jobs: Sequence[Job]) -> None:
@@ -70,10 +70,20 @@ class JobTransport(Protocol):
         ...
 
     async def dequeue(self, *, queues: Sequence[str], limit: int, wait_s: float) -> Sequence[Delivery]:
-        """Wait up to `wait_s` seconds for jobs of `queues`, and return at most `limit`; returns at once when woken.
+        """Wait up to `wait_s` seconds for jobs of `queues`, and return at most `limit`, as soon as there is one.
 
         Jobs for pending runs reach every caller whatever its queues. Order is not promised. A delivered job is
-        invisible to others until it is acknowledged or its visibility ends.
+        invisible to others until it is acknowledged or its visibility ends. Nothing, at once, from a transport that
+        only hints.
+        """
+        ...
+
+    async def listen(self, *, queues: Sequence[str], wait_s: float) -> Collection[str | None]:
+        """Wait up to `wait_s` seconds for a hint, and return where something may wait now: the names of `queues` in
+        which there may be tasks, None where there may be pending runs.
+
+        Nothing when the time is over. All of `queues`, and None, where something may have been missed. Nothing, at
+        once, from a transport that delivers.
         """
         ...
 
@@ -102,5 +112,5 @@ class JobTransport(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Close what was opened; wakes everyone who waits in `dequeue` or for the end of a run."""
+        """Close what was opened; wakes everyone who waits for jobs, for a hint or for the end of a run."""
         ...

@@ -181,10 +181,10 @@ class MemoryPersistence:
         with self._store.mutex:
             return [task.loaded() for task in self._store.waiting.due(before, flow_ids, limit, leave_out)]
 
-    async def find_overdue(self, before: datetime, *, limit: int) -> Sequence[str]:
+    async def find_overdue(self, before: datetime, *, limit: int, leave_out: Sequence[str] = ()) -> Sequence[str]:
         """Ids of runs that have not ended by their deadline, which is ≤ `before`, earliest first."""
         with self._store.mutex:
-            return self._store.deadlines.passed(before, limit)
+            return self._store.deadlines.passed(before, limit, leave_out)
 
     async def insert_resume_tokens(self, tokens: Sequence[ResumeToken]) -> None:
         """Put tokens down. One whose digest exists is its own repetition."""

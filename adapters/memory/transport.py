@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
@@ -105,6 +105,10 @@ class MemoryTransport:
             finally:
                 with self._lock:
                     self._waiting.pop(waiter, None)
+
+    async def listen(self, *, queues: Sequence[str], wait_s: float) -> Collection[str | None]:
+        """Nothing: messages are delivered."""
+        return ()
 
     async def complete(self, deliveries: Sequence[Delivery]) -> None:
         """Delete these messages."""

@@ -134,9 +134,10 @@ class Deadlines:
         """The earliest deadline; None where there is none."""
         return self._times.first()
 
-    def passed(self, until: datetime, limit: int) -> list[str]:
-        """The ids of the first `limit` runs whose deadline is not later than `until`, earliest first."""
-        return [run_id for _, run_id in self._times.until(until, limit)]
+    def passed(self, until: datetime, limit: int, leave_out: Sequence[str] = ()) -> list[str]:
+        """The ids of the first `limit` runs whose deadline is not later than `until`, earliest first; none of those in
+        `leave_out`."""
+        return [run_id for _, run_id in self._times.until(until, limit, wanted=lambda name: name not in leave_out)]
 
     def findable(self) -> set[str]:
         """The ids of all runs that can be found."""

@@ -1,9 +1,9 @@
-"""A transport that only hints: it wakes whoever waits, and hosts find the work by polling."""
+"""A transport that only hints: it tells whoever listens where something may wait."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
@@ -43,11 +43,11 @@ class MemoryRunWatch:
 class MemoryWakeups:
     """`JobTransport` for hosts of one process, in any number of event loops and threads.
 
-    A hint that nobody waits for is kept until the next `dequeue` of its queue, so that work which was announced
+    A hint that nobody waits for is kept until the next `listen` to its queue, so that work which was announced
     between a host's look and its wait is not overslept.
 
     Args:
-        clock: measures how long a `dequeue` waits.
+        clock: measures how long a `listen` waits.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -55,12 +55,14 @@ class MemoryWakeups:
         self._lock = threading.Lock()
         self._waiting: dict[Waiter, frozenset[str | None]] = {}
         """Who waits, and for which queues; None stands for pending runs, which everybody waits for."""
+        self._heard: dict[Waiter, frozenset[str | None]] = {}
+        """What those were woken for who have not gone on yet."""
         self._kept: set[str | None] = set()
         self._watches: dict[str, list[MemoryRunWatch]] = {}
 
     @property
     def delivers(self) -> bool:
-        """False: `dequeue` returns no jobs."""
+        """False: `listen` tells where there may be jobs."""
         return False
 
     async def enqueue(self, jobs: Sequence[Job]) -> None:
@@ -73,25 +75,32 @@ class MemoryWakeups:
                 if mine:
                     del self._waiting[waiter]
                     if waiter.wake():
+                        self._heard[waiter] = mine
                         heard |= mine
             self._kept |= announced - heard
 
     async def dequeue(self, *, queues: Sequence[str], limit: int, wait_s: float) -> Sequence[Delivery]:
-        """Wait until something is announced or `wait_s` seconds are over; always empty."""
+        """Nothing: there are only hints."""
+        return ()
+
+    async def listen(self, *, queues: Sequence[str], wait_s: float) -> Collection[str | None]:
+        """Wait until something is announced or `wait_s` seconds are over."""
         mine: frozenset[str | None] = frozenset((None, *queues))
         with self._lock:
             kept = self._kept & mine
             self._kept -= mine
             if kept or wait_s <= 0:
-                return ()
+                return kept
             waiter = Waiter()
             self._waiting[waiter] = mine
+        heard: frozenset[str | None] = frozenset()
         try:
             await waiter.wait_by(self._clock, wait_s)
         finally:
             with self._lock:
                 self._waiting.pop(waiter, None)
-        return ()
+                heard = self._heard.pop(waiter, heard)
+        return heard
 
     async def complete(self, deliveries: Sequence[Delivery]) -> None:
         """Nothing is delivered, so there is nothing to acknowledge."""

@@ -1,13 +1,13 @@
 """Wake-ups through LISTEN and NOTIFY: a transport that only hints.
 
-`enqueue` wakes this process's own waiters at once and leaves the others to a notification. Every effect may be lost;
+`enqueue` tells this process's own listeners at once and leaves the others to a notification. Every effect may be lost;
 hosts poll.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 
 from ...ports.transport import Delivery, Job
@@ -15,6 +15,8 @@ from .database import Database
 from .ends import PostgresRunWatch, RunEnds
 from .listening import Listener
 from .notifying import COALESCE_S, Notifier, channel_of, read_notification
+
+NOWHERE: frozenset[str | None] = frozenset()
 
 
 class PostgresTransport:
@@ -34,14 +36,16 @@ class PostgresTransport:
         )
         ends = Notifier(database, channel_of(schema, "ended"), coalesce_s=coalesce_s)
         self._ends = RunEnds(ends, listen_conninfo=listen_conninfo)
-        self._waiting: dict[asyncio.Future[None], frozenset[str | None]] = {}
+        self._waiting: dict[asyncio.Future[frozenset[str | None]], frozenset[str | None]] = {}
         """Who waits, and for which queues; None stands for pending runs, which everybody waits for."""
         self._kept: set[str | None] = set()
         """What was announced while nobody waited for it."""
+        self._missed = False
+        """Whether anything may have been announced while nobody waited for it."""
 
     @property
     def delivers(self) -> bool:
-        """False: `dequeue` returns no jobs."""
+        """False: `listen` tells where there may be jobs."""
         return False
 
     @property
@@ -50,7 +54,7 @@ class PostgresTransport:
         return self._listener
 
     async def enqueue(self, jobs: Sequence[Job]) -> None:
-        """Wake this process's waiters, and soon everybody else's."""
+        """Tell this process's listeners, and soon everybody else's."""
         announced = {None if job.task is None else job.queue for job in jobs}
         if not announced:
             return
@@ -58,24 +62,28 @@ class PostgresTransport:
         self._notifier.tell(announced)
 
     async def dequeue(self, *, queues: Sequence[str], limit: int, wait_s: float) -> Sequence[Delivery]:
-        """Wait until something is announced or `wait_s` seconds are over; always empty."""
+        """Nothing: there are only hints."""
+        return ()
+
+    async def listen(self, *, queues: Sequence[str], wait_s: float) -> Collection[str | None]:
+        """Wait until something is announced or `wait_s` seconds are over."""
         if self._listener is not None:
             self._listener.start()
         mine: frozenset[str | None] = frozenset((None, *queues))
-        kept = self._kept & mine
+        kept = mine if self._missed else self._kept & mine
+        self._missed = False
         self._kept -= mine
         if kept or wait_s <= 0:
-            return ()
+            return kept
         loop = asyncio.get_running_loop()
-        woken: asyncio.Future[None] = loop.create_future()
-        timer = loop.call_later(wait_s, _finish, woken)
+        woken: asyncio.Future[frozenset[str | None]] = loop.create_future()
+        timer = loop.call_later(wait_s, _finish, woken, NOWHERE)
         self._waiting[woken] = mine
         try:
-            await woken
+            return await woken
         finally:
             timer.cancel()
             self._waiting.pop(woken, None)
-        return ()
 
     async def complete(self, deliveries: Sequence[Delivery]) -> None:
         """Nothing is delivered, so there is nothing to acknowledge."""
@@ -98,29 +106,27 @@ class PostgresTransport:
         return self._ends.watch(run_id)
 
     async def aclose(self) -> None:
-        """Send what is unsent, stop listening, and wake everyone who waits."""
+        """Send what is unsent, stop hearing others, and wake everyone who waits."""
         await self._notifier.aclose()
         await self._ends.aclose()
         if self._listener is not None:
             await self._listener.aclose()
         for woken in tuple(self._waiting):
-            _finish(woken)
+            _finish(woken, NOWHERE)
 
     def _wake(self, announced: Iterable[str | None]) -> None:
         unheard = set(announced)
         for woken, queues in tuple(self._waiting.items()):
             mine = queues.intersection(announced)
             if mine and not woken.done():
-                woken.set_result(None)
+                woken.set_result(mine)
                 unheard -= mine
         self._kept |= unheard
 
     def _wake_all(self) -> None:
-        """Wake everybody; whoever is about to wait looks once more before."""
-        if not self._waiting:
-            self._kept.add(None)
-        for woken in self._waiting:
-            _finish(woken)
+        """Let everybody look everywhere; whoever is about to wait looks once more before."""
+        told = [_finish(woken, queues) for woken, queues in self._waiting.items()]
+        self._missed = not told or not all(told)
 
     def _hear(self, payload: str | None) -> None:
         """Another process announced something, or may have while nobody listened."""
@@ -131,6 +137,9 @@ class PostgresTransport:
             self._wake(message[1])
 
 
-def _finish(woken: asyncio.Future[None]) -> None:
-    if not woken.done():
-        woken.set_result(None)
+def _finish(woken: asyncio.Future[frozenset[str | None]], heard: frozenset[str | None]) -> bool:
+    """Let one who waits go on; answers False where it had been told of something else."""
+    if woken.done():
+        return False
+    woken.set_result(heard)
+    return True

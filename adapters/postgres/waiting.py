@@ -25,9 +25,10 @@ class WaitKeeping:
         rows = await self._database.read("find_waits", parameters, by_key=True)
         return [keyed_task_row(row) for row in rows]
 
-    async def find_overdue(self, before: datetime, *, limit: int) -> Sequence[str]:
+    async def find_overdue(self, before: datetime, *, limit: int, leave_out: Sequence[str] = ()) -> Sequence[str]:
         """Ids of runs that have not ended by their deadline, which is ≤ `before`, earliest first."""
-        rows = await self._database.read("find_overdue", {"before": before, "limit": limit}, by_key=True)
+        parameters = {"before": before, "limit": limit, "leave_out": uuids(leave_out)}
+        rows = await self._database.read("find_overdue", parameters, by_key=True)
         return [row[0] for row in rows]
 
     async def insert_resume_tokens(self, tokens: Sequence[ResumeToken]) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from ...kernel.commands import CLOCK_SKEW_MAX
 from ...ports.reading import Due
@@ -24,6 +24,8 @@ from ..ticks import FLUSH_BATCH, Ticks, isolated
 from ..worker import Worker
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LISTEN_S = 60.0
 """How long one call waits for the transport; it returns earlier when there is something."""
@@ -139,27 +141,35 @@ async def kept_up(loop: Callable[[], Awaitable[None]], over: Callable[[], bool],
 
 
 class Receiver:
-    """Waits for the transport, and can be told to wait no more."""
+    """Waits for the transport, and can be told to wait no more. What comes to nothing then is empty."""
 
     def __init__(self, worker: Worker) -> None:
         self._transport = worker.kernel.ports.transport
         self._queues = worker.options.queues
-        self._waiting: asyncio.Future[Sequence[Delivery]] | None = None
+        self._waiting: asyncio.Future[Any] | None = None
         self._interrupted = False
 
     async def receive(self, limit: int) -> Sequence[Delivery]:
-        """What the transport delivers within `LISTEN_S`; nothing where it only hints, or when interrupted."""
-        if self._interrupted:
-            return ()
-        waiting = asyncio.ensure_future(
-            self._transport.dequeue(queues=self._queues, limit=limit, wait_s=LISTEN_S),
+        """What the transport delivers within `LISTEN_S`."""
+        return await self._unless_interrupted(
+            self._transport.dequeue(queues=self._queues, limit=limit, wait_s=LISTEN_S), ()
         )
+
+    async def hear(self) -> Collection[str | None]:
+        """Where something may wait, as the transport hints within `LISTEN_S`."""
+        return await self._unless_interrupted(self._transport.listen(queues=self._queues, wait_s=LISTEN_S), ())
+
+    async def _unless_interrupted(self, coming: Coroutine[Any, Any, T], otherwise: T) -> T:
+        if self._interrupted:
+            coming.close()
+            return otherwise
+        waiting = asyncio.ensure_future(coming)
         self._waiting = waiting
         try:
             return await waiting
         except asyncio.CancelledError:
             if self._interrupted and waiting.cancelled():  # recovers 17: a host stops that waits for messages
-                return ()
+                return otherwise
             waiting.cancel()
             raise
         finally:
@@ -181,11 +191,11 @@ class ClaimLoop:
         self._ticks = ticks
         self._when_claimed = when_claimed
         worker.slots.when_free = self._look
-        worker.when_overflowed = lambda: self.stir(runs=False)
+        worker.when_overflowed = lambda: self.stir(queues=worker.options.queues)
 
-    def stir(self, *, runs: bool = True, tasks: bool = True) -> None:
+    def stir(self, *, runs: bool = False, queues: Iterable[str] = ()) -> None:
         """Something may wait."""
-        self._claiming.stir(runs=runs, tasks=tasks)
+        self._claiming.stir(runs=runs, queues=queues)
         self._look()
 
     def _look(self) -> None:
@@ -203,20 +213,18 @@ class ClaimLoop:
 
 
 class ListenLoop:
-    """Waits for a transport that hints, and stirs the claims when it does."""
+    """Waits for a transport that hints, and stirs the claims where it does."""
 
-    def __init__(self, worker: Worker, receiver: Receiver, *, stir: Callable[[], None]) -> None:
+    def __init__(self, receiver: Receiver, *, stir: Callable[..., None]) -> None:
         self.occasion = Occasion()
         self._receiver = receiver
-        self._clock = worker.kernel.ports.clock
         self._stir = stir
 
     async def step(self) -> None:
         """Wait for one hint."""
-        began_s = self._clock.monotonic()
-        await self._receiver.receive(1)
-        if self._clock.monotonic() - began_s < LISTEN_S:
-            self._stir()
+        heard = await self._receiver.hear()
+        if heard:
+            self._stir(runs=None in heard, queues=[queue for queue in heard if queue is not None])
         # A transport that never waits must not keep everything else from running.
         await asyncio.sleep(0)
 
@@ -336,7 +344,7 @@ class WatchLoop:
     async def _act_on(self, due: Due) -> bool:
         """Run the ticks that would find something; answers whether that put tasks into their queues."""
         if self._stir is not None and (due.runs or due.tasks):
-            self._stir(runs=due.runs, tasks=due.tasks)
+            self._stir(runs=due.runs, queues=self._worker.options.queues if due.tasks else ())
         self._flush(due.outbox)
         steps: dict[str, Callable[[], Awaitable[int]]] = {}
         now_s = self._clock.monotonic()
@@ -359,7 +367,7 @@ class WatchLoop:
         report = await isolated(steps)
         fired, woken = report.counts.get("fire", 0) > 0, report.counts.get("wake", 0) > 0
         if (fired or woken) and self._stir is not None:
-            self._stir(runs=fired, tasks=woken)
+            self._stir(runs=fired, queues=self._worker.options.queues if woken else ())
         if woken:
             self._flush(self._worker.kernel.sink_names)
         return fired or woken

@@ -61,7 +61,7 @@ class Running:
             claiming = Claiming(worker, self._ticks)
             claim = ClaimLoop(worker, claiming, self._ticks, when_claimed=self._flush_soon)
             stir = claim.stir
-            self._claiming = (claim, ListenLoop(worker, self._receiver, stir=stir))
+            self._claiming = (claim, ListenLoop(self._receiver, stir=stir))
         self._watch = WatchLoop(
             worker,
             self._ticks,

@@ -83,15 +83,21 @@ class Waiting:
         return page_of(found, snapshot, done=len(settled.verdicts), limit=command.limit)
 
     async def _expire_runs(self, command: ExpireRuns) -> int:
-        """Few runs at a time: each may have tasks by the ten thousand that end with it."""
-        means, expired = self._means, 0
-        overdue = await means.persistence.find_overdue(means.clock.now(), limit=command.limit)
-        for first in range(0, len(overdue), EXPIRED_TOGETHER_MAX):
-            runs = tuple(sorted(overdue[first : first + EXPIRED_TOGETHER_MAX]))
-            expired += await means.from_the_top(partial(self._expire_together, runs))
-        return expired
+        means = self._means
 
-    async def _expire_together(self, runs: tuple[str, ...]) -> int:
+        async def turn(leave_out: Sequence[str]) -> Page:
+            overdue = await means.persistence.find_overdue(means.clock.now(), limit=command.limit, leave_out=leave_out)
+            expired, missed = 0, frozenset[str]()
+            for first in range(0, len(overdue), EXPIRED_TOGETHER_MAX):
+                runs = tuple(sorted(overdue[first : first + EXPIRED_TOGETHER_MAX]))
+                part = await means.from_the_top(partial(self._expire_together, runs))
+                expired, missed = expired + part.done, missed | part.missed
+            return Page(expired, len(overdue) >= command.limit, missed)
+
+        return await past_locked_runs(turn)
+
+    async def _expire_together(self, runs: tuple[str, ...]) -> Page:
+        """End a few runs: each may have tasks by the ten thousand that end with it."""
         means = self._means
         async with means.persistence.transaction() as transaction:
             snapshot = await transaction.load(LoadRequest(runs=runs, steps=(), tasks=()))
@@ -99,7 +105,7 @@ class Waiting:
             if not changes.empty:
                 await transaction.apply(changes.frozen())
         await means.tell_ended(changes.runs)
-        return len(changes.runs)
+        return Page(len(changes.runs), missed=frozenset(runs) - snapshot.runs.keys())
 
     # Signals
 

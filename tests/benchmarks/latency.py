@@ -25,7 +25,7 @@ def latency(server: Server, sizes: Sizes) -> Figure:
     """Start one run and wait for its result, one after the other; then watch the worker idle."""
     with server.database() as url, WorkerProcess(url, sizes.slots, {"prepare": sizes.prepare}) as host:
         host.go()
-        found = run(_round_trips(url, sizes.latencies))
+        found = run(_round_trips(url, sizes))
         time.sleep(IDLE_BEFORE_S)
         before, began = server.read([host]), time.perf_counter()
         time.sleep(sizes.idle_s)
@@ -56,12 +56,12 @@ def _figure(subject: str, seconds: Sequence[float], **extra: float) -> Figure:
     )
 
 
-async def _round_trips(url: str, count: int) -> list[float]:
+async def _round_trips(url: str, sizes: Sizes) -> list[float]:
     found: list[float] = []
     run_ids: list[str] = []
-    async with Kernel(flows=FLOWS, ports=postgres_ports(url)) as kernel:
+    async with Kernel(flows=FLOWS, ports=postgres_ports(url, prepare=sizes.prepare)) as kernel:
         await kernel.register()
-        for _ in range(count):
+        for _ in range(sizes.latencies):
             began = time.perf_counter()
             handle = await kernel.start(one_step, order())
             result = await handle.result(timeout=PATIENCE_S)

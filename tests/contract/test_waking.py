@@ -170,6 +170,8 @@ async def test_runs_are_overdue_from_their_deadline_on(store: Persistence, flow:
     assert await store.find_overdue(at(20), limit=10) == [second]
     assert await store.find_overdue(at(100), limit=10) == [second, first]
     assert await store.find_overdue(at(100), limit=1) == [second]
+    assert await store.find_overdue(at(100), limit=1, leave_out=[second]) == [first]
+    assert await store.find_overdue(at(100), limit=9, leave_out=[run_id(9), first, second]) == []
 
 
 async def test_a_deadline_stays_until_the_run_ends(store: Persistence, flow: FlowRow) -> None:

@@ -1,4 +1,4 @@
-"""A locked run with much to do stands before no other: its lost leases and its waits."""
+"""Locked runs with much to do stand before no other: their lost leases, their waits and their deadlines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from fairlead.adapters.memory import ManualClock
 from fairlead.kernel import Flow, Kernel, RunHandle, RunStatus
-from fairlead.kernel.commands import ReapTasks, WakeTasks
+from fairlead.kernel.commands import ExpireRuns, ReapTasks, WakeTasks
 from fairlead.ports import Ports
 from fairlead.ports.statuses import TaskStatus
 from tests.support.hands import LEASE, Hands
@@ -34,6 +34,13 @@ def resting_flow() -> Flow[Any]:
     flow: Flow[Any] = Flow("resting", version=1, input=int, input_name="n")
     for number in range(2 * PAGE + 1):
         flow.sleep(f"rest{number}", 60)
+    return flow
+
+
+def short_flow() -> Flow[Any]:
+    """A long sleep in a run that may not take long."""
+    flow: Flow[Any] = Flow("short", version=1, input=int, input_name="n", run_timeout=60)
+    flow.sleep("rest", 3600)
     return flow
 
 
@@ -83,3 +90,25 @@ async def test_waits_of_a_locked_run_stand_before_no_other(world: Ports, clock: 
     while await kernel.dispatch(WakeTasks(limit=PAGE)):
         pass
     assert (await first.read()).status is RunStatus.COMPLETED
+
+
+@pytest.mark.fault(24, 51)
+async def test_locked_runs_past_their_deadline_stand_before_no_other(world: Ports, clock: ManualClock) -> None:
+    """However many there are, the others fail in time, and they when the locks are gone."""
+    kernel = Kernel(flows=[short_flow()], ports=world)
+    runs = list[RunHandle]()
+    for number in range(2 * PAGE + 1):
+        runs.append(await kernel.start("short", number))
+        await Hands(kernel).claim_runs()
+        clock.advance(1)
+    clock.advance(60)
+    *firsts, last = runs
+
+    async with locked(world, *(run.id for run in firsts)):
+        expired = await kernel.dispatch(ExpireRuns(limit=PAGE))
+
+    assert (expired, await last.status()) == (1, RunStatus.FAILED)
+    assert {await run.status() for run in firsts} == {RunStatus.RUNNING}
+    assert await kernel.dispatch(ExpireRuns(limit=PAGE)) == PAGE
+    assert await kernel.dispatch(ExpireRuns(limit=2 * PAGE)) == PAGE
+    assert {await run.status() for run in firsts} == {RunStatus.FAILED}

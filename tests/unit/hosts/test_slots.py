@@ -77,6 +77,10 @@ class Places:
         self.congested = False
         self.draining = False
 
+    def hear_of_all(self) -> None:
+        """Something may wait everywhere."""
+        self.claiming.stir(runs=True, queues=self.options.queues)
+
     async def recall(self) -> int:
         return 0
 
@@ -101,7 +105,7 @@ class Places:
 async def test_free_slots_are_shared_evenly() -> None:
     """Every place where something waits gets an equal share, and what one leaves goes to those after it."""
     places = Places(9, runs=100, a=100, b=1)
-    places.claiming.stir()
+    places.hear_of_all()
     await places.claiming.claim()
     assert sorted(places.claims) == [("a", 3, 3), ("b", 3, 1), ("runs", 3, 3)]
 
@@ -114,7 +118,7 @@ async def test_free_slots_are_shared_evenly() -> None:
 async def test_one_slot_goes_round() -> None:
     """With a single slot no place is forgotten: each gets it in turn."""
     places = Places(1, runs=100, a=100, b=100)
-    places.claiming.stir()
+    places.hear_of_all()
     for _ in range(9):
         assert places.claiming.possible
         await places.claiming.claim()
@@ -126,21 +130,24 @@ async def test_one_slot_goes_round() -> None:
 async def test_an_empty_place_is_not_asked_again() -> None:
     """A claim that gets less than it could closes its place until somebody stirs."""
     places = Places(5, runs=2, a=0)
-    places.claiming.stir()
+    places.hear_of_all()
     await places.claiming.claim()
     places.slots.give(2)
 
     assert not places.claiming.possible
     assert not places.slots.contended
 
-    places.claiming.stir(runs=False)
+    places.claims.clear()
+    places.claiming.stir(queues=["a"])
     assert places.claiming.possible
+    await places.claiming.claim()
+    assert [place for place, _, _ in places.claims] == ["a"]
 
 
 async def test_a_failed_claim_leaves_its_place_open() -> None:
     """What was not asked because of an error is asked next time, and no slot is lost."""
     places = Places(4, runs=2)
-    places.claiming.stir()
+    places.hear_of_all()
     places.failing = LookupError("down")
     with pytest.raises(LookupError):
         await places.claiming.claim()
@@ -152,7 +159,7 @@ async def test_a_failed_claim_leaves_its_place_open() -> None:
 async def test_a_host_whose_outcomes_pile_up_claims_no_more() -> None:
     """While too many outcomes wait for the store, free slots stay free."""
     places = Places(4, runs=2)
-    places.claiming.stir()
+    places.hear_of_all()
     places.congested = True
     assert not places.claiming.possible
 

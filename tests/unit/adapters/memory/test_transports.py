@@ -84,12 +84,12 @@ async def test_a_hint_that_nobody_waited_for_is_kept_once() -> None:
     wakeups = MemoryWakeups(clock)
     await wakeups.enqueue([job(queue="cpu"), job(1, queue="cpu")])
 
-    await wakeups.dequeue(queues=["cpu"], limit=1, wait_s=60)
-    waiting = asyncio.create_task(wakeups.dequeue(queues=["cpu"], limit=1, wait_s=60))
+    assert await wakeups.listen(queues=["cpu", "mail"], wait_s=60) == {"cpu"}
+    waiting = asyncio.create_task(wakeups.listen(queues=["cpu"], wait_s=60))
     await until_asleep(clock)
     clock.advance(60)
 
-    assert await waiting == ()
+    assert not await waiting
 
 
 async def test_a_kept_hint_is_not_spent_on_another_queue() -> None:
@@ -98,9 +98,9 @@ async def test_a_kept_hint_is_not_spent_on_another_queue() -> None:
     wakeups = MemoryWakeups(clock)
     await wakeups.enqueue([job(queue="cpu")])
 
-    other = asyncio.create_task(wakeups.dequeue(queues=["mail"], limit=1, wait_s=60))
+    other = asyncio.create_task(wakeups.listen(queues=["mail"], wait_s=60))
     await until_asleep(clock)
-    await wakeups.dequeue(queues=["cpu"], limit=1, wait_s=60)
+    await wakeups.listen(queues=["cpu"], wait_s=60)
 
     assert not other.done()
     clock.advance(60)
@@ -111,12 +111,12 @@ async def test_a_hint_that_was_heard_is_not_kept() -> None:
     """Whoever waited looks for the work; a later wait is not disturbed."""
     clock = ManualClock()
     wakeups = MemoryWakeups(clock)
-    first = asyncio.create_task(wakeups.dequeue(queues=["cpu"], limit=1, wait_s=60))
+    first = asyncio.create_task(wakeups.listen(queues=["cpu"], wait_s=60))
     await until_asleep(clock)
     await wakeups.enqueue([job(queue="cpu")])
-    await first
+    assert await first == {"cpu"}
 
-    second = asyncio.create_task(wakeups.dequeue(queues=["cpu"], limit=1, wait_s=60))
+    second = asyncio.create_task(wakeups.listen(queues=["cpu"], wait_s=60))
     await until_asleep(clock)
 
     assert not second.done()

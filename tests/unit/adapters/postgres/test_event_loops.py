@@ -136,7 +136,7 @@ def test_listening_goes_on_after_a_loop_was_closed_over_it(ports: Ports, left_ta
     assert listener is not None
 
     async def listen() -> bool:
-        await transport.dequeue(queues=["default"], limit=1, wait_s=0)
+        await transport.listen(queues=["default"], wait_s=0)
         left_tasks.extend(asyncio.all_tasks())
         return await until(listener.listening.is_set)
 

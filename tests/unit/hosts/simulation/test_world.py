@@ -77,7 +77,7 @@ def test_time_does_not_jump_over_an_answer_that_is_delayed(monkeypatch: pytest.M
         nonlocal longest_s
         began_s = self.timeline.time()
         result = await at(self, caller, name, operation)
-        if name != "transport.dequeue":  # which waits for as long as it is asked to
+        if name != "transport.listen":  # which waits for as long as it is asked to
             longest_s = max(longest_s, self.timeline.time() - began_s)
         return result
 
