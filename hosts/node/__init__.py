@@ -15,9 +15,9 @@ How the roles fit together
   refilled as soon as it is free: a slow handler costs its own slot and no other.
 - **Claims** go where work may wait (`claiming`), in batches as large as there are free slots.
 - **Settling** is group commit (`settling`): one transaction at a time, and it takes whatever has ended meanwhile.
-- **Waking.** With a transport that delivers, messages name what to claim. Otherwise a hint leads to a claim at once,
-  and a single probe statement asks the store whether any tick would find something: soon after activity, then at
-  pauses that double up to `poll_interval`. An idle host asks nothing else.
+- **Waking.** With a transport that delivers, messages name what to claim. Otherwise a hint says where something may
+  wait, which leads to a claim there at once, and a single probe statement asks the store whether any tick would find
+  something: soon after activity, then at pauses that double up to `poll_interval`. An idle host asks nothing else.
 - **Waiting** is nobody's: no loop, timer or slot stands for a task that is suspended or put off. The probe tells when
   the next of all such times comes, and is made again just then; a host that put something off probes soon after.
 - **Leases** last `lease_duration` and are extended every third of it (`heartbeats`).
