@@ -117,6 +117,7 @@ async def run(settings: Settings) -> Report:
         asked=client.asked,
         workers=workers.started,
         slowest_stop_s=workers.slowest_stop_s,
+        unanswered=len(client.told.unanswered),
         facts=facts,
         violations=[*stuck, *(f"client: {each}" for each in client.problems), *violations(facts, client.told)],
     )

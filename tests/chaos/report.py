@@ -30,6 +30,8 @@ class Report:
     asked: Mapping[str, int]
     workers: int
     slowest_stop_s: float
+    unanswered: int
+    """How many runs wait in the end, since they were to: for signals that nobody sends."""
     facts: Facts
     violations: Sequence[str]
 
@@ -80,6 +82,7 @@ def _work(report: Report) -> list[tuple[str, str]]:
     published = {(line.run, line.sequence) for line in facts.published}
     return [
         ("runs", f"{len(facts.runs):,}: " + ", ".join(f"{count:,} {status}" for status, count in statuses.items())),
+        ("runs left waiting", f"{report.unanswered:,}, for signals that nobody sends"),
         ("steps", f"{len(steps):,}"),
         ("tasks", f"{len(facts.tasks):,}, {losses:,} spent in lost leases"),
         ("executions", f"{begun:,} begun, {ended:,} ended"),
