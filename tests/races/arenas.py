@@ -40,6 +40,11 @@ PASSING = {"shard", "digest", "registered_at"}
 COUNTED_BY_ALL = {"scheduled"}
 """Tables whose `token` comes from one sequence for all rows."""
 
+CANCELLED = re.compile(r"""["']status["']: ["']cancelled["']""")
+HOLDER = re.compile(r"""["']worker["']: ("[^"]*"|'[^']*'|None|null)""")
+"""Who had a task last. Where it was cancelled while it waited, that depends on who looked at it before, and says
+nothing."""
+
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?|datetime\.datetime\([^)]*\)")
 
@@ -102,6 +107,7 @@ class Arena(ABC):
         """All that is stored and was published, without times and ids."""
         names = {run_id: name for name, run_id in scene.runs.items()}
         told: dict[str, list[str]] = {table: sorted(map(str, rows)) for table, rows in (await self.rows()).items()}
+        told["tasks"] = [HOLDER.sub("", row) if CANCELLED.search(row) else row for row in told["tasks"]]
         for run_id, name in names.items():
             events = {event.sequence: event.type for event in self.sink.of_run(run_id)}
             told[f"told of {name}"] = [f"{sequence} {events[sequence]}" for sequence in sorted(events)]

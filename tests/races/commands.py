@@ -285,5 +285,5 @@ COMMANDS: Mapping[str, Command] = {
     "expire": Command(_expire, skips=True),
     "sweep": Command(_sweep, skips=True),
     "fire": Command(_fire, skips=True, fires=True),
-    "flush": Command(_flush, skips=True),
+    "flush": Command(_flush, skips=True, in_parts=True),
 }
