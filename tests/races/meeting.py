@@ -176,8 +176,16 @@ class Meeting:
         return any(each.fires for each in self._commands) and any(each.schedules for each in self._commands)
 
     def _waiting(self, side: Steps, other: Steps) -> list[Coroutine[Any, Any, object]]:
-        """What tells that a side waits for the other; it cannot where that one goes on."""
-        return [self._arena.until_waiting(), side.polls.wait()] if other.stands else []
+        """What tells that a side waits for the other, which stands at its stop, or comes to it when it has what it has
+        waited for; nobody waits for one that goes on."""
+
+        async def once_it_stands(waits: Callable[[], Awaitable[object]]) -> None:
+            await other.stopped.wait()
+            await waits()
+
+        if other.go_on.is_set():
+            return []
+        return [once_it_stands(self._arena.until_waiting), once_it_stands(side.polls.wait)]
 
     async def _until(self, side: asyncio.Task[object], *others: Coroutine[Any, Any, object]) -> None:
         """Until a side has ended, or something else has happened."""

@@ -42,11 +42,6 @@ class Steps:
         self.polls.clear()
         self.go_on.clear()
 
-    @property
-    def stands(self) -> bool:
-        """Whether it has stopped and may not go on yet."""
-        return self.stopped.is_set() and not self.go_on.is_set()
-
     async def __call__(self, name: str, operation: Callable[[], Awaitable[Done]], /) -> Done:
         """Pass a point, and do what is there."""
         await self.at(name)
