@@ -141,7 +141,7 @@ async def kept_up(loop: Callable[[], Awaitable[None]], over: Callable[[], bool],
 
 
 class Receiver:
-    """Waits for the transport, and can be told to wait no more. What comes to nothing then is empty."""
+    """Waits for the transport, and can be told to wait no more: then it answers nothing."""
 
     def __init__(self, worker: Worker) -> None:
         self._transport = worker.kernel.ports.transport
