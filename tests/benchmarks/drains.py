@@ -19,15 +19,13 @@ from .figures import Figure
 from .flows import fan_out, five_steps, large, one_step, stream
 from .processes import Server, WorkerProcess, count_deadlocks, count_row_writes, start_apart
 from .sizes import Sizes
+from .watching import wait_until
 from .worker import run
 
-PATIENCE_S = 3_600.0
-"""How long a drain may take before it counts as stuck."""
-
-POLL_S = 0.005
-"""How exactly the end of a drain is known."""
-
-UNFINISHED = b"SELECT id FROM fairlead.runs WHERE id = ANY (%s::uuid[]) AND status IN ('pending', 'running')"
+PENDING = b"SELECT FROM fairlead.runs WHERE pending LIMIT 1"
+UNFINISHED = b"SELECT id::text FROM fairlead.runs WHERE id = ANY (%s::uuid[]) AND status IN ('pending', 'running')"
+UNFINISHED_ASKED = 100
+"""Runs that are asked for at a time."""
 
 
 @frozen
@@ -176,18 +174,14 @@ def drain(server: Server, sizes: Sizes, work: Work) -> Figure:
 
 
 def _until_drained(probe: psycopg.Connection[Any], run_ids: Sequence[str]) -> None:
-    """Return when every run is terminal. Both questions are answered by an index, so asking costs next to nothing."""
-    deadline = time.monotonic() + PATIENCE_S
+    """Return when every run is terminal. Both questions are answered by an index."""
     probe.execute("SET enable_seqscan = off")
-    while probe.execute("SELECT FROM fairlead.runs WHERE pending LIMIT 1").fetchone() is not None:
-        _pause(deadline)
-    left: list[Any] = list(run_ids)
-    while left:
-        _pause(deadline)
-        left = [run_id for (run_id,) in probe.execute(UNFINISHED, (left,))]
+    wait_until(lambda: probe.execute(PENDING).fetchone() is None, of="fairlead")
+    for first in range(0, len(run_ids), UNFINISHED_ASKED):
+        left = list(run_ids[first : first + UNFINISHED_ASKED])
 
+        def ended(left: list[str] = left) -> bool:
+            left[:] = [run_id for (run_id,) in probe.execute(UNFINISHED, (left,))]
+            return not left
 
-def _pause(deadline: float) -> None:
-    if time.monotonic() > deadline:
-        raise RuntimeError(f"not drained after {PATIENCE_S:g} s")
-    time.sleep(POLL_S)
+        wait_until(ended, of="fairlead")

@@ -12,11 +12,11 @@ from fairlead.ports.reading import RunFilter
 from fairlead.ports.statuses import RunStatus
 
 from .checking import check_runs
-from .drains import POLL_S
 from .figures import Figure
 from .flows import FLOWS, one_step, order
 from .processes import BATCH, Server
 from .sizes import Sizes
+from .watching import POLL_S
 from .worker import run
 
 

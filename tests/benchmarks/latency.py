@@ -10,11 +10,11 @@ from fairlead.kernel import Kernel
 
 from . import raw
 from .checking import check_runs
-from .drains import PATIENCE_S
 from .figures import Figure, percentile
 from .flows import FLOWS, TEXT, one_step, order
 from .processes import Server, WorkerProcess
 from .sizes import Sizes
+from .watching import PATIENCE_S
 from .worker import run
 
 IDLE_BEFORE_S = 5.0

@@ -20,18 +20,10 @@ from ..latency import IDLE_BEFORE_S
 from ..processes import ROOT, Server, ToldProcess, count_row_writes
 from ..sizes import Sizes
 from ..starts import BULK
+from ..watching import wait_until
 from .catalogue import Peer
 from .conversation import STEPS
 from .environments import interpreter
-
-PATIENCE_S = 3_600.0
-"""How long a drain may take before it counts as stuck."""
-
-POLL_S = 0.005
-"""How exactly the end of a drain is known, unless asking takes long."""
-
-ASKING_SHARE = 0.02
-"""Asking whether a drain has ended takes at most this share of the time: the peer has the rest."""
 
 Measurement: TypeAlias = Callable[[Server, Sizes], Figure]
 
@@ -223,15 +215,8 @@ def _idle_cores(server: Server, worker: ToldProcess, idle_s: float) -> float:
 
 
 def _until_drained(probe: psycopg.Connection[Any], peer: Peer) -> None:
-    deadline = time.monotonic() + PATIENCE_S
     probe.execute("SET enable_seqscan = off")
-    while True:
-        asked = time.perf_counter()
-        if probe.execute(peer.waiting.encode()).fetchone() is None:
-            return
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{peer.name}: not drained after {PATIENCE_S:g} s")
-        time.sleep(max(POLL_S, (time.perf_counter() - asked) / ASKING_SHARE))
+    wait_until(lambda: probe.execute(peer.waiting.encode()).fetchone() is None, of=peer.name)
 
 
 def _call(peer: Peer, *arguments: str) -> dict[str, Any]:

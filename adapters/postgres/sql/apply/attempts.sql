@@ -1,9 +1,9 @@
 INSERT INTO fairlead.attempts (
     run_id, step, generation, element, token, attempt, worker, ended_at, reason, error
 )
-SELECT *
-FROM unnest(
-    %(attempt_runs)s, %(attempt_steps)s, %(attempt_generations)s, %(attempt_elements)s, %(attempt_tokens)s,
-    %(attempt_numbers)s, %(attempt_workers)s, %(attempt_ended_ats)s, %(attempt_reasons)s, %(attempt_errors)s
-)
+SELECT
+    unnest(%(attempt_runs)s), unnest(%(attempt_steps)s), unnest(%(attempt_generations)s),
+    unnest(%(attempt_elements)s), unnest(%(attempt_tokens)s), unnest(%(attempt_numbers)s),
+    unnest(%(attempt_workers)s), unnest(%(attempt_ended_ats)s), unnest(%(attempt_reasons)s),
+    unnest(%(attempt_errors)s)
 RETURNING 1;

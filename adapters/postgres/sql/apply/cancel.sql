@@ -1,6 +1,6 @@
 -- A terminal run has no live children: I24, I25. Its own statement, so that it sees what the transaction wrote before.
 WITH ended AS (
-    SELECT * FROM unnest(%(runs)s, %(ats)s, %(reasons)s) AS ended (run_id, at, reason)
+    SELECT unnest(%(runs)s) AS run_id, unnest(%(ats)s) AS at, unnest(%(reasons)s) AS reason
 ), steps AS (
     UPDATE fairlead.steps AS s
     SET status = 'cancelled', ended_at = ended.at, reason = ended.reason

@@ -3,8 +3,14 @@ UPDATE fairlead.tasks AS t
 SET
     status = 'cancelled', ended_at = ended.at, reason = ended.reason, lease_until = NULL, waits_for = NULL,
     wake_at = NULL
-FROM unnest(%(runs)s, %(steps)s, %(generations)s, %(ats)s, %(reasons)s)
-    AS ended (run_id, step, generation, at, reason)
+FROM (
+    SELECT
+        unnest(%(runs)s) AS run_id,
+        unnest(%(steps)s) AS step,
+        unnest(%(generations)s) AS generation,
+        unnest(%(ats)s) AS at,
+        unnest(%(reasons)s) AS reason
+) AS ended
 WHERE t.run_id = ended.run_id
     AND t.step = ended.step
     AND t.generation = ended.generation

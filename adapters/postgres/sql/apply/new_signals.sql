@@ -1,7 +1,6 @@
 INSERT INTO fairlead.signals (run_id, step, key, request_digest, sent_at, consumed_at, payload, facts)
-SELECT *
-FROM unnest(
-    %(signal_runs)s, %(signal_steps)s, %(signal_keys)s, %(signal_digests)s, %(signal_sent_ats)s,
-    %(signal_consumed_ats)s, %(signal_payloads)s, %(signal_facts)s
-)
+SELECT
+    unnest(%(signal_runs)s), unnest(%(signal_steps)s), unnest(%(signal_keys)s), unnest(%(signal_digests)s),
+    unnest(%(signal_sent_ats)s), unnest(%(signal_consumed_ats)s), unnest(%(signal_payloads)s),
+    unnest(%(signal_facts)s)
 RETURNING 1;

@@ -11,12 +11,20 @@ SET
     ended_at = new.ended_at,
     reason = new.reason,
     error = new.error
-FROM unnest(
-    %(reruns)s, %(rerun_generations)s, %(rerun_statuses)s, %(rerun_next_sequences)s, %(rerun_remaining_steps)s,
-    %(rerun_signals)s, %(rerun_deadline_ats)s, %(rerun_started_ats)s, %(rerun_ended_ats)s, %(rerun_reasons)s, %(rerun_errors)s
-) AS new (
-    id, generation, status, next_sequence, remaining_steps, signals, deadline_at, started_at, ended_at, reason, error
-)
+FROM (
+    SELECT
+        unnest(%(reruns)s) AS id,
+        unnest(%(rerun_generations)s) AS generation,
+        unnest(%(rerun_statuses)s) AS status,
+        unnest(%(rerun_next_sequences)s) AS next_sequence,
+        unnest(%(rerun_remaining_steps)s) AS remaining_steps,
+        unnest(%(rerun_signals)s) AS signals,
+        unnest(%(rerun_deadline_ats)s) AS deadline_at,
+        unnest(%(rerun_started_ats)s) AS started_at,
+        unnest(%(rerun_ended_ats)s) AS ended_at,
+        unnest(%(rerun_reasons)s) AS reason,
+        unnest(%(rerun_errors)s) AS error
+) AS new
 WHERE r.id = new.id
     AND r.generation = new.generation - 1
     AND r.status IN ('completed', 'failed', 'cancelled')

@@ -13,10 +13,20 @@ SET
     output = new.output,
     error = new.error,
     reason = new.reason
-FROM unnest(
-    %(run_ids)s, %(steps)s, %(generations)s, %(elements)s, %(tokens)s, %(statuses)s, %(ready_ats)s, %(ended_ats)s,
-    %(outputs)s, %(errors)s, %(reasons)s
-) AS new (run_id, step, generation, element, token, status, ready_at, ended_at, output, error, reason)
+FROM (
+    SELECT
+        unnest(%(run_ids)s) AS run_id,
+        unnest(%(steps)s) AS step,
+        unnest(%(generations)s) AS generation,
+        unnest(%(elements)s) AS element,
+        unnest(%(tokens)s) AS token,
+        unnest(%(statuses)s) AS status,
+        unnest(%(ready_ats)s) AS ready_at,
+        unnest(%(ended_ats)s) AS ended_at,
+        unnest(%(outputs)s) AS output,
+        unnest(%(errors)s) AS error,
+        unnest(%(reasons)s) AS reason
+) AS new
 WHERE t.run_id = new.run_id
     AND t.step = new.step
     AND t.generation = new.generation

@@ -11,11 +11,18 @@ SET
     ended_at = coalesce(new.ended_at, r.ended_at),
     reason = coalesce(new.reason, r.reason),
     error = coalesce(new.error, r.error)
-FROM unnest(
-    %(runs)s, %(run_statuses)s, %(run_next_sequences)s, %(run_remaining_steps)s, %(run_signals)s,
-    %(run_deadline_ats)s, %(run_started_ats)s, %(run_ended_ats)s, %(run_reasons)s, %(run_errors)s
-) AS new (
-    id, status, next_sequence, remaining_steps, signals, deadline_at, started_at, ended_at, reason, error
-)
+FROM (
+    SELECT
+        unnest(%(runs)s) AS id,
+        unnest(%(run_statuses)s) AS status,
+        unnest(%(run_next_sequences)s) AS next_sequence,
+        unnest(%(run_remaining_steps)s) AS remaining_steps,
+        unnest(%(run_signals)s) AS signals,
+        unnest(%(run_deadline_ats)s) AS deadline_at,
+        unnest(%(run_started_ats)s) AS started_at,
+        unnest(%(run_ended_ats)s) AS ended_at,
+        unnest(%(run_reasons)s) AS reason,
+        unnest(%(run_errors)s) AS error
+) AS new
 WHERE r.id = new.id
 RETURNING 1;

@@ -12,14 +12,23 @@ SET
     ended_at = coalesce(new.ended_at, s.ended_at),
     reason = coalesce(new.reason, s.reason),
     error = coalesce(new.error, s.error)
-FROM unnest(
-    %(step_runs)s, %(step_slugs)s, %(step_generations)s, %(step_statuses)s,
-    %(step_remaining_dependencies)s, %(step_elements)s, %(step_remaining_tasks)s,
-    %(step_failed_tasks)s, %(step_cursors)s, %(step_gaps)s, %(step_facts)s,
-    %(step_started_ats)s, %(step_ended_ats)s, %(step_reasons)s, %(step_errors)s
-) AS new (
-    run_id, slug, generation, status, remaining_dependencies, elements, remaining_tasks, failed_tasks, cursor,
-    gaps, facts, started_at, ended_at, reason, error
-)
+FROM (
+    SELECT
+        unnest(%(step_runs)s) AS run_id,
+        unnest(%(step_slugs)s) AS slug,
+        unnest(%(step_generations)s) AS generation,
+        unnest(%(step_statuses)s) AS status,
+        unnest(%(step_remaining_dependencies)s) AS remaining_dependencies,
+        unnest(%(step_elements)s) AS elements,
+        unnest(%(step_remaining_tasks)s) AS remaining_tasks,
+        unnest(%(step_failed_tasks)s) AS failed_tasks,
+        unnest(%(step_cursors)s) AS cursor,
+        unnest(%(step_gaps)s) AS gaps,
+        unnest(%(step_facts)s) AS facts,
+        unnest(%(step_started_ats)s) AS started_at,
+        unnest(%(step_ended_ats)s) AS ended_at,
+        unnest(%(step_reasons)s) AS reason,
+        unnest(%(step_errors)s) AS error
+) AS new
 WHERE s.run_id = new.run_id AND s.slug = new.slug AND s.generation = new.generation
 RETURNING 1;

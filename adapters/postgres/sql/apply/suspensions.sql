@@ -13,10 +13,18 @@ SET
     lease_until = NULL,
     error = NULL,
     reason = NULL
-FROM unnest(
-    %(suspended_runs)s, %(suspended_steps)s, %(suspended_generations)s, %(suspended_elements)s, %(suspended_tokens)s,
-    %(suspended_wake_ats)s, %(suspended_give_up_ats)s, %(suspended_checks)s, %(suspended_states)s
-) AS new (run_id, step, generation, element, token, wake_at, give_up_at, checks, state)
+FROM (
+    SELECT
+        unnest(%(suspended_runs)s) AS run_id,
+        unnest(%(suspended_steps)s) AS step,
+        unnest(%(suspended_generations)s) AS generation,
+        unnest(%(suspended_elements)s) AS element,
+        unnest(%(suspended_tokens)s) AS token,
+        unnest(%(suspended_wake_ats)s) AS wake_at,
+        unnest(%(suspended_give_up_ats)s) AS give_up_at,
+        unnest(%(suspended_checks)s) AS checks,
+        unnest(%(suspended_states)s) AS state
+) AS new
 WHERE t.run_id = new.run_id
     AND t.step = new.step
     AND t.generation = new.generation

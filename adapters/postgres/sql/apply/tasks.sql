@@ -15,14 +15,23 @@ SET
     reason = new.reason,
     lease_until = CASE WHEN new.status = 'running' THEN t.lease_until END,
     worker = CASE WHEN new.status <> 'queued' OR new.settled_token = new.token THEN t.worker END
-FROM unnest(
-    %(task_runs)s, %(task_steps)s, %(task_generations)s, %(task_elements)s, %(task_tokens)s, %(task_statuses)s,
-    %(task_settled_tokens)s, %(task_attempts)s, %(task_losses)s, %(task_ready_ats)s, %(task_ended_ats)s,
-    %(task_outputs)s, %(task_errors)s, %(task_reasons)s
-) AS new (
-    run_id, step, generation, element, token, status, settled_token, attempts, losses, ready_at, ended_at,
-    output, error, reason
-)
+FROM (
+    SELECT
+        unnest(%(task_runs)s) AS run_id,
+        unnest(%(task_steps)s) AS step,
+        unnest(%(task_generations)s) AS generation,
+        unnest(%(task_elements)s) AS element,
+        unnest(%(task_tokens)s) AS token,
+        unnest(%(task_statuses)s) AS status,
+        unnest(%(task_settled_tokens)s) AS settled_token,
+        unnest(%(task_attempts)s) AS attempts,
+        unnest(%(task_losses)s) AS losses,
+        unnest(%(task_ready_ats)s) AS ready_at,
+        unnest(%(task_ended_ats)s) AS ended_at,
+        unnest(%(task_outputs)s) AS output,
+        unnest(%(task_errors)s) AS error,
+        unnest(%(task_reasons)s) AS reason
+) AS new
 WHERE t.run_id = new.run_id
     AND t.step = new.step
     AND t.generation = new.generation
