@@ -1,8 +1,9 @@
 """Group commit: recording outcomes in batches, one transaction at a time.
 
 Whatever has ended while one transaction was under way goes into the next one together, so a busy host settles many
-tasks per commit and an idle one settles each at once. Nothing is dropped: an outcome stays until the store has said
-what became of it, however often it takes.
+tasks per commit and an idle one settles each at once. Where many wait nevertheless, a second batch is settled beside
+the first, of other runs: the host decides on the one while the store writes the other. Nothing is dropped: an outcome
+stays until the store has said what became of it, however often it takes.
 
 A run that somebody else's transaction holds for long is set apart: its outcomes are settled by a task of their own,
 which waits for the run, while those of all other runs go on. It waits in the store for moments only, so that its turn
@@ -34,6 +35,10 @@ logger = logging.getLogger(__name__)
 
 SETTLE_BYTES_MAX = 32 * 2**20
 """Outputs, states and errors in one batch, in bytes: far below what a statement carries, however large each may be."""
+
+BESIDE_FROM = 100
+"""Outcomes that wait before a second batch is settled beside the first: fewer cost more in a batch of their own than
+that gains."""
 
 MISSES_MAX = 3
 """How often an outcome waits for the next batch because its run was locked; then its run is set apart."""
@@ -117,6 +122,10 @@ class Settler:
         self._backoff = backoff
         self._random = backoff.random
         self._waiting: deque[_Waiting] = deque()
+        self._under_way: set[str] = set()
+        """The runs of batches that are being settled, but for those set apart."""
+        self._behind: list[_Waiting] = []
+        """Outcomes of these runs, which would only find them locked."""
         self._apart: dict[str, tuple[deque[_Waiting], asyncio.Task[None]]] = {}
         """The outcomes of each run that is set apart, and the task that settles them."""
         self._apart_turns = asyncio.Semaphore(APART_AT_A_TIME)
@@ -125,6 +134,8 @@ class Settler:
         self.unsettled_apart = 0
         """How many of them belong to runs that are set apart."""
         self._arrived = asyncio.Event()
+        self._many = asyncio.Event()
+        """Whether a second batch may be worth while, or there will be none any more."""
         self._closing = False
         self.when_settled: Callable[[], None] = lambda: None
         """Called after each batch."""
@@ -160,7 +171,8 @@ class Settler:
             while True:
                 if self._waiting:
                     await self._settle_next()
-                elif self._closing and not self._apart:
+                elif self.closed and not self._apart:
+                    self._many.set()
                     return
                 else:
                     self._arrived.clear()
@@ -169,6 +181,15 @@ class Settler:
             if ends_task(error):
                 await self._leave_apart()
             raise
+
+    async def run_beside(self) -> None:
+        """Settle a second batch beside that of `run` whenever many outcomes wait, until closed."""
+        while not self.closed:
+            if len(self._waiting) >= BESIDE_FROM:
+                await self._settle_next()
+            else:
+                self._many.clear()
+                await self._many.wait()
 
     async def _leave_apart(self) -> None:
         tasks = [task for _, task in self._apart.values()]
@@ -185,7 +206,17 @@ class Settler:
         if first.misses and all(item.misses for item in self._waiting):
             # recovers 24: nothing waits but outcomes of locked runs
             await asyncio.sleep(MISS_PAUSE_S * first.misses)
-        await self._settle(_taken(self._waiting), wait=False)
+        batch = _taken(self._waiting)
+        if not batch:  # taken meanwhile by the other of `run` and `run_beside`
+            return
+        runs = {item.outcome.key.run_id for item in batch}
+        self._under_way |= runs
+        try:
+            await self._settle(batch, wait=False)
+        finally:
+            self._under_way -= runs
+            behind, self._behind = self._behind, []
+            self._put_back(behind)
 
     # Runs that are locked
 
@@ -226,15 +257,19 @@ class Settler:
     def _put_back(self, items: Iterable[_Waiting]) -> None:
         """Let outcomes wait where those of their runs do."""
         for item in items:
-            place = self._apart.get(item.outcome.key.run_id)
-            if place is None:
+            run_id = item.outcome.key.run_id
+            if (place := self._apart.get(run_id)) is not None:
+                place[0].append(item)
+                if not item.apart:
+                    item.apart = True
+                    self.unsettled_apart += 1
+            elif run_id in self._under_way:
+                self._behind.append(item)
+            else:
                 self._waiting.append(item)
-                continue
-            place[0].append(item)
-            if not item.apart:
-                item.apart = True
-                self.unsettled_apart += 1
         self._arrived.set()
+        if len(self._waiting) >= BESIDE_FROM:
+            self._many.set()
 
     # Batches
 
@@ -360,7 +395,7 @@ def _of_this_process(settlement: Settlement, until: datetime) -> Settlement:
 
 
 def _taken(waiting: deque[_Waiting]) -> list[_Waiting]:
-    """Take the next batch out of a queue: at least one outcome, and no more than a statement should carry."""
+    """Take the next batch out of a queue: at least one outcome if any waits, no more than a statement carries."""
     taken: list[_Waiting] = []
     size_bytes = 0
     while waiting and len(taken) < SETTLE_BATCH_MAX:

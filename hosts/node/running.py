@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
@@ -45,7 +45,7 @@ class Running:
         self._closing = False
         self._ticks = Ticks(worker, sweep_after=timedelta(seconds=sweep_s))
         self._receiver = Receiver(worker)
-        self._settling: asyncio.Task[None] | None = None
+        self._settling: list[asyncio.Task[None]] = []
         self._claims: list[asyncio.Task[None]] = []
         self._watching: asyncio.Task[None] | None = None
         self._flushing: dict[str, asyncio.Task[None]] = {}
@@ -84,13 +84,17 @@ class Running:
     def start(self) -> None:
         """Begin."""
         self._beside.start()
-        settler, backoff = self._worker.settler, Backoff(self._worker.random)
-        settling = kept_up(settler.run, lambda: settler.closed or self._closing, backoff)
-        self._settling = asyncio.create_task(settling, name="fairlead-Settler")
+        settler = self._worker.settler
+        self._settling = [self._settling_by(settler.run), self._settling_by(settler.run_beside)]
         self._claims = [self._going(loop) for loop in self._claiming]
         self._watching = self._going(self._watch)
         self._caring = self._going(self._care)
         self._flushing = {name: self._going(flush) for name, flush in self._flushes.items()}
+
+    def _settling_by(self, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        settler, backoff = self._worker.settler, Backoff(self._worker.random)
+        settling = kept_up(run, lambda: settler.closed or self._closing, backoff)
+        return asyncio.create_task(settling, name="fairlead-Settler")
 
     def _going(self, loop: Loop) -> asyncio.Task[None]:
         async def steps() -> None:
@@ -132,8 +136,8 @@ class Running:
         if exiting:
             worker.release_the_rest()
         worker.end_settling()
-        if self._settling is not None:
-            await asyncio.wait([self._settling], timeout=SETTLE_S)
+        if self._settling:
+            await asyncio.wait(self._settling, timeout=SETTLE_S)
         for lease, execution in worker.held.items():  # recovers 18: tasks are left to their leases
             what = "its outcome is not recorded" if execution.ended else "its handler still runs"
             logger.error("task %s: %s; its lease will run out", lease.key, what)
@@ -161,8 +165,13 @@ class Running:
         for loop in (*self._claiming, self._watch, self._care, *self._flushes.values()):
             loop.occasion.stop()
         self._closing = True
-        others = (self._watching, self._caring, self._settling)
-        ending = [*self._claims, *self._flushing.values(), *(task for task in others if task is not None)]
+        others = (self._watching, self._caring)
+        ending = [
+            *self._claims,
+            *self._settling,
+            *self._flushing.values(),
+            *(each for each in others if each is not None),
+        ]
         await asyncio.wait(ending, timeout=SETTLE_S)
         for task in ending:
             task.cancel()

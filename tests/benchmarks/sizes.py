@@ -31,7 +31,7 @@ class Sizes:
     memory_runs: int = _number(20_000, "runs of the in-memory workload")
     flow_tests: int = _number(300, "tests of a flow that are played with the test kit")
     imports: int = _number(11, "fresh processes that import Fairlead")
-    slots: int = _number(400, "slots of each worker")
+    slots: int = _number(800, "slots of each worker")
     prepare: bool = True
     """Whether statements are prepared on the server, as is right where no old pooler stands before it."""
 

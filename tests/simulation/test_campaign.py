@@ -10,6 +10,8 @@ from collections import Counter
 import pytest
 from attrs import evolve
 
+from fairlead.hosts import settling
+from fairlead.hosts.settling import Settler
 from fairlead.hosts.simulation.faults import Faults
 from tests.simulation.campaign.corpus import CORPUS
 from tests.simulation.campaign.seed import play_seed
@@ -19,6 +21,12 @@ BESIDE_SEEDS = 90
 
 SEEDS_ALIKE = (*range(30), 95777)
 """Seeds that are played in two processes; in the last one sinks and blobs have told of an order and of addresses."""
+
+BUSY_SEEDS = 200
+"""Seeds that are played with hosts that settle two batches at a time."""
+
+BUSY_CHUNKS = 5
+"""As `CHUNKS`, of these."""
 
 CHUNKS = 40
 """Tests that share the seeds, so that they spread over processes."""
@@ -43,6 +51,24 @@ def test_seeds(chunk: int, campaign_seeds: range) -> None:
         struck += sum(result.struck.values())
     assert executions > 0
     assert struck > 0
+
+
+@pytest.mark.parametrize("chunk", range(BUSY_CHUNKS))
+def test_seeds_of_busy_hosts(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their hosts have few slots, and are to settle two batches at a time nevertheless."""
+    beside = 0
+    settle_next = Settler._settle_next
+
+    async def counted(settler: Settler) -> None:
+        nonlocal beside
+        beside += bool(settler._under_way)
+        await settle_next(settler)
+
+    monkeypatch.setattr(settling, "BESIDE_FROM", 1)
+    monkeypatch.setattr(Settler, "_settle_next", counted)
+    for seed in range(chunk, BUSY_SEEDS, BUSY_CHUNKS):
+        assert play_seed(seed).problems == (), seed
+    assert beside
 
 
 @pytest.mark.fault(11, 49, 50, 61, 70)

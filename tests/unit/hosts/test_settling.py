@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from fairlead.adapters.memory import ManualClock
 from fairlead.hosts.backoff import Backoff
-from fairlead.hosts.settling import APART_PATIENCE_S, MISSES_MAX, SETTLE_BYTES_MAX, Settler
+from fairlead.hosts.settling import APART_PATIENCE_S, BESIDE_FROM, MISSES_MAX, SETTLE_BYTES_MAX, Settler
 from fairlead.hosts.slots import Slots
 from fairlead.kernel import CorruptionError, Kernel
 from fairlead.kernel.commands import (
@@ -146,6 +146,78 @@ async def test_what_ends_during_a_transaction_goes_into_the_next_together(script
     await running
 
     assert script.batches == [[0], [1, 2, 3, 4, 5]]
+
+
+class Held:
+    """A settler of which both loops run, and a store that answers only when it is let."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.answering = asyncio.Event()
+        script.dispatch = self._dispatch  # type: ignore[method-assign]
+        self.loops = [asyncio.create_task(run()) for run in (script.settler.run, script.settler.run_beside)]
+
+    async def _dispatch(self, command: SettleTasks) -> Settlement:
+        self.script.commands.append(command)
+        await self.answering.wait()
+        return _all(Verdict.SETTLED)(command)
+
+    async def dispatched(self) -> list[list[int]]:
+        """The batches that are under way once nothing more is done."""
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return self.script.batches
+
+    async def finish(self) -> None:
+        """Let the store answer, and both loops end."""
+        self.script.settler.close()
+        self.answering.set()
+        async with asyncio.timeout(10):
+            await asyncio.gather(*self.loops)
+
+
+async def test_where_many_outcomes_wait_a_second_batch_is_settled_beside_the_first(script: Script) -> None:
+    """One fewer waits for the first; and both loops end once everything is settled."""
+    held = Held(script)
+    script.add(_outcome(0, "first"))
+    await held.dispatched()
+    script.add(*(_outcome(element, str(element)) for element in range(1, BESIDE_FROM)))
+    assert await held.dispatched() == [[0]]
+    script.add(_outcome(BESIDE_FROM, "last"))
+    assert await held.dispatched() == [[0], [*range(1, BESIDE_FROM + 1)]]
+    script.add(*(_outcome(element, str(element)) for element in range(BESIDE_FROM + 1, 2 * BESIDE_FROM + 2)))
+    assert len(await held.dispatched()) == 2
+    await held.finish()
+
+    assert sorted(script.verdicts) == [(element, Verdict.SETTLED) for element in range(2 * BESIDE_FROM + 2)]
+
+
+async def test_outcomes_of_a_run_whose_batch_is_under_way_wait_for_that(script: Script) -> None:
+    """They would only find their run locked, however many there are; those of other runs do not wait for them."""
+    held = Held(script)
+    script.add(_outcome(0, "map"))
+    await held.dispatched()
+    script.add(*(_outcome(element, "map") for element in range(1, BESIDE_FROM + 1)))
+    assert await held.dispatched() == [[0]]
+    script.add(*(_outcome(element, str(element)) for element in range(1000, 1000 + BESIDE_FROM)))
+    assert await held.dispatched() == [[0], [*range(1000, 1000 + BESIDE_FROM)]]
+    await held.finish()
+
+    assert script.batches[2:] == [[*range(1, BESIDE_FROM + 1)]]
+    assert len(script.verdicts) == 2 * BESIDE_FROM + 1
+
+
+@pytest.mark.fault(24)
+async def test_a_run_that_is_locked_is_set_apart_by_whichever_loop_finds_it(script: Script) -> None:
+    """Two loops try what is deferred; nothing is settled twice, or lost between them."""
+    script.answers = [_all(Verdict.DEFERRED)] * 2 * MISSES_MAX
+    script.add(*(_outcome(element, f"run {element % 2}") for element in range(4 * BESIDE_FROM)))
+    beside = asyncio.create_task(script.settler.run_beside())
+    await script.finish()
+    async with asyncio.timeout(10):
+        await beside
+
+    assert sorted(script.verdicts) == [(element, Verdict.SETTLED) for element in range(4 * BESIDE_FROM)]
 
 
 async def test_a_batch_is_bounded(script: Script) -> None:
