@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -57,9 +58,10 @@ def test_seeds(chunk: int, campaign_seeds: range) -> None:
 def test_seeds_of_busy_hosts(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their hosts have few slots, and are to settle two batches at a time nevertheless."""
     beside = 0
-    settle_next = Settler._settle_next
+    settlers: Any = Settler
+    settle_next = settlers._settle_next
 
-    async def counted(settler: Settler) -> None:
+    async def counted(settler: Any) -> None:
         nonlocal beside
         beside += bool(settler._under_way)
         await settle_next(settler)
