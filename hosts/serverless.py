@@ -336,6 +336,7 @@ class _Call:
     def begin(self) -> None:
         """Beat, settle and watch the time from now on; where there is no thread to be had, none of it."""
         self._beside.start()
+        # One batch at a time: a call has few tasks, and deciding on a second one would slow its handlers.
         self._settling = asyncio.create_task(self.worker.settler.run())
         if self._time.bounded:
             self._watch_time()

@@ -1,8 +1,8 @@
-"""Group commit: recording outcomes in batches, one transaction at a time.
+"""Group commit: recording outcomes in batches, one transaction at a time, or two where many wait.
 
 Whatever has ended while one transaction was under way goes into the next one together, so a busy host settles many
-tasks per commit and an idle one settles each at once. Where many wait nevertheless, a second batch is settled beside
-the first, of other runs: the host decides on the one while the store writes the other. Nothing is dropped: an outcome
+tasks per commit and an idle one settles each at once. Where many wait nevertheless, a second batch, of other
+runs, is settled meanwhile: the host decides on the one while the store writes the other. Nothing is dropped: an outcome
 stays until the store has said what became of it, however often it takes.
 
 A run that somebody else's transaction holds for long is set apart: its outcomes are settled by a task of their own,
@@ -36,9 +36,9 @@ logger = logging.getLogger(__name__)
 SETTLE_BYTES_MAX = 32 * 2**20
 """Outputs, states and errors in one batch, in bytes: far below what a statement carries, however large each may be."""
 
-BESIDE_FROM = 100
-"""Outcomes that wait before a second batch is settled beside the first: fewer cost more in a batch of their own than
-that gains."""
+SECOND_FROM = 100
+"""Outcomes that wait before a second batch is settled meanwhile, or as many as there are slots, if these are fewer.
+Below, its round trips cost more than deciding meanwhile gains; measured with runs of five steps."""
 
 MISSES_MAX = 3
 """How often an outcome waits for the next batch because its run was locked; then its run is set apart."""
@@ -113,7 +113,7 @@ class _Waiting:
 
 
 class Settler:
-    """Settles outcomes for one host. Belongs to one event loop."""
+    """Settles outcomes for one host. Belongs to one event loop. `run` is enough; `run_second` may run too."""
 
     def __init__(self, kernel: Kernel, host: SettlingHost, slots: Slots, backoff: Backoff) -> None:
         self._kernel = kernel
@@ -123,9 +123,9 @@ class Settler:
         self._random = backoff.random
         self._waiting: deque[_Waiting] = deque()
         self._under_way: set[str] = set()
-        """The runs of batches that are being settled, but for those set apart."""
+        """The runs of the one or two batches that are being settled, but for those set apart."""
         self._behind: list[_Waiting] = []
-        """Outcomes of these runs, which would only find them locked."""
+        """Outcomes of these runs: they would find them locked, so they wait for the end of the batch."""
         self._apart: dict[str, tuple[deque[_Waiting], asyncio.Task[None]]] = {}
         """The outcomes of each run that is set apart, and the task that settles them."""
         self._apart_turns = asyncio.Semaphore(APART_AT_A_TIME)
@@ -135,7 +135,8 @@ class Settler:
         """How many of them belong to runs that are set apart."""
         self._arrived = asyncio.Event()
         self._many = asyncio.Event()
-        """Whether a second batch may be worth while, or there will be none any more."""
+        """Set when enough wait for a second batch, or when nothing will any more."""
+        self._second_from = min(SECOND_FROM, slots.total)
         self._closing = False
         self.when_settled: Callable[[], None] = lambda: None
         """Called after each batch."""
@@ -158,7 +159,7 @@ class Settler:
     def close(self) -> None:
         """Let `run` return once everything is settled."""
         self._closing = True
-        self._arrived.set()
+        self._put_back(())
 
     @property
     def closed(self) -> bool:
@@ -172,7 +173,6 @@ class Settler:
                 if self._waiting:
                     await self._settle_next()
                 elif self.closed and not self._apart:
-                    self._many.set()
                     return
                 else:
                     self._arrived.clear()
@@ -182,10 +182,10 @@ class Settler:
                 await self._leave_apart()
             raise
 
-    async def run_beside(self) -> None:
+    async def run_second(self) -> None:
         """Settle a second batch beside that of `run` whenever many outcomes wait, until closed."""
         while not self.closed:
-            if len(self._waiting) >= BESIDE_FROM:
+            if len(self._waiting) >= self._second_from:
                 await self._settle_next()
             else:
                 self._many.clear()
@@ -207,10 +207,11 @@ class Settler:
             # recovers 24: nothing waits but outcomes of locked runs
             await asyncio.sleep(MISS_PAUSE_S * first.misses)
         batch = _taken(self._waiting)
-        if not batch:  # taken meanwhile by the other of `run` and `run_beside`
+        if not batch:  # the other of `run` and `run_second` has taken it meanwhile
             return
         runs = {item.outcome.key.run_id for item in batch}
         self._under_way |= runs
+        self._sort_again()
         try:
             await self._settle(batch, wait=False)
         finally:
@@ -222,11 +223,10 @@ class Settler:
 
     def _set_apart(self, run_id: str) -> None:
         """Let a task of their own settle the outcomes of one run, those to come included, until none is left."""
-        waiting, self._waiting = self._waiting, deque()
         task = asyncio.get_running_loop().create_task(self._settle_apart(run_id), name=f"fairlead-Settler-{run_id}")
         self._apart[run_id] = deque(), task
         task.add_done_callback(lambda _: self._end_apart(run_id))
-        self._put_back(waiting)
+        self._sort_again()
 
     async def _settle_apart(self, run_id: str) -> None:
         items, _ = self._apart[run_id]
@@ -252,10 +252,14 @@ class Settler:
             item.misses, item.apart = 0, False
             self.unsettled_apart -= 1
         self._put_back(items)
-        self._arrived.set()
+
+    def _sort_again(self) -> None:
+        """Let what waits wait where its run does by now."""
+        waiting, self._waiting = self._waiting, deque()
+        self._put_back(waiting)
 
     def _put_back(self, items: Iterable[_Waiting]) -> None:
-        """Let outcomes wait where those of their runs do."""
+        """Let outcomes wait where those of their runs do, and both loops look again."""
         for item in items:
             run_id = item.outcome.key.run_id
             if (place := self._apart.get(run_id)) is not None:
@@ -268,7 +272,7 @@ class Settler:
             else:
                 self._waiting.append(item)
         self._arrived.set()
-        if len(self._waiting) >= BESIDE_FROM:
+        if len(self._waiting) >= self._second_from or self.closed:
             self._many.set()
 
     # Batches

@@ -14,7 +14,8 @@ How the roles fit together
 - A **slot** is free, taken by a claim under way, filled by a handler, or kept for what its outcome makes ready. It is
   refilled as soon as it is free: a slow handler costs its own slot and no other.
 - **Claims** go where work may wait (`claiming`), in batches as large as there are free slots.
-- **Settling** is group commit (`settling`): one transaction at a time, and it takes whatever has ended meanwhile.
+- **Settling** is group commit (`settling`): one transaction takes whatever has ended during the one before;
+  where many outcomes wait, a second one, of other runs, goes beside it.
 - **Waking.** With a transport that delivers, messages name what to claim. Otherwise a hint says where something may
   wait, which leads to a claim there at once, and a single probe statement asks the store whether any tick would find
   something: soon after activity, then at pauses that double up to `poll_interval`. An idle host asks nothing else.

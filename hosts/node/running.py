@@ -85,16 +85,16 @@ class Running:
         """Begin."""
         self._beside.start()
         settler = self._worker.settler
-        self._settling = [self._settling_by(settler.run), self._settling_by(settler.run_beside)]
+        self._settling = [self._keep_settling(settler.run), self._keep_settling(settler.run_second)]
         self._claims = [self._going(loop) for loop in self._claiming]
         self._watching = self._going(self._watch)
         self._caring = self._going(self._care)
         self._flushing = {name: self._going(flush) for name, flush in self._flushes.items()}
 
-    def _settling_by(self, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+    def _keep_settling(self, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         settler, backoff = self._worker.settler, Backoff(self._worker.random)
         settling = kept_up(run, lambda: settler.closed or self._closing, backoff)
-        return asyncio.create_task(settling, name="fairlead-Settler")
+        return asyncio.create_task(settling, name=f"fairlead-{run.__qualname__}")
 
     def _going(self, loop: Loop) -> asyncio.Task[None]:
         async def steps() -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -23,9 +24,9 @@ from .watching import wait_until
 from .worker import run
 
 PENDING = b"SELECT FROM fairlead.runs WHERE pending LIMIT 1"
-UNFINISHED = b"SELECT id::text FROM fairlead.runs WHERE id = ANY (%s::uuid[]) AND status IN ('pending', 'running')"
-UNFINISHED_ASKED = 100
-"""Runs that are asked for at a time."""
+UNFINISHED = b"SELECT FROM fairlead.runs WHERE id = ANY (%s::uuid[]) AND status IN ('pending', 'running') LIMIT 1"
+UNFINISHED_ASKED = 500
+"""Runs that are asked for at a time, which takes about a millisecond where all of them have ended."""
 
 
 @frozen
@@ -176,12 +177,11 @@ def drain(server: Server, sizes: Sizes, work: Work) -> Figure:
 def _until_drained(probe: psycopg.Connection[Any], run_ids: Sequence[str]) -> None:
     """Return when every run is terminal. Both questions are answered by an index."""
     probe.execute("SET enable_seqscan = off")
-    wait_until(lambda: probe.execute(PENDING).fetchone() is None, of="fairlead")
+    wait_until(lambda: probe.execute(PENDING).fetchone() is None, subject="fairlead")
     for first in range(0, len(run_ids), UNFINISHED_ASKED):
-        left = list(run_ids[first : first + UNFINISHED_ASKED])
+        asked = list(run_ids[first : first + UNFINISHED_ASKED])
+        wait_until(partial(_ended, probe, asked), subject="fairlead")
 
-        def ended(left: list[str] = left) -> bool:
-            left[:] = [run_id for (run_id,) in probe.execute(UNFINISHED, (left,))]
-            return not left
 
-        wait_until(ended, of="fairlead")
+def _ended(probe: psycopg.Connection[Any], run_ids: list[str]) -> bool:
+    return probe.execute(UNFINISHED, (run_ids,)).fetchone() is None

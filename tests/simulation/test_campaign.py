@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -11,7 +12,6 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from fairlead.hosts import settling
 from fairlead.hosts.settling import Settler
 from fairlead.hosts.simulation.faults import Faults
 from tests.simulation.campaign.corpus import CORPUS
@@ -22,12 +22,6 @@ BESIDE_SEEDS = 90
 
 SEEDS_ALIKE = (*range(30), 95777)
 """Seeds that are played in two processes; in the last one sinks and blobs have told of an order and of addresses."""
-
-BUSY_SEEDS = 200
-"""Seeds that are played with hosts that settle two batches at a time."""
-
-BUSY_CHUNKS = 5
-"""As `CHUNKS`, of these."""
 
 CHUNKS = 40
 """Tests that share the seeds, so that they spread over processes."""
@@ -54,35 +48,26 @@ def test_seeds(chunk: int, campaign_seeds: range) -> None:
     assert struck > 0
 
 
-@pytest.mark.parametrize("chunk", range(BUSY_CHUNKS))
-def test_seeds_of_busy_hosts(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their hosts have few slots, and are to settle two batches at a time nevertheless."""
-    beside = 0
-    settlers: Any = Settler
-    settle_next = settlers._settle_next
-
-    async def counted(settler: Any) -> None:
-        nonlocal beside
-        beside += bool(settler._under_way)
-        await settle_next(settler)
-
-    monkeypatch.setattr(settling, "BESIDE_FROM", 1)
-    monkeypatch.setattr(Settler, "_settle_next", counted)
-    for seed in range(chunk, BUSY_SEEDS, BUSY_CHUNKS):
-        assert play_seed(seed).problems == (), seed
-    assert beside
-
-
 @pytest.mark.fault(11, 49, 50, 61, 70)
-def test_what_goes_on_beside_clients_has_effects() -> None:
-    """Runs are removed, events are lost and replayed, the clock starts runs: in some of these worlds."""
+def test_what_goes_on_beside_clients_has_effects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In some worlds runs are removed, events lost and replayed, runs started by the clock, two batches settled at a
+    time."""
     effects = Counter[str]()
+    settlers: Any = Settler
+    settle = settlers._settle
+
+    async def counted(settler: Any, batch: Any, *, wait: bool) -> None:
+        task = asyncio.current_task()
+        effects["second batch"] += task is not None and Settler.run_second.__qualname__ in task.get_name()
+        await settle(settler, batch, wait=wait)
+
+    monkeypatch.setattr(Settler, "_settle", counted)
     for seed in range(BESIDE_SEEDS):
         result = play_seed(seed)
 
         assert result.problems == (), f"python -m tests.simulation.campaign --seed {seed}"
         effects.update(result.beside)
-    assert {what for what, count in effects.items() if count} == {"removal", "letters", "ticking"}
+    assert {what for what, count in effects.items() if count} == {"removal", "letters", "ticking", "second batch"}
 
 
 def test_one_seed_has_one_course() -> None:

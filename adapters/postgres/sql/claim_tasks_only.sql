@@ -5,13 +5,7 @@ WITH ranked AS MATERIALIZED (
         sum(found.losses_now) OVER (
             ORDER BY found.priority DESC, found.ready_at, found.run_id, found.step, found.generation, found.element
         ) AS losses_before
-    FROM (
-        SELECT
-            unnest(%(run_ids)s) AS run_id,
-            unnest(%(steps)s) AS step,
-            unnest(%(generations)s) AS generation,
-            unnest(%(elements)s) AS element
-    ) AS wanted
+    FROM unnest(%(run_ids)s, %(steps)s, %(generations)s, %(elements)s) AS wanted (run_id, step, generation, element)
     CROSS JOIN LATERAL (
         SELECT
             t.priority, t.ready_at, t.run_id, t.step, t.generation, t.element, t.lost,

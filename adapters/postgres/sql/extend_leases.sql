@@ -2,15 +2,8 @@
 -- answered, one that was cancelled under its token is cancelled, one that was read with another token or status, or
 -- that is gone, is lost.
 WITH held AS (
-    SELECT * FROM (
-        SELECT
-            unnest(%(run_ids)s) AS run_id,
-            unnest(%(steps)s) AS step,
-            unnest(%(generations)s) AS generation,
-            unnest(%(elements)s) AS element,
-            unnest(%(tokens)s) AS token,
-            generate_subscripts(%(run_ids)s, 1) AS place
-    ) AS held
+    SELECT * FROM unnest(%(run_ids)s, %(steps)s, %(generations)s, %(elements)s, %(tokens)s)
+        WITH ORDINALITY AS held (run_id, step, generation, element, token, place)
 ), locked AS MATERIALIZED (
     SELECT
         held.place, mine.ctid AS row_place, mine.running AND mine.token = held.token AS leased,

@@ -1,6 +1,6 @@
 -- The runs that stand where a batch could not insert: under its ids, or under its keys.
 SELECT found.id::text, found.flow, found.key, found.request_digest
-FROM (SELECT unnest(%(ids)s) AS id, unnest(%(flows)s) AS flow, unnest(%(keys)s) AS key) AS wanted
+FROM unnest(%(ids)s, %(flows)s, %(keys)s) AS wanted (id, flow, key)
 CROSS JOIN LATERAL (
     SELECT r.id, r.flow, r.key, r.request_digest
     FROM fairlead.runs AS r

@@ -5,29 +5,15 @@
 WITH given AS (
     SELECT given.*
     FROM set_config('lock_timeout', %(lock_wait)s, true)
-    CROSS JOIN (
-        SELECT
-            unnest(%(ids)s) AS id,
-            unnest(%(flow_ids)s) AS flow_id,
-            unnest(%(flows)s) AS flow,
-            unnest(%(versions)s) AS version,
-            unnest(%(fingerprints)s) AS fingerprint,
-            unnest(%(keys)s) AS key,
-            unnest(%(request_digests)s) AS request_digest,
-            unnest(%(priorities)s) AS priority,
-            unnest(%(next_sequences)s) AS next_sequence,
-            unnest(%(created_ats)s) AS created_at,
-            unnest(%(inputs)s) AS input,
-            unnest(%(configs)s) AS config,
-            unnest(%(facts)s) AS facts,
-            unnest(%(first_sequences)s) AS first_sequence,
-            unnest(%(counts)s) AS count,
-            unnest(%(generations)s) AS generation,
-            unnest(%(shards)s) AS shard,
-            unnest(%(ats)s) AS at,
-            unnest(%(events)s) AS events,
-            generate_subscripts(%(ids)s, 1) AS place
-    ) AS given
+    CROSS JOIN unnest(
+        %(ids)s, %(flow_ids)s, %(flows)s, %(versions)s, %(fingerprints)s, %(keys)s, %(request_digests)s,
+        %(priorities)s, %(next_sequences)s, %(created_ats)s, %(inputs)s, %(configs)s, %(facts)s,
+        %(first_sequences)s, %(counts)s, %(generations)s, %(shards)s, %(ats)s, %(events)s
+    ) WITH ORDINALITY AS given (
+        id, flow_id, flow, version, fingerprint, key, request_digest,
+        priority, next_sequence, created_at, input, config, facts,
+        first_sequence, count, generation, shard, at, events, place
+    )
 ), inserted AS (
     INSERT INTO fairlead.runs (
         id, flow_id, flow, version, fingerprint, key, request_digest,

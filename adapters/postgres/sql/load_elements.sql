@@ -13,16 +13,9 @@ SELECT
         ORDER BY t.element
         LIMIT wanted.most
     )
-FROM (
-    SELECT
-        unnest(%(run_ids)s) AS run_id,
-        unnest(%(steps)s) AS step,
-        unnest(%(generations)s) AS generation,
-        unnest(%(sources)s) AS source,
-        unnest(%(source_generations)s) AS source_generation,
-        unnest(%(limits)s) AS most,
-        generate_subscripts(%(run_ids)s, 1) AS place
-) AS wanted
+FROM unnest(
+    %(run_ids)s, %(steps)s, %(generations)s, %(sources)s, %(source_generations)s, %(limits)s
+) WITH ORDINALITY AS wanted (run_id, step, generation, source, source_generation, most, place)
 CROSS JOIN LATERAL (
     SELECT coalesce(max(t.element), -1) AS last
     FROM fairlead.tasks AS t

@@ -33,19 +33,12 @@ SELECT
             ) IS NULL
         LIMIT wanted.most
     )
-FROM (
-    SELECT
-        unnest(%(run_ids)s) AS run_id,
-        unnest(%(steps)s) AS step,
-        unnest(%(generations)s) AS generation,
-        unnest(%(retries_of)s) AS retry_of,
-        unnest(%(elements)s) AS elements,
-        unnest(%(sources)s) AS source,
-        unnest(%(source_generations)s) AS source_generation,
-        unnest(%(source_retries_of)s) AS source_retry_of,
-        unnest(%(limits)s) AS most,
-        generate_subscripts(%(run_ids)s, 1) AS place
-) AS wanted
+FROM unnest(
+    %(run_ids)s, %(steps)s, %(generations)s, %(retries_of)s, %(elements)s, %(sources)s, %(source_generations)s,
+    %(source_retries_of)s, %(limits)s
+) WITH ORDINALITY AS wanted (
+    run_id, step, generation, retry_of, elements, source, source_generation, source_retry_of, most, place
+)
 CROSS JOIN LATERAL (
     SELECT
         coalesce(

@@ -3,12 +3,7 @@ SELECT
     wanted.place, found.generation, found.status, found.remaining_dependencies, found.elements,
     found.remaining_tasks, found.failed_tasks, found.cursor, found.facts, found.gaps,
     found.retry_of, found.kept
-FROM (
-    SELECT
-        unnest(%(run_ids)s) AS run_id,
-        unnest(%(slugs)s) AS slug,
-        generate_subscripts(%(run_ids)s, 1) AS place
-) AS wanted
+FROM unnest(%(run_ids)s, %(slugs)s) WITH ORDINALITY AS wanted (run_id, slug, place)
 CROSS JOIN LATERAL (
     SELECT s.*
     FROM fairlead.steps AS s

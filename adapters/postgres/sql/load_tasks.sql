@@ -3,14 +3,8 @@ SELECT
     wanted.place, found.flow_id, found.status, found.token, found.settled_token, found.attempts, found.losses,
     found.phase, found.worker, found.lease_until, found.priority, found.waits_for, found.wake_at, found.give_up_at,
     found.checks
-FROM (
-    SELECT
-        unnest(%(run_ids)s) AS run_id,
-        unnest(%(steps)s) AS step,
-        unnest(%(generations)s) AS generation,
-        unnest(%(elements)s) AS element,
-        generate_subscripts(%(run_ids)s, 1) AS place
-) AS wanted
+FROM unnest(%(run_ids)s, %(steps)s, %(generations)s, %(elements)s)
+    WITH ORDINALITY AS wanted (run_id, step, generation, element, place)
 CROSS JOIN LATERAL (
     SELECT t.*
     FROM fairlead.tasks AS t

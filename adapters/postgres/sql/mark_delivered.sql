@@ -13,11 +13,7 @@ WITH leased AS MATERIALIZED (
         delivered = o.delivered | leased.bit,
         held = o.held & ~leased.bit,
         published = ((o.delivered | leased.bit) & required.mask) = required.mask
-    FROM leased, required, (
-        SELECT
-            unnest(%(run_ids)s) AS run_id,
-            unnest(%(first_sequences)s) AS first_sequence
-    ) AS taken
+    FROM leased, required, unnest(%(run_ids)s, %(first_sequences)s) AS taken (run_id, first_sequence)
     WHERE o.run_id = taken.run_id AND o.first_sequence = taken.first_sequence AND NOT o.published
 )
 SELECT EXISTS (SELECT FROM leased);

@@ -1,13 +1,7 @@
 -- One element of a map is one probe of the primary key, however many elements the map has; one of a map that was retried
 -- is a probe for each generation that counts, of which at most one has its output.
 SELECT wanted.place, latest.generation, latest.status, latest.elements, t.element, t.output
-FROM (
-    SELECT
-        unnest(%(run_ids)s) AS run_id,
-        unnest(%(slugs)s) AS slug,
-        unnest(%(elements)s) AS element,
-        generate_subscripts(%(run_ids)s, 1) AS place
-) AS wanted
+FROM unnest(%(run_ids)s, %(slugs)s, %(elements)s) WITH ORDINALITY AS wanted (run_id, slug, element, place)
 CROSS JOIN LATERAL (
     SELECT
         s.generation, s.status, s.elements,

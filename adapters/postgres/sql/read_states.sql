@@ -1,13 +1,7 @@
 -- What checks are given: one probe of the primary key for each task.
 SELECT wanted.place, found.state
-FROM (
-    SELECT
-        unnest(%(run_ids)s) AS run_id,
-        unnest(%(steps)s) AS step,
-        unnest(%(generations)s) AS generation,
-        unnest(%(elements)s) AS element,
-        generate_subscripts(%(run_ids)s, 1) AS place
-) AS wanted
+FROM unnest(%(run_ids)s, %(steps)s, %(generations)s, %(elements)s)
+    WITH ORDINALITY AS wanted (run_id, step, generation, element, place)
 CROSS JOIN LATERAL (
     SELECT t.state
     FROM fairlead.tasks AS t

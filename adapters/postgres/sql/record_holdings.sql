@@ -8,21 +8,15 @@ WITH leased AS MATERIALIZED (
 ), holding AS (
     UPDATE fairlead.outbox AS o
     SET held = o.held | leased.bit
-    FROM leased, (SELECT unnest(%(row_runs)s) AS run_id, unnest(%(row_firsts)s) AS first_sequence) AS fresh
+    FROM leased, unnest(%(row_runs)s, %(row_firsts)s) AS fresh (run_id, first_sequence)
     WHERE o.run_id = fresh.run_id AND o.first_sequence = fresh.first_sequence AND NOT o.published
         AND (o.delivered & leased.bit) = 0
 ), standing AS (
     INSERT INTO fairlead.held_runs (sink, run_id, shard, next_sequence, lost, attempts, not_before, problem)
     SELECT leased.sink, run.id, leased.shard, run.next_sequence, run.lost, run.attempts, run.not_before, run.problem
-    FROM leased, (
-        SELECT
-            unnest(%(runs)s) AS id,
-            unnest(%(next_sequences)s) AS next_sequence,
-            unnest(%(lost)s) AS lost,
-            unnest(%(attempts)s) AS attempts,
-            unnest(%(not_befores)s) AS not_before,
-            unnest(%(problems)s) AS problem
-    ) AS run
+    FROM leased, unnest(
+        %(runs)s, %(next_sequences)s, %(lost)s, %(attempts)s, %(not_befores)s, %(problems)s
+    ) AS run (id, next_sequence, lost, attempts, not_before, problem)
     ON CONFLICT (sink, run_id) DO UPDATE
     SET next_sequence = excluded.next_sequence, lost = excluded.lost, attempts = excluded.attempts,
         not_before = excluded.not_before, problem = excluded.problem
@@ -44,20 +38,10 @@ WITH leased AS MATERIALIZED (
     SELECT
         leased.sink, letter.run_id, letter.sequence, leased.shard, letter.generation, letter.flow, letter.type,
         letter.step, letter.at, letter.attempts, letter.problem, letter.died_at, letter.event
-    FROM leased, (
-        SELECT
-            unnest(%(dead_runs)s) AS run_id,
-            unnest(%(dead_sequences)s) AS sequence,
-            unnest(%(dead_generations)s) AS generation,
-            unnest(%(dead_flows)s) AS flow,
-            unnest(%(dead_types)s) AS type,
-            unnest(%(dead_steps)s) AS step,
-            unnest(%(dead_ats)s) AS at,
-            unnest(%(dead_attempts)s) AS attempts,
-            unnest(%(dead_problems)s) AS problem,
-            unnest(%(died_ats)s) AS died_at,
-            unnest(%(dead_events)s) AS event
-    ) AS letter
+    FROM leased, unnest(
+        %(dead_runs)s, %(dead_sequences)s, %(dead_generations)s, %(dead_flows)s, %(dead_types)s, %(dead_steps)s,
+        %(dead_ats)s, %(dead_attempts)s, %(dead_problems)s, %(died_ats)s, %(dead_events)s
+    ) AS letter (run_id, sequence, generation, flow, type, step, at, attempts, problem, died_at, event)
     ON CONFLICT DO NOTHING
 )
 SELECT EXISTS (SELECT FROM leased);

@@ -7,24 +7,13 @@
 -- the order of their numbers. What was written by an earlier try is left as it is, and of a task's progress the latest.
 WITH noting AS MATERIALIZED (
     SELECT *
-    FROM (
-        SELECT
-            unnest(%(log_runs)s) AS run_id,
-            unnest(%(log_steps)s) AS step,
-            unnest(%(log_generations)s) AS generation,
-            unnest(%(log_elements)s) AS element,
-            unnest(%(log_tokens)s) AS token
-    ) AS logged
+    FROM unnest(%(log_runs)s, %(log_steps)s, %(log_generations)s, %(log_elements)s, %(log_tokens)s)
+        AS logged (run_id, step, generation, element, token)
     UNION
     SELECT *
-    FROM (
-        SELECT
-            unnest(%(progress_runs)s) AS run_id,
-            unnest(%(progress_steps)s) AS step,
-            unnest(%(progress_generations)s) AS generation,
-            unnest(%(progress_elements)s) AS element,
-            unnest(%(progress_tokens)s) AS token
-    ) AS told
+    FROM unnest(
+        %(progress_runs)s, %(progress_steps)s, %(progress_generations)s, %(progress_elements)s, %(progress_tokens)s
+    ) AS told (run_id, step, generation, element, token)
 ), held AS MATERIALIZED (
     SELECT mine.id
     FROM (SELECT DISTINCT noting.run_id AS id FROM noting ORDER BY id) AS wanted
@@ -63,21 +52,12 @@ WITH noting AS MATERIALIZED (
     ) AS task
 ), given AS (
     SELECT given.*
-    FROM (
-        SELECT
-            unnest(%(log_runs)s) AS run_id,
-            unnest(%(log_steps)s) AS step,
-            unnest(%(log_generations)s) AS generation,
-            unnest(%(log_elements)s) AS element,
-            unnest(%(log_tokens)s) AS token,
-            unnest(%(log_attempts)s) AS attempt,
-            unnest(%(log_sequences)s) AS sequence,
-            unnest(%(log_ats)s) AS at,
-            unnest(%(log_levels)s) AS level,
-            unnest(%(log_messages)s) AS message,
-            unnest(%(log_fields)s) AS fields,
-            generate_subscripts(%(log_runs)s, 1) AS place
-    ) AS given
+    FROM unnest(
+        %(log_runs)s, %(log_steps)s, %(log_generations)s, %(log_elements)s, %(log_tokens)s, %(log_attempts)s,
+        %(log_sequences)s, %(log_ats)s, %(log_levels)s, %(log_messages)s, %(log_fields)s
+    ) WITH ORDINALITY AS given (
+        run_id, step, generation, element, token, attempt, sequence, at, level, message, fields, place
+    )
     JOIN leases USING (run_id, step, generation, element, token)
     WHERE given.at <= leases.ended_at
 ), counted AS (
@@ -103,20 +83,10 @@ INSERT INTO fairlead.progress AS p (run_id, step, generation, element, token, at
 SELECT DISTINCT ON (told.run_id, told.step, told.generation, told.element)
     told.run_id, told.step, told.generation, told.element, told.token, told.attempt, told.at, told.done, told.total,
     told.message
-FROM (
-    SELECT
-        unnest(%(progress_runs)s) AS run_id,
-        unnest(%(progress_steps)s) AS step,
-        unnest(%(progress_generations)s) AS generation,
-        unnest(%(progress_elements)s) AS element,
-        unnest(%(progress_tokens)s) AS token,
-        unnest(%(progress_attempts)s) AS attempt,
-        unnest(%(progress_ats)s) AS at,
-        unnest(%(progress_dones)s) AS done,
-        unnest(%(progress_totals)s) AS total,
-        unnest(%(progress_messages)s) AS message,
-        generate_subscripts(%(progress_runs)s, 1) AS place
-) AS told
+FROM unnest(
+    %(progress_runs)s, %(progress_steps)s, %(progress_generations)s, %(progress_elements)s, %(progress_tokens)s,
+    %(progress_attempts)s, %(progress_ats)s, %(progress_dones)s, %(progress_totals)s, %(progress_messages)s
+) WITH ORDINALITY AS told (run_id, step, generation, element, token, attempt, at, done, total, message, place)
 JOIN leases USING (run_id, step, generation, element, token)
 WHERE told.at <= leases.ended_at
 ORDER BY

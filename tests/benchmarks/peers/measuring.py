@@ -216,7 +216,7 @@ def _idle_cores(server: Server, worker: ToldProcess, idle_s: float) -> float:
 
 def _until_drained(probe: psycopg.Connection[Any], peer: Peer) -> None:
     probe.execute("SET enable_seqscan = off")
-    wait_until(lambda: probe.execute(peer.waiting.encode()).fetchone() is None, of=peer.name)
+    wait_until(lambda: probe.execute(peer.waiting.encode()).fetchone() is None, subject=peer.name)
 
 
 def _call(peer: Peer, *arguments: str) -> dict[str, Any]:

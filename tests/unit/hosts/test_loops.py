@@ -94,8 +94,8 @@ async def test_a_loop_that_ends_too_early_is_begun_again(
 
 @pytest.mark.fault(76)
 async def test_a_host_whose_loops_die_goes_on(make_kernel: MakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The settler and the heartbeats end once each, the one in its loop, the other in its thread: runs complete."""
-    settle, beat = Settler.run, Heartbeats.run
+    """The settler's loops and the heartbeats end once each, the ones in the host's, the other in its thread."""
+    settle, settle_second, beat = Settler.run, Settler.run_second, Heartbeats.run
     died: list[str] = []
 
     async def run_settler(self: Settler) -> None:
@@ -103,6 +103,13 @@ async def test_a_host_whose_loops_die_goes_on(make_kernel: MakeKernel, monkeypat
             died.append("settler")
             raise Panic
         await settle(self)
+
+    async def run_second(self: Settler) -> None:
+        if "second" not in died:
+            died.append("second")
+            raise Panic
+        died.append("second lives")
+        await settle_second(self)
 
     async def run_heartbeats(self: Heartbeats, stop: asyncio.Event) -> None:
         if "heartbeats" not in died:
@@ -112,6 +119,7 @@ async def test_a_host_whose_loops_die_goes_on(make_kernel: MakeKernel, monkeypat
         await beat(self, stop)
 
     monkeypatch.setattr(Settler, "run", run_settler)
+    monkeypatch.setattr(Settler, "run_second", run_second)
     monkeypatch.setattr(Heartbeats, "run", run_heartbeats)
     flow = Flow("plain", version=1, input=int)
 
@@ -122,9 +130,9 @@ async def test_a_host_whose_loops_die_goes_on(make_kernel: MakeKernel, monkeypat
     kernel = make_kernel(flow)
     async with NodeHost(kernel):
         assert await (await kernel.start(flow, 1)).result(timeout=TIMEOUT_S) == {"work": 1}
-        await until(lambda: "heartbeats live" in died)
+        await until(lambda: {"heartbeats live", "second lives"} <= set(died))
 
-    assert {"settler", "heartbeats"} <= set(died)
+    assert {"settler", "second", "heartbeats"} <= set(died)
 
 
 class Doubtful(SystemClock):

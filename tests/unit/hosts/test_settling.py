@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from fairlead.adapters.memory import ManualClock
 from fairlead.hosts.backoff import Backoff
-from fairlead.hosts.settling import APART_PATIENCE_S, BESIDE_FROM, MISSES_MAX, SETTLE_BYTES_MAX, Settler
+from fairlead.hosts.settling import APART_PATIENCE_S, MISSES_MAX, SECOND_FROM, SETTLE_BYTES_MAX, Settler
 from fairlead.hosts.slots import Slots
 from fairlead.kernel import CorruptionError, Kernel
 from fairlead.kernel.commands import (
@@ -148,23 +148,30 @@ async def test_what_ends_during_a_transaction_goes_into_the_next_together(script
     assert script.batches == [[0], [1, 2, 3, 4, 5]]
 
 
-class Held:
-    """A settler of which both loops run, and a store that answers only when it is let."""
+class BothLoops:
+    """A settler of which both loops run, and a store that answers batches only when it is let."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
         self.answering = asyncio.Event()
+        self.by: list[str] = []
+        """Which loop dispatched each batch."""
         script.dispatch = self._dispatch  # type: ignore[method-assign]
-        self.loops = [asyncio.create_task(run()) for run in (script.settler.run, script.settler.run_beside)]
+        self.loops = [
+            asyncio.create_task(run(), name=run.__name__) for run in (script.settler.run, script.settler.run_second)
+        ]
 
     async def _dispatch(self, command: SettleTasks) -> Settlement:
+        task = asyncio.current_task()
+        assert task is not None
+        self.by.append(task.get_name())
         self.script.commands.append(command)
         await self.answering.wait()
-        return _all(Verdict.SETTLED)(command)
+        return (self.script.answers.pop(0) if self.script.answers else _all(Verdict.SETTLED))(command)
 
     async def dispatched(self) -> list[list[int]]:
-        """The batches that are under way once nothing more is done."""
-        for _ in range(10):
+        """The batches so far, once nothing more is done; there is no I/O, so some turns of the loop are enough."""
+        for _ in range(TURNS):
             await asyncio.sleep(0)
         return self.script.batches
 
@@ -176,48 +183,77 @@ class Held:
             await asyncio.gather(*self.loops)
 
 
-async def test_where_many_outcomes_wait_a_second_batch_is_settled_beside_the_first(script: Script) -> None:
-    """One fewer waits for the first; and both loops end once everything is settled."""
-    held = Held(script)
+TURNS = 10
+"""More turns of an event loop than it takes from an outcome to the store."""
+
+
+@pytest.fixture
+async def both() -> BothLoops:
+    """Both loops of a settler with more slots than a second batch needs."""
+    return BothLoops(Script(total=1000))
+
+
+async def test_where_many_outcomes_wait_a_second_batch_is_settled_beside_the_first(both: BothLoops) -> None:
+    """One fewer waits for the first, and a third batch for either of them."""
+    script = both.script
     script.add(_outcome(0, "first"))
-    await held.dispatched()
-    script.add(*(_outcome(element, str(element)) for element in range(1, BESIDE_FROM)))
-    assert await held.dispatched() == [[0]]
-    script.add(_outcome(BESIDE_FROM, "last"))
-    assert await held.dispatched() == [[0], [*range(1, BESIDE_FROM + 1)]]
-    script.add(*(_outcome(element, str(element)) for element in range(BESIDE_FROM + 1, 2 * BESIDE_FROM + 2)))
-    assert len(await held.dispatched()) == 2
-    await held.finish()
+    await both.dispatched()
+    script.add(*(_outcome(element, str(element)) for element in range(1, SECOND_FROM)))
+    assert await both.dispatched() == [[0]]
+    script.add(_outcome(SECOND_FROM, "last"))
+    assert await both.dispatched() == [[0], [*range(1, SECOND_FROM + 1)]]
+    script.add(*(_outcome(element, str(element)) for element in range(SECOND_FROM + 1, 2 * SECOND_FROM + 2)))
+    assert len(await both.dispatched()) == 2
+    await both.finish()
 
-    assert sorted(script.verdicts) == [(element, Verdict.SETTLED) for element in range(2 * BESIDE_FROM + 2)]
+    assert both.by[:2] == ["run", "run_second"]
+    assert sorted(script.verdicts) == [(element, Verdict.SETTLED) for element in range(2 * SECOND_FROM + 2)]
 
 
-async def test_outcomes_of_a_run_whose_batch_is_under_way_wait_for_that(script: Script) -> None:
-    """They would only find their run locked, however many there are; those of other runs do not wait for them."""
-    held = Held(script)
-    script.add(_outcome(0, "map"))
-    await held.dispatched()
-    script.add(*(_outcome(element, "map") for element in range(1, BESIDE_FROM + 1)))
-    assert await held.dispatched() == [[0]]
-    script.add(*(_outcome(element, str(element)) for element in range(1000, 1000 + BESIDE_FROM)))
-    assert await held.dispatched() == [[0], [*range(1000, 1000 + BESIDE_FROM)]]
-    await held.finish()
+async def test_a_host_of_few_slots_settles_a_second_batch_where_all_of_them_wait() -> None:
+    """They are as many outcomes as it can have at a time, but for those that are being settled."""
+    both = BothLoops(Script(total=4))
+    both.script.add(_outcome(0, "first"))
+    await both.dispatched()
+    both.script.add(*(_outcome(element, str(element)) for element in range(1, 4)))
+    assert await both.dispatched() == [[0]]
+    both.script.add(_outcome(4, "last"))
+    assert await both.dispatched() == [[0], [1, 2, 3, 4]]
+    await both.finish()
 
-    assert script.batches[2:] == [[*range(1, BESIDE_FROM + 1)]]
-    assert len(script.verdicts) == 2 * BESIDE_FROM + 1
+
+@pytest.mark.parametrize("before", [1, SETTLE_BATCH_MAX + SECOND_FROM])
+async def test_outcomes_of_a_run_whose_batch_is_under_way_wait_for_that(both: BothLoops, before: int) -> None:
+    """They would only find their run locked, whether they came before it or after; those of other runs go on."""
+    script = both.script
+    script.add(*(_outcome(element, "map") for element in range(before)))
+    await both.dispatched()
+    script.add(*(_outcome(before + element, "map") for element in range(SECOND_FROM)))
+    first = [*range(min(before, SETTLE_BATCH_MAX))]
+    assert await both.dispatched() == [first]
+    others = [*range(10_000, 10_000 + SECOND_FROM)]
+    script.add(*(_outcome(element, str(element)) for element in others))
+    assert await both.dispatched() == [first, others]
+    await both.finish()
+
+    assert [element for batch in script.batches[2:] for element in batch] == [*range(len(first), before + SECOND_FROM)]
+    assert len(script.verdicts) == before + 2 * SECOND_FROM
 
 
 @pytest.mark.fault(24)
-async def test_a_run_that_is_locked_is_set_apart_by_whichever_loop_finds_it(script: Script) -> None:
-    """Two loops try what is deferred; nothing is settled twice, or lost between them."""
-    script.answers = [_all(Verdict.DEFERRED)] * 2 * MISSES_MAX
-    script.add(*(_outcome(element, f"run {element % 2}") for element in range(4 * BESIDE_FROM)))
-    beside = asyncio.create_task(script.settler.run_beside())
-    await script.finish()
-    async with asyncio.timeout(10):
-        await beside
+async def test_a_locked_run_of_the_second_batch_is_tried_again(both: BothLoops) -> None:
+    """What both batches are told to defer is settled later, each outcome once, and both loops end."""
+    script = both.script
+    script.answers = [_all(Verdict.DEFERRED)] * 2
+    script.add(_outcome(0, "first"))
+    await both.dispatched()
+    script.add(*(_outcome(element, str(element)) for element in range(1, SECOND_FROM + 1)))
+    await both.dispatched()
+    assert both.by == ["run", "run_second"]
+    await both.finish()
 
-    assert sorted(script.verdicts) == [(element, Verdict.SETTLED) for element in range(4 * BESIDE_FROM)]
+    assert all(script.batches)
+    assert sorted(script.verdicts) == [(element, Verdict.SETTLED) for element in range(SECOND_FROM + 1)]
 
 
 async def test_a_batch_is_bounded(script: Script) -> None:
