@@ -256,6 +256,29 @@ def test_outcomes_find_their_tasks_by_key_whatever_statistics_say(observer: psyc
     assert rows_read(plan)["tasks"] == 200
 
 
+def test_a_heartbeat_reads_the_tasks_it_is_for(observer: psycopg.Connection[Any]) -> None:
+    """However many others there are: it is planned like any statement, so it must not look expensive."""
+    adapt(observer)
+    for _ in range(20):
+        observer.execute(BURST, ("completed", None, None))
+    observer.execute(BURST, ("running", "worker", START))
+    observer.execute("ANALYZE fairlead.tasks")
+    (leased,) = observer.execute("SELECT run_id::text FROM fairlead.tasks WHERE running LIMIT 1").fetchall()[0]
+    one = ints([1])
+    heartbeat = {
+        "run_ids": uuids([leased]),
+        "steps": texts(["pack"]),
+        "generations": one,
+        "elements": ints([0]),
+        "tokens": one,
+        "until": START,
+    }
+
+    plan = plan_of(observer, "extend_leases", heartbeat)
+
+    assert rows_read(plan)["tasks"] <= 3
+
+
 BURST = """
 INSERT INTO fairlead.tasks (run_id, step, generation, element, flow_id, queue, priority, created_at, ready_at, status,
     token, attempts, losses, worker, lease_until)
