@@ -28,7 +28,7 @@ SEEDS: Mapping[str, int] = {
     "the reaper looks again under the lock": 183,
     "hosts claim what they have code for": 31,
     "a cascade of skips holds after a rerun": 9,
-    "an answer that crosses another begins nothing again": 29,
+    "an answer that crosses another begins nothing again": 36,
     "a signal is consumed once": 9,
     "every attempt has blobs of its own": 10,
 }
