@@ -112,6 +112,7 @@ class RowChecks:
         """How many different states were checked."""
         self.changes: list[Change] = []
         """What has become of tasks with the last of them."""
+        self._clock_error = timedelta(seconds=clock_error_s)
         self.removals = RemovalChecks(store, flows, clock_error_s=clock_error_s)
         self._store = store
         self._ledger = ledger
@@ -220,9 +221,10 @@ class RowChecks:
     def _dangerous(self) -> Iterator[str]:
         """P2: a worker holds one task at most that has lost a lease before.
 
-        It does not hold one whose lease is over or whose handler it has stopped, although the row may say so for long.
+        It does not hold one whose lease is over by its own clock, or whose handler it has stopped, although the row may
+        say so for long.
         """
-        now = self._now()
+        now = self._now() + self._clock_error
         held: dict[str | None, list[TaskKey]] = {}
         for run in self._store.runs.values():
             for key in run.live:

@@ -16,7 +16,7 @@ SEEDS: Mapping[str, int] = {
     "digests of blobs": 57,
     "what is live ends with its run": 5,
     "what a repeated settle had handed over": 50,
-    "one dangerous task at a time": 25,
+    "one dangerous task at a time": 38,
     "outputs are given to others once recorded": 91,
     "recall after an unknown claim": 0,
     "the sweep of lost messages": 6,

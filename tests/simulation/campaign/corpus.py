@@ -13,4 +13,5 @@ CORPUS: Mapping[int, str] = {
     39235: "a deadline was forgotten whose run started while it was looked for",
     70002: "a start was withdrawn whose run a host had put down before it died",
     500720: "time jumped while the answer to a claim was delayed, and the run was cancelled meanwhile",
+    820827: "a lease that nobody knew of was over by its host's clock, and not yet by the world's",
 }
