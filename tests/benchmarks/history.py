@@ -61,13 +61,18 @@ def waiting(url: str, sizes: Sizes) -> None:
 
 
 def fill(url: str, flows: Sequence[Flow[Any]], runs: int) -> None:
-    """Make as many runs as are wanted, each flow's as many as the other's, and leave the tables as autovacuum would."""
+    """Make as many runs as are wanted, each flow's as many as the other's, and leave all as time would.
+
+    That is, vacuumed, and with files for the WAL to come: a history that was written at once has used them up, and
+    making new ones would be counted.
+    """
     each = min(ORIGINALS, max(1, runs // len(flows)))
     originals = run(_execute(url, flows, each))
     with psycopg.connect(url, autocommit=True) as connection:
         with connection.transaction():
             _multiply(connection, originals, runs - len(originals))
         connection.execute("VACUUM (ANALYZE)")
+        connection.execute("CHECKPOINT")
 
 
 async def _execute(url: str, flows: Sequence[Flow[Any]], each: int) -> list[str]:
