@@ -1,9 +1,9 @@
 """Group commit: recording outcomes in batches, one transaction at a time, or two where many wait.
 
 Whatever has ended while one transaction was under way goes into the next one together, so a busy host settles many
-tasks per commit and an idle one settles each at once. Where many wait nevertheless, a second batch, of other
-runs, is settled meanwhile: the host decides on the one while the store writes the other. Nothing is dropped: an outcome
-stays until the store has said what became of it, however often it takes.
+tasks per commit and an idle one settles each at once. Where many wait nevertheless, a second batch, of other runs, is
+settled meanwhile: the host decides on the one while the store writes the other. Nothing is dropped: an outcome stays
+until the store has said what became of it, however often it takes.
 
 A run that somebody else's transaction holds for long is set apart: its outcomes are settled by a task of their own,
 which waits for the run, while those of all other runs go on. It waits in the store for moments only, so that its turn
@@ -157,7 +157,7 @@ class Settler:
         self._put_back([item])
 
     def close(self) -> None:
-        """Let `run` return once everything is settled."""
+        """Let `run` and `run_second` return once everything is settled."""
         self._closing = True
         self._put_back(())
 

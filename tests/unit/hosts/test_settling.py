@@ -188,7 +188,7 @@ TURNS = 10
 
 
 @pytest.fixture
-async def both() -> BothLoops:
+async def both(nothing_left_open: None) -> BothLoops:
     """Both loops of a settler with more slots than a second batch needs."""
     return BothLoops(Script(total=1000))
 
@@ -210,7 +210,7 @@ async def test_where_many_outcomes_wait_a_second_batch_is_settled_beside_the_fir
     assert sorted(script.verdicts) == [(element, Verdict.SETTLED) for element in range(2 * SECOND_FROM + 2)]
 
 
-async def test_a_host_of_few_slots_settles_a_second_batch_where_all_of_them_wait() -> None:
+async def test_a_host_of_few_slots_settles_a_second_batch_where_all_of_them_wait(nothing_left_open: None) -> None:
     """They are as many outcomes as it can have at a time, but for those that are being settled."""
     both = BothLoops(Script(total=4))
     both.script.add(_outcome(0, "first"))
